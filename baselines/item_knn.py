@@ -1,0 +1,71 @@
+"""Item-KNN: the items that share most sessions with the last click, rare items held back.
+
+Linden et al. 2003 in the form of Hidasi et al., ICLR 2016, section 4: co-occurrence over the geometric mean of the
+items' clicks, regularised. The NARM paper gives no parameters; these are Hidasi's published defaults.
+
+    s_ij = cooc_ij / ((n_i + lambda)^alpha (n_j + lambda)^(1 - alpha)),  cooc_ij = sum over sessions of c_si c_sj
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+import torch
+from scipy import sparse
+
+from reproduce.journal import Journal
+from reproduce.recommender import Recommender, setting
+from reproduce.sessions import Sessions
+
+
+@dataclass(kw_only=True)
+class ItemKNN(Recommender):
+    """Score of an item: its similarity to the last click if it is among that click's nearest neighbours, else 0."""
+
+    name: ClassVar[str] = "item_knn"
+    label: ClassVar[str] = "Item-KNN"
+
+    regularisation: float = setting(20.0, low=0.0, search=(0.0, 100.0))  # lambda
+    alpha: float = setting(0.5, low=0.0, high=1.0, search=(0.0, 1.0))
+    neighbours: int = setting(100, low=1)
+    counts: Literal["clicks", "sessions"] = setting("clicks", note="c_si: clicks on i in s, or whether there is one")
+
+    def fit(self, train: Sessions, *, seed: int, device: torch.device, journal: Journal) -> None:
+        items, owner = train.clicks()
+        shape = (len(train), train.n_items)
+        c = sparse.csr_array((np.ones(len(items)), (owner, items)), shape=shape)  # (sessions, m), equal cells added
+        if self.counts == "sessions":
+            c.data[:] = 1
+        n = np.asarray(c.sum(0)).ravel()  # (m,)
+        similar = (c.T @ c).tocoo()  # (m, m)
+        off = similar.row != similar.col
+        row, col, together = similar.row[off], similar.col[off], similar.data[off]
+        value = together / (
+            (n[row] + self.regularisation) ** self.alpha * (n[col] + self.regularisation) ** (1 - self.alpha)
+        )
+        keep = nearest(row, value, self.neighbours)
+        self.similar_ = sparse.csr_array(
+            (value[keep].astype(np.float32), (row[keep], col[keep])), shape=(train.n_items, train.n_items)
+        )
+        self.device_ = device
+
+    def score(self, prefixes: Sessions) -> torch.Tensor:
+        rows = self.similar_[prefixes.last]
+        return torch.as_tensor(rows.toarray(), device=self.device_)
+
+
+def nearest(row: np.ndarray, value: np.ndarray, k: int) -> np.ndarray:
+    """Which entries of a sparse matrix are among the k greatest of their row; those tied with the k-th stay too.
+
+    So that the choice does not depend on how the items are numbered. All arguments and the result are (entries,).
+    """
+    order = np.lexsort((-value, row))
+    sorted_row, sorted_value = row[order], value[order]
+    begins = np.flatnonzero(np.diff(sorted_row, prepend=-1))
+    sizes = np.diff(np.append(begins, len(row)))
+    kth = begins + np.minimum(sizes, k) - 1
+    keep = np.empty(len(row), dtype=bool)
+    keep[order] = sorted_value >= np.repeat(sorted_value[kth], sizes)
+    return keep

@@ -1,0 +1,193 @@
+"""NARM: a GRU whose states are read twice, once as the whole session and once by attention.
+
+Li, Ren, Chen, Ren, Lian, Ma: Neural Attentive Session-based Recommendation, CIKM 2017, arXiv 1711.04725, section 3.
+
+    z_t = sigma(W_z x_t + U_z h_{t-1})        r_t = sigma(W_r x_t + U_r h_{t-1})
+    h^_t = tanh(W x_t + U (r_t * h_{t-1}))    h_t = (1 - z_t) h_{t-1} + z_t h^_t
+    c_global = h_t                            alpha_tj = v^T sigma(A_1 h_t + A_2 h_j),  c_local = sum_j alpha_tj h_j
+    c_t = [c_global ; c_local]                score_i = emb_i^T B c_t, softmax over items, cross-entropy
+
+From the authors' code, because it matters: a softmax over alpha's valid positions, the first 19 clicks of a longer
+prefix, their initialisation, dropout on the GRU's input and on c_t only, validation on a tenth of the prefixes.
+
+Departs from the paper: `cell` torch applies the reset gate after the matrix product and has a second bias vector, which
+is what the fast kernels compute; dropout is inverted (scaled in training, not in test); early stopping (`patience`).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from reproduce.item_softmax import item_softmax
+from reproduce.neural import Batch, Neural
+from reproduce.recommender import setting
+from reproduce.sessions import Sessions
+
+
+@dataclass(kw_only=True)
+class NARM(Neural):
+    """NARM and, by its fields, the models it is compared with in the paper's Tables 2 and 4."""
+
+    name: ClassVar[str] = "narm"
+    label: ClassVar[str] = "NARM"
+
+    embedding: int = setting(50, low=1, search=[50, 100])
+    hidden: int = setting(100, low=1, search=[50, 100, 200])
+    encoder: Literal["hybrid", "global", "local"] = setting("hybrid")
+    decoder: Literal["bilinear", "fully-connected"] = setting("bilinear")
+    attention: Literal["softmax", "raw"] = setting("softmax", note="authors' code; the paper's eq. 7 is raw")
+    attention_sigmoid: Literal["smooth", "hard"] = setting("smooth", note="the paper; the authors' code is hard")
+    cell: Literal["torch", "paper", "authors"] = setting("torch", note="ours, for speed: see this file's head")
+    init: Literal["authors", "torch"] = setting("authors")
+    embedding_dropout: float = setting(0.25, low=0.0, high=0.99, search=(0.0, 0.5))
+    session_dropout: float = setting(0.5, low=0.0, high=0.99, search=(0.0, 0.7))
+
+    def network(self, n_items: int) -> Network:
+        return Network(self, n_items)
+
+    def loss(self, network: nn.Module, batch: Batch) -> Tensor:
+        assert isinstance(network, Network)
+        query, rows, bias = network.decode(network(batch)[0])
+        return item_softmax(query, rows, batch.labels, bias)
+
+    def scores(self, network: nn.Module, batch: Batch) -> Tensor:
+        assert isinstance(network, Network)
+        query, rows, bias = network.decode(network(batch)[0])
+        return query @ rows.T if bias is None else torch.addmm(bias, query, rows.T)  # (B, m)
+
+    def extras(self, prefixes: Sessions) -> dict[str, Any]:
+        """attention: the weight of every click of every prefix after truncation, 0 beyond its end, (n, T) float32."""
+        if not len(prefixes):
+            return {"attention": torch.zeros(0, 0).numpy()}
+        with torch.inference_mode():
+            return {"attention": self.network_(self.as_batch(prefixes))[1].cpu().numpy()}
+
+
+class Network(nn.Module):
+    """The equations above. Letters are the paper's."""
+
+    def __init__(self, narm: NARM, n_items: int) -> None:
+        super().__init__()
+        D, H = narm.embedding, narm.hidden
+        C = 2 * H if narm.encoder == "hybrid" else H
+        self.encoder, self.weights = narm.encoder, narm.attention
+        self.sigma = hard_sigmoid if narm.attention_sigmoid == "hard" else torch.sigmoid
+        self.emb = nn.Embedding(n_items, D)
+        self.input_dropout = nn.Dropout(narm.embedding_dropout)
+        self.gru = TorchCell(D, H) if narm.cell == "torch" else ResetFirstCell(D, H, hard=narm.cell == "authors")
+        if narm.encoder != "global":
+            self.A1 = nn.Linear(H, H, bias=False)
+            self.A2 = nn.Linear(H, H, bias=False)
+            self.v = nn.Linear(H, 1, bias=False)
+        self.session_dropout = nn.Dropout(narm.session_dropout)
+        if narm.decoder == "bilinear":
+            self.B = nn.Linear(C, D, bias=False)
+        else:
+            self.out = nn.Linear(C, n_items)
+        if narm.init == "authors":
+            self.initialise()
+
+    def initialise(self) -> None:
+        """The authors' rule: N(0, 2 / fan), fan the first axis of a matrix as they lay it out; biases 0."""
+        normal(self.emb.weight, fan=self.emb.num_embeddings)
+        self.gru.initialise()
+        if self.encoder != "global":
+            normal(self.A1.weight, fan=self.A1.out_features)
+            normal(self.A2.weight, fan=self.A2.out_features)
+            normal(self.v.weight, fan=1)  # they keep v as one row
+        if hasattr(self, "B"):
+            normal(self.B.weight, fan=self.B.out_features)
+        else:
+            normal(self.out.weight, fan=self.out.in_features)
+            nn.init.zeros_(self.out.bias)
+
+    def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """c_t, (B, C), and the attention weights, (B, T); without a local encoder these are zero."""
+        x = self.input_dropout(self.emb(batch.items))  # (B, T, D)
+        h = self.gru(x, batch.lengths)  # (B, T, H)
+        h_t = h[torch.arange(len(h), device=h.device), batch.lengths - 1]  # (B, H)
+        if self.encoder == "global":
+            return self.session_dropout(h_t), torch.zeros_like(batch.items, dtype=h.dtype)
+        alpha = self.attention(h_t, h, batch.mask)  # (B, T)
+        c_local = (alpha[:, None, :] @ h)[:, 0]  # (B, H)
+        c = c_local if self.encoder == "local" else torch.cat([h_t, c_local], 1)  # (B, C)
+        return self.session_dropout(c), alpha
+
+    def attention(self, h_t: Tensor, h: Tensor, mask: Tensor) -> Tensor:
+        """alpha_tj, (B, T): positive, summing to 1 over the clicks there are; with `raw` the paper's eq. 7 as printed."""
+        q = self.v(self.sigma(self.A1(h_t)[:, None] + self.A2(h)))[..., 0]  # (B, T)
+        if self.weights == "raw":
+            return q * mask
+        return torch.softmax(q.masked_fill(~mask, -math.inf), 1)
+
+    def decode(self, c: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Query, rows and bias such that score_i = rows_i . query + bias_i: (B, Q), (m, Q), (m,) or None."""
+        if hasattr(self, "B"):
+            return self.B(c), self.emb.weight, None
+        return c, self.out.weight, self.out.bias
+
+
+class TorchCell(nn.Module):
+    """torch's GRU: the reset gate after the matrix product. Packed on a CPU, so that only real clicks are computed."""
+
+    def __init__(self, D: int, H: int) -> None:
+        super().__init__()
+        self.gru = nn.GRU(D, H, batch_first=True)
+
+    def initialise(self) -> None:
+        normal(self.gru.weight_ih_l0, fan=self.gru.input_size)
+        for gate in self.gru.weight_hh_l0.chunk(3):
+            nn.init.orthogonal_(gate)
+        nn.init.zeros_(self.gru.bias_ih_l0)
+        nn.init.zeros_(self.gru.bias_hh_l0)
+
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:  # (B, T, D), (B,) -> (B, T, H)
+        if x.device.type != "cpu":
+            return self.gru(x)[0]  # type: ignore[no-any-return]
+        packed = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
+        return pad_packed_sequence(self.gru(packed)[0], batch_first=True, total_length=x.shape[1])[0]
+
+
+class ResetFirstCell(nn.Module):
+    """The paper's GRU: the reset gate before the matrix product, one bias vector. Authors' code: hard sigmoid gates."""
+
+    def __init__(self, D: int, H: int, *, hard: bool) -> None:
+        super().__init__()
+        self.W = nn.Linear(D, 3 * H)  # z, r, candidate
+        self.U_zr = nn.Linear(H, 2 * H, bias=False)
+        self.U = nn.Linear(H, H, bias=False)
+        self.sigma = hard_sigmoid if hard else torch.sigmoid
+
+    def initialise(self) -> None:
+        normal(self.W.weight, fan=self.W.in_features)
+        nn.init.zeros_(self.W.bias)
+        for gate in (*self.U_zr.weight.chunk(2), self.U.weight):
+            nn.init.orthogonal_(gate)
+
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:  # (B, T, D), (B,) -> (B, T, H)
+        # Padding comes after a row's clicks, so what is computed there reaches no state that is read.
+        inputs = self.W(x)  # (B, T, 3H)
+        h = x.new_zeros(len(x), self.U.in_features)  # (B, H)
+        states = []
+        for step in range(x.shape[1]):
+            in_zr, in_c = inputs[:, step].split([2 * h.shape[1], h.shape[1]], 1)
+            z, r = self.sigma(in_zr + self.U_zr(h)).chunk(2, 1)  # (B, H), (B, H)
+            candidate = torch.tanh(in_c + self.U(r * h))  # (B, H)
+            h = (1 - z) * h + z * candidate
+            states.append(h)
+        return torch.stack(states, 1)
+
+
+def hard_sigmoid(x: Tensor) -> Tensor:
+    """clip(0.2 x + 0.5, 0, 1), as in the authors' code."""
+    return torch.clamp(0.2 * x + 0.5, 0, 1)
+
+
+def normal(weight: Tensor, *, fan: int) -> None:
+    nn.init.normal_(weight, std=math.sqrt(2 / fan))

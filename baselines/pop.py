@@ -1,0 +1,28 @@
+"""POP: every session is offered the items most clicked in train (the paper's first baseline)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+
+from reproduce.journal import Journal
+from reproduce.recommender import Recommender
+from reproduce.sessions import Sessions
+
+
+@dataclass(kw_only=True)
+class Pop(Recommender):
+    """Score of an item: its clicks in train. No parameters."""
+
+    name: ClassVar[str] = "pop"
+    label: ClassVar[str] = "POP"
+
+    def fit(self, train: Sessions, *, seed: int, device: torch.device, journal: Journal) -> None:
+        clicks = np.bincount(train.clicks()[0], minlength=train.n_items)  # (m,)
+        self.clicks_ = torch.as_tensor(clicks, dtype=torch.float32, device=device)
+
+    def score(self, prefixes: Sessions) -> torch.Tensor:
+        return self.clicks_.expand(len(prefixes), -1)

@@ -1,0 +1,133 @@
+"""A click simulator: what the suite runs on where no real log is found. From a seed, no download, nobody's data.
+
+A shopper comes with one purpose. Purposes and the items that serve them are popular by Zipf's law, and an item serves
+several purposes, so that the last click alone does not tell the purpose. Inside a purpose clicks follow a chain from
+item to item; some jump within the purpose, some are accidents off purpose, some return to an earlier item. So a model
+that reads order and purpose beats one that reads the last click, which beats one that counts, which beats one that
+does not read the session.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from reproduce.dataset import Dataset
+from reproduce.preprocessing import to_sessions
+from reproduce.sessions import Provenance, Sessions, Split, count
+
+
+@dataclass(frozen=True)
+class Simulator:
+    """All of it is ours. Probabilities are per click after the first; the rest of the mass is the chain."""
+
+    items: int = 2_000
+    purposes: int = 200
+    sessions: int = 11_000
+    days: int = 10  # the last one is the test
+    items_per_purpose: int = 30
+    zipf: float = 0.9
+    jump: float = 0.30
+    accident: float = 0.10
+    repeat: float = 0.12
+    seed: int = 2017
+
+    def sessions_by_day(self) -> tuple[list[list[int]], np.ndarray]:
+        """The sessions in time order and the day of each, (sessions,)."""
+        rng = np.random.default_rng(self.seed)
+        popularity = _zipf(self.items, self.zipf)
+        # A purpose's chain: its items in a circle, so every item has one successor in each purpose it serves.
+        chains = [
+            rng.choice(self.items, self.items_per_purpose, replace=False, p=popularity) for _ in range(self.purposes)
+        ]
+        within = _zipf(self.items_per_purpose, self.zipf)
+        purposes = rng.choice(self.purposes, self.sessions, p=_zipf(self.purposes, self.zipf))
+        # Lengths like the real ones: two clicks are the commonest, a long tail.
+        lengths = 2 + np.minimum(rng.geometric(0.28, self.sessions) - 1, rng.integers(4, 40, self.sessions))
+        days = np.sort(rng.integers(0, self.days, self.sessions))
+        return [
+            self._session(rng, chains[purpose], within, popularity, length)
+            for purpose, length in zip(purposes, lengths, strict=True)
+        ], days
+
+    def _session(
+        self, rng: np.random.Generator, chain: np.ndarray, within: np.ndarray, popularity: np.ndarray, length: int
+    ) -> list[int]:
+        places = rng.choice(len(chain), length, p=within)
+        accidents = rng.choice(self.items, length, p=popularity)
+        kinds = rng.random(length)
+        place = int(places[0])
+        clicks = [int(chain[place])]
+        for step in range(1, length):
+            kind = kinds[step]
+            if kind < self.accident:
+                clicks.append(int(accidents[step]))
+            elif kind < self.accident + self.repeat:
+                clicks.append(clicks[int(rng.integers(len(clicks)))])
+            else:
+                jumps = kind < self.accident + self.repeat + self.jump
+                place = int(places[step]) if jumps else (place + 1) % len(chain)
+                clicks.append(int(chain[place]))
+        return clicks
+
+
+def _zipf(n: int, exponent: float) -> np.ndarray:
+    weights = 1.0 / np.arange(1, n + 1) ** exponent
+    return weights / weights.sum()
+
+
+def _split(name: str, train: list[list[int]], test: list[list[int]], note: str) -> Split:
+    flat = [
+        (np.array([item for one in part for item in one]), np.array([len(one) for one in part]))
+        for part in (train, test)
+    ]
+    train_sessions, test_sessions = to_sessions(flat[0], flat[1])
+    provenance = Provenance(
+        source="simulated", order="time", emulated=False, counts=count(train_sessions, test_sessions), note=note
+    )
+    return Split(name, train_sessions, test_sessions, provenance)
+
+
+def _read_synthetic(data: Path) -> Split:
+    simulator = Simulator()
+    sessions, days = simulator.sessions_by_day()
+    last = int(np.searchsorted(days, simulator.days - 1))
+    known = {item for one in sessions[:last] for item in one}
+    test = [kept for one in sessions[last:] if len(kept := [item for item in one if item in known]) > 1]
+    return _split("synthetic", sessions[:last], test, f"simulated clicks, seed {simulator.seed}: not the paper's data")
+
+
+def _read_cycle(data: Path) -> Split:
+    """Twelve items in a circle: after i comes i + 1. Every start and every length from 2 to 6, five times."""
+    n_items = 12
+    walks = [[(start + i) % n_items for i in range(n)] for n in range(2, 7) for start in range(n_items)]
+    return _split("cycle", walks * 5, walks, "a toy for the contract tests")
+
+
+def cycle() -> tuple[Sessions, Sessions]:
+    """The toy's train and test, for tests and for `contract`."""
+    split = _read_cycle(Path())
+    return split.train, split.test
+
+
+DATASETS = (
+    Dataset(
+        name="synthetic",
+        title="the synthetic log (simulated clicks, not the paper's data)",
+        find=lambda data: [],
+        read=_read_synthetic,
+        obtain="nothing to obtain: simulated from a seed",
+        in_paper=False,
+    ),
+    Dataset(
+        name="cycle",
+        title="the cycle toy (for tests)",
+        find=lambda data: [],
+        read=_read_cycle,
+        obtain="nothing to obtain: a toy",
+        in_paper=False,
+        everyday=False,
+    ),
+)

@@ -1,0 +1,148 @@
+"""The command line: a sub-command per page, plus list, data and bench."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import pkgutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+
+from reproduce import bench, catalog, grid, inventory, paper, reports
+from reproduce.errors import SuiteError, UsageError
+from reproduce.grid import Request
+from reproduce.journal import replacing
+
+INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Returns the exit status: 0 done, 1 a cell failed, 2 a wrong name or value, 3 bad input, 130 interrupted."""
+    parser, pages = _parser()
+    options = parser.parse_args(argv)
+    if options.command is None:
+        parser.print_help()
+        return 0
+    try:
+        if options.command in pages:
+            return _page(options.command, pages[options.command], _request(options), options.dry_run)
+        print(options.answer(options))
+        return 0
+    except SuiteError as error:
+        print(f"reproduce: {error}", file=sys.stderr)
+        return error.status
+    except KeyboardInterrupt:
+        print(
+            "\nreproduce: interrupted; finished epochs and runs are kept, the same command goes on from there",
+            file=sys.stderr,
+        )
+        return INTERRUPTED
+    except BrokenPipeError:  # `... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _page(name: str, module: ModuleType, request: Request, dry_run: bool) -> int:
+    """Run what the page lacks, write the page, show it."""
+    experiments = grid.cells(request, module.rows(request))
+    if dry_run:
+        for one in experiments:
+            what = "would run again" if request.force else grid.state(one, request.results)
+            print(f"{what:<15} {one.path.removeprefix('runs/')}")
+        return 0
+    failed = grid.run_cells(request, experiments)
+    text = module.page(request, failed)
+    with replacing(request.results / f"{name}.md") as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    print(text, end="")
+    return 1 if failed else 0
+
+
+def _parser() -> tuple[argparse.ArgumentParser, dict[str, ModuleType]]:
+    parser = argparse.ArgumentParser(
+        prog="python -m reproduce",
+        description="Rebuild every table and figure of the NARM paper (Li et al., CIKM 2017) from click logs.",
+        epilog="Each command explains itself: python -m reproduce table2 --help",
+    )
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    pages = {}
+    for found in pkgutil.iter_modules(reports.__path__):
+        module = importlib.import_module(f"{reports.__name__}.{found.name}")
+        if hasattr(module, "HELP"):
+            pages[found.name] = module
+    for name, module in pages.items():
+        command = commands.add_parser(name, help=module.HELP, description=module.__doc__)
+        if hasattr(module, "arguments"):
+            module.arguments(command)
+        _page_options(command)
+    inventory.commands(commands)
+    bench.command(commands)
+    return parser, pages
+
+
+def _page_options(command: argparse.ArgumentParser) -> None:
+    what = command.add_argument_group("what to run")
+    what.add_argument("--dataset", nargs="+", default=[], metavar="NAME", help="default: the paper's that are found")
+    what.add_argument("--model", nargs="+", default=[], metavar="NAME", help="default: all of the page")
+    what.add_argument("--seed", nargs="+", type=int, default=[0], metavar="N", help="default: 0")
+    what.add_argument(
+        "--set", nargs="+", action="extend", default=[], metavar="MODEL.FIELD=VALUE", help="such as narm.hidden=50"
+    )
+    how = command.add_argument_group("how")
+    how.add_argument("--device", default="auto", help="auto (default), cpu, cuda or cuda:N")
+    inventory.data_option(how)
+    how.add_argument(
+        "--results", type=Path, default=Path("results/local"), metavar="DIR", help="default: results/local/"
+    )
+    how.add_argument("--dry-run", action="store_true", help="say what would run and what is stored, and stop")
+    how.add_argument("--force", action="store_true", help="run again what is stored")
+    how.add_argument("--fresh", action="store_true", help="do not go on from a checkpoint")
+    how.add_argument("--quiet", action="store_true", help="no progress, only the page")
+
+
+def _request(options: argparse.Namespace) -> Request:
+    settings: dict[str, dict[str, str]] = {}
+    for word in options.set:
+        name, equals, value = word.partition("=")
+        model, dot, field = name.partition(".")
+        if not (equals and dot):
+            raise UsageError(f"--set {word}: expected MODEL.FIELD=VALUE, such as narm.hidden=50")
+        catalog.make_recommender(model, {field: value})
+        settings.setdefault(model, {})[field] = value
+    for name in options.dataset:
+        catalog.dataset(name)
+    for name in options.model:
+        catalog.recommender(name)
+    own = {"command", "dataset", "model", "seed", "set", "device", "data", "results", "dry_run", "force", "fresh", "quiet"}
+    return Request(
+        datasets=options.dataset or _found(options.data),
+        data=options.data,
+        results=options.results,
+        models=options.model,
+        seeds=options.seed,
+        settings=settings,
+        device=options.device,
+        force=options.force,
+        fresh=options.fresh,
+        quiet=options.quiet,
+        options={key: value for key, value in vars(options).items() if key not in own},
+    )
+
+
+def _found(data: Path) -> list[str]:
+    """The paper's data sets that are here; without any, the synthetic log, saying so."""
+    found = [name for name in paper.DATASETS if catalog.dataset(name).find(data)]
+    if not found:
+        print(
+            f"no data set of the paper found in {data}/: running on the synthetic log.\n"
+            "How to get the real ones: python -m reproduce data",
+            file=sys.stderr,
+        )
+    return found or ["synthetic"]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

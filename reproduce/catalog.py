@@ -1,0 +1,133 @@
+"""What there is to run: looks into baselines/ and datasets/, answers by name, and lists the names on a wrong one."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+import reproduce
+from reproduce.dataset import Dataset
+from reproduce.errors import InputError, UsageError
+from reproduce.recommender import Recommender
+from reproduce.sessions import Split
+
+
+@lru_cache
+def datasets() -> dict[str, Dataset]:
+    """Every data set by name, in the order of the files in datasets/."""
+    return {one.name: one for module in _modules("datasets") for one in module.DATASETS}
+
+
+@lru_cache
+def recommenders() -> dict[str, type[Recommender]]:
+    """Every model by name, in the order of the files in baselines/."""
+    found = {}
+    for module in _modules("baselines"):
+        for _, kind in inspect.getmembers(module, inspect.isclass):
+            if issubclass(kind, Recommender) and kind.__module__ == module.__name__ and not inspect.isabstract(kind):
+                found[kind.name] = kind
+    return found
+
+
+def dataset(name: str) -> Dataset:
+    """Raises UsageError, with the nearest names, where there is none of that name."""
+    return datasets()[known("data set", name, datasets())]
+
+
+def recommender(name: str) -> type[Recommender]:
+    """Raises UsageError, with the nearest names, where there is none of that name."""
+    return recommenders()[known("model", name, recommenders())]
+
+
+def load_split(name: str, data: Path | str) -> Split:
+    """Read a data set from a data folder.
+
+    Raises:
+        UsageError: there is no such data set.
+        InputError: its files are absent, with what to put where, or broken.
+    """
+    found, folder = dataset(name), Path(data)
+    if found.in_paper and not found.find(folder):
+        raise InputError(f"{name}: not found in {folder}/: {found.obtain.format(data=folder)}")
+    return found.read(folder)
+
+
+def make_recommender(name: str, fields: Mapping[str, Any] | None = None) -> Recommender:
+    """A model with some of its fields set; values may be text, as they come from a command line.
+
+    Raises:
+        UsageError: an unknown model or field, a value of the wrong type or out of its range.
+    """
+    kind = recommender(name)
+    fields_there = {one.name: one for one in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    types = get_type_hints(kind)
+    values = {}
+    for key, value in (fields or {}).items():
+        known(f"field of {name}", key, fields_there)
+        values[key] = _value(f"{name}.{key}", value, types[key], fields_there[key].metadata)
+    return kind(**values)
+
+
+def resolved(model: Recommender) -> dict[str, Any]:
+    """All fields of a model and their values."""
+    return {one.name: getattr(model, one.name) for one in dataclasses.fields(model)}  # type: ignore[arg-type]
+
+
+def changed(model: Recommender) -> dict[str, Any]:
+    """The fields that are not at their defaults, by name in alphabetical order."""
+    kind = dataclasses.fields(model)  # type: ignore[arg-type]
+    return {
+        one.name: getattr(model, one.name)
+        for one in sorted(kind, key=lambda one: one.name)
+        if getattr(model, one.name) != one.default
+    }
+
+
+def _modules(room: str) -> list[ModuleType]:
+    package = importlib.import_module(f"{reproduce.__name__}.{room}")
+    names = sorted(found.name for found in pkgutil.iter_modules(package.__path__))
+    return [importlib.import_module(f"{package.__name__}.{name}") for name in names]
+
+
+def known(what: str, name: str, names: Iterable[str]) -> str:
+    names = sorted(names)
+    if name not in names:
+        near = difflib.get_close_matches(name, names, n=3)
+        hint = f"did you mean {' or '.join(near)}? " if near else ""
+        raise UsageError(f"unknown {what} {name!r}; {hint}there is: {', '.join(names) or 'none'}")
+    return name
+
+
+def _value(name: str, value: Any, kind: Any, bounds: Mapping[str, Any]) -> Any:
+    if get_origin(kind) is Literal:
+        choices = get_args(kind)
+        if value not in choices:
+            near = difflib.get_close_matches(str(value), [str(one) for one in choices], n=1)
+            hint = f"did you mean {near[0]}? " if near else ""
+            raise UsageError(f"{name}={value}: {hint}there is: {', '.join(map(str, choices))}")
+        return value
+    try:
+        if kind is bool:
+            number = {"true": True, "false": False}[str(value).lower()]
+        elif kind is int and isinstance(value, float) and value != int(value):
+            raise ValueError(value)
+        else:
+            number = kind(value)
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
+        raise UsageError(f"{name}={value}: not {'true or false' if kind is bool else f'of type {kind.__name__}'}") from error
+    low, high = bounds.get("low"), bounds.get("high")
+    inside = (low is None or number >= low) and (high is None or number <= high)  # not-a-number is outside
+    if not inside:
+        span = " and ".join(
+            [f"at least {low}"] * (low is not None) + [f"at most {high}"] * (high is not None)
+        )
+        raise UsageError(f"{name}={value}: must be {span}")
+    return number

@@ -1,0 +1,25 @@
+"""Dataset: the contract of a file in datasets/. Reading is one thing, the paper's rules another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from reproduce.sessions import Split
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A named split, how to tell whether its files are here, and how to read it.
+
+    A module in datasets/ offers its data sets as a tuple called DATASETS.
+    """
+
+    name: str  # as on the command line
+    title: str  # as in a heading
+    find: Callable[[Path], list[Path]]  # data folder -> the files it would be read from; empty when they are absent
+    read: Callable[[Path], Split]  # data folder -> split; raises InputError
+    obtain: str  # where the files come from and where to put them
+    in_paper: bool = True
+    everyday: bool = True  # False: runs only where it is asked for by name

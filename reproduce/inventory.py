@@ -1,0 +1,76 @@
+"""`list` and `data`: what there is to run, and what is here to run it on."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from tabulate import tabulate
+
+from reproduce import catalog
+from reproduce.errors import InputError
+from reproduce.recommender import Recommender
+from reproduce.sessions import as_printed
+
+
+def commands(commands: Any) -> None:
+    """Add both to the sub-commands of a parser."""
+    listing = commands.add_parser("list", help="the models with their fields, and the data sets")
+    listing.set_defaults(answer=lambda options: list_all())
+    data = commands.add_parser("data", help="which data sets are here, their counts against the paper's, how to get them")
+    data_option(data)
+    data.set_defaults(answer=lambda options: list_data(options.data))
+
+
+def data_option(parser: Any) -> None:
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=Path(os.environ.get("REPRODUCE_DATA", "data")),
+        metavar="DIR",
+        help="the folder with the logs (default: $REPRODUCE_DATA, else data/)",
+    )
+
+
+def list_all() -> str:
+    """Every model with its fields, their defaults and choices; every data set."""
+    parts = []
+    for name, kind in catalog.recommenders().items():
+        fields = "\n".join(f"    {line}" for line in _fields(kind))
+        parts.append(f"{name}  ({kind.label})\n{fields}".rstrip())
+    named = "\n".join(f"    {one.name:<22} {one.title}" for one in catalog.datasets().values() if one.everyday)
+    return "models, with their fields for --set MODEL.FIELD=VALUE\n\n" + "\n\n".join(parts) + f"\n\ndata sets\n\n{named}"
+
+
+def list_data(data: Path) -> str:
+    """What is found in a data folder, counted as the paper counts, and how to obtain the rest."""
+    rows, absent = [], []
+    for one in catalog.datasets().values():
+        if not one.in_paper:
+            continue
+        if not one.find(data):
+            absent.append(f"{one.name}: {one.obtain.format(data=data)}")
+            continue
+        try:
+            origin = catalog.load_split(one.name, data).provenance
+        except InputError as error:
+            absent.append(f"{one.name}: {error}")
+            continue
+        for who, counts in ((one.name, origin.counts), ("  the paper", origin.published)):
+            columns = ("clicks", "train_sequences", "test_sequences", "items", "average_length")
+            rows.append([who, *(as_printed(key, counts[key]) for key in columns)])
+    head = ["data set", "clicks", "train sequences", "test sequences", "items", "average length"]
+    text = tabulate(rows, head, disable_numparse=True, colalign=["left"] + ["right"] * 5) if rows else f"nothing in {data}/"
+    return text + ("\n\nnot here:\n\n" + "\n".join(absent) if absent else "")
+
+
+def _fields(kind: type[Recommender]) -> list[str]:
+    types = get_type_hints(kind)
+    lines = []
+    for one in dataclasses.fields(kind):  # type: ignore[arg-type]
+        choices = " | ".join(map(str, get_args(types[one.name]))) if get_origin(types[one.name]) is Literal else ""
+        note = one.metadata.get("note", "")
+        lines.append(f"{one.name} = {one.default}" + (f"   {choices}" if choices else "") + (f"   ({note})" if note else ""))
+    return lines

@@ -1,0 +1,48 @@
+"""Recommender: the contract every model keeps, and only the contract."""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+import torch
+
+from reproduce.journal import Journal
+from reproduce.sessions import Sessions
+
+
+class Recommender(ABC):
+    """Subclasses are dataclasses whose fields are the hyper-parameters, made with `setting`.
+
+    The constructor does nothing. Learned state ends in `_` and is born in `fit`. Randomness comes in by the seed;
+    global random state is as before when `fit` returns.
+    """
+
+    name: ClassVar[str]  # as on the command line
+    label: ClassVar[str]  # as in a table
+
+    @abstractmethod
+    def fit(self, train: Sessions, *, seed: int, device: torch.device, journal: Journal) -> None:
+        """Learn from whole training sessions. A model that wants validation data carves it out of these.
+
+        The journal is fit's one window: progress to the terminal, the history of epochs, the checkpoint.
+        """
+
+    @abstractmethod
+    def score(self, prefixes: Sessions) -> torch.Tensor:
+        """(len(prefixes), n_items) finite scores on the device of `fit`, higher is better; a pure function."""
+
+    def extras(self, prefixes: Sessions) -> dict[str, Any]:
+        """What a figure may want of some prefixes: NARM's attention. Nothing by default."""
+        return {}
+
+
+def setting(
+    default: Any, *, low: float | None = None, high: float | None = None, search: Any = None, note: str = ""
+) -> Any:
+    """A hyper-parameter: its default, the values allowed (low <= x <= high), what a search may try, whose choice it is.
+
+    Choices among names are typed with Literal instead of bounds. `search` is a pair (low, high) or a list of values.
+    """
+    return dataclasses.field(default=default, metadata={"low": low, "high": high, "search": search, "note": note})

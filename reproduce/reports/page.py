@@ -1,0 +1,172 @@
+"""What the pages share: the records of a row, numbers as a page prints them, and what a sceptic asks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean, stdev
+
+from tabulate import tabulate
+
+import reproduce
+from reproduce import catalog, paper
+from reproduce.errors import InputError
+from reproduce.experiment import Experiment, Result, current, load
+from reproduce.grid import Request
+from reproduce.paper import Row
+from reproduce.sessions import as_printed
+
+DASH = "—"
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """The records of a results folder, read without a data set. What it could not use it says in `remarks`."""
+
+    folder: Path
+    remarks: list[str]
+
+    @classmethod
+    def at(cls, folder: Path) -> Shelf:
+        return cls(folder, [])
+
+    def results(self, row: Row, dataset: str) -> list[Result]:
+        """All seeds of a row on a data set, in the order of the seeds; outdated and broken records are left out."""
+        if row.model not in catalog.recommenders():
+            return []
+        first = Experiment.of(dataset, row.model, row.fields)
+        stem = first.path.removesuffix("0")
+        found = []
+        for file in (self.folder / stem).parent.glob(Path(stem).name + "*.json"):
+            seed = file.stem.removeprefix(Path(stem).name)
+            if not seed.isdigit():
+                continue
+            try:
+                result = load(Experiment(dataset, row.model, first.params, int(seed)), self.folder)
+                if result is not None and current(result):
+                    found.append(result)
+                elif result is not None:
+                    self.remarks.append(f"{file.name}: made with fields the model no longer has; left out.")
+            except InputError as error:
+                self.remarks.append(f"{file.name}: {str(error).partition(': ')[2]}")
+        return sorted(found, key=lambda one: one.experiment.seed)
+
+    def datasets(self) -> list[str]:
+        """The data sets of the paper that have records here, in the paper's order, then any others."""
+        runs = self.folder / "runs"
+        here = {place.parent.name for place in runs.glob("*/*.json")} & set(catalog.datasets())
+        known = [name for name in paper.DATASETS if name in here]
+        return known + sorted(name for name in here - set(known) if name != "synthetic")
+
+
+def reference_folder() -> Path:
+    """results/ of the checkout: the project's own reference runs."""
+    return Path(reproduce.__file__).resolve().parent.parent / "results"
+
+
+def reference(request: Request) -> Shelf | None:
+    """The reference to show beside the user's records; None where the user's are the reference."""
+    folder = reference_folder()
+    return None if folder == request.results.resolve() or not folder.is_dir() else Shelf.at(folder)
+
+
+def number(values: Sequence[float]) -> str:
+    """One value to two places; several as mean ± standard deviation."""
+    if not values:
+        return DASH
+    return f"{mean(values):.2f}" + (f" ± {stdev(values):.2f}" if len(values) > 1 else "")
+
+
+def difference(values: Sequence[float], published: float | None) -> str:
+    return DASH if not values or published is None else f"{mean(values) - published:+.2f}"
+
+
+def published(value: float | None) -> str:
+    return DASH if value is None else f"{value:.2f}"
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A markdown table: names to the left, numbers to the right."""
+    align = ["left"] + ["right"] * (len(head) - 1)
+    return tabulate(rows, head, tablefmt="pipe", colalign=align, disable_numparse=True)
+
+
+def command(page: str, request: Request, **options: str) -> str:
+    """The command that makes something, as one would type it."""
+    words = ["python -m reproduce", page, *(f"--{key} {value}" for key, value in options.items())]
+    folder = request.results
+    if folder.resolve() == reference_folder():
+        words.append("--results results")
+    elif folder != Path("results/local"):
+        words.append(f"--results {folder.name}")
+    return "`" + " ".join(words) + "`"
+
+
+def about(results: Sequence[Result]) -> list[str]:
+    """What a sceptic asks of some records of one data set, a line each."""
+    if not results:
+        return []
+    first = results[0]
+    origin = first.split["provenance"]
+    environments = [one.environment for one in results]
+    order = {"time": "clicks in time order", "file": "clicks in the order of the source's rows"}[origin["order"]]
+    lines = [
+        f"Seeds: {_join(sorted({one.experiment.seed for one in results}))}. "
+        "Tie rule: an item tied with the target counts as ahead of it (the authors' code has it the other way).",
+        f"Data: {origin['source']}; {order}, "
+        + ("**emulated**" if origin["emulated"] else "exact")
+        + (f" ({origin['note']})" if origin["note"] else "")
+        + ".",
+        _counts(origin["counts"], origin["published"]),
+        f"Made on {_join({one['device'] for one in environments})}, "
+        f"{_join({one['threads'] for one in environments})} threads, torch {_join({one['torch'] for one in environments})}, "
+        f"at commit {_join({_commit(one) for one in environments})}.",
+    ]
+    if len({one.split["digest"] for one in results}) > 1:
+        lines.append("**These records are of different splits under one name; do not compare them.**")
+    resumed = [one.experiment.path.removeprefix("runs/") for one in results if one.environment["resumed"]]
+    if resumed:
+        lines.append(f"Interrupted and resumed, which changes no rank: {', '.join(resumed)}.")
+    return [line for line in lines if line]
+
+
+def findings(dataset: str) -> str:
+    """The hand-written sections of results/findings.md on a data set: headings `## <dataset>: <model>`."""
+    file = reference_folder() / "findings.md"
+    if not file.is_file():
+        return ""
+    sections = re.split(r"(?m)^(?=## )", file.read_text(encoding="utf-8"))
+    ours = [one.strip() for one in sections if re.match(rf"## {re.escape(dataset)}:", one)]
+    return "\n\n".join("#" + one.replace("\n## ", "\n### ") for one in ours)
+
+
+def _counts(ours: Mapping[str, float], theirs: Mapping[str, float]) -> str:
+    names = {
+        "clicks": "clicks",
+        "train_sequences": "train sequences",
+        "test_sequences": "test sequences",
+        "items": "items",
+        "average_length": "average length",
+    }
+    told = []
+    for key, name in names.items():
+        if key not in ours:
+            continue
+        value = as_printed(key, ours[key])
+        if key in theirs and as_printed(key, theirs[key]) != value:
+            value += f" (paper {as_printed(key, theirs[key])})"
+        told.append(f"{name} {value}")
+    equal = theirs and all(as_printed(key, ours[key]) == as_printed(key, value) for key, value in theirs.items())
+    end = ", all as in the paper's Table 1." if equal else "."
+    return "Counts: " + ", ".join(told) + end
+
+
+def _commit(environment: Mapping[str, object]) -> str:
+    commit = environment["commit"]
+    return "unknown" if commit is None else str(commit)[:10] + (" with changes" if environment["dirty"] else "")
+
+
+def _join(values: Iterable[object]) -> str:
+    return ", ".join(str(value) for value in sorted(values, key=str))

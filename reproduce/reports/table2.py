@@ -1,0 +1,111 @@
+"""The comparison of all recommenders (the paper's Table 3), followed by the comparison of decoders (its Table 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from reproduce import catalog, paper
+from reproduce.experiment import Experiment, Result
+from reproduce.grid import Request
+from reproduce.paper import Row, Score
+from reproduce.reports import page as pages
+from reproduce.reports.page import DASH, Shelf
+
+HELP = "compare the recommenders (the paper's Table 3) and the decoders (its Table 2)"
+
+
+def rows(request: Request) -> list[Row]:
+    return request.rows(paper.ROWS)
+
+
+def page(request: Request, failed: Mapping[str, str]) -> str:
+    """The page of every data set with records here, and of those just asked for."""
+    own = Shelf.at(request.results)
+    asked = list(dict.fromkeys([*own.datasets(), *request.datasets]))
+    real = [name for name in paper.DATASETS if name in asked]
+    others = [name for name in asked if name not in real]
+    title = "# Table 2: comparison of recommenders, comparison of decoders"
+    if not real and others == ["synthetic"]:
+        title += ", on a synthetic log"
+    parts = [
+        title,
+        "Recall@20 and MRR@20 in per cent over the full catalogue. The paper prints the comparison of recommenders as "
+        "its Table 3 and the comparison of decoders as its Table 2; this page has both.",
+    ]
+    for dataset in real + others:
+        parts.append(_section(request, own, dataset, failed))
+    return "\n\n".join(parts) + "\n"
+
+
+def _section(request: Request, own: Shelf, dataset: str, failed: Mapping[str, str]) -> str:
+    shown = list(paper.ROWS)
+    for row in rows(request):
+        if all((row.model, dict(row.fields)) != (one.model, dict(one.fields)) for one in shown):
+            shown.append(row)
+    text = [f"## {catalog.dataset(dataset).title}"]
+    comparison, records, missing = comparison_table(request, own, dataset, shown, paper.TABLE3, failed)
+    text.append(comparison)
+    decoders, decoder_records, _ = comparison_table(request, own, dataset, paper.DECODERS, paper.TABLE2, failed)
+    if decoder_records:
+        text += ["Decoders of NARM (the paper's Table 2):", decoders]
+    if missing:
+        text.append("Not run yet:\n\n" + "\n".join(f"- {line}" for line in missing))
+    told = pages.about([*records, *(one for one in decoder_records if one not in records)])
+    told.append(f"Made by {pages.command('table2', request, dataset=dataset)}.")
+    text.append("\n".join(f"- {line}" for line in [*told, *own.remarks]))
+    own.remarks.clear()
+    written = pages.findings(dataset)
+    if written:
+        text.append(written)
+    return "\n\n".join(text)
+
+
+def comparison_table(
+    request: Request,
+    own: Shelf,
+    dataset: str,
+    shown: Sequence[Row],
+    table: Mapping[str, Mapping[str, Score]],
+    failed: Mapping[str, str],
+) -> tuple[str, list[Result], list[str]]:
+    """A table of rows against the paper, the records in it, and what is missing with the command that fills it."""
+    reference = pages.reference(request)
+    lines, records, missing = [], [], []
+    for row in shown:
+        results = own.results(row, dataset)
+        records += results
+        theirs = paper.published(table, row.label, dataset)
+        line = [row.label]
+        for metric in ("recall", "mrr"):
+            values = [getattr(one, metric)() for one in results]
+            value = getattr(theirs, metric) if theirs else None
+            line += [pages.number(values), pages.published(value), pages.difference(values, value)]
+            if reference is not None:
+                kept = [getattr(one, metric)() for one in reference.results(row, dataset)]
+                line.insert(-1, pages.number(kept))
+        lines.append(line)
+        if not results:
+            missing.append(_why_missing(request, row, dataset, failed))
+            if _failure(row, dataset, failed):
+                line[1] = "failed"
+    if reference is None:
+        head = ["model", "Recall@20", "paper", "Δ", "MRR@20", "paper", "Δ"]
+    else:
+        head = ["model", "Recall@20", "paper", "reference", "Δ", "MRR@20", "paper", "reference", "Δ"]
+    return pages.table(head, lines), records, missing
+
+
+def _why_missing(request: Request, row: Row, dataset: str, failed: Mapping[str, str]) -> str:
+    if row.model not in catalog.recommenders():
+        return f"{row.label}: {DASH} the suite has no model `{row.model}` yet."
+    reason = _failure(row, dataset, failed)
+    fields = {"set": " ".join(f"{row.model}.{key}={value}" for key, value in row.fields.items())} if row.fields else {}
+    command = pages.command("table2", request, dataset=dataset, model=row.model, **fields)
+    return f"{row.label}: " + (f"failed, {reason}; again with {command}" if reason else command)
+
+
+def _failure(row: Row, dataset: str, failed: Mapping[str, str]) -> str:
+    if row.model not in catalog.recommenders():
+        return ""
+    stem = Experiment.of(dataset, row.model, row.fields).path.removesuffix("0")
+    return next((why for path, why in failed.items() if path.startswith(stem)), "")

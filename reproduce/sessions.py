@@ -1,0 +1,161 @@
+"""Sessions as spans over one array of clicks, and the split into train and test."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class Sessions:
+    """Session i is items[starts[i]:stops[i]]. Items are numbered from 0 to n_items - 1; there is no padding item.
+
+    All arrays are int64. Spans may overlap: a prefix of a session is two integers on the session's own clicks.
+    """
+
+    items: np.ndarray  # (clicks,)
+    starts: np.ndarray  # (sessions,)
+    stops: np.ndarray  # (sessions,)
+    n_items: int
+
+    @classmethod
+    def of(cls, lists: Iterable[Sequence[int]], n_items: int | None = None) -> Sessions:
+        """From lists of item numbers; n_items defaults to the greatest number + 1."""
+        arrays = [np.asarray(one, dtype=np.int64) for one in lists]
+        items = np.concatenate(arrays) if arrays else np.empty(0, np.int64)
+        lengths = np.array([len(one) for one in arrays], dtype=np.int64)
+        return cls.packed(items, lengths, int(items.max(initial=-1)) + 1 if n_items is None else n_items)
+
+    @classmethod
+    def packed(cls, items: np.ndarray, lengths: np.ndarray, n_items: int) -> Sessions:
+        """From the clicks of all sessions one after the other, and each session's length."""
+        stops = np.cumsum(lengths, dtype=np.int64)
+        return cls(np.ascontiguousarray(items, dtype=np.int64), stops - lengths, stops, n_items)
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def __getitem__(self, i: int) -> np.ndarray:
+        return self.items[self.starts[i] : self.stops[i]]
+
+    @cached_property
+    def lengths(self) -> np.ndarray:  # (sessions,)
+        return self.stops - self.starts
+
+    @property
+    def last(self) -> np.ndarray:
+        """The last click of every session, (sessions,)."""
+        return self.items[self.stops - 1]
+
+    def take(self, index: np.ndarray | slice) -> Sessions:
+        """The sessions at these places, on the same clicks."""
+        return Sessions(self.items, self.starts[index], self.stops[index], self.n_items)
+
+    def clicks(self) -> tuple[np.ndarray, np.ndarray]:
+        """Every click of every session, one after the other, and the session it belongs to: (clicks,), (clicks,)."""
+        owner = np.repeat(np.arange(len(self)), self.lengths)
+        within = np.arange(len(owner)) - np.repeat(np.cumsum(self.lengths) - self.lengths, self.lengths)
+        return self.items[self.starts[owner] + within], owner
+
+    def prefixes(self) -> tuple[Sessions, np.ndarray]:
+        """Every proper prefix and the click that follows it: [a, b, c] gives [a] -> b and [a, b] -> c.
+
+        In the order of the sessions, shortest prefix first. `prefix_owner` says whose they are.
+        """
+        owner = self.prefix_owner()
+        examples = np.maximum(self.lengths - 1, 0)
+        within = np.arange(len(owner)) - np.repeat(np.cumsum(examples) - examples, examples)
+        starts = self.starts[owner]
+        stops = starts + within + 1
+        return Sessions(self.items, starts, stops, self.n_items), self.items[stops]
+
+    def prefix_owner(self) -> np.ndarray:
+        """The session that each of `prefixes()` belongs to."""
+        return np.repeat(np.arange(len(self)), np.maximum(self.lengths - 1, 0))
+
+    def lists(self) -> list[list[int]]:
+        return [self[i].tolist() for i in range(len(self))]
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a split comes from, as every record and page repeats it. Plain values only."""
+
+    source: str  # "processed files", "raw log", "simulated"
+    order: str  # "time": clicks of a session in time order; "file": in the order of the source's rows
+    emulated: bool  # the order is made up to resemble the source's, for want of the raw file
+    files: Mapping[str, str] = field(default_factory=dict)  # file name -> sha256
+    counts: Mapping[str, float] = field(default_factory=dict)  # ours, counted as the paper counts
+    published: Mapping[str, float] = field(default_factory=dict)  # the paper's Table 1, empty where it has none
+    note: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Whole training and test sessions over one numbering of items; prefixes are taken by whoever needs them.
+
+    Items are numbered by first appearance in train, then in test, so that the raw and the processed files of one
+    split give identical arrays.
+    """
+
+    name: str
+    train: Sessions
+    test: Sessions
+    provenance: Provenance
+
+    @cached_property
+    def digest(self) -> str:
+        """sha256 over the clicks, the lengths and the number of items: equal splits, equal digest."""
+        total = hashlib.sha256()
+        for part in (self.train, self.test):
+            items, _ = part.clicks()
+            for array in (items, part.lengths, np.array([part.n_items])):
+                total.update(np.int64(array.size).tobytes())
+                total.update(array.astype("<i8").tobytes())
+        return total.hexdigest()
+
+
+def number_items(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
+    """Any item ids -> numbers from 0, by first appearance in train, then in test; and how many there are."""
+    both = np.concatenate([train, test])
+    _, first, inverse = np.unique(both, return_index=True, return_inverse=True)
+    number = np.empty(len(first), dtype=np.int64)
+    number[np.argsort(first)] = np.arange(len(first))
+    numbered = number[inverse]
+    return numbered[: len(train)], numbered[len(train) :], len(first)
+
+
+def count(train: Sessions, test: Sessions, *, items_without_labels: bool = False) -> dict[str, float]:
+    """The columns of the paper's Table 1 as the paper counted them (PAPER.md section 3).
+
+    "Sequences" are prefixes; "average length" is the mean over all examples of prefix length + 1; "all clicks" are
+    those of whole sessions. `items_without_labels`: only items that occur in a prefix count, as on YOOCHOOSE.
+    """
+    examples = [train.prefixes()[0], test.prefixes()[0]]
+    n = [len(part) for part in examples]
+    seen = np.zeros(train.n_items, dtype=bool)
+    for part in (train, test):
+        if items_without_labels:
+            keep = part.take(part.lengths > 1)
+            part = Sessions(keep.items, keep.starts, keep.stops - 1, keep.n_items)
+        seen[part.clicks()[0]] = True
+    length = sum(int((part.lengths + 1).sum()) for part in examples)
+    return {
+        "clicks": int(train.lengths.sum() + test.lengths.sum()),
+        "train_sequences": n[0],
+        "test_sequences": n[1],
+        "items": int(seen.sum()),
+        # Three places: the paper's 5.12 on DIGINETICA is 5.125 to two, a half going to the even digit.
+        "average_length": round(length / max(sum(n), 1), 3),
+        "train_sessions": len(train),
+        "test_sessions": len(test),
+    }
+
+
+def as_printed(column: str, value: float) -> str:
+    """A count as the paper's Table 1 prints it: lengths to two places, everything else whole."""
+    return f"{value:.2f}" if column == "average_length" else f"{value:,}"
