@@ -116,7 +116,20 @@ def _request(options: argparse.Namespace) -> Request:
         catalog.dataset(name)
     for name in options.model:
         catalog.recommender(name)
-    own = {"command", "dataset", "model", "seed", "set", "device", "data", "results", "dry_run", "force", "fresh", "quiet"}
+    own = {
+        "command",
+        "dataset",
+        "model",
+        "seed",
+        "set",
+        "device",
+        "data",
+        "results",
+        "dry_run",
+        "force",
+        "fresh",
+        "quiet",
+    }
     return Request(
         datasets=options.dataset or _found(options.data),
         data=options.data,

@@ -73,7 +73,9 @@ class StepTime:
 def generated(n_items: int, sessions: int = 12_000) -> Sessions:
     """A log with lengths like the real ones: a mean prefix of about five clicks, a long tail."""
     rng = np.random.default_rng(0)
-    lengths = 2 + rng.geometric(0.28, sessions) + np.where(rng.random(sessions) < 0.05, rng.integers(0, 40, sessions), 0)
+    lengths = (
+        2 + rng.geometric(0.28, sessions) + np.where(rng.random(sessions) < 0.05, rng.integers(0, 40, sessions), 0)
+    )
     return Sessions.packed(rng.integers(0, n_items, int(lengths.sum())), lengths, n_items)
 
 

@@ -122,12 +122,12 @@ def _value(name: str, value: Any, kind: Any, bounds: Mapping[str, Any]) -> Any:
         else:
             number = kind(value)
     except (ValueError, KeyError, TypeError, OverflowError) as error:
-        raise UsageError(f"{name}={value}: not {'true or false' if kind is bool else f'of type {kind.__name__}'}") from error
+        raise UsageError(
+            f"{name}={value}: not {'true or false' if kind is bool else f'of type {kind.__name__}'}"
+        ) from error
     low, high = bounds.get("low"), bounds.get("high")
     inside = (low is None or number >= low) and (high is None or number <= high)  # not-a-number is outside
     if not inside:
-        span = " and ".join(
-            [f"at least {low}"] * (low is not None) + [f"at most {high}"] * (high is not None)
-        )
+        span = " and ".join([f"at least {low}"] * (low is not None) + [f"at most {high}"] * (high is not None))
         raise UsageError(f"{name}={value}: must be {span}")
     return number

@@ -290,7 +290,9 @@ def check_writable(results: Path) -> None:
         probe.write_bytes(b"")
         probe.unlink()
     except OSError as error:
-        raise InputError(f"{results}: cannot write there ({error.strerror}); choose another with --results DIR") from error
+        raise InputError(
+            f"{results}: cannot write there ({error.strerror}); choose another with --results DIR"
+        ) from error
 
 
 def circumstances(device: torch.device, n_items: int) -> dict[str, Any]:

@@ -19,7 +19,9 @@ def commands(commands: Any) -> None:
     """Add both to the sub-commands of a parser."""
     listing = commands.add_parser("list", help="the models with their fields, and the data sets")
     listing.set_defaults(answer=lambda options: list_all())
-    data = commands.add_parser("data", help="which data sets are here, their counts against the paper's, how to get them")
+    data = commands.add_parser(
+        "data", help="which data sets are here, their counts against the paper's, how to get them"
+    )
     data_option(data)
     data.set_defaults(answer=lambda options: list_data(options.data))
 
@@ -41,7 +43,9 @@ def list_all() -> str:
         fields = "\n".join(f"    {line}" for line in _fields(kind))
         parts.append(f"{name}  ({kind.label})\n{fields}".rstrip())
     named = "\n".join(f"    {one.name:<22} {one.title}" for one in catalog.datasets().values() if one.everyday)
-    return "models, with their fields for --set MODEL.FIELD=VALUE\n\n" + "\n\n".join(parts) + f"\n\ndata sets\n\n{named}"
+    return (
+        "models, with their fields for --set MODEL.FIELD=VALUE\n\n" + "\n\n".join(parts) + f"\n\ndata sets\n\n{named}"
+    )
 
 
 def list_data(data: Path) -> str:
@@ -62,7 +66,11 @@ def list_data(data: Path) -> str:
             columns = ("clicks", "train_sequences", "test_sequences", "items", "average_length")
             rows.append([who, *(as_printed(key, counts[key]) for key in columns)])
     head = ["data set", "clicks", "train sequences", "test sequences", "items", "average length"]
-    text = tabulate(rows, head, disable_numparse=True, colalign=["left"] + ["right"] * 5) if rows else f"nothing in {data}/"
+    text = (
+        tabulate(rows, head, disable_numparse=True, colalign=["left"] + ["right"] * 5)
+        if rows
+        else f"nothing in {data}/"
+    )
     return text + ("\n\nnot here:\n\n" + "\n".join(absent) if absent else "")
 
 
@@ -72,5 +80,7 @@ def _fields(kind: type[Recommender]) -> list[str]:
     for one in dataclasses.fields(kind):  # type: ignore[arg-type]
         choices = " | ".join(map(str, get_args(types[one.name]))) if get_origin(types[one.name]) is Literal else ""
         note = one.metadata.get("note", "")
-        lines.append(f"{one.name} = {one.default}" + (f"   {choices}" if choices else "") + (f"   ({note})" if note else ""))
+        lines.append(
+            f"{one.name} = {one.default}" + (f"   {choices}" if choices else "") + (f"   ({note})" if note else "")
+        )
     return lines

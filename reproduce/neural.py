@@ -55,7 +55,9 @@ class Examples:
     width: int
 
     @classmethod
-    def of(cls, prefixes: Sessions, labels: np.ndarray, truncation: str, longest: int, device: torch.device) -> Examples:
+    def of(
+        cls, prefixes: Sessions, labels: np.ndarray, truncation: str, longest: int, device: torch.device
+    ) -> Examples:
         """Prefixes longer than `longest` keep their first or last clicks, or all with truncation "none"."""
         lengths, starts = prefixes.lengths, prefixes.starts
         if truncation != "none":
@@ -211,9 +213,16 @@ class Neural(Recommender):
             seen += len(batch)
         mean = float(total) / max(seen, 1)
         if not np.isfinite(mean):
-            raise ModelError(f"{self.name}: the loss is not a finite number in epoch {epoch}; try a lower learning rate")
+            raise ModelError(
+                f"{self.name}: the loss is not a finite number in epoch {epoch}; try a lower learning rate"
+            )
         seconds = time.monotonic() - began
-        return {"epoch": epoch, "loss": mean, "seconds": round(seconds, 3), "examples_per_second": round(seen / seconds, 1)}
+        return {
+            "epoch": epoch,
+            "loss": mean,
+            "seconds": round(seconds, 3),
+            "examples_per_second": round(seen / seconds, 1),
+        }
 
     def _validate(self, prefixes: Sessions, labels: np.ndarray) -> float:
         self.network_.eval()

@@ -31,9 +31,7 @@ def sort_by_item(items: np.ndarray, lengths: np.ndarray, order: np.ndarray) -> n
     return items[np.lexsort((order[items], owner))]
 
 
-def to_sessions(
-    train: tuple[np.ndarray, np.ndarray], test: tuple[np.ndarray, np.ndarray]
-) -> tuple[Sessions, Sessions]:
+def to_sessions(train: tuple[np.ndarray, np.ndarray], test: tuple[np.ndarray, np.ndarray]) -> tuple[Sessions, Sessions]:
     """(items, lengths) of train and of test, in any item ids -> Sessions over one numbering by first appearance."""
     train_items, test_items, n_items = number_items(train[0], test[0])
     return Sessions.packed(train_items, train[1], n_items), Sessions.packed(test_items, test[1], n_items)

@@ -70,7 +70,9 @@ def _unpickle(stream: IO[bytes], file: Path) -> object:
         content = _PlainUnpickler(stream).load()
     except _BROKEN as error:
         reason = str(error) or type(error).__name__
-        raise InputError(f"{file}: not a plain pickle of lists and ints, or cut short: {reason}; get a whole copy") from error
+        raise InputError(
+            f"{file}: not a plain pickle of lists and ints, or cut short: {reason}; get a whole copy"
+        ) from error
     if stream.read(1):
         raise InputError(f"{file}: bytes follow the end of the pickle; get a whole copy")
     return content

@@ -1,0 +1,24 @@
+"""Fixtures that several test files share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder with the real logs; a test that asks for it is skipped where there is none."""
+    here = Path(__file__).resolve().parent.parent
+    for folder in (os.environ.get("REPRODUCE_DATA"), here / "data", here.parent / "shared" / "data"):
+        if folder and (Path(folder) / "yoochoose1_64").is_dir():
+            return Path(folder)
+    pytest.skip("the real logs are not here: set REPRODUCE_DATA")
+
+
+@pytest.fixture
+def cpu() -> torch.device:
+    return torch.device("cpu")
