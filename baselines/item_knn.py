@@ -38,7 +38,7 @@ class ItemKNN(Recommender):
         c = sparse.csr_array((np.ones(len(items)), (owner, items)), shape=shape)  # (sessions, m), equal cells added
         if self.counts == "sessions":
             c.data[:] = 1
-        n = np.asarray(c.sum(0)).ravel()  # (m,)
+        n: np.ndarray = np.asarray(c.sum(0)).ravel()  # (m,)
         similar = (c.T @ c).tocoo()  # (m, m)
         off = similar.row != similar.col
         row, col, together = similar.row[off], similar.col[off], similar.data[off]

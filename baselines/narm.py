@@ -86,10 +86,8 @@ class Network(nn.Module):
             self.A2 = nn.Linear(H, H, bias=False)
             self.v = nn.Linear(H, 1, bias=False)
         self.session_dropout = nn.Dropout(narm.session_dropout)
-        if narm.decoder == "bilinear":
-            self.B = nn.Linear(C, D, bias=False)
-        else:
-            self.out = nn.Linear(C, n_items)
+        self.B = nn.Linear(C, D, bias=False) if narm.decoder == "bilinear" else None
+        self.out = nn.Linear(C, n_items) if narm.decoder == "fully-connected" else None
         if narm.init == "authors":
             self.initialise()
 
@@ -101,9 +99,9 @@ class Network(nn.Module):
             normal(self.A1.weight, fan=self.A1.out_features)
             normal(self.A2.weight, fan=self.A2.out_features)
             normal(self.v.weight, fan=1)  # they keep v as one row
-        if hasattr(self, "B"):
+        if self.B is not None:
             normal(self.B.weight, fan=self.B.out_features)
-        else:
+        if self.out is not None:
             normal(self.out.weight, fan=self.out.in_features)
             nn.init.zeros_(self.out.bias)
 
@@ -120,7 +118,7 @@ class Network(nn.Module):
         return self.session_dropout(c), alpha
 
     def attention(self, h_t: Tensor, h: Tensor, mask: Tensor) -> Tensor:
-        """alpha_tj, (B, T): positive, summing to 1 over the clicks there are; with `raw` the paper's eq. 7 as printed."""
+        """alpha_tj, (B, T): positive, summing to 1 over the clicks; with `raw` the paper's eq. 7 as printed."""
         q = self.v(self.sigma(self.A1(h_t)[:, None] + self.A2(h)))[..., 0]  # (B, T)
         if self.weights == "raw":
             return q * mask
@@ -128,9 +126,10 @@ class Network(nn.Module):
 
     def decode(self, c: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         """Query, rows and bias such that score_i = rows_i . query + bias_i: (B, Q), (m, Q), (m,) or None."""
-        if hasattr(self, "B"):
-            return self.B(c), self.emb.weight, None
-        return c, self.out.weight, self.out.bias
+        if self.out is not None:
+            return c, self.out.weight, self.out.bias
+        assert self.B is not None
+        return self.B(c), self.emb.weight, None
 
 
 class TorchCell(nn.Module):
@@ -141,15 +140,16 @@ class TorchCell(nn.Module):
         self.gru = nn.GRU(D, H, batch_first=True)
 
     def initialise(self) -> None:
-        normal(self.gru.weight_ih_l0, fan=self.gru.input_size)
-        for gate in self.gru.weight_hh_l0.chunk(3):
+        inputs, recurrent, *biases = self.gru.parameters()
+        normal(inputs, fan=self.gru.input_size)
+        for gate in recurrent.chunk(3):
             nn.init.orthogonal_(gate)
-        nn.init.zeros_(self.gru.bias_ih_l0)
-        nn.init.zeros_(self.gru.bias_hh_l0)
+        for bias in biases:
+            nn.init.zeros_(bias)
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:  # (B, T, D), (B,) -> (B, T, H)
         if x.device.type != "cpu":
-            return self.gru(x)[0]  # type: ignore[no-any-return]
+            return self.gru(x)[0]
         packed = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
         return pad_packed_sequence(self.gru(packed)[0], batch_first=True, total_length=x.shape[1])[0]
 

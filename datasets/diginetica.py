@@ -53,7 +53,8 @@ def _dataset(name: str, title: str) -> Dataset:
         read=partial(_read, name),
         obtain=(
             "the CIKM Cup 2016 Track 2 data (DIGINETICA, the Cup's terms); "
-            f"put the processed {processed.TRAIN} and {processed.TEST} that circulate with later papers into {{data}}/{FOLDER}/"
+            f"put the processed {processed.TRAIN} and {processed.TEST} that circulate with later papers "
+            f"into {{data}}/{FOLDER}/"
         ),
     )
 

@@ -43,7 +43,8 @@ def _dataset(name: str, title: str) -> Dataset:
         read=partial(_read, name),
         obtain=(
             "the RecSys Challenge 2015 click log (YOOCHOOSE, CC BY-NC-ND 4.0); "
-            f"put the processed {processed.TRAIN} and {processed.TEST} that circulate with later papers into {{data}}/{name}/"
+            f"put the processed {processed.TRAIN} and {processed.TEST} that circulate with later papers "
+            f"into {{data}}/{name}/"
         ),
     )
 

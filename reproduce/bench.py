@@ -94,9 +94,9 @@ def time_step(model: Neural, log: Sessions, device: torch.device) -> StepTime:
         optimiser.step()
 
     with deterministic():
-        total = _median([_timed(lambda b=batch: step(b), device) for batch in batches])  # type: ignore[misc]
+        total = _median([_timed(lambda b=batch: step(b), device) for batch in batches])
         optimising = _median([_timed(lambda: optimiser.step(), device) for _ in batches])
-        softmax = _median([_timed(lambda b=batch: _softmax(model, network, b), device) for batch in batches])  # type: ignore[misc]
+        softmax = _median([_timed(lambda b=batch: _softmax(model, network, b), device) for batch in batches])
     network.eval()
     return StepTime(total, softmax, optimising)
 

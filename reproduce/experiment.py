@@ -192,7 +192,7 @@ def store(result: Result, results: Path) -> None:
     table, arrays = place.with_name(place.name + ".json"), place.with_name(place.name + ".npz")
     with replacing(arrays) as temporary:
         with temporary.open("wb") as stream:
-            np.savez_compressed(stream, **_arrays(result))
+            np.savez_compressed(stream, **_arrays(result))  # type: ignore[arg-type]
         sha = hashlib.sha256(temporary.read_bytes()).hexdigest()
         table.unlink(missing_ok=True)  # a record that is replaced is gone before its arrays are
     content = {
@@ -242,7 +242,9 @@ def load(experiment: Experiment, results: Path) -> Result | None:
         with np.load(arrays, allow_pickle=False) as kept:
             columns = {name: kept[name].astype(np.int64) for name in ARRAYS}
             means = content["attention"]
-            weights = Attention(*(kept[f"attention_{name}"] for name in ATTENTION), means) if means else None
+            weights = (
+                Attention(**{name: kept[f"attention_{name}"] for name in ATTENTION}, means=means) if means else None
+            )
         return Result(
             experiment=Experiment(**content["experiment"]),
             identity=content["identity"],

@@ -25,7 +25,7 @@ def item_softmax(queries: Tensor, items: Tensor, labels: Tensor, bias: Tensor | 
         bias: (m,) or None.
     """
     chunk = CHUNK if queries.device.type == "cpu" else max(len(queries), 1)
-    return _ItemSoftmax.apply(queries, items, labels, bias, chunk)  # type: ignore[no-any-return, no-untyped-call]
+    return _ItemSoftmax.apply(queries, items, labels, bias, chunk)  # type: ignore[no-untyped-call]
 
 
 class _ItemSoftmax(torch.autograd.Function):

@@ -133,7 +133,7 @@ class RunJournal(Journal):
             self.checkpoint.unlink(missing_ok=True)
 
 
-class replacing:  # noqa: N801, a context manager reads like a function
+class replacing:
     """`with replacing(path) as temporary`: write the temporary file; it takes path's place whole, or not at all."""
 
     def __init__(self, path: Path) -> None:
@@ -149,7 +149,7 @@ class replacing:  # noqa: N801, a context manager reads like a function
             if kind is None:
                 with self.temporary.open("rb") as stream:
                     os.fsync(stream.fileno())
-                os.replace(self.temporary, self.path)
+                self.temporary.replace(self.path)
         finally:
             self.temporary.unlink(missing_ok=True)
 

@@ -59,14 +59,13 @@ class Examples:
         cls, prefixes: Sessions, labels: np.ndarray, truncation: str, longest: int, device: torch.device
     ) -> Examples:
         """Prefixes longer than `longest` keep their first or last clicks, or all with truncation "none"."""
-        lengths, starts = prefixes.lengths, prefixes.starts
-        if truncation != "none":
-            cut = np.minimum(lengths, longest)
-            starts = prefixes.stops - cut if truncation == "last" else starts
-            lengths = cut
-        width = longest if truncation != "none" else int(lengths.max(initial=1))
+        if truncation == "none":
+            longest = int(prefixes.lengths.max(initial=1))
+        lengths = np.minimum(prefixes.lengths, longest)
+        starts = prefixes.stops - lengths if truncation == "last" else prefixes.starts
         arrays = (prefixes.items, starts, lengths, labels)
-        return cls(*(torch.as_tensor(array, device=device) for array in arrays), width)
+        on_device = [torch.as_tensor(array, device=device) for array in arrays]
+        return cls(*on_device, width=longest)
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -229,7 +228,7 @@ class Neural(Recommender):
         return recall_at(rank(*rank_all(self, prefixes, labels))) if len(prefixes) else 0.0
 
     def _held_out(self, n: int) -> int:
-        return int(round(self.validation_share * n)) if n > 1 else 0
+        return round(self.validation_share * n) if n > 1 else 0
 
 
 @contextmanager

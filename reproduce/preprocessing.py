@@ -26,7 +26,7 @@ def newest_prefixes(sessions: Sessions, keep: int) -> Sessions:
 
 
 def sort_by_item(items: np.ndarray, lengths: np.ndarray, order: np.ndarray) -> np.ndarray:
-    """Every session's clicks stably sorted by order[item]: how DIGINETICA's raw file lists them (PAPER.md section 3)."""
+    """Every session's clicks stably sorted by order[item], as DIGINETICA's raw file lists them: (clicks,)."""
     owner = np.repeat(np.arange(len(lengths)), lengths)
     return items[np.lexsort((order[items], owner))]
 

@@ -98,11 +98,11 @@ def _train_sessions(content: object, file: Path) -> tuple[np.ndarray, np.ndarray
 
 
 def _test_sessions(content: object, file: Path) -> tuple[np.ndarray, np.ndarray]:
-    if type(content) not in (tuple, list) or len(content) != 2:  # type: ignore[arg-type]
+    if not isinstance(content, (tuple, list)) or len(content) != 2:
         raise InputError(f"{file}: expected a pair (prefixes, labels), found {_describe(content)}")
-    prefixes, labels = content  # type: ignore[misc]
+    prefixes, labels = content
     items, lengths = _flatten(prefixes, file, "prefixes")
-    next_clicks, ones = _flatten([labels], file, "labels")
+    next_clicks, _ = _flatten([labels], file, "labels")
     if len(next_clicks) != len(lengths):
         raise InputError(f"{file}: {len(lengths)} prefixes but {len(next_clicks)} labels")
     stops = np.cumsum(lengths)

@@ -41,7 +41,7 @@ def mrr_at(ranks: np.ndarray, k: int = 20) -> float:
 
 
 def chunk_rows(n_items: int) -> int:
-    """Prefixes scored at a time: it depends on the catalogue's size only, so that a rank never depends on the machine."""
+    """Prefixes scored at a time: by the catalogue's size only, so that a rank never depends on the machine."""
     return max(1, CHUNK_SCORES // max(n_items, 1))
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
+torch.set_num_threads(1)  # tensors are tiny here: more threads only wait for each other
+
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:

@@ -121,7 +121,8 @@ def about(results: Sequence[Result]) -> list[str]:
         + ".",
         _counts(origin["counts"], origin["published"]),
         f"Made on {_join({one['device'] for one in environments})}, "
-        f"{_join({one['threads'] for one in environments})} threads, torch {_join({one['torch'] for one in environments})}, "
+        f"{_join({one['threads'] for one in environments})} threads, "
+        f"torch {_join({one['torch'] for one in environments})}, "
         f"at commit {_join({_commit(one) for one in environments})}.",
     ]
     if len({one.split["digest"] for one in results}) > 1:

@@ -1,0 +1,154 @@
+"""The command line: what it prints, and its exit status on every kind of wrong input."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from reproduce import catalog
+from reproduce.__main__ import main
+from reproduce.processed import TEST, TRAIN
+
+HERE = Path(__file__).resolve().parent.parent
+QUICK = ["--model", "pop", "s_pop", "--dataset", "cycle", "--quiet"]
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("REPRODUCE_DATA", raising=False)
+
+
+def test_without_arguments_there_is_help_with_a_line_for_each_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0
+    out = capsys.readouterr().out
+    for command in ("table2", "ablation", "list", "data", "bench"):
+        assert f"\n    {command} " in out
+
+
+def test_the_page_is_printed_and_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["table2", *QUICK]) == 0
+    out = capsys.readouterr().out
+    assert (tmp_path / "results/local/table2.md").read_text() == out
+    assert "| POP " in out
+
+
+def test_a_run_not_made_is_a_dash_with_the_command_that_fills_it(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["table2", *QUICK])
+    out = capsys.readouterr().out
+    line = next(line for line in out.splitlines() if line.startswith("| NARM "))
+    assert [cell.strip() for cell in line.split("|")[2:-1]] == ["—"] * 8
+    assert "- NARM: `python -m reproduce table2 --dataset cycle --model narm`" in out
+
+
+def test_a_dry_run_says_what_would_run_and_runs_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["table2", "--dataset", "cycle", "--model", "pop", "--quiet"])
+    capsys.readouterr()
+    assert main(["table2", *QUICK, "--dry-run"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split() for line in lines] == [["stored", "cycle/pop-seed0"], ["missing", "cycle/s_pop-seed0"]]
+    assert not list(tmp_path.glob("**/s_pop*"))
+
+
+def test_set_makes_a_row_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    assert (
+        main(["table2", "--dataset", "cycle", "--model", "item_knn", "--set", "item_knn.neighbours=3", "--quiet"]) == 0
+    )
+    assert "| Item-KNN (neighbours=3) " in capsys.readouterr().out
+
+
+def test_without_data_the_synthetic_log_is_used_and_named_in_the_title(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["table2", "--model", "pop", "--quiet"]) == 0
+    said = capsys.readouterr()
+    assert said.out.splitlines()[0].endswith("on a synthetic log")
+    assert "python -m reproduce data" in said.err
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["table2", "--model", "nram"], "unknown model 'nram'; did you mean narm? there is: item_knn,"),
+        (["table2", "--dataset", "yoochose1_64"], "did you mean yoochoose1_64"),
+        (["table2", "--set", "narm.hiden=50"], "unknown field of narm 'hiden'; did you mean hidden?"),
+        (["table2", "--set", "narm.hidden=many"], "narm.hidden=many: not of type int"),
+        (["table2", "--set", "narm.hidden=0"], "narm.hidden=0: must be at least 1"),
+        (["table2", "--set", "narm.session_dropout=nan"], "must be at least 0.0 and at most 0.99"),
+        (
+            ["table2", "--set", "narm.cell=tourch"],
+            "narm.cell=tourch: did you mean torch? there is: torch, paper, authors",
+        ),
+        (["table2", "--set", "hidden=50"], "expected MODEL.FIELD=VALUE"),
+        (["table2", "--model", "pop", "--set", "narm.hidden=50"], "narm is not among the models"),
+        (["table2", "--device", "tpu"], "unknown device"),
+        (["ablation", "--variant", "global"], "did you mean global-only?"),
+    ],
+)
+def test_a_wrong_name_or_value_exits_2_and_meets_the_right_ones(
+    words: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*words, "--quiet"]) == 2
+    assert says in capsys.readouterr().err
+
+
+def test_absent_data_exits_3_with_what_to_put_where(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["table2", "--dataset", "yoochoose1_64", "--quiet"]) == 3
+    assert "put the processed" in capsys.readouterr().err
+
+
+def test_a_malformed_file_exits_3_names_the_file_and_writes_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "data" / "yoochoose1_64"
+    folder.mkdir(parents=True)
+    for name in (TRAIN, TEST):
+        (folder / name).write_bytes(b"\x80\x03cos\nsystem\n")
+    assert main(["table2", "--quiet"]) == 3
+    assert f"yoochoose1_64/{TRAIN}" in capsys.readouterr().err
+    assert not list((tmp_path / "results").glob("**/*.*"))
+
+
+def test_an_unwritable_results_folder_exits_3(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "taken").write_text("")
+    assert main(["table2", *QUICK, "--results", "taken/here"]) == 3
+    assert "choose another with --results DIR" in capsys.readouterr().err
+
+
+def test_ctrl_c_exits_130_with_a_clean_line_and_nothing_half_written(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "reproduce", "table2", "--dataset", "cycle", "--model", "narm"]
+    run = subprocess.Popen(
+        [*words, "--results", str(tmp_path / "r"), "--set", "narm.epochs=100000", "narm.patience=100000"],
+        cwd=HERE,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert run.stderr is not None
+    seen = ""
+    while "epoch 2/" not in seen:
+        seen = run.stderr.readline()
+        assert seen, "ended before its second epoch"
+    run.send_signal(signal.SIGINT)
+    _, rest = run.communicate(timeout=60)
+    assert run.returncode == 130
+    assert "Traceback" not in rest
+    assert rest.splitlines()[-1].startswith("reproduce: interrupted")
+    left = [file.name for file in (tmp_path / "r").rglob("*") if file.is_file()]
+    assert [name.endswith(".checkpoint") for name in left] == [True]
+
+
+def test_list_shows_every_model_with_its_fields_and_choices(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list"]) == 0
+    out = capsys.readouterr().out
+    for name in catalog.recommenders():
+        assert f"\n{name}  (" in out
+    assert "encoder = hybrid   hybrid | global | local" in out
+
+
+def test_data_says_how_to_get_what_is_not_here(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["data"]) == 0
+    assert "yoochoose1_4: the RecSys Challenge 2015 click log" in capsys.readouterr().out

@@ -1,0 +1,149 @@
+"""Records: made once, used again, and never believed when half there."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from reproduce import catalog, experiment
+from reproduce.errors import InputError, UsageError
+from reproduce.experiment import Experiment, Result, current, load, run
+from reproduce.ranking import mrr_at, recall_at
+from reproduce.sessions import Split
+
+NARM = {"epochs": 2, "embedding": 4, "hidden": 4}
+
+
+def make(results: Path, model: str = "item_knn", fields: dict[str, object] | None = None, **options: object) -> Result:
+    return run(Experiment("cycle", model, fields or {}), data="nowhere", results=results, device="cpu", **options)  # type: ignore[arg-type]
+
+
+def test_a_stored_run_is_used_again_and_nothing_is_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = make(tmp_path, "narm", NARM)
+    monkeypatch.setattr(catalog.recommender("narm"), "fit", lambda *a, **k: pytest.fail("trained again"))
+    second = make(tmp_path, "narm", NARM)
+    assert (first.greater == second.greater).all()
+    assert first.environment == second.environment
+    assert first.attention is not None
+    assert second.attention is not None
+    assert (first.attention.weights == second.attention.weights).all()
+
+
+def test_force_runs_again_and_gives_the_same_ranks(tmp_path: Path) -> None:
+    first = make(tmp_path, "narm", NARM)
+    place = tmp_path / (first.experiment.path + ".json")
+    place.write_text(place.read_text().replace(first.environment["started"], "long ago"))
+    second = make(tmp_path, "narm", NARM, force=True)
+    assert second.environment["started"] != "long ago"
+    for name in experiment.ARRAYS:
+        assert (getattr(first, name) == getattr(second, name)).all()
+
+
+def test_metrics_are_recomputed_from_the_stored_ranks(tmp_path: Path) -> None:
+    made = make(tmp_path)
+    kept = load(made.experiment, tmp_path)
+    assert kept is not None
+    ranks = kept.greater + kept.equal + 1
+    assert kept.recall(3) == recall_at(ranks, 3)
+    assert kept.mrr(3) == mrr_at(ranks, 3)
+    split = catalog.load_split("cycle", "nowhere")
+    assert kept.length.tolist() == split.test.prefixes()[0].lengths.tolist()
+    assert kept.session.tolist() == split.test.prefix_owner().tolist()
+
+
+def test_the_path_is_the_name_and_default_values_do_not_show_in_it() -> None:
+    assert Experiment.of("cycle", "narm", {"hidden": "100"}).path == "runs/cycle/narm-seed0"
+    one = Experiment.of("cycle", "narm", {"hidden": 50, "encoder": "global"}, seed=7)
+    assert one.path == "runs/cycle/narm,encoder=global,hidden=50-seed7"
+
+
+def test_the_identity_depends_on_split_fields_and_seed(tmp_path: Path) -> None:
+    base = Experiment.of("cycle", "narm")
+    others = [
+        Experiment.of("cycle", "narm", {"hidden": 50}).identity("a"),
+        Experiment.of("cycle", "narm", seed=1).identity("a"),
+        Experiment.of("cycle", "pop").identity("a"),
+        base.identity("b"),
+    ]
+    assert len({base.identity("a"), *others}) == 5
+    assert Experiment.of("cycle", "narm", {"hidden": 100}).identity("a") == base.identity("a")
+
+
+def test_a_record_of_another_split_is_not_used(tmp_path: Path) -> None:
+    made = make(tmp_path)
+    split = catalog.load_split("cycle", "nowhere")
+    other = Split("cycle", split.train, split.test.take(slice(0, 3)), split.provenance)
+    again = make(tmp_path, split=other)
+    assert again.identity != made.identity
+    assert len(again.greater) < len(made.greater)
+
+
+@pytest.mark.parametrize("damage", ["cut json", "no arrays", "other arrays", "other schema", "missing key"])
+def test_a_damaged_record_is_named_with_a_remedy(tmp_path: Path, damage: str) -> None:
+    made = make(tmp_path)
+    table, arrays = (tmp_path / f"{made.experiment.path}.{ending}" for ending in ("json", "npz"))
+    content = json.loads(table.read_text())
+    if damage == "cut json":
+        table.write_text(table.read_text()[:100])
+    elif damage == "no arrays":
+        arrays.unlink()
+    elif damage == "other arrays":
+        np.savez(arrays, greater=np.zeros(3))
+    elif damage == "other schema":
+        table.write_text(json.dumps({**content, "schema": 99}))
+    else:
+        table.write_text(json.dumps({key: value for key, value in content.items() if key != "fields"}))
+    with pytest.raises(InputError, match=r"item_knn-seed0\.(json|npz).*(--force|the suite that wrote it)"):
+        load(made.experiment, tmp_path)
+
+
+def test_arrays_without_a_json_are_no_record(tmp_path: Path) -> None:
+    made = make(tmp_path)
+    (tmp_path / f"{made.experiment.path}.json").unlink()
+    assert load(made.experiment, tmp_path) is None
+
+
+def test_a_record_made_with_other_defaults_is_outdated(tmp_path: Path) -> None:
+    made = make(tmp_path)
+    assert current(made)
+    table = tmp_path / f"{made.experiment.path}.json"
+    content = json.loads(table.read_text())
+    content["fields"]["neighbours"] = 7
+    table.write_text(json.dumps(content))
+    kept = load(made.experiment, tmp_path)
+    assert kept is not None
+    assert not current(kept)
+
+
+def test_nothing_half_written_is_left_and_the_checkpoint_is_gone(tmp_path: Path) -> None:
+    made = make(tmp_path, "narm", NARM)
+    names = sorted(file.name for file in (tmp_path / made.experiment.path).parent.iterdir())
+    stem = Path(made.experiment.path).name
+    assert names == [f"{stem}.json", f"{stem}.npz"]
+
+
+def test_a_record_holds_no_path_host_or_user(tmp_path: Path) -> None:
+    made = make(tmp_path, "narm", NARM)
+    text = (tmp_path / f"{made.experiment.path}.json").read_text()
+    import getpass
+    import platform
+
+    for secret in (str(tmp_path), str(Path.home()), platform.node(), str(Path(experiment.__file__).parent)):
+        assert secret not in text
+    assert f'"{getpass.getuser()}"' not in text
+
+
+def test_an_unwritable_results_folder_is_said_before_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(catalog.recommender("narm"), "fit", lambda *a, **k: pytest.fail("trained"))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot write there"):
+        make(tmp_path / "file" / "results", "narm", NARM)
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:99", "tpu", "meta"])
+def test_a_device_that_is_not_there_is_a_usage_error(device: str) -> None:
+    with pytest.raises(UsageError, match="device"):
+        experiment.choose_device(device)

@@ -1,0 +1,213 @@
+"""NARM against an evaluation of its equations in plain numpy, one click at a time."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from reproduce.baselines.narm import NARM, Network
+
+from reproduce import catalog
+from reproduce.journal import Journal
+from reproduce.sessions import Sessions
+
+M = 9
+PREFIXES = Sessions.of([[0], [1, 2], [3, 3, 4, 5], [8, 7, 6, 5, 4, 3, 2]], n_items=M)
+
+
+def narm(fields: dict[str, Any]) -> NARM:
+    model = catalog.make_recommender("narm", {"embedding": 4, "hidden": 3, "longest": 5, **fields})
+    assert isinstance(model, NARM)
+    return model
+
+
+def untrained(fields: dict[str, Any]) -> NARM:
+    """A model with random weights and biases, in evaluation mode and float64."""
+    model = narm(fields)
+    torch.manual_seed(1)
+    model.network_ = model.network(M).double().eval()
+    for parameter in model.network_.parameters():
+        parameter.data = torch.randn_like(parameter)
+    model.device_ = torch.device("cpu")
+    return model
+
+
+def sigmoid(x: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-x))
+
+
+def hard(x: np.ndarray) -> np.ndarray:
+    return np.clip(0.2 * x + 0.5, 0, 1)
+
+
+def states(w: dict[str, np.ndarray], clicks: np.ndarray, cell: str) -> np.ndarray:
+    """h_1 .. h_t by the equations in the paper, or by torch's GRU."""
+    h = np.zeros(3)
+    out = []
+    for item in clicks:
+        x = w["emb.weight"][item]
+        if cell == "torch":  # gates r, z, n; the reset gate after the product
+            i_r, i_z, i_n = np.split(w["gru.gru.weight_ih_l0"] @ x + w["gru.gru.bias_ih_l0"], 3)
+            h_r, h_z, h_n = np.split(w["gru.gru.weight_hh_l0"] @ h + w["gru.gru.bias_hh_l0"], 3)
+            r, z = sigmoid(i_r + h_r), sigmoid(i_z + h_z)
+            candidate = np.tanh(i_n + r * h_n)
+            h = (1 - z) * candidate + z * h  # torch's z is the paper's 1 - z
+        else:
+            sigma = hard if cell == "authors" else sigmoid
+            W_z, W_r, W = np.split(w["gru.W.weight"], 3)
+            b_z, b_r, b = np.split(w["gru.W.bias"], 3)
+            U_z, U_r = np.split(w["gru.U_zr.weight"], 2)
+            z = sigma(W_z @ x + U_z @ h + b_z)
+            r = sigma(W_r @ x + U_r @ h + b_r)
+            candidate = np.tanh(W @ x + w["gru.U.weight"] @ (r * h) + b)
+            h = (1 - z) * h + z * candidate
+        out.append(h)
+    return np.array(out)
+
+
+def by_hand(model: NARM, clicks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Scores of all items, (M,), and attention over the kept clicks."""
+    w = {name: value.numpy() for name, value in model.network_.state_dict().items()}
+    clicks = {"first": clicks[:5], "last": clicks[-5:], "none": clicks}[model.truncation]
+    h = states(w, clicks, model.cell)
+    alpha = np.zeros(len(h))
+    parts = [h[-1]]
+    if model.encoder != "global":
+        sigma = hard if model.attention_sigmoid == "hard" else sigmoid
+        q = np.array([w["v.weight"][0] @ sigma(w["A1.weight"] @ h[-1] + w["A2.weight"] @ h_j) for h_j in h])
+        alpha = q if model.attention == "raw" else np.exp(q) / np.exp(q).sum()
+        c_local = sum(a * h_j for a, h_j in zip(alpha, h, strict=True))
+        parts = [c_local] if model.encoder == "local" else [h[-1], c_local]
+    c = np.concatenate(parts)
+    if model.decoder == "bilinear":
+        return np.array([emb_i @ w["B.weight"] @ c for emb_i in w["emb.weight"]]), alpha
+    return w["out.weight"] @ c + w["out.bias"], alpha
+
+
+VARIANTS = [
+    {"encoder": e, "decoder": d, "attention": a, "attention_sigmoid": s, "cell": c, "truncation": t}
+    for e, d, a, s, c, t in [
+        *itertools.product(
+            ["hybrid", "global", "local"],
+            ["bilinear", "fully-connected"],
+            ["softmax", "raw"],
+            ["smooth", "hard"],
+            ["torch", "paper", "authors"],
+            ["first"],
+        ),
+        ("hybrid", "bilinear", "softmax", "smooth", "torch", "last"),
+        ("hybrid", "bilinear", "softmax", "smooth", "torch", "none"),
+        ("hybrid", "bilinear", "softmax", "smooth", "authors", "none"),
+    ]
+]
+
+
+@pytest.mark.parametrize("fields", VARIANTS, ids=lambda fields: "-".join(fields.values()))
+def test_scores_and_attention_equal_the_equations_in_numpy(fields: dict[str, str]) -> None:
+    model = untrained(fields)
+    scores, attention = model.score(PREFIXES).numpy(), model.extras(PREFIXES)["attention"]
+    for i in range(len(PREFIXES)):
+        expected, alpha = by_hand(model, PREFIXES[i])
+        np.testing.assert_allclose(scores[i], expected, rtol=1e-10, atol=1e-12)
+        np.testing.assert_allclose(attention[i, : len(alpha)], alpha, rtol=1e-10, atol=1e-12)
+        assert not attention[i, len(alpha) :].any()
+
+
+def test_the_loss_is_the_cross_entropy_of_the_scores() -> None:
+    for decoder in ("bilinear", "fully-connected"):
+        model = untrained({"decoder": decoder})
+        batch = model.as_batch(PREFIXES)
+        labels = torch.tensor([3, 1, 4, 1])
+        loss = model.loss(model.network_, type(batch)(batch.items, batch.lengths, labels))
+        torch.testing.assert_close(loss, torch.nn.functional.cross_entropy(model.score(PREFIXES), labels))
+
+
+@pytest.mark.parametrize("cell", ["torch", "paper", "authors"])
+def test_softmax_attention_is_positive_sums_to_one_and_ignores_padding(cell: str) -> None:
+    model = untrained({"cell": cell})
+    weights = model.extras(PREFIXES)["attention"]  # (4, 5)
+    kept = np.minimum(PREFIXES.lengths, 5)
+    valid = np.arange(5) < kept[:, None]
+    assert (weights[valid] > 0).all()
+    assert (weights[~valid] == 0).all()
+    np.testing.assert_allclose(weights.sum(1), 1, rtol=1e-12)
+    alone = model.extras(PREFIXES.take(np.array([1])))["attention"]
+    np.testing.assert_allclose(alone[0], weights[1, :2], rtol=1e-12)
+
+
+def test_first_and_last_truncation_differ_only_on_longer_prefixes() -> None:
+    first, last = untrained({"truncation": "first"}), untrained({"truncation": "last"})
+    last.network_ = first.network_
+    one, other = first.score(PREFIXES), last.score(PREFIXES)
+    torch.testing.assert_close(one[:3], other[:3], rtol=0, atol=0)
+    assert not torch.allclose(one[3], other[3])
+
+
+def test_parameters_are_as_many_as_the_papers_equations_have() -> None:
+    for cell, extra in (("authors", 0), ("paper", 0), ("torch", 300)):  # torch's GRU has a second bias vector, 3 H
+        model = catalog.make_recommender("narm", {"cell": cell})
+        assert isinstance(model, NARM)
+        assert sum(p.numel() for p in model.network(1_000).parameters()) == 75_400 + 50 * 1_000 + extra
+
+
+def test_decoder_parameters_are_2HD_against_2Hm() -> None:
+    bilinear, full = (catalog.make_recommender("narm", {"decoder": d}) for d in ("bilinear", "fully-connected"))
+    assert isinstance(bilinear, NARM)
+    assert isinstance(full, NARM)
+    n, m = (sum(p.numel() for p in model.network(1_000).parameters()) for model in (bilinear, full))
+    assert m - n == (2 * 100 * 1_000 + 1_000) - 2 * 100 * 50
+
+
+@pytest.mark.parametrize("cell", ["torch", "paper", "authors"])
+def test_the_authors_initialisation_has_the_standard_deviations_of_their_rule(cell: str) -> None:
+    torch.manual_seed(0)
+    for decoder in ("bilinear", "fully-connected"):
+        model = catalog.make_recommender("narm", {"cell": cell, "decoder": decoder})
+        assert isinstance(model, NARM)
+        weights = dict(model.network(2_000).named_parameters())
+        expected = {"emb.weight": (2 / 2_000) ** 0.5, "A1.weight": 0.1414, "A2.weight": 0.1414, "v.weight": 1.414}
+        expected |= {"B.weight": 0.2} if decoder == "bilinear" else {"out.weight": (2 / 200) ** 0.5}
+        expected |= {"gru.gru.weight_ih_l0" if cell == "torch" else "gru.W.weight": 0.2}
+        for name, sd in expected.items():
+            assert float(weights[name].detach().std()) == pytest.approx(sd, rel=0.2 if name == "v.weight" else 0.05)
+        names = ("gru.gru.weight_hh_l0",) if cell == "torch" else ("gru.U_zr.weight", "gru.U.weight")
+        for gate in torch.cat([weights[name] for name in names]).split(100):
+            torch.testing.assert_close(gate @ gate.T, torch.eye(100), rtol=0, atol=1e-5)
+        assert all(not p.any() for name, p in weights.items() if "bias" in name)
+
+
+def test_dropout_lies_on_the_input_of_the_gru_and_on_the_session_and_nowhere_else() -> None:
+    network = narm({"embedding_dropout": 0.25, "session_dropout": 0.5}).network(M)
+    assert {name: module.p for name, module in network.named_modules() if isinstance(module, torch.nn.Dropout)} == {
+        "input_dropout": 0.25,
+        "session_dropout": 0.5,
+    }
+
+
+def test_the_decoder_sees_the_undropped_embeddings() -> None:
+    network = narm({"embedding_dropout": 0.99}).network(M).train()
+    assert isinstance(network, Network)
+    _, rows, _ = network.decode(torch.zeros(2, 6))
+    assert rows is network.emb.weight
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_an_epoch_on_cuda_is_deterministic_and_agrees_with_the_cpu() -> None:
+    from reproduce.experiment import choose_device
+    from reproduce.ranking import rank, rank_all, recall_at
+
+    split = catalog.load_split("synthetic", ".")
+    prefixes, targets = split.test.prefixes()
+    recalls, counts = [], []
+    for name in ("cuda", "cuda", "cpu"):
+        model = catalog.make_recommender("narm", {"epochs": 3, "learning_rate": 0.003})
+        model.fit(split.train, seed=0, device=choose_device(name), journal=Journal())
+        ranks = rank(*rank_all(model, prefixes, targets))
+        counts.append(ranks)
+        recalls.append(recall_at(ranks))
+    assert (counts[0] == counts[1]).all()
+    assert abs(recalls[0] - recalls[2]) < 1.0
