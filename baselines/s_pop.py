@@ -19,6 +19,7 @@ class SPop(Recommender):
 
     name: ClassVar[str] = "s_pop"
     label: ClassVar[str] = "S-POP"
+    learns_order: ClassVar[bool] = False
 
     def fit(self, train: Sessions, *, seed: int, device: torch.device, journal: Journal) -> None:
         clicks = np.bincount(train.clicks()[0], minlength=train.n_items)

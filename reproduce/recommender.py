@@ -21,6 +21,7 @@ class Recommender(ABC):
 
     name: ClassVar[str]  # as on the command line
     label: ClassVar[str]  # as in a table
+    learns_order: ClassVar[bool] = True  # whether it can tell a click from the one after it; see contract.py
 
     @abstractmethod
     def fit(self, train: Sessions, *, seed: int, device: torch.device, journal: Journal) -> None:

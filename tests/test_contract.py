@@ -1,0 +1,145 @@
+"""Every model of the catalogue keeps the contract; models that break it are told which rule."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar
+
+import numpy as np
+import pytest
+import torch
+
+from reproduce import catalog, contract
+from reproduce.baselines.pop import Pop
+from reproduce.journal import Journal
+from reproduce.sessions import Sessions
+
+MODELS = sorted(catalog.recommenders())
+
+
+@pytest.mark.parametrize("rule", contract.RULES.values(), ids=lambda rule: rule.__name__)
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_keeps_the_rule(name: str, rule: contract.Rule, cpu: torch.device) -> None:
+    assert rule(partial(catalog.make_recommender, name), cpu) == ""
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_keeps_the_contract_on_a_gpu(name: str) -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    assert contract.broken(partial(catalog.make_recommender, name), torch.device("cuda")) == []
+
+
+def test_the_circle_tells_a_model_that_learns_order_from_one_that_counts(cpu: torch.device) -> None:
+    recall = {
+        name: contract.recall_at_1_on_the_cycle(partial(catalog.make_recommender, name), cpu)
+        for name, kind in catalog.recommenders().items()
+        if not kind.learns_order
+    }
+    assert recall["pop"] < 50
+    assert max(recall.values()) < 100, recall
+
+
+class Broken(Pop):
+    """POP that does one thing wrong."""
+
+    learns_order: ClassVar[bool] = False
+
+
+class NotFinite(Broken):
+    def score(self, prefixes: Sessions) -> torch.Tensor:
+        return super().score(prefixes) / 0
+
+
+class OneItemShort(Broken):
+    def score(self, prefixes: Sessions) -> torch.Tensor:
+        return super().score(prefixes)[:, 1:]
+
+
+class NoEmptyBatch(Broken):
+    def score(self, prefixes: Sessions) -> torch.Tensor:
+        if not len(prefixes):
+            raise ValueError("need at least one array to concatenate")
+        return super().score(prefixes)
+
+
+class ByPlaceInTheBatch(Broken):
+    def score(self, prefixes: Sessions) -> torch.Tensor:
+        return super().score(prefixes) + torch.arange(len(prefixes))[:, None]
+
+
+class ByChance(Broken):
+    def fit(self, train: Sessions, *, seed: int, device: torch.device, journal: Journal) -> None:
+        self.clicks_ = torch.as_tensor(np.random.default_rng().random(train.n_items))
+
+
+class ByTheGlobalGenerator(Broken):
+    def fit(self, train: Sessions, *, seed: int, device: torch.device, journal: Journal) -> None:
+        super().fit(train, seed=seed, device=device, journal=journal)
+        random.random()
+
+
+class GlobalSeed(Broken):
+    def score(self, prefixes: Sessions) -> torch.Tensor:
+        np.random.seed(0)  # noqa: NPY002
+        return super().score(prefixes)
+
+
+class SortsItsArgument(Broken):
+    def fit(self, train: Sessions, *, seed: int, device: torch.device, journal: Journal) -> None:
+        train.items.sort()
+        super().fit(train, seed=seed, device=device, journal=journal)
+
+
+class ByItemNumber(Broken):
+    def score(self, prefixes: Sessions) -> torch.Tensor:
+        return super().score(prefixes) + torch.linspace(0, 0.5, prefixes.n_items)
+
+
+@dataclass(kw_only=True)
+class ChangesItsField(Broken):
+    rounds: int = 3
+
+    def fit(self, train: Sessions, *, seed: int, device: torch.device, journal: Journal) -> None:
+        super().fit(train, seed=seed, device=device, journal=journal)
+        self.rounds -= 1
+
+
+class OnlyCounts(Pop):
+    learns_order: ClassVar[bool] = True
+
+
+class RandomRows(Broken):
+    """Chance is allowed, but this one looks up the wrong row of what it learned."""
+
+    def fit(self, train: Sessions, *, seed: int, device: torch.device, journal: Journal) -> None:
+        self.rows_ = torch.as_tensor(np.random.default_rng(seed).random((train.n_items, train.n_items)))
+
+    def score(self, prefixes: Sessions) -> torch.Tensor:
+        return self.rows_[(prefixes.last + 1) % prefixes.n_items]
+
+
+@pytest.mark.parametrize(
+    ("kind", "rule", "found"),
+    [
+        (NotFinite, "scores are finite", "not finite"),
+        (OneItemShort, "scores are finite", "shape (10, 30), not (10, 31)"),
+        (NoEmptyBatch, "a batch of one and an empty batch", "raised ValueError: need at least one"),
+        (ByPlaceInTheBatch, "a prefix scores the same alone", "alone and in a batch scores prefix"),
+        (ByChance, "the same seed gives the same scores", "two fits with one seed"),
+        (ByTheGlobalGenerator, "global random state", "fit changed the random state of random"),
+        (GlobalSeed, "global random state", "score changed the random state of numpy"),
+        (SortsItsArgument, "its arguments are unchanged", "fit changed the items"),
+        (ByItemNumber, "the numbering of the items", "fitted on renumbered items"),
+        (ChangesItsField, "its fields rebuild the model", "fit changed the model's fields"),
+        (OnlyCounts, "a model that learns order", "Recall@1 is"),
+        (RandomRows, "the numbering of the items", "with its item-indexed weights permuted"),
+    ],
+    ids=lambda value: value.__name__ if isinstance(value, type) else "",
+)
+def test_a_model_that_breaks_a_rule_is_told_which(kind: type[Pop], rule: str, found: str, cpu: torch.device) -> None:
+    told = contract.broken(kind, cpu)
+    assert any(line.startswith(rule) and found in line for line in told), told
