@@ -57,16 +57,15 @@ def rank_all(
         ModelError: the model's scores have the wrong shape or are not finite.
     """
     chunk = chunk or chunk_rows(prefixes.n_items)
-    counts = []
+    # Set aside once: small results kept between the large scores of each chunk would leave the heap full of holes.
+    greater, equal = np.empty(len(prefixes), np.int64), np.empty(len(prefixes), np.int64)
     for begin in range(0, len(prefixes), chunk):
         part = prefixes.take(slice(begin, begin + chunk))
         scores = model.score(part)
         _check(model, scores, part)
         own = torch.as_tensor(targets[begin : begin + chunk], device=scores.device)
-        counts.append(torch.stack(rank_counts(scores, own)))
-    if not counts:
-        return np.empty(0, np.int64), np.empty(0, np.int64)
-    greater, equal = torch.cat(counts, 1).cpu().numpy()
+        counts = torch.stack(rank_counts(scores, own)).cpu().numpy()
+        greater[begin : begin + chunk], equal[begin : begin + chunk] = counts
     return greater, equal
 
 
