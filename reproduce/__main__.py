@@ -14,18 +14,19 @@ from types import ModuleType
 from reproduce import bench, catalog, grid, inventory, paper, reports
 from reproduce.errors import SuiteError, UsageError
 from reproduce.grid import Request
-from reproduce.journal import replacing
+from reproduce.journal import Terminated, heed_sigterm, replacing
 
-INTERRUPTED = 130
+INTERRUPTED, TERMINATED = 130, 143
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Returns the exit status: 0 done, 1 a cell failed, 2 a wrong name or value, 3 bad input, 130 interrupted."""
+    """Returns the exit status: 0 done, 1 a cell failed, 2 a wrong name or value, 3 bad input, 130 or 143 stopped."""
     parser, pages = _parser()
     options = parser.parse_args(argv)
     if options.command is None:
         parser.print_help()
         return 0
+    heed_sigterm()
     try:
         if options.command in pages:
             return _page(options.command, pages[options.command], _request(options), options.dry_run)
@@ -40,6 +41,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return INTERRUPTED
+    except Terminated:
+        print("reproduce: terminated; what was being written is whole, the same command goes on", file=sys.stderr)
+        return TERMINATED
     except BrokenPipeError:  # `... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

@@ -28,7 +28,8 @@ import reproduce
 from reproduce import attention, catalog, ranking
 from reproduce.attention import Attention
 from reproduce.errors import InputError, UsageError
-from reproduce.journal import RunJournal, replacing
+from reproduce.journal import RunJournal, replacing, sweep
+from reproduce.lock import only_one
 from reproduce.recommender import Recommender
 from reproduce.sessions import Split
 
@@ -119,6 +120,7 @@ def run(
     force: bool = False,
     fresh: bool = False,
     quiet: bool = True,
+    wait: bool = True,
     split: Split | None = None,
 ) -> Result:
     """The result of an experiment: read if it is stored, else made and stored.
@@ -129,11 +131,13 @@ def run(
         device: auto, cpu, cuda or cuda:N.
         force: run again although the record is there.
         fresh: do not go on from a checkpoint.
+        wait: wait while another process runs this experiment, and use its result.
         split: the experiment's split, where the caller has read it already.
 
     Raises:
-        InputError: data or records absent or broken, results folder not writable.
+        InputError: data or records absent or broken, a checkpoint not ours, results folder not writable or full.
         ModelError: the model broke its contract.
+        Busy: another process runs this experiment, and `wait` is off.
     """
     results = Path(results)
     experiment = Experiment.of(experiment.dataset, experiment.model, experiment.params, experiment.seed)
@@ -144,25 +148,49 @@ def run(
         if stored is not None and stored.identity == identity:
             return stored
     check_writable(results)
-    where = choose_device(device)
+    place = results / experiment.path
+    checkpoint = place.with_name(place.name + ".checkpoint")
+    with only_one(place.with_name(place.name + ".lock"), wait=wait, quiet=quiet):
+        if not force:  # somebody may have made it while this process waited
+            stored = load(experiment, results)
+            if stored is not None and stored.identity == identity:
+                return stored
+        for ending in (".json", ".npz", ".checkpoint"):
+            sweep(place.with_name(place.name + ending))
+        where = choose_device(device)
+        environment = circumstances(where, split.test.n_items)
+        journal = RunJournal(
+            title=f"{experiment.dataset} {experiment.model}",
+            checkpoint=checkpoint,
+            identity=identity,
+            circumstances=environment,
+            quiet=quiet,
+            fresh=fresh,
+        )
+        result = _made(experiment, identity, split, where, environment, journal)
+        store(result, results)
+        journal.discard()
+    return result
+
+
+def _made(
+    experiment: Experiment,
+    identity: str,
+    split: Split,
+    device: torch.device,
+    environment: Mapping[str, Any],
+    journal: RunJournal,
+) -> Result:
+    """Fit, rank every test prefix, ask for the attention."""
     model = experiment.recommender()
-    environment = circumstances(where, split.test.n_items)
-    journal = RunJournal(
-        title=f"{experiment.dataset} {experiment.model}",
-        checkpoint=results / f"{experiment.path}.checkpoint",
-        identity=identity,
-        circumstances=environment,
-        quiet=quiet,
-        fresh=fresh or force,
-    )
     began = time.monotonic()
-    model.fit(split.train, seed=experiment.seed, device=where, journal=journal)
+    model.fit(split.train, seed=experiment.seed, device=device, journal=journal)
     fitted = time.monotonic()
     prefixes, targets = split.test.prefixes()
     greater, equal = ranking.rank_all(model, prefixes, targets)
     scored = time.monotonic()
     weights = attention.collect(model, split.test, getattr(model, "truncation", "none"))
-    result = Result(
+    return Result(
         experiment=experiment,
         identity=identity,
         fields=catalog.resolved(model),
@@ -173,7 +201,7 @@ def run(
             "resumed": journal.resumed,
             "fit_seconds": round(fitted - began, 2),
             "score_seconds": round(scored - fitted, 2),
-            "peak_memory_mib": peak_memory_mib(where),
+            "peak_memory_mib": peak_memory_mib(device),
         },
         session=split.test.prefix_owner(),
         length=prefixes.lengths,
@@ -181,9 +209,6 @@ def run(
         equal=equal,
         attention=weights,
     )
-    store(result, results)
-    journal.discard()
-    return result
 
 
 def store(result: Result, results: Path) -> None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import glob
+import io
 import math
 import os
+import signal
 import sys
 import time
+import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from tqdm import tqdm
@@ -45,8 +50,9 @@ class Journal:
 class RunJournal(Journal):
     """The journal of a run that is stored: a bar or plain lines on standard error, a checkpoint after every epoch.
 
-    A checkpoint is read with `weights_only`: a hostile file cannot run code. It is written beside its place and moved
-    there whole, so the old one stands until the new one is complete.
+    A checkpoint is read with `weights_only`: a hostile file cannot run code; and its checksums are read first, which
+    torch does not look at: a flipped bit cannot become a rank. It is written beside its place and moved there whole, so
+    the old one stands until the new one is complete.
     """
 
     title: str = ""
@@ -90,9 +96,12 @@ class RunJournal(Journal):
         if self.checkpoint is None or self.fresh or not self.checkpoint.exists():
             return None
         try:
+            with zipfile.ZipFile(self.checkpoint) as archive:
+                if (torn := archive.testzip()) is not None:
+                    raise ValueError(f"{torn} has a wrong checksum")
             kept = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
-            identity, version, state = kept["identity"], kept["torch"], kept["state"]
-            history, circumstances, resumed = kept["history"], kept["circumstances"], kept["resumed"]
+            identity, version, state = kept["identity"], kept["torch"], dict(kept["state"])
+            history, circumstances, resumed = list(kept["history"]), dict(kept["circumstances"]), list(kept["resumed"])
         except Exception as error:  # torch raises whatever its parser meets; every kind means the same here
             raise InputError(
                 f"{self.checkpoint}: not a whole checkpoint of this suite ({type(error).__name__}); --fresh starts over"
@@ -107,11 +116,11 @@ class RunJournal(Journal):
                 f"{self.checkpoint}: written by torch {version}, this is {torch.__version__}; go on with that version, "
                 "or --fresh starts over"
             )
-        self.history = list(history)
+        self.history = history
         self.resumed = [*resumed, {**circumstances, "epochs": len(history)}]
         if not self.quiet:
             print(f"{self.title} goes on after epoch {len(history)}", file=sys.stderr, flush=True)
-        return dict(state)
+        return state
 
     def save(self, state: dict[str, Any]) -> None:
         if self.checkpoint is None:
@@ -124,8 +133,10 @@ class RunJournal(Journal):
             "history": self.history,
             "state": state,
         }
+        whole = io.BytesIO()  # torch's own file writer hides why a write failed
+        torch.save(content, whole)
         with replacing(self.checkpoint) as temporary:
-            torch.save(content, temporary)
+            temporary.write_bytes(whole.getbuffer())
 
     def discard(self) -> None:
         """The run is recorded: its checkpoint has done its work."""
@@ -133,15 +144,30 @@ class RunJournal(Journal):
             self.checkpoint.unlink(missing_ok=True)
 
 
+class Terminated(BaseException):
+    """SIGTERM came; no write was open."""
+
+
 class replacing:
-    """`with replacing(path) as temporary`: write the temporary file; it takes path's place whole, or not at all."""
+    """`with replacing(path) as temporary`: write the temporary file; it takes path's place whole, or not at all.
+
+    Raises:
+        InputError: the disk is full, the folder not writable; what stood at path stands there still.
+    """
+
+    open: ClassVar[int] = 0  # writes under way in this process
+    terminated: ClassVar[bool] = False  # SIGTERM came during one
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
 
     def __enter__(self) -> Path:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        replacing.open += 1
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            self.__exit__(OSError, error, None)
         return self.temporary
 
     def __exit__(self, kind: object, value: object, trace: object) -> None:
@@ -150,8 +176,35 @@ class replacing:
                 with self.temporary.open("rb") as stream:
                     os.fsync(stream.fileno())
                 self.temporary.replace(self.path)
+            elif isinstance(value, OSError):
+                raise value
+        except OSError as error:
+            raise InputError(
+                f"{self.path}: cannot be written ({error.strerror or error}); make room or choose another --results DIR"
+            ) from error
         finally:
-            self.temporary.unlink(missing_ok=True)
+            replacing.open -= 1
+            with contextlib.suppress(OSError):  # a temporary file that cannot be removed harms nobody
+                self.temporary.unlink(missing_ok=True)
+            if replacing.terminated and not replacing.open:
+                raise Terminated
+
+
+def heed_sigterm() -> None:
+    """From here on SIGTERM raises Terminated, but not before a write that is under way is whole."""
+
+    def handler(number: int, frame: object) -> None:
+        replacing.terminated = True
+        if not replacing.open:
+            raise Terminated
+
+    signal.signal(signal.SIGTERM, handler)
+
+
+def sweep(path: Path) -> None:
+    """Remove what killed processes left half-written beside a file that nobody else is writing now."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        left.unlink(missing_ok=True)
 
 
 def _duration(seconds: float) -> str:

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from reproduce.errors import ModelError
+from reproduce.errors import InputError, ModelError
 from reproduce.journal import Journal
 from reproduce.ranking import rank, rank_all, recall_at
 from reproduce.recommender import Recommender, setting
@@ -155,9 +155,7 @@ class Neural(Recommender):
             epoch = 0
             state = journal.restore()
             if state is not None:
-                epoch, best = state["epoch"], state["best"]
-                self.network_.load_state_dict(state["network"])
-                optimiser.load_state_dict(state["optimiser"])
+                epoch, best = self._go_on(state, optimiser)
 
             while epoch < self.epochs and epoch - max(best["epoch"], 5) < self.patience:
                 epoch += 1
@@ -222,6 +220,16 @@ class Neural(Recommender):
             "seconds": round(seconds, 3),
             "examples_per_second": round(seen / seconds, 1),
         }
+
+    def _go_on(self, state: dict[str, Any], optimiser: torch.optim.Optimizer) -> tuple[int, dict[str, Any]]:
+        """Take over what an interrupted fit saved: the epoch it had finished and its best one."""
+        try:
+            self.network_.load_state_dict(state["network"])
+            optimiser.load_state_dict(state["optimiser"])
+            return state["epoch"], state["best"]
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            told = str(error).splitlines()[0]
+            raise InputError(f"the checkpoint does not fit {self.name} ({told}); --fresh starts over") from error
 
     def _validate(self, prefixes: Sessions, labels: np.ndarray) -> float:
         self.network_.eval()

@@ -9,9 +9,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reproduce.baselines.item_knn import nearest
 
 from reproduce import catalog
+from reproduce.baselines.item_knn import nearest
 from reproduce.journal import Journal
 from reproduce.sessions import Sessions
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from reproduce.baselines.narm import NARM, Network
 
 from reproduce import catalog
+from reproduce.baselines.narm import NARM, Network
 from reproduce.journal import Journal
 from reproduce.sessions import Sessions
 

@@ -1,0 +1,127 @@
+"""Kills training runs with SIGKILL and lets them go on; a program of its own, so that torch is imported once.
+
+Prints a JSON line for the undisturbed run and one for each disturbed run. Not a test: test_resume.py runs it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import random
+import signal
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+
+from reproduce import catalog, experiment, journal
+from reproduce.experiment import Experiment
+
+NARM = {"embedding": 8, "hidden": 8, "batch": 128, "epochs": 4, "learning_rate": 0.01}
+DATASET = "cycle"
+
+
+class Moments:
+    """Every moment of a run at which it may be killed, counted as they come; at the chosen one the process dies."""
+
+    def __init__(self, deadly: int, tear: float) -> None:
+        self.seen: list[str] = []
+        self.deadly, self.tear = deadly, tear
+
+    def __call__(self, name: str) -> None:
+        self.seen.append(name)
+        if len(self.seen) == self.deadly:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def install(self) -> None:
+        steps, replace = journal.RunJournal.steps, os.replace
+        leave = journal.replacing.__exit__
+
+        def counted_steps(own, batches, **told):
+            for batch in steps(own, batches, **told):
+                self("step")
+                yield batch
+
+        def torn_exit(own, kind, value, trace):
+            if len(self.seen) + 1 == self.deadly:  # dies in the middle of the write
+                os.truncate(own.temporary, int(own.temporary.stat().st_size * self.tear))
+            self("write " + own.path.suffix)
+            leave(own, kind, value, trace)
+
+        def counted_replace(source, target):
+            self("written " + Path(target).suffix)
+            replace(source, target)
+            self("replaced " + Path(target).suffix)
+
+        journal.RunJournal.steps = counted_steps
+        journal.replacing.__exit__ = torn_exit
+        os.replace = counted_replace
+
+
+def train(folder: Path) -> dict:
+    """The run itself: what must not depend on any kill."""
+    result = experiment.run(Experiment.of(DATASET, "narm", NARM), data=".", results=folder, device="cpu", quiet=True)
+    ranks = hashlib.sha256(result.greater.tobytes() + result.equal.tobytes()).hexdigest()
+    epochs = [{key: one[key] for key in ("epoch", "loss", "validation_recall")} for one in result.epochs]
+    resumed = [one["epochs"] for one in result.environment["resumed"]]
+    left = sorted(file.name for file in folder.rglob("*") if file.is_file())
+    return {"ranks": ranks, "epochs": epochs, "resumed": resumed, "left": left}
+
+
+def sitting(folder: Path, deadly: int, tear: float, seconds: float | None) -> dict:
+    """One process of a run: to its end, or to its death at a moment or after some seconds."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reader)
+        moments = Moments(deadly, tear)
+        moments.install()
+        told = train(folder)
+        with os.fdopen(writer, "w") as stream:
+            json.dump({**told, "moments": moments.seen}, stream)
+        os._exit(0)
+    os.close(writer)
+    if seconds is not None:
+        time.sleep(seconds)
+        os.kill(child, signal.SIGKILL)
+    with os.fdopen(reader) as stream:
+        said = stream.read()
+    _, status = os.waitpid(child, 0)
+    if os.WIFSIGNALED(status):
+        return {"signal": os.WTERMSIG(status)}
+    return {"signal": 0, **json.loads(said)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--kills", type=int, required=True)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    torch.set_num_threads(1)  # before anything is computed: a forked process could not use the parent's threads
+    rng = random.Random(options.seed)
+    catalog.load_split(DATASET, ".")
+    with tempfile.TemporaryDirectory() as folder:
+        train(Path(folder, "warm"))  # what torch loads on first use, children then have
+        began = time.monotonic()
+        whole = sitting(Path(folder, "undisturbed"), 0, 0.0, None)
+        seconds = time.monotonic() - began
+        print(json.dumps(whole))
+        writes = [i for i, name in enumerate(whole["moments"], 1) if name != "step"]
+        for number in range(options.kills):
+            # In turn: at any moment, in or around a write, by the clock.
+            deadly = (rng.randint(1, len(whole["moments"])), rng.choice(writes), 0)[number % 3]
+            clock = None if deadly else rng.uniform(0.0, seconds)
+            place = Path(folder, str(number))
+            killed = sitting(place, deadly, rng.random(), clock)
+            checkpoints = list(place.rglob("*.checkpoint"))
+            kept = len(torch.load(checkpoints[0], weights_only=True)["history"]) if checkpoints else 0
+            again = sitting(place, 0, 0.0, None)
+            moment = whole["moments"][deadly - 1] if deadly else f"after {clock:.3f} s"
+            print(json.dumps({**again, "signal": killed["signal"], "deadly": deadly, "moment": moment, "kept": kept}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,176 @@
+"""A run that is killed goes on where it was and ends as if nothing had happened; no checkpoint is trusted blindly."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import pickle
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+import torch
+
+from reproduce import experiment
+from reproduce.errors import InputError
+from reproduce.experiment import Experiment
+from reproduce.journal import Journal, RunJournal, replacing
+
+HERE = Path(__file__).resolve().parent
+
+
+def killed_and_resumed(kills: int, seed: int) -> tuple[dict, list[dict]]:
+    told = subprocess.run(
+        [sys.executable, HERE / "kill_driver.py", "--kills", str(kills), "--seed", str(seed)],
+        env={**os.environ, "PYTHONPATH": str(HERE.parent), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=3600,
+        check=False,
+    )
+    assert told.returncode == 0, told.stderr
+    whole, *disturbed = [json.loads(line) for line in told.stdout.splitlines()]
+    return whole, disturbed
+
+
+def check(kills: int, seed: int) -> None:
+    whole, disturbed = killed_and_resumed(kills, seed)
+    assert len(disturbed) == kills
+    assert whole["resumed"] == []
+    for one in disturbed:
+        assert one["signal"] == 9 or one["deadly"] == 0, one["moment"]  # a clock may ring when all is done
+        assert one["ranks"] == whole["ranks"], one["moment"]
+        assert one["epochs"] == whole["epochs"], one["moment"]
+        assert one["left"] == whole["left"], "nothing half-written is left behind"
+        assert one["resumed"] == ([one["kept"]] if one["kept"] else []), "goes on after the last whole epoch"
+        finished = whole["moments"][: one["deadly"] or None].count("replaced .checkpoint")
+        assert one["kept"] == finished or one["deadly"] == 0 or one["moment"] == "replaced .json"
+    in_writes = [one for one in disturbed if one["moment"].startswith(("write ", "written "))]
+    assert in_writes, "some kills hit a write"
+
+
+def test_a_run_killed_at_any_of_5_moments_ends_bitwise_as_the_undisturbed_one():
+    check(kills=5, seed=6)
+
+
+@pytest.mark.slow
+def test_a_run_killed_at_any_of_100_moments_ends_bitwise_as_the_undisturbed_one():
+    check(kills=100, seed=int.from_bytes(os.urandom(4), "big"))
+
+
+class Stop(Exception):
+    """Stands for a kill in tests that need no real one."""
+
+
+SMALL = Experiment.of("cycle", "narm", {"embedding": 4, "hidden": 4, "epochs": 2, "batch": 256})
+
+
+@pytest.fixture
+def begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A results folder with a run that stopped after its first epoch; the checkpoint's path."""
+    save = RunJournal.save
+
+    def save_and_stop(self: RunJournal, state: dict) -> None:
+        save(self, state)
+        raise Stop
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunJournal, "save", save_and_stop)
+        with pytest.raises(Stop):
+            run(tmp_path)
+    return tmp_path / f"{SMALL.path}.checkpoint"
+
+
+def run(results: Path, **options: bool) -> experiment.Result:
+    return experiment.run(SMALL, data=".", results=results, device="cpu", **options)
+
+
+def rewrite(checkpoint: Path, **values: object) -> None:
+    kept = torch.load(checkpoint, weights_only=True)
+    torch.save({**kept, **values}, checkpoint)
+
+
+def refused(checkpoint: Path, why: str, results: Path) -> None:
+    """The run says why in one line, names the file and the remedy, keeps the file, and --fresh then works."""
+    before = checkpoint.read_bytes()
+    with pytest.raises(InputError) as told:
+        run(results)
+    line = str(told.value)
+    assert why in line and "--fresh" in line and "\n" not in line
+    assert checkpoint.read_bytes() == before
+    assert not list(results.rglob("*.json"))
+    assert run(results, fresh=True).environment["resumed"] == []
+
+
+def test_an_interrupted_run_goes_on_with_the_same_command_also_under_force(begun: Path, tmp_path: Path):
+    assert [one["epochs"] for one in run(tmp_path, force=True).environment["resumed"]] == [1]
+
+
+def test_a_truncated_checkpoint_is_named_and_not_used(begun: Path, tmp_path: Path):
+    begun.write_bytes(begun.read_bytes()[:-1000])
+    refused(begun, "not a whole checkpoint", tmp_path)
+
+
+def test_a_flipped_bit_in_a_weight_is_found(begun: Path, tmp_path: Path):
+    with zipfile.ZipFile(begun) as archive:
+        place = max(archive.infolist(), key=lambda one: one.file_size if "/data/" in one.filename else 0)
+    raw = bytearray(begun.read_bytes())
+    raw[place.header_offset + 200] ^= 1
+    begun.write_bytes(raw)
+    refused(begun, "not a whole checkpoint", tmp_path)
+
+
+def test_a_checkpoint_of_another_identity_is_named_and_not_used(begun: Path, tmp_path: Path):
+    rewrite(begun, identity="0" * 64)
+    refused(begun, "another split, other fields or another schema", tmp_path)
+
+
+def test_a_checkpoint_of_another_torch_is_named_and_not_used(begun: Path, tmp_path: Path):
+    rewrite(begun, torch="1.0.0")
+    refused(begun, "written by torch 1.0.0", tmp_path)
+
+
+def test_a_checkpoint_whose_weights_do_not_fit_is_not_used(begun: Path, tmp_path: Path):
+    rewrite(begun, state={"epoch": 1, "best": {}, "network": {}, "optimiser": {}})
+    refused(begun, "does not fit narm", tmp_path)
+
+
+class Hostile:
+    def __reduce__(self) -> tuple:
+        return Path.touch, (Path("hostile-code-ran"),)
+
+
+@pytest.mark.parametrize("form", ["torch", "pickle"])
+def test_the_code_in_a_hostile_checkpoint_is_never_run(
+    begun: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
+):
+    monkeypatch.chdir(tmp_path)
+    if form == "torch":
+        rewrite(begun, state=Hostile())
+    else:
+        begun.write_bytes(pickle.dumps(Hostile()))
+    refused(begun, "not a whole checkpoint", tmp_path)
+    assert not Path("hostile-code-ran").exists()
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_says_so_in_a_line(tmp_path: Path):
+    kept = tmp_path / "kept"
+    kept.write_text("old")
+    with pytest.raises(InputError, match="kept: cannot be written"), replacing(kept) as temporary:
+        temporary.write_text("half")
+        raise OSError(28, "No space left on device")
+    assert kept.read_text() == "old"
+    assert [file.name for file in tmp_path.iterdir()] == ["kept"]
+
+
+def test_the_quiet_journal_keeps_nothing(tmp_path: Path):
+    journal = Journal()
+    journal.save({"epoch": 1})
+    assert journal.restore() is None
+    whole = io.BytesIO()
+    torch.save({}, whole)  # and a run journal without a place neither
+    RunJournal().save({"epoch": 1})
+    assert RunJournal().restore() is None
