@@ -23,12 +23,12 @@ from reproduce.sessions import Provenance, Sessions, Split, count
 class Simulator:
     """All of it is ours. Probabilities are per click after the first; the rest of the mass is the chain."""
 
-    items: int = 2_000
-    purposes: int = 200
+    items: int = 3_000
+    purposes: int = 250
     sessions: int = 11_000
     days: int = 10  # the last one is the test
     items_per_purpose: int = 30
-    zipf: float = 0.9
+    zipf: float = 0.7
     jump: float = 0.30
     accident: float = 0.10
     repeat: float = 0.12

@@ -11,6 +11,7 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -63,9 +64,8 @@ class Examples:
             longest = int(prefixes.lengths.max(initial=1))
         lengths = np.minimum(prefixes.lengths, longest)
         starts = prefixes.stops - lengths if truncation == "last" else prefixes.starts
-        arrays = (prefixes.items, starts, lengths, labels)
-        on_device = [torch.as_tensor(array, device=device) for array in arrays]
-        return cls(*on_device, width=longest)
+        on_device = partial(torch.as_tensor, device=device)
+        return cls(on_device(prefixes.items), on_device(starts), on_device(lengths), on_device(labels), longest)
 
     def __len__(self) -> int:
         return len(self.starts)
