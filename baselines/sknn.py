@@ -9,8 +9,8 @@ Candidates are the `sample` newest training sessions that share an item with ses
     S-KNN    sim(s, n) = |s & n| / sqrt(|s| |n|)      score_i = sum over n in N with i in n of sim(s, n)
     V-SKNN   sim(s, n) = sum over j in s & n of w_j    score_i = (1 + lambda idf_i) sum of sim(s, n) d(s, n)
 
-|s| and |n| count distinct items. w_j falls from 1 at the last click of s; d falls with the distance from the end of s to
-the last click that n shares. Training sessions come in time order, so a greater number is a newer session.
+|s| and |n| count distinct items. w_j falls from 1 at the last click of s; d falls with the distance from the end of s
+to the last click that n shares. Training sessions come in time order, so a greater number is a newer session.
 
 Defaults: for S-KNN the 500 neighbours out of 1,000 sessions of the RecSys 2017 paper. For V-SKNN the setting that the
 authors' session-rec publishes for DIGINETICA; for RSC15 it publishes neighbours=100, sample=1000, weights=quadratic,
@@ -34,6 +34,7 @@ from reproduce.recommender import Recommender, setting
 from reproduce.sessions import Sessions
 
 ROWS = 256  # prefixes at a time, whatever is asked for: bounds the memory of the candidates
+POWERS = {"same": 0, "linear": 1, "div": 1, "quadratic": 2}
 
 
 @dataclass(kw_only=True)
@@ -104,12 +105,12 @@ class SKNN(Recommender):
     # Where V-SKNN differs.
 
     def click_weight(self, step: np.ndarray, length: np.ndarray) -> np.ndarray:
-        """Whole numbers: what a shared click adds to the likeness, from its step before the end of s (1 is the last)."""
+        """Whole numbers: what a shared click adds to the likeness, from its step back from the end of s."""
         return np.ones_like(step)
 
     def similarity(self, shared: np.ndarray, size: np.ndarray, length: np.ndarray, other: np.ndarray) -> np.ndarray:
         """From the summed weights, |s|, the clicks of s and |n|. Equal ratios of whole numbers give equal floats."""
-        return np.sqrt(shared * shared / (size * other))
+        return np.asarray(np.sqrt(shared * shared / (size * other)))
 
     def decay(self, step: np.ndarray) -> np.ndarray:
         """d(s, n) from the step of the last click that n shares."""
@@ -140,18 +141,18 @@ class VSKNN(SKNN):
     idf: float = setting(10.0, low=0.0, search=[0.0, 1.0, 2.0, 5.0, 10.0])  # lambda
 
     def click_weight(self, step: np.ndarray, length: np.ndarray) -> np.ndarray:
-        return (length - step + 1) ** {"same": 0, "linear": 1, "quadratic": 2}[self.weights]
+        return np.asarray((length - step + 1) ** POWERS[self.weights])
 
     def similarity(self, shared: np.ndarray, size: np.ndarray, length: np.ndarray, other: np.ndarray) -> np.ndarray:
-        return shared / length ** {"same": 0, "linear": 1, "quadratic": 2}[self.weights]
+        return np.asarray(shared / length ** POWERS[self.weights])
 
     def decay(self, step: np.ndarray) -> np.ndarray:
         if self.decays == "linear":
             return np.maximum(1 - step / 10, 0)
-        return 1 / step ** {"same": 0, "div": 1, "quadratic": 2}[self.decays]
+        return np.asarray(1 / step ** POWERS[self.decays])
 
     def item_weight(self, count: np.ndarray, sessions: int) -> np.ndarray:
-        return 1 + self.idf * np.log(sessions / np.maximum(count, 1))
+        return np.asarray(1 + self.idf * np.log(sessions / np.maximum(count, 1)))
 
 
 def last_clicks(prefixes: Sessions) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
