@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
-from reproduce import bench, catalog, grid, inventory, paper, reports
+from reproduce import bench, catalog, contract, grid, inventory, paper, reports
 from reproduce.errors import SuiteError, UsageError
 from reproduce.grid import Request
 from reproduce.journal import Terminated, heed_sigterm, replacing
@@ -83,6 +83,7 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, ModuleType]]:
             module.arguments(command)
         _page_options(command)
     inventory.commands(commands)
+    contract.command(commands)
     bench.command(commands)
     return parser, pages
 
@@ -90,7 +91,13 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, ModuleType]]:
 def _page_options(command: argparse.ArgumentParser) -> None:
     what = command.add_argument_group("what to run")
     what.add_argument("--dataset", nargs="+", default=[], metavar="NAME", help="default: the paper's that are found")
-    what.add_argument("--model", nargs="+", default=[], metavar="NAME", help="default: all of the page")
+    what.add_argument(
+        "--model",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="or the path of your own model's .py file; default: all of the page",
+    )
     what.add_argument("--seed", nargs="+", type=int, default=[0], metavar="N", help="default: 0")
     what.add_argument(
         "--set", nargs="+", action="extend", default=[], metavar="MODEL.FIELD=VALUE", help="such as narm.hidden=50"
@@ -108,6 +115,7 @@ def _page_options(command: argparse.ArgumentParser) -> None:
 
 
 def _request(options: argparse.Namespace) -> Request:
+    models = [catalog.recommender(name).name for name in options.model]  # first: files with own models join here
     settings: dict[str, dict[str, str]] = {}
     for word in options.set:
         name, equals, value = word.partition("=")
@@ -118,8 +126,6 @@ def _request(options: argparse.Namespace) -> Request:
         settings.setdefault(model, {})[field] = value
     for name in options.dataset:
         catalog.dataset(name)
-    for name in options.model:
-        catalog.recommender(name)
     own = {
         "command",
         "dataset",
@@ -138,7 +144,7 @@ def _request(options: argparse.Namespace) -> Request:
         datasets=options.dataset or _found(options.data),
         data=options.data,
         results=options.results,
-        models=options.model,
+        models=models,
         seeds=options.seed,
         settings=settings,
         device=options.device,

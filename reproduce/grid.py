@@ -42,7 +42,8 @@ class Request:
             chosen = []
             for model in self.models:
                 found = [row for row in known if row.model == model]
-                chosen += found or [Row(catalog.recommender(model).label, model)]
+                kind = catalog.recommender(model)
+                chosen += found or [Row(kind.label, kind.name)]
         chosen = [row for row in chosen if row.model in catalog.recommenders()]
         unused = set(self.settings) - {row.model for row in chosen}
         if unused:
