@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
-from reproduce import bench, catalog, contract, grid, inventory, paper, reports
-from reproduce.errors import SuiteError, UsageError
+from reproduce import bench, catalog, contract, grid, inventory, paper, reports, search
+from reproduce.errors import SuiteError
 from reproduce.grid import Request
 from reproduce.journal import Terminated, heed_sigterm, replacing
 
@@ -84,6 +84,7 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, ModuleType]]:
         _page_options(command)
     inventory.commands(commands)
     contract.command(commands)
+    search.command(commands)
     bench.command(commands)
     return parser, pages
 
@@ -116,14 +117,6 @@ def _page_options(command: argparse.ArgumentParser) -> None:
 
 def _request(options: argparse.Namespace) -> Request:
     models = [catalog.recommender(name).name for name in options.model]  # first: files with own models join here
-    settings: dict[str, dict[str, str]] = {}
-    for word in options.set:
-        name, equals, value = word.partition("=")
-        model, dot, field = name.partition(".")
-        if not (equals and dot):
-            raise UsageError(f"--set {word}: expected MODEL.FIELD=VALUE, such as narm.hidden=50")
-        catalog.make_recommender(model, {field: value})
-        settings.setdefault(model, {})[field] = value
     for name in options.dataset:
         catalog.dataset(name)
     own = {
@@ -146,7 +139,7 @@ def _request(options: argparse.Namespace) -> Request:
         results=options.results,
         models=models,
         seeds=options.seed,
-        settings=settings,
+        settings=grid.settings(options.set),
         device=options.device,
         force=options.force,
         fresh=options.fresh,

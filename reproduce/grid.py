@@ -52,6 +52,19 @@ class Request:
         return [set_fields(row, self.settings.get(row.model, {})) for row in chosen]
 
 
+def settings(words: Iterable[str]) -> dict[str, dict[str, str]]:
+    """MODEL.FIELD=VALUE words, checked, as model -> field -> text. Raises UsageError."""
+    found: dict[str, dict[str, str]] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        model, dot, field = name.partition(".")
+        if not (equals and dot):
+            raise UsageError(f"--set {word}: expected MODEL.FIELD=VALUE, such as narm.hidden=50")
+        catalog.make_recommender(model, {field: value})
+        found.setdefault(model, {})[field] = value
+    return found
+
+
 def set_fields(row: Row, fields: Mapping[str, Any]) -> Row:
     """The row with more fields set; its label says which."""
     changed = catalog.changed(catalog.make_recommender(row.model, {**row.fields, **fields}))
