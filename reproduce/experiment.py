@@ -291,7 +291,7 @@ def load(experiment: Experiment, results: Path) -> Result | None:
 
 
 def current(result: Result) -> bool:
-    """Whether a record was made with the fields, of the same values, and with the own source that its model has today."""
+    """Whether a record was made with the fields, values and (of an own model) source that its model has today."""
     if result.environment.get("source") != own.source(result.experiment.model):
         return False
     fields = catalog.resolved(result.experiment.recommender())
