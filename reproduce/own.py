@@ -151,10 +151,10 @@ class Guard(Recommender):
         self._call("fit", lambda given: self.model.fit(given, seed=seed, device=device, journal=journal), train)
 
     def score(self, prefixes: Sessions) -> torch.Tensor:
-        return self._call("score", self.model.score, prefixes)  # type: ignore[no-any-return]
+        return self._call("score", self.model.score, prefixes)
 
     def extras(self, prefixes: Sessions) -> dict[str, Any]:
-        return self._call("extras", self.model.extras, prefixes)  # type: ignore[no-any-return]
+        return self._call("extras", self.model.extras, prefixes)
 
     def _call(self, verb: str, work: Callable[[Sessions], Any], sessions: Sessions) -> Any:
         given = Sessions(sessions.items.copy(), sessions.starts.copy(), sessions.stops.copy(), sessions.n_items)
