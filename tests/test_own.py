@@ -127,6 +127,13 @@ def test_contract_says_what_is_kept_and_what_is_broken(tmp_path: Path, capsys: p
     assert "backwards breaks a rule: the numbering of the items does not matter" in capsys.readouterr().err
 
 
+def test_the_model_in_the_readme_keeps_the_contract(tmp_path: Path) -> None:
+    readme = Path(__file__).resolve().parent.parent / "README.md"
+    section = readme.read_text(encoding="utf-8").partition("## Your own model")[2]
+    file = write(tmp_path, section.partition("```python")[2].partition("```")[0], "last_next")
+    assert main(["contract", file]) == 0
+
+
 def test_what_a_guarded_model_does_to_its_sessions_reaches_no_one_else(tmp_path: Path) -> None:
     file = write(tmp_path, GOOD.replace("prefixes, following =", "train.items[:] = 0; prefixes, following ="))
     train = Sessions.of([[1, 2], [2, 1]])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import time
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from reproduce import catalog, ranking
 from reproduce.baselines.sknn import SKNN, VSKNN
 from reproduce.journal import Journal
 from reproduce.sessions import Sessions
@@ -113,3 +116,16 @@ def test_many_prefixes_are_scored_as_few_are(monkeypatch: pytest.MonkeyPatch) ->
     whole = scored(VSKNN(), train, sessions)
     monkeypatch.setattr("reproduce.baselines.sknn.ROWS", 4)
     assert np.array_equal(whole, scored(VSKNN(), train, sessions))
+
+
+@pytest.mark.real
+@pytest.mark.slow
+def test_vsknn_on_diginetica_is_near_the_published_numbers_and_takes_less_than_a_minute(real_data: Path) -> None:
+    split = catalog.load_split("diginetica", real_data)
+    model = VSKNN()
+    began = time.monotonic()
+    model.fit(split.train, seed=0, device=torch.device("cpu"), journal=Journal())
+    ranks = ranking.rank(*ranking.rank_all(model, *split.test.prefixes()))
+    assert time.monotonic() - began < 60
+    assert len(ranks) == 60_858
+    assert abs(ranking.recall_at(ranks) - 52.03) < 2 and abs(ranking.mrr_at(ranks) - 18.41) < 2
