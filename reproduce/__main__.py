@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
-from reproduce import bench, catalog, grid, inventory, paper, reports
-from reproduce.errors import SuiteError, UsageError
+from reproduce import bench, catalog, contract, grid, inventory, paper, reports, search
+from reproduce.errors import SuiteError
 from reproduce.grid import Request
 from reproduce.journal import Terminated, heed_sigterm, replacing
 
@@ -83,6 +83,8 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, ModuleType]]:
             module.arguments(command)
         _page_options(command)
     inventory.commands(commands)
+    contract.command(commands)
+    search.command(commands)
     bench.command(commands)
     return parser, pages
 
@@ -90,7 +92,13 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, ModuleType]]:
 def _page_options(command: argparse.ArgumentParser) -> None:
     what = command.add_argument_group("what to run")
     what.add_argument("--dataset", nargs="+", default=[], metavar="NAME", help="default: the paper's that are found")
-    what.add_argument("--model", nargs="+", default=[], metavar="NAME", help="default: all of the page")
+    what.add_argument(
+        "--model",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="or the path of your own model's .py file; default: all of the page",
+    )
     what.add_argument("--seed", nargs="+", type=int, default=[0], metavar="N", help="default: 0")
     what.add_argument(
         "--set", nargs="+", action="extend", default=[], metavar="MODEL.FIELD=VALUE", help="such as narm.hidden=50"
@@ -108,18 +116,9 @@ def _page_options(command: argparse.ArgumentParser) -> None:
 
 
 def _request(options: argparse.Namespace) -> Request:
-    settings: dict[str, dict[str, str]] = {}
-    for word in options.set:
-        name, equals, value = word.partition("=")
-        model, dot, field = name.partition(".")
-        if not (equals and dot):
-            raise UsageError(f"--set {word}: expected MODEL.FIELD=VALUE, such as narm.hidden=50")
-        catalog.make_recommender(model, {field: value})
-        settings.setdefault(model, {})[field] = value
+    models = [catalog.recommender(name).name for name in options.model]  # first: files with own models join here
     for name in options.dataset:
         catalog.dataset(name)
-    for name in options.model:
-        catalog.recommender(name)
     own = {
         "command",
         "dataset",
@@ -138,9 +137,9 @@ def _request(options: argparse.Namespace) -> Request:
         datasets=options.dataset or _found(options.data),
         data=options.data,
         results=options.results,
-        models=options.model,
+        models=models,
         seeds=options.seed,
-        settings=settings,
+        settings=grid.settings(options.set),
         device=options.device,
         force=options.force,
         fresh=options.fresh,

@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import reproduce
+from reproduce import own
 from reproduce.dataset import Dataset
 from reproduce.errors import InputError, UsageError
 from reproduce.recommender import Recommender
@@ -26,9 +27,13 @@ def datasets() -> dict[str, Dataset]:
     return {one.name: one for module in _modules("datasets") for one in module.DATASETS}
 
 
-@lru_cache
 def recommenders() -> dict[str, type[Recommender]]:
-    """Every model by name, in the order of the files in baselines/."""
+    """Every model by name, in the order of the files in baselines/; then a user's own that were asked for by file."""
+    return {**_recommenders(), **{name: one.kind for name, one in own.MODELS.items()}}
+
+
+@lru_cache
+def _recommenders() -> dict[str, type[Recommender]]:
     found = {}
     for module in _modules("baselines"):
         for _, kind in inspect.getmembers(module, inspect.isclass):
@@ -43,7 +48,14 @@ def dataset(name: str) -> Dataset:
 
 
 def recommender(name: str) -> type[Recommender]:
-    """Raises UsageError, with the nearest names, where there is none of that name."""
+    """By name, or by the path of a .py file with one's own model, whose name is then the file's.
+
+    Raises:
+        UsageError: there is no model of that name; the nearest names are told.
+        InputError: there is no such file.
+    """
+    if name.endswith(".py"):
+        name = own.adopt(Path(name), _recommenders().__contains__)
     return recommenders()[known("model", name, recommenders())]
 
 

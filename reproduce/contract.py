@@ -9,8 +9,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import random
-import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,9 @@ import torch
 from scipy import sparse
 from torch import Tensor, nn
 
-from reproduce import catalog, ranking
+from reproduce import catalog, own, ranking
+from reproduce.errors import ModelError
+from reproduce.experiment import choose_device
 from reproduce.journal import Journal
 from reproduce.recommender import Recommender
 from reproduce.sessions import Sessions
@@ -41,6 +43,30 @@ TOY = {
 }
 
 
+def command(commands: Any) -> None:
+    """Add it to the sub-commands of a parser."""
+    parser = commands.add_parser("contract", help="whether a model, one's own too, keeps the rules all models keep")
+    parser.add_argument("model", nargs="+", metavar="MODEL", help="a name, or the path of a .py file with your model")
+    parser.add_argument("--device", default="cpu", help="cpu (default), auto, cuda or cuda:N")
+    parser.set_defaults(answer=lambda options: report(options.model, choose_device(options.device)))
+
+
+def report(models: Sequence[str], device: torch.device) -> str:
+    """What each model keeps. Raises ModelError, a line for every broken rule, where one keeps not all."""
+    kept, failed = [], []
+    for model in models:
+        kind = catalog.recommender(model)
+        if issubclass(kind, own.Unusable):
+            failed.append(kind.why)
+            continue
+        lines = broken(partial(catalog.make_recommender, kind.name), device)
+        failed += [f"{kind.name} breaks a rule: {line}" for line in lines]
+        kept.append(f"{kind.name} keeps {len(RULES) - len(lines)} of {len(RULES)} rules")
+    if failed:
+        raise ModelError("\n".join([*failed, *kept]))
+    return "\n".join(kept)
+
+
 def broken(make: Maker, device: torch.device) -> list[str]:
     """Every rule that a model breaks, a line each: the rule's name, and what was found."""
     lines = []
@@ -48,17 +74,10 @@ def broken(make: Maker, device: torch.device) -> list[str]:
         try:
             found = rule(make, device)
         except Exception as error:  # a user's model may raise anything; it is reported as the rule that met it
-            found = raised(error)
+            found = own.raised(error)
         if found:
             lines.append(f"{name}: {found}")
     return lines
-
-
-def raised(error: Exception) -> str:
-    """An exception in a line: its kind, what it says, and the innermost place it came from."""
-    place = traceback.extract_tb(error.__traceback__)[-1]
-    text = str(error).partition("\n")[0]
-    return f"raised {type(error).__name__}{f': {text}' if text else ''} ({Path(place.filename).name}:{place.lineno})"
 
 
 # The rules.

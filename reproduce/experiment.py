@@ -25,7 +25,7 @@ import numpy as np
 import torch
 
 import reproduce
-from reproduce import attention, catalog, ranking
+from reproduce import attention, catalog, own, ranking
 from reproduce.attention import Attention
 from reproduce.errors import InputError, UsageError
 from reproduce.journal import RunJournal, replacing, sweep
@@ -51,7 +51,8 @@ class Experiment:
     def of(cls, dataset: str, model: str, fields: Mapping[str, Any] | None = None, seed: int = 0) -> Experiment:
         """Checks the names and brings the fields into their one form: those not at their defaults, in order."""
         catalog.dataset(dataset)
-        return cls(dataset, model, catalog.changed(catalog.make_recommender(model, fields)), seed)
+        name = catalog.recommender(model).name  # `model` may be the path of a user's file
+        return cls(dataset, name, catalog.changed(catalog.make_recommender(model, fields)), seed)
 
     @property
     def path(self) -> str:
@@ -71,6 +72,8 @@ class Experiment:
             "fields": catalog.resolved(self.recommender()),
             "seed": self.seed,
         }
+        if own.source(self.model) is not None:
+            cause["source"] = own.source(self.model)
         return hashlib.sha256(json.dumps(cause, sort_keys=True).encode()).hexdigest()
 
 
@@ -159,6 +162,8 @@ def run(
             sweep(place.with_name(place.name + ending))
         where = choose_device(device)
         environment = circumstances(where, split.test.n_items)
+        if own.source(experiment.model) is not None:
+            environment["source"] = own.source(experiment.model)
         journal = RunJournal(
             title=f"{experiment.dataset} {experiment.model}",
             checkpoint=checkpoint,
@@ -183,13 +188,14 @@ def _made(
 ) -> Result:
     """Fit, rank every test prefix, ask for the attention."""
     model = experiment.recommender()
+    guarded = own.guarded(model)
     began = time.monotonic()
-    model.fit(split.train, seed=experiment.seed, device=device, journal=journal)
+    guarded.fit(split.train, seed=experiment.seed, device=device, journal=journal)
     fitted = time.monotonic()
     prefixes, targets = split.test.prefixes()
-    greater, equal = ranking.rank_all(model, prefixes, targets)
+    greater, equal = ranking.rank_all(guarded, prefixes, targets)
     scored = time.monotonic()
-    weights = attention.collect(model, split.test, getattr(model, "truncation", "none"))
+    weights = attention.collect(guarded, split.test, getattr(model, "truncation", "none"))
     return Result(
         experiment=experiment,
         identity=identity,
@@ -285,7 +291,9 @@ def load(experiment: Experiment, results: Path) -> Result | None:
 
 
 def current(result: Result) -> bool:
-    """Whether a record was made with the fields its model has today: of the same names, at the same values."""
+    """Whether a record was made with the fields, values and (of an own model) source that its model has today."""
+    if result.environment.get("source") != own.source(result.experiment.model):
+        return False
     fields = catalog.resolved(result.experiment.recommender())
     return json.loads(json.dumps(fields)) == dict(result.fields)
 

@@ -42,13 +42,27 @@ class Request:
             chosen = []
             for model in self.models:
                 found = [row for row in known if row.model == model]
-                chosen += found or [Row(catalog.recommender(model).label, model)]
+                kind = catalog.recommender(model)
+                chosen += found or [Row(kind.label, kind.name)]
         chosen = [row for row in chosen if row.model in catalog.recommenders()]
         unused = set(self.settings) - {row.model for row in chosen}
         if unused:
             known_model = catalog.recommender(sorted(unused)[0]).name
             raise UsageError(f"--set {known_model}.…: {known_model} is not among the models of this command")
         return [set_fields(row, self.settings.get(row.model, {})) for row in chosen]
+
+
+def settings(words: Iterable[str]) -> dict[str, dict[str, str]]:
+    """MODEL.FIELD=VALUE words, checked, as model -> field -> text. Raises UsageError."""
+    found: dict[str, dict[str, str]] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        model, dot, field = name.partition(".")
+        if not (equals and dot):
+            raise UsageError(f"--set {word}: expected MODEL.FIELD=VALUE, such as narm.hidden=50")
+        catalog.make_recommender(model, {field: value})
+        found.setdefault(model, {})[field] = value
+    return found
 
 
 def set_fields(row: Row, fields: Mapping[str, Any]) -> Row:

@@ -79,7 +79,13 @@ def _fields(kind: type[Recommender]) -> list[str]:
     lines = []
     for one in dataclasses.fields(kind):  # type: ignore[arg-type]
         choices = " | ".join(map(str, get_args(types[one.name]))) if get_origin(types[one.name]) is Literal else ""
-        note = one.metadata.get("note", "")
+        search = one.metadata.get("search")
+        tried = (
+            f"search {search[0]} to {search[1]}"
+            if isinstance(search, tuple)
+            else "search " + ", ".join(map(str, search or ()))
+        )
+        note = "; ".join(part for part in (one.metadata.get("note", ""), tried if search else "") if part)
         lines.append(
             f"{one.name} = {one.default}" + (f"   {choices}" if choices else "") + (f"   ({note})" if note else "")
         )

@@ -101,5 +101,6 @@ DECODERS = (
 
 
 def published(table: Mapping[str, Mapping[str, Score]], label: str, dataset: str) -> Score | None:
-    """What a table of the paper says of a row on one of our data sets; None where it says nothing."""
-    return table.get(label, {}).get(PAPER_COLUMN.get(dataset, ""))
+    """What a table says of a row on one of our data sets, by its name or the paper's; None where it says nothing."""
+    row = table.get(label, {})
+    return row.get(dataset) or row.get(PAPER_COLUMN.get(dataset, ""))

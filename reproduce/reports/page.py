@@ -95,7 +95,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def command(page: str, request: Request, **options: str) -> str:
     """The command that makes something, as one would type it."""
-    words = ["python -m reproduce", page, *(f"--{key} {value}" for key, value in options.items())]
+    words = ["python -m reproduce", page, *(f"--{key} {value}".rstrip() for key, value in options.items())]
     folder = request.results
     if folder.resolve() == reference_folder():
         words.append("--results results")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Mapping, Sequence
 
-from reproduce import catalog, paper
+from reproduce import catalog, later, paper
 from reproduce.experiment import Experiment, Result
 from reproduce.grid import Request
+from reproduce.own import asked_for_as
 from reproduce.paper import Row, Score
 from reproduce.reports import page as pages
 from reproduce.reports.page import DASH, Shelf
@@ -14,8 +16,13 @@ from reproduce.reports.page import DASH, Shelf
 HELP = "compare the recommenders (the paper's Table 3) and the decoders (its Table 2)"
 
 
+def arguments(parser: argparse.ArgumentParser) -> None:
+    names = ", ".join(row.label for row in later.ROWS)
+    parser.add_argument("--beyond", action="store_true", help=f"also the strong controls the paper lacked: {names}")
+
+
 def rows(request: Request) -> list[Row]:
-    return request.rows(paper.ROWS)
+    return request.rows([*paper.ROWS, *(later.ROWS if request.options.get("beyond") else ())], extra=later.ROWS)
 
 
 def page(request: Request, failed: Mapping[str, str]) -> str:
@@ -38,9 +45,11 @@ def page(request: Request, failed: Mapping[str, str]) -> str:
 
 
 def _section(request: Request, own: Shelf, dataset: str, failed: Mapping[str, str]) -> str:
+    beyond = [row for row in later.ROWS if request.options.get("beyond") or own.results(row, dataset)]
+    own.remarks.clear()  # each row's are made again where the row is shown
     shown = list(paper.ROWS)
     for row in rows(request):
-        if all((row.model, dict(row.fields)) != (one.model, dict(one.fields)) for one in shown):
+        if all((row.model, dict(row.fields)) != (one.model, dict(one.fields)) for one in [*shown, *beyond]):
             shown.append(row)
     text = [f"## {catalog.dataset(dataset).title}"]
     comparison, records, missing = comparison_table(request, own, dataset, shown, paper.TABLE3, failed)
@@ -48,10 +57,17 @@ def _section(request: Request, own: Shelf, dataset: str, failed: Mapping[str, st
     decoders, decoder_records, _ = comparison_table(request, own, dataset, paper.DECODERS, paper.TABLE2, failed)
     if decoder_records:
         text += ["Decoders of NARM (the paper's Table 2):", decoders]
+    if beyond:
+        controls, records_beyond, missing_beyond = comparison_table(
+            request, own, dataset, beyond, later.PUBLISHED, failed, source="published"
+        )
+        text += [f"### Beyond the paper: {catalog.dataset(dataset).title}", later.NOTE, controls]
+        records, missing = records + records_beyond, missing + missing_beyond
     if missing:
         text.append("Not run yet:\n\n" + "\n".join(f"- {line}" for line in missing))
     told = pages.about([*records, *(one for one in decoder_records if one not in records)])
-    told.append(f"Made by {pages.command('table2', request, dataset=dataset)}.")
+    flags = {"beyond": ""} if beyond else {}
+    told.append(f"Made by {pages.command('table2', request, dataset=dataset, **flags)}.")
     text.append("\n".join(f"- {line}" for line in [*told, *own.remarks]))
     own.remarks.clear()
     written = pages.findings(dataset)
@@ -67,6 +83,7 @@ def comparison_table(
     shown: Sequence[Row],
     table: Mapping[str, Mapping[str, Score]],
     failed: Mapping[str, str],
+    source: str = "paper",
 ) -> tuple[str, list[Result], list[str]]:
     """A table of rows against the paper, the records in it, and what is missing with the command that fills it."""
     reference = pages.reference(request)
@@ -89,9 +106,9 @@ def comparison_table(
             if _failure(row, dataset, failed):
                 line[1] = "failed"
     if reference is None:
-        head = ["model", "Recall@20", "paper", "Δ", "MRR@20", "paper", "Δ"]
+        head = ["model", "Recall@20", source, "Δ", "MRR@20", source, "Δ"]
     else:
-        head = ["model", "Recall@20", "paper", "reference", "Δ", "MRR@20", "paper", "reference", "Δ"]
+        head = ["model", "Recall@20", source, "reference", "Δ", "MRR@20", source, "reference", "Δ"]
     return pages.table(head, lines), records, missing
 
 
@@ -100,7 +117,7 @@ def _why_missing(request: Request, row: Row, dataset: str, failed: Mapping[str, 
         return f"{row.label}: {DASH} the suite has no model `{row.model}` yet."
     reason = _failure(row, dataset, failed)
     fields = {"set": " ".join(f"{row.model}.{key}={value}" for key, value in row.fields.items())} if row.fields else {}
-    command = pages.command("table2", request, dataset=dataset, model=row.model, **fields)
+    command = pages.command("table2", request, dataset=dataset, model=asked_for_as(row.model), **fields)
     return f"{row.label}: " + (f"failed, {reason}; again with {command}" if reason else command)
 
 

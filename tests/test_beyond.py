@@ -1,0 +1,44 @@
+"""The strong controls: a block of their own, run with --beyond, beside what later papers published."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from reproduce import catalog, later, paper
+from reproduce.__main__ import main
+
+
+def test_every_row_is_a_model_of_the_suite_and_none_is_a_row_of_the_paper() -> None:
+    assert {row.model for row in later.ROWS} <= set(catalog.recommenders())
+    assert not {row.label for row in later.ROWS} & {row.label for row in paper.ROWS}
+
+
+def test_published_numbers_stand_only_beside_the_data_set_they_were_made_on() -> None:
+    assert set().union(*later.PUBLISHED.values()) <= set(catalog.datasets())
+    assert paper.published(later.PUBLISHED, "SR-GNN", "diginetica") == paper.Score(50.73, 17.59)
+    assert paper.published(later.PUBLISHED, "SR-GNN", "diginetica-file-order") is None
+    assert paper.published(paper.TABLE3, "NARM", "diginetica") == paper.Score(62.58, 27.35)
+
+
+def test_beyond_adds_a_second_block(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["table2", "--dataset", "cycle", "--quiet", "--results", str(tmp_path), "--model"]
+    assert main([*words, "pop"]) == 0
+    assert "Beyond the paper" not in capsys.readouterr().out
+    assert main([*words, "sknn", "--beyond"]) == 0
+    first, second = capsys.readouterr().out.split("### Beyond the paper")
+    assert "| POP " in first and "S-KNN" not in first
+    rows = {line.split("|")[1].strip(): line.split("|")[2].strip() for line in second.splitlines() if line[:2] == "| "}
+    assert rows["S-KNN"] == "100.00" and rows["V-SKNN"] == "—"
+    assert main([*words, "pop"]) == 0  # records that are there are shown without being asked for
+    assert "### Beyond the paper" in capsys.readouterr().out
+
+
+def test_dry_run_names_the_controls_only_with_beyond(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["table2", "--dataset", "cycle", "--dry-run", "--results", str(tmp_path)]
+    assert main(words) == 0
+    assert "vsknn" not in capsys.readouterr().out
+    assert main([*words, "--beyond"]) == 0
+    told = capsys.readouterr().out
+    assert [row.model for row in later.ROWS if f"cycle/{row.model}-seed0" not in told] == []

@@ -1,0 +1,142 @@
+"""A user's own model file: it joins the table under the contract, and its faults are told in a line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from reproduce import catalog, own
+from reproduce.__main__ import main
+from reproduce.errors import ModelError
+from reproduce.experiment import Experiment
+from reproduce.journal import Journal
+from reproduce.sessions import Sessions
+
+GOOD = """
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from reproduce.recommender import Recommender, setting
+
+
+@dataclass(kw_only=True)
+class Mine(Recommender):
+    smoothing: float = setting(0.5, low=0.0)
+
+    def fit(self, train, *, seed, device, journal):
+        prefixes, following = train.prefixes()
+        self.counts_ = np.full((train.n_items, train.n_items), self.smoothing, dtype=np.float32)
+        np.add.at(self.counts_, (prefixes.last, following), 1)
+        self.device_ = device
+
+    def score(self, prefixes):
+        return torch.as_tensor(self.counts_[prefixes.last], device=self.device_)
+"""
+
+
+@pytest.fixture(autouse=True)
+def nothing_adopted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(own, "MODELS", {})
+
+
+def write(folder: Path, text: str, name: str = "mine") -> str:
+    file = folder / f"{name}.py"
+    file.write_text(text)
+    return str(file)
+
+
+def table2(tmp_path: Path, *words: str) -> int:
+    return main(["table2", "--dataset", "cycle", "--quiet", "--results", str(tmp_path / "results"), *words])
+
+
+def test_an_own_model_joins_the_table_by_its_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert table2(tmp_path, "--model", write(tmp_path, GOOD), "--set", "mine.smoothing=0.25") == 0
+    row = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("| mine (smoothing=0.25)"))
+    assert row.split("|")[2].strip() == "100.00"
+    assert (tmp_path / "results/runs/cycle/mine,smoothing=0.25-seed0.json").is_file()
+
+
+def test_other_source_is_another_experiment(tmp_path: Path) -> None:
+    file = write(tmp_path, GOOD)
+    first = Experiment.of("cycle", file)
+    before = first.identity("split")
+    assert first.model == "mine"
+    write(tmp_path, GOOD + "\n# changed\n")
+    assert Experiment.of("cycle", file).identity("split") != before
+
+
+def test_the_identity_of_the_suites_models_knows_no_source() -> None:
+    assert own.source("pop") is None
+    assert own.guarded(model := catalog.make_recommender("pop")) is model
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        (
+            "prefixes, following =",
+            "1 / 0; prefixes, following =",
+            "mine: fit raised ZeroDivisionError: division by zero",
+        ),
+        (
+            "self.counts_[prefixes.last]",
+            "self.counts_[prefixes.last] * np.nan",
+            "mine: score returned a number that is",
+        ),
+        ("self.counts_[prefixes.last]", "self.counts_[0]", "mine: score must return a tensor of shape"),
+        ("prefixes, following =", "train.items[:] = 0; prefixes, following =", "mine: fit changed the items"),
+        ("return torch", "prefixes.stops[:] -= 1; return torch", "mine: score changed the stops"),
+        ("class Mine", "class Mine(:", "mine: mine.py raised SyntaxError"),
+        ("@dataclass(kw_only=True)\n", "", "mine: mine.py must have @dataclass(kw_only=True) above its class Mine"),
+        ("def score", "def scores", "mine: mine.py lacks score in its class Mine"),
+        ("(Recommender)", "", "mine: mine.py must define one class that is a reproduce.recommender.Recommender"),
+        ("setting(0.5, low=0.0)", "field(kw_only=True)", "mine: mine.py raised NameError"),
+    ],
+)
+def test_a_broken_model_fails_its_cell_in_one_line_and_the_others_go_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], before: str, after: str, told: str
+) -> None:
+    assert before in GOOD
+    assert table2(tmp_path, "--model", write(tmp_path, GOOD.replace(before, after)), "pop") == 1
+    out, err = capsys.readouterr()
+    assert err.count("\n") == 1 and told in err
+    rows = {line.split("|")[1].strip(): line.split("|")[2].strip() for line in out.splitlines() if line[:2] == "| "}
+    assert rows["mine"] == "failed"
+    assert rows["POP"] == "100.00"
+
+
+def test_a_missing_file_and_a_taken_name_are_said_at_the_border(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert table2(tmp_path, "--model", str(tmp_path / "nowhere.py")) == 3
+    assert "nowhere.py: cannot read this model file" in capsys.readouterr().err
+    assert table2(tmp_path, "--model", write(tmp_path, GOOD, "narm")) == 2
+    assert "the suite has a model called narm; rename the file" in capsys.readouterr().err
+
+
+def test_contract_says_what_is_kept_and_what_is_broken(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["contract", write(tmp_path, GOOD)]) == 0
+    assert "mine keeps 9 of 9 rules" in capsys.readouterr().out
+    broken = GOOD.replace("self.counts_[prefixes.last]", "self.counts_[prefixes.last][:, ::-1].copy()")
+    assert main(["contract", write(tmp_path, broken, "backwards")]) == 1
+    assert "backwards breaks a rule: the numbering of the items does not matter" in capsys.readouterr().err
+
+
+def test_the_model_in_the_readme_keeps_the_contract(tmp_path: Path) -> None:
+    readme = Path(__file__).resolve().parent.parent / "README.md"
+    section = readme.read_text(encoding="utf-8").partition("## Your own model")[2]
+    file = write(tmp_path, section.partition("```python")[2].partition("```")[0], "last_next")
+    assert main(["contract", file]) == 0
+
+
+def test_what_a_guarded_model_does_to_its_sessions_reaches_no_one_else(tmp_path: Path) -> None:
+    file = write(tmp_path, GOOD.replace("prefixes, following =", "train.items[:] = 0; prefixes, following ="))
+    train = Sessions.of([[1, 2], [2, 1]])
+    with pytest.raises(ModelError, match="fit changed the items"):
+        own.guarded(catalog.make_recommender(file)).fit(train, seed=0, device=torch.device("cpu"), journal=Journal())
+    assert np.array_equal(train.items, [1, 2, 2, 1])
