@@ -1,0 +1,92 @@
+"""Improved GRU-Rec: a GRU over each prefix, cross-entropy over all items, whole clicks dropped in training.
+
+Tan, Xu, Liu: Improved Recurrent Neural Networks for Session-based Recommendations, DLRS 2016, arXiv 1606.08117. Not
+Hidasi's GRU4Rec, which trains on session-parallel mini-batches with a ranking loss; some libraries call this one so.
+
+    x = a prefix, less the clicks dropped from it        h_t = GRU(emb(x))_t
+    score_i = w_i . h_t + b_i, softmax over items, cross-entropy
+
+Tan's: every prefix is an example, dropout takes whole clicks out of it, a softmax layer over all items. Ours, because
+neither Tan's paper nor NARM's says it of this row: sizes, dropout before the softmax layer and initialisation are those
+NARM is trained with, so that the two rows differ in the model alone; the last click of a prefix is never dropped, so
+that none is left empty.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from reproduce.item_softmax import item_softmax
+from reproduce.neural import Batch, Neural
+from reproduce.recommender import setting
+
+
+@dataclass(kw_only=True)
+class ImprovedGRURec(Neural):
+    """One GRU layer and a fully connected softmax layer."""
+
+    name: ClassVar[str] = "improved_gru_rec"
+    label: ClassVar[str] = "Improved GRU-Rec"
+
+    embedding: int = setting(50, low=1, search=[50, 100], note="ours: NARM's")
+    hidden: int = setting(100, low=1, search=[50, 100, 200], note="ours: NARM's")
+    click_dropout: float = setting(0.25, low=0.0, high=0.99, search=(0.0, 0.5), note="share of clicks taken out")
+    session_dropout: float = setting(0.5, low=0.0, high=0.99, search=(0.0, 0.7), note="ours: NARM's")
+
+    def network(self, n_items: int) -> Network:
+        return Network(self, n_items)
+
+    def loss(self, network: nn.Module, batch: Batch) -> Tensor:
+        assert isinstance(network, Network)
+        shorter = drop_clicks(batch, torch.rand(batch.items.shape, device=batch.items.device) < self.click_dropout)
+        return item_softmax(network(shorter), network.out.weight, batch.labels, network.out.bias)
+
+    def scores(self, network: nn.Module, batch: Batch) -> Tensor:
+        assert isinstance(network, Network)
+        scores: Tensor = network.out(network(batch))
+        return scores  # (B, m)
+
+
+class Network(nn.Module):
+    """The equations above, without the dropped clicks."""
+
+    def __init__(self, model: ImprovedGRURec, n_items: int) -> None:
+        super().__init__()
+        self.emb = nn.Embedding(n_items, model.embedding)
+        self.gru = nn.GRU(model.embedding, model.hidden, batch_first=True)
+        self.session_dropout = nn.Dropout(model.session_dropout)
+        self.out = nn.Linear(model.hidden, n_items)
+        inputs, recurrent, *biases = self.gru.parameters()
+        nn.init.normal_(self.emb.weight, std=math.sqrt(2 / n_items))
+        nn.init.normal_(inputs, std=math.sqrt(2 / model.embedding))
+        nn.init.normal_(self.out.weight, std=math.sqrt(2 / model.hidden))
+        for gate in recurrent.chunk(3):
+            nn.init.orthogonal_(gate)
+        for bias in (*biases, self.out.bias):
+            nn.init.zeros_(bias)
+
+    def forward(self, batch: Batch) -> Tensor:
+        """h_t, (B, H)."""
+        x = self.emb(batch.items)  # (B, T, D)
+        if x.device.type == "cpu":  # packed, so that only real clicks are computed
+            packed = pack_padded_sequence(x, batch.lengths, batch_first=True, enforce_sorted=False)
+            h = pad_packed_sequence(self.gru(packed)[0], batch_first=True)[0]  # (B, T, H)
+        else:
+            h = self.gru(x)[0]  # (B, T, H)
+        return self.session_dropout(h[torch.arange(len(h), device=h.device), batch.lengths - 1])
+
+
+def drop_clicks(batch: Batch, dropped: Tensor) -> Batch:
+    """The batch without the clicks marked in `dropped`, (B, T) bool; the rest closes up, the last click stays."""
+    steps = torch.arange(batch.items.shape[1], device=batch.items.device)  # (T,)
+    kept = batch.mask & (~dropped | (steps == batch.lengths[:, None] - 1))  # (B, T)
+    order = torch.sort((~kept).to(torch.int8), dim=1, stable=True).indices  # kept clicks first, in their order
+    lengths = kept.sum(1)  # (B,)
+    items = batch.items.gather(1, order) * (steps < lengths[:, None])  # (B, T)
+    return Batch(items, lengths, batch.labels)
