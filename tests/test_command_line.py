@@ -72,7 +72,7 @@ def test_without_data_the_synthetic_log_is_used_and_named_in_the_title(capsys: p
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["table2", "--model", "nram"], "unknown model 'nram'; did you mean narm? there is: item_knn,"),
+        (["table2", "--model", "nram"], "unknown model 'nram'; did you mean narm? there is: "),
         (["table2", "--dataset", "yoochose1_64"], "did you mean yoochoose1_64"),
         (["table2", "--set", "narm.hiden=50"], "unknown field of narm 'hiden'; did you mean hidden?"),
         (["table2", "--set", "narm.hidden=many"], "narm.hidden=many: not of type int"),

@@ -1,0 +1,49 @@
+"""The committed reference: its pages are what its records say, and the README quotes them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from reproduce import catalog
+from reproduce.experiment import Experiment, current, load
+from reproduce.grid import Request
+from reproduce.reports import table2
+
+RESULTS = Path(__file__).resolve().parent.parent / "results"
+RECORDS = sorted(RESULTS.glob("runs/*/*.json"))
+
+
+def test_nothing_of_the_synthetic_log_is_committed_as_reference() -> None:
+    assert RECORDS
+    assert not {"synthetic", "cycle"} & {file.parent.name for file in RECORDS}
+
+
+@pytest.mark.parametrize("file", RECORDS, ids=lambda file: f"{file.parent.name}/{file.stem}")
+def test_a_committed_record_is_whole_current_and_from_a_committed_state(file: Path) -> None:
+    model, seed = re.fullmatch(r"([^,]+?)(?:,.*)?-seed(\d+)", file.stem).groups()  # type: ignore[union-attr]
+    fields = dict(word.split("=") for word in file.stem.removesuffix(f"-seed{seed}").split(",")[1:])
+    result = load(Experiment.of(file.parent.name, model, fields, int(seed)), RESULTS)
+    assert result is not None
+    assert current(result)
+    assert result.identity == result.experiment.identity(result.split["digest"])
+    assert result.environment["commit"]
+    assert result.environment["dirty"] is False
+    assert 0 <= result.greater.min()
+    assert (result.greater + result.equal).max() < result.split["n_items"]
+    assert len(result.greater) == result.split["provenance"]["counts"]["test_sequences"]
+
+
+def test_the_page_is_what_the_records_say() -> None:
+    request = Request(datasets=(), data=Path("data"), results=RESULTS)
+    assert (RESULTS / "table2.md").read_text(encoding="utf-8") == table2.page(request, {})
+
+
+def test_the_readme_quotes_the_page() -> None:
+    readme = (RESULTS.parent / "README.md").read_text(encoding="utf-8")
+    quoted = readme.split("<!-- from results/table2.md -->\n")[1].split("\n\n")[0]
+    title = catalog.dataset("yoochoose1_64").title
+    section = (RESULTS / "table2.md").read_text(encoding="utf-8").split(f"## {title}\n\n")[1]
+    assert quoted == section.split("\n\n")[0]
