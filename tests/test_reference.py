@@ -31,7 +31,7 @@ def test_a_committed_record_is_whole_current_and_from_a_committed_state(file: Pa
     assert result.identity == result.experiment.identity(result.split["digest"])
     assert result.environment["commit"]
     assert result.environment["dirty"] is False
-    assert 0 <= result.greater.min()
+    assert result.greater.min() >= 0
     assert (result.greater + result.equal).max() < result.split["n_items"]
     assert len(result.greater) == result.split["provenance"]["counts"]["test_sequences"]
 
