@@ -118,7 +118,7 @@ DATASETS = (
         title="the synthetic log (simulated clicks, not the paper's data)",
         find=lambda data: [],
         read=_read_synthetic,
-        obtain="nothing to obtain: simulated from a seed",
+        obtain="",
         in_paper=False,
     ),
     Dataset(
@@ -126,7 +126,7 @@ DATASETS = (
         title="the cycle toy (for tests)",
         find=lambda data: [],
         read=_read_cycle,
-        obtain="nothing to obtain: a toy",
+        obtain="",
         in_paper=False,
         everyday=False,
     ),

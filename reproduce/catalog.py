@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import reproduce
-from reproduce import own
+from reproduce import cache, own
 from reproduce.dataset import Dataset
 from reproduce.errors import InputError, UsageError
 from reproduce.recommender import Recommender
@@ -60,16 +60,20 @@ def recommender(name: str) -> type[Recommender]:
 
 
 def load_split(name: str, data: Path | str) -> Split:
-    """Read a data set from a data folder.
+    """A data set from a data folder; what a large log came to is kept in the cache (reproduce/cache.py).
 
     Raises:
         UsageError: there is no such data set.
         InputError: its files are absent, with what to put where, or broken.
     """
     found, folder = dataset(name), Path(data)
-    if found.in_paper and not found.find(folder):
+    if found.obtain and not found.find(folder):
         raise InputError(f"{name}: not found in {folder}/: {found.obtain.format(data=folder)}")
-    return found.read(folder)
+    split = cache.split(found, folder)
+    for part, sessions in (("training", split.train), ("test", split.test)):
+        if not (sessions.lengths > 1).any():
+            raise InputError(f"{name}: no {part} session is left by the paper's rules; is the log in {folder}/ whole?")
+    return split
 
 
 def make_recommender(name: str, fields: Mapping[str, Any] | None = None) -> Recommender:

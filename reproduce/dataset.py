@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from reproduce.clicklog import ClickLog
+from reproduce.fetch import Download
 from reproduce.sessions import Split
 
 
@@ -20,6 +22,9 @@ class Dataset:
     title: str  # as in a heading
     find: Callable[[Path], list[Path]]  # data folder -> the files it would be read from; empty when they are absent
     read: Callable[[Path], Split]  # data folder -> split; raises InputError
-    obtain: str  # where the files come from and where to put them
+    obtain: str  # where the files come from and where to put them; empty where the clicks are simulated
     in_paper: bool = True
     everyday: bool = True  # False: runs only where it is asked for by name
+    find_log: Callable[[Path], list[Path]] | None = None  # data folder -> the raw log alone, where it is here
+    read_log: Callable[[Path], ClickLog] | None = None  # raw log -> its rows
+    download: Download | None = None  # of logs that anyone may have

@@ -21,6 +21,13 @@ def real_data() -> Path:
     pytest.skip("the real logs are not here: set REPRODUCE_DATA")
 
 
+@pytest.fixture(autouse=True)
+def cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """No test reads or writes the user's cache of splits."""
+    monkeypatch.setenv("REPRODUCE_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
 @pytest.fixture
 def cpu() -> torch.device:
     return torch.device("cpu")

@@ -1,0 +1,135 @@
+"""E-shop: five months of clicks in an online shop for clothing, 2008 (UCI data set 553, CC BY 4.0).
+
+Lapczynski and Bialowas, Discovering patterns of users' behaviour in an e-shop, Studia Ekonomiczne 151 (2013),
+DOI 10.24432/C5QK7X. A small open log that anyone may download (`python -m reproduce fetch eshop`). It is not the
+paper's: the filters are the paper's, the split is ours. An item is a clothing model, clicks are sorted by the log's
+own `order`, and the sessions of the last tenth of the days are the test.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+
+from reproduce import cache, clicklog
+from reproduce.clicklog import ClickLog, Column, Format
+from reproduce.dataset import Dataset
+from reproduce.errors import InputError
+from reproduce.fetch import Download
+from reproduce.preprocessing import (
+    DatedSessions,
+    frequent_items,
+    known_items,
+    longer_than_one,
+    numbered_again,
+    sessions_of,
+)
+from reproduce.sessions import Provenance, Sessions, Split, count
+
+FOLDER = "eshop"
+MEMBER = "*.csv"
+DOWNLOAD = Download(
+    url="https://archive.ics.uci.edu/static/public/553/clickstream+data+for+online+shopping.zip",
+    member=MEMBER,
+    sha256="fcc167bbd0badd4c9685bd8543097e318f8228e48075335db7cd781cee88115d",  # of the .csv: zips of it differ
+    place=f"{FOLDER}/e-shop clothing 2008.csv",
+)
+TEST_DAYS = 10  # ours: the last tenth of the days are the test
+
+
+def models(text: np.ndarray, start: np.ndarray, stop: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A clothing model such as B17, a letter for the category and a number in it -> 2017."""
+    letter = text[np.minimum(start, len(text) - 1)] - np.uint8(64)
+    number, good = clicklog.integers(text, start + 1, stop)
+    return letter * np.int64(1_000) + number, good & (letter >= 1) & (letter <= 26) & (number < 1_000)
+
+
+FORMAT = Format(
+    separator=";",
+    fields=14,
+    columns={
+        "year": Column(0, ("year",), clicklog.integers, "an integer"),
+        "month": Column(1, ("month",), clicklog.integers, "an integer"),
+        "day": Column(2, ("day",), clicklog.integers, "an integer"),
+        "time": Column(3, ("order",), clicklog.integers, "an integer"),
+        "session": Column(5, ("session ID",), clicklog.integers, "an integer"),
+        "item": Column(7, ("page 2 (clothing model)",), models, "a clothing model like B17"),
+    },
+)
+
+
+def read_log(file: Path) -> ClickLog:
+    """The log as the UCI repository has it, zipped or not.
+
+    Raises:
+        InputError: it is not the file whose sha256 is known.
+    """
+    _verify(file)
+    columns = clicklog.read(file, FORMAT, MEMBER)
+    days, exist = clicklog.days_since_1970(columns["year"], columns["month"], columns["day"])
+    if not exist.all():
+        row = int(np.argmin(exist))
+        found = "-".join(str(columns[key][row]) for key in ("year", "month", "day"))
+        raise InputError(f"{file}: line {row + 2}: the date is {found}, expected a day of the calendar")
+    return ClickLog(columns["session"], columns["item"], days * clicklog.DAY, columns["time"])
+
+
+def _verify(file: Path) -> None:
+    digest = hashlib.sha256()
+    for block in clicklog.content(file, MEMBER):
+        digest.update(block)
+    if digest.hexdigest() != DOWNLOAD.sha256:
+        raise InputError(
+            f"{file}: its .csv has sha256 {digest.hexdigest()[:12]}…, expected {DOWNLOAD.sha256[:12]}…; "
+            "get it again: python -m reproduce fetch eshop"
+        )
+
+
+def full_split(log: ClickLog) -> tuple[Sessions, Sessions]:
+    """The paper's filters; train and test by day."""
+    sessions = frequent_items(longer_than_one(sessions_of(log, by_time=True)))
+    train, test = last_days(sessions)
+    return numbered_again(train.sessions(), known_items(test, train).sessions())
+
+
+def last_days(sessions: DatedSessions) -> tuple[DatedSessions, DatedSessions]:
+    """Ours: the sessions of the last tenth of the days that have any are the test, the others are train."""
+    days = np.unique(sessions.dates)
+    first = days[len(days) - max(len(days) // TEST_DAYS, 1)]
+    return sessions.keep(sessions.dates < first), sessions.keep(sessions.dates >= first)
+
+
+def find_log(data: Path) -> list[Path]:
+    folder = data / FOLDER
+    return [*sorted(folder.glob("*.csv")), *sorted(folder.glob("*.zip"))][:1]
+
+
+def _read(data: Path) -> Split:
+    file = find_log(data)[0]
+    train, test = full_split(read_log(file))
+    provenance = Provenance(
+        source="raw log",
+        order="time",
+        emulated=False,
+        files={file.name: cache.sha256(file)},
+        counts=count(train, test),
+        note="not the paper's data; the split is ours: the sessions of the last tenth of the days are the test",
+    )
+    return Split("eshop", train, test, provenance)
+
+
+DATASETS = (
+    Dataset(
+        name="eshop",
+        title="E-shop clothing 2008 (not the paper's data)",
+        find=find_log,
+        read=_read,
+        obtain="UCI data set 553 (CC BY 4.0): python -m reproduce fetch eshop, or its .csv or .zip into {data}/eshop/",
+        in_paper=False,
+        find_log=find_log,
+        read_log=read_log,
+        download=DOWNLOAD,
+    ),
+)
