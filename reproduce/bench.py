@@ -19,7 +19,7 @@ import torch
 from tabulate import tabulate
 from torch import Tensor
 
-from reproduce import catalog, ranking
+from reproduce import bench_data, catalog, ranking
 from reproduce.experiment import choose_device, peak_memory_mib
 from reproduce.item_softmax import item_softmax
 from reproduce.journal import Journal
@@ -40,7 +40,15 @@ def command(commands: Any) -> None:
     parser = commands.add_parser("bench", help="the speed of every model at the paper's sizes")
     parser.add_argument("--model", nargs="+", default=[], metavar="NAME", help="default: all")
     parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda or cuda:N")
-    parser.set_defaults(answer=lambda options: report(options.model, choose_device(options.device)))
+    parser.add_argument("what", nargs="?", choices=["models", "data"], default="models", help="default: models")
+    parser.add_argument("--rows", type=int, default=bench_data.FULL, metavar="N", help="of data: rows of the raw log")
+    parser.set_defaults(
+        answer=lambda options: (
+            bench_data.report(options.rows)
+            if options.what == "data"
+            else report(options.model, choose_device(options.device))
+        )
+    )
 
 
 @dataclass(frozen=True)

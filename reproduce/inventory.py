@@ -1,4 +1,4 @@
-"""`list` and `data`: what there is to run, and what is here to run it on."""
+"""`list`, `data` and `fetch`: what there is to run, what is here to run it on, and getting what anyone may have."""
 
 from __future__ import annotations
 
@@ -9,21 +9,28 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from tabulate import tabulate
 
-from reproduce import catalog
+from reproduce import cache, catalog
 from reproduce.errors import InputError
+from reproduce.fetch import Download, fetch
 from reproduce.recommender import Recommender
 from reproduce.sessions import as_printed
 
 
 def commands(commands: Any) -> None:
-    """Add both to the sub-commands of a parser."""
+    """Add them to the sub-commands of a parser."""
     listing = commands.add_parser("list", help="the models with their fields, and the data sets")
     listing.set_defaults(answer=lambda options: list_all())
     data = commands.add_parser(
         "data", help="which data sets are here, their counts against the paper's, how to get them"
     )
     data_option(data)
-    data.set_defaults(answer=lambda options: list_data(options.data))
+    data.add_argument("--clear", action="store_true", help="empty the cache of splits instead")
+    data.set_defaults(answer=lambda options: clear_cache() if options.clear else list_data(options.data))
+    fetching = commands.add_parser("fetch", help="download a log that anyone may have, and verify it")
+    fetching.add_argument("name", metavar="NAME", help=", ".join(_downloads()))
+    fetching.add_argument("--url", help="another place to get the same file from")
+    data_option(fetching)
+    fetching.set_defaults(answer=lambda options: fetch_log(options.name, options.data, options.url))
 
 
 def data_option(parser: Any) -> None:
@@ -52,7 +59,7 @@ def list_data(data: Path) -> str:
     """What is found in a data folder, counted as the paper counts, and how to obtain the rest."""
     rows, absent = [], []
     for one in catalog.datasets().values():
-        if not one.in_paper:
+        if not one.obtain:
             continue
         if not one.find(data):
             absent.append(f"{one.name}: {one.obtain.format(data=data)}")
@@ -64,14 +71,40 @@ def list_data(data: Path) -> str:
             continue
         for who, counts in ((one.name, origin.counts), ("  the paper", origin.published)):
             columns = ("clicks", "train_sequences", "test_sequences", "items", "average_length")
-            rows.append([who, *(as_printed(key, counts[key]) for key in columns)])
+            if counts:
+                rows.append([who, *(as_printed(key, counts[key]) for key in columns)])
     head = ["data set", "clicks", "train sequences", "test sequences", "items", "average length"]
     text = (
         tabulate(rows, head, disable_numparse=True, colalign=["left"] + ["right"] * 5)
         if rows
         else f"nothing in {data}/"
     )
-    return text + ("\n\nnot here:\n\n" + "\n".join(absent) if absent else "")
+    return text + ("\n\nnot here:\n\n" + "\n".join(absent) if absent else "") + f"\n\n{list_cache()}"
+
+
+def list_cache() -> str:
+    """What is in the cache of splits."""
+    lines = [
+        f"    {one.name}: {one.bytes / 1e6:.1f} MB, of {one.source}" if one.sound else f"    {one.name}: broken"
+        for one in cache.entries()
+    ]
+    return f"cached in {cache.folder()}/ (data --clear empties it):" + (
+        "\n" + "\n".join(lines) if lines else " nothing"
+    )
+
+
+def clear_cache() -> str:
+    return f"{cache.folder()}/: {cache.clear() / 1e6:.1f} MB freed"
+
+
+def fetch_log(name: str, data: Path, url: str | None) -> str:
+    """Download a log to its place; raises UsageError where there is none of that name."""
+    download = _downloads()[catalog.known("log to fetch", name, _downloads())]
+    return f"{fetch(dataclasses.replace(download, url=url or download.url), data)}: as expected"
+
+
+def _downloads() -> dict[str, Download]:
+    return {one.name: one.download for one in catalog.datasets().values() if one.download}
 
 
 def _fields(kind: type[Recommender]) -> list[str]:

@@ -1,0 +1,115 @@
+"""The statistics of the data (the paper's Table 1): as the paper counted them, and as a reader would."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from reproduce import catalog, figures
+from reproduce.grid import Request
+from reproduce.paper import Row
+from reproduce.reports import page as pages
+from reproduce.sessions import Sessions, Split, as_printed
+
+HELP = "the statistics of the data sets (the paper's Table 1)"
+
+COLUMNS = {
+    "clicks": "all clicks",
+    "train_sequences": "train sequences",
+    "test_sequences": "test sequences",
+    "items": "items",
+    "average_length": "average length",
+}
+LONGEST = 19  # clicks of a prefix that the paper's Table 5 goes to
+
+MEANING = """What the paper's columns count, as found by reproducing them:
+
+- *train* and *test sequences* are prefixes: a session of n clicks gives n - 1 of them, each with the click after it.
+- *all clicks* are those of whole sessions, of train and test together.
+- *average length* is the mean over all prefixes of their clicks **plus one**, the click to predict.
+- *items*: on YOOCHOOSE those that occur in some prefix, so an item that is only ever the last click of its session is
+  not counted; on DIGINETICA those of train.
+- YOOCHOOSE 1/4's 8,326,407 clicks are very likely a slip (the public preprocessing gives 7,911,603), and its 5,917,746
+  is 5,917,745 rounded up."""
+
+
+def rows(request: Request) -> list[Row]:
+    return []  # no model is run
+
+
+def page(request: Request, failed: Mapping[str, str]) -> str:
+    splits = [catalog.load_split(name, request.data) for name in request.datasets]
+    figures.prefix_lengths(
+        {catalog.dataset(one.name).title: length_shares(one.test) for one in splits}, request.results / "figures"
+    )
+    counted = [line for split in splits for line in _against_the_paper(split)]
+    honest = [[one.name, *_honest(one)] for one in splits]
+    head = [
+        "data set", "train sessions", "test sessions", "clicks per session", "items in train", "items in train or test",
+        "test labels not in train", "next click repeats the last",
+    ]  # fmt: skip
+    return (
+        "\n\n".join(
+            [
+                "# Table 1: statistics of the data",
+                "As the paper counts them:",
+                pages.table(["data set", "", *COLUMNS.values()], counted),
+                MEANING,
+                "The same splits as a reader would count them:",
+                pages.table(head, honest),
+                "How long test prefixes are:\n\n![test prefixes by length](figures/prefix-lengths.png)",
+                "\n".join(_source(one) for one in splits),
+                f"Made by {pages.command('table1', request)}.",
+            ]
+        )
+        + "\n"
+    )
+
+
+def _against_the_paper(split: Split) -> list[list[str]]:
+    ours, theirs = split.provenance.counts, split.provenance.published
+    lines = [[split.name, "ours", *(as_printed(key, ours[key]) for key in COLUMNS)]]
+    if theirs:
+        lines.append(["", "the paper", *(as_printed(key, theirs[key]) for key in COLUMNS)])
+        equal = [as_printed(key, ours[key]) == as_printed(key, theirs[key]) for key in COLUMNS]
+        lines.append(["", "equal", *("yes" if one else "**no**" for one in equal)])
+    return lines
+
+
+def _honest(split: Split) -> list[str]:
+    train, test = split.train, split.test
+    sessions = len(train) + len(test)
+    known = np.zeros(train.n_items, dtype=bool)
+    known[train.clicks()[0]] = True
+    _, labels = test.prefixes()
+    unseen = int((~known[labels]).sum())
+    return [
+        f"{len(train):,}",
+        f"{len(test):,}",
+        f"{(train.lengths.sum() + test.lengths.sum()) / sessions:.2f}",
+        f"{int(known.sum()):,}",
+        f"{train.n_items:,}",
+        f"{unseen:,} ({100 * unseen / len(labels):.2f} %)",
+        f"{repeats(train, test):.1f} %",
+    ]
+
+
+def repeats(*parts: Sessions) -> float:
+    """How often the next click is on the item of the last one, in per cent of all prefixes."""
+    pairs = [(prefixes.last, labels) for prefixes, labels in (part.prefixes() for part in parts)]
+    same = sum(int((last == labels).sum()) for last, labels in pairs)
+    return 100 * same / sum(len(labels) for _, labels in pairs)
+
+
+def length_shares(test: Sessions) -> np.ndarray:
+    """The share of test prefixes with 1, 2, ... 19 and more than 19 clicks, in per cent: (20,)."""
+    lengths = test.prefixes()[0].lengths
+    return 100 * np.bincount(np.minimum(lengths, LONGEST + 1), minlength=LONGEST + 2)[1:] / len(lengths)
+
+
+def _source(split: Split) -> str:
+    origin = split.provenance
+    files = ", ".join(f"{name} ({sha[:12]})" for name, sha in origin.files.items())
+    note = f"; {origin.note}" if origin.note else ""
+    return f"- {split.name}: {origin.source}" + (f", {files}" if files else "") + note + "."
