@@ -163,9 +163,10 @@ def _keep(place: Path, write: Callable[[Path], object]) -> bool:
     try:
         with replacing(place) as temporary:
             write(temporary)
-    except OSError as error:
+    except (OSError, InputError) as error:  # InputError: what `replacing` makes of an OSError
+        cause = error.__cause__ if isinstance(error, InputError) else error
         warnings.warn(
-            f"{place.parent}: the split is not cached ({error.strerror or error}); "
+            f"{place.parent}: the split is not cached ({getattr(cause, 'strerror', None) or cause}); "
             "free some space there, or set REPRODUCE_CACHE to another folder",
             stacklevel=3,
         )

@@ -47,6 +47,7 @@ def fetch(download: Download, data: Path) -> Path:
             reason = str(error).split("(Caused by")[0].strip() or type(error).__name__
             raise InputError(f"{download.url}: not fetched ({reason}); with a network again, or {by_hand}") from error
         try:
+            place.parent.mkdir(parents=True, exist_ok=True)
             _unpack(Path(archive), download, place, by_hand)
         except OSError as error:
             raise InputError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib import rc_context
@@ -12,7 +13,12 @@ from matplotlib.figure import Figure
 
 from reproduce.journal import replacing
 
-STYLE = {"svg.hashsalt": "reproduce", "font.size": 9, "axes.spines.top": False, "axes.spines.right": False}
+STYLE: dict[Any, Any] = {
+    "svg.hashsalt": "reproduce",
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+}
 
 
 def save(figure: Figure, folder: Path, name: str) -> None:

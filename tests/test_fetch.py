@@ -1,0 +1,121 @@
+"""`fetch`, against a server on loopback; and the e-shop log that it is for."""
+
+from __future__ import annotations
+
+import builtins
+import dataclasses
+import hashlib
+import io
+import threading
+import zipfile
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from reproduce import catalog
+from reproduce.__main__ import main
+from reproduce.datasets import eshop
+from reproduce.errors import InputError
+
+HEAD = ";".join(
+    ["year", "month", "day", "order", "country", "session ID", "page 1 (main category)", "page 2 (clothing model)",
+     "colour", "location", "model photography", "price", "price 2", "page"]
+)  # fmt: skip
+
+
+def table() -> bytes:
+    """Twenty days, a session of three clicks each, its rows against their order."""
+    rows = [f"2008;4;{1 + s};{3 - i};29;{s};1;{'ABC'[i]}{1 + s % 2};1;1;1;1;1;1" for s in range(20) for i in range(3)]
+    return "\n".join([HEAD, *rows, ""]).encode()
+
+
+@pytest.fixture
+def known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The made-up log counts as the right one."""
+    sha = hashlib.sha256(table()).hexdigest()
+    download = dataclasses.replace(eshop.DOWNLOAD, sha256=sha)
+    monkeypatch.setattr(eshop, "DOWNLOAD", download)
+    changed = dataclasses.replace(catalog.dataset("eshop"), download=download)
+    monkeypatch.setitem(catalog.datasets(), "eshop", changed)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[str]:
+    (tmp_path / "www").mkdir()
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as packed:
+        packed.writestr("e-shop clothing 2008.csv", table())
+    (tmp_path / "www/log.zip").write_bytes(archive.getvalue())
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, format: str, *args: object) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path / "www"))) as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{running.server_port}"
+        running.shutdown()
+
+
+def fetch(data: Path, url: str) -> int:
+    return main(["fetch", "eshop", "--data", str(data), "--url", url])
+
+
+def test_fetch_puts_the_log_where_it_is_read_from(tmp_path: Path, server: str, known: None) -> None:
+    pytest.importorskip("pooch")
+    assert fetch(tmp_path, f"{server}/log.zip") == 0
+    assert [file.name for file in (tmp_path / "eshop").iterdir()] == ["e-shop clothing 2008.csv"]
+    split = catalog.load_split("eshop", tmp_path)
+    assert split.train.lists()[:2] == [[0, 1, 2], [3, 4, 5]]  # C1 B1 A1, then C2 B2 A2: sorted by `order`
+    assert (len(split.train), len(split.test)) == (18, 2)
+    assert "the split is ours" in split.provenance.note
+
+
+def test_another_file_is_refused_and_not_kept(tmp_path: Path, server: str, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("pooch")
+    assert fetch(tmp_path, f"{server}/log.zip") == 3
+    assert eshop.DOWNLOAD.sha256 in capsys.readouterr().err
+    assert list((tmp_path / "eshop").iterdir()) == []
+
+
+@pytest.mark.parametrize("where", ["/absent.zip", None])
+def test_without_the_file_or_a_server_the_message_says_how_by_hand(
+    where: str | None, tmp_path: Path, server: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("pooch")
+    url = server + where if where else "http://127.0.0.1:9/log.zip"
+    assert fetch(tmp_path, url) == 3
+    told = capsys.readouterr().err
+    assert told.startswith(f"reproduce: {url}: not fetched") and "by hand" in told and told.count("\n") == 1
+
+
+def test_without_pooch_the_message_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    real = builtins.__import__
+
+    def without(name: str, *rest: object) -> object:
+        if name == "pooch":
+            raise ImportError(name)
+        return real(name, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    assert fetch(tmp_path, "http://127.0.0.1:9/log.zip") == 2
+    assert "pip install 'session-rec-reproduce[fetch]'" in capsys.readouterr().err
+
+
+def test_an_eshop_log_that_is_not_the_known_one_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "eshop").mkdir()
+    (tmp_path / "eshop/mine.csv").write_bytes(table())
+    with pytest.raises(InputError, match="fetch eshop"):
+        catalog.load_split("eshop", tmp_path)
+
+
+@pytest.mark.real
+def test_the_real_eshop_log_is_the_known_one(real_data: Path) -> None:
+    split = catalog.load_split("eshop", real_data)
+    log = eshop.read_log(eshop.find_log(real_data)[0])
+    assert (len(log), len(set(log.session.tolist())), len(set(log.item.tolist()))) == (165_474, 24_026, 217)
+    assert (len(split.train), len(split.test)) == (17_432, 1_552)

@@ -1,0 +1,108 @@
+"""The pages on the data: what they count, against counting by hand or one click at a time."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from itertools import combinations, pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reproduce import bench_data, figures
+from reproduce.__main__ import main
+from reproduce.clicklog import ClickLog
+from reproduce.datasets import diginetica, yoochoose
+from reproduce.reports import audit, table1
+from reproduce.sessions import Sessions
+
+
+def literal_order(sessions: list[list[int]]) -> audit.Order:
+    sessions = [one for one in sessions if len(one) > 1]
+    first_of: dict[tuple[int, int], list[int]] = defaultdict(list)
+    repeating = grouped = repeats = 0
+    for one in sessions:
+        distinct = list(dict.fromkeys(one))
+        repeats += sum(a == b for a, b in pairwise(one))
+        if len(distinct) < len(one):
+            repeating += 1
+            grouped += one == [item for item in distinct for _ in range(one.count(item))]
+        for a, b in combinations(distinct, 2):
+            first_of[min(a, b), max(a, b)].append(a)
+    several = [firsts for firsts in first_of.values() if len(firsts) > 1]
+    agreeing = sum(len(set(firsts)) == 1 for firsts in several)
+    steps = sum(len(one) - 1 for one in sessions)
+    return audit.Order(len(sessions), repeating, grouped, len(several), agreeing, 100 * repeats / max(steps, 1))
+
+
+@given(st.lists(st.lists(st.integers(0, 4), min_size=1, max_size=6), min_size=1, max_size=8))
+def test_the_order_of_a_log_is_what_counting_click_by_click_gives(sessions: list[list[int]]) -> None:
+    assert audit.order_of(Sessions.of(sessions, 5)) == literal_order(sessions)
+
+
+def test_a_log_sorted_by_item_is_found_to_be_and_a_shuffled_one_is_not() -> None:
+    assert "item order" in audit.order_of(Sessions.of([[1, 1, 2, 3], [1, 2, 2], [2, 3, 3]])).verdict
+    assert audit.order_of(Sessions.of([[1, 2, 1], [2, 1, 1]])).verdict == "no item order"
+    assert audit.order_of(Sessions.of([[1, 2]])).verdict == "too few to tell"
+
+
+def test_time_order_is_told_by_sessions_that_never_step_back() -> None:
+    def log(times: list[int]) -> ClickLog:
+        return ClickLog(np.array([7, 8, 7, 8]), np.zeros(4, int), np.zeros(4, int), np.array(times))
+
+    assert audit.in_time_order(log([1, 5, 1, 6])) == 100
+    assert audit.in_time_order(log([1, 6, 1, 5])) == 50
+
+
+def test_repeats_and_lengths_add_up_by_eye() -> None:
+    sessions = Sessions.of([[1, 1, 2], [3, 3], list(range(4, 26))])
+    assert table1.repeats(sessions) == pytest.approx(100 * 2 / (2 + 1 + 21))
+    shares = table1.length_shares(sessions) * 24 / 100
+    assert shares.round(6).tolist() == [3, 2, *[1] * 17, 2]
+
+
+def test_a_figure_is_the_same_bytes_each_time(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        figures.prefix_lengths({"one": np.arange(20.0), "two": np.ones(20)}, tmp_path / folder)
+    for name in ("prefix-lengths.png", "prefix-lengths.svg"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_bench_generates_as_many_rows_as_asked_and_the_reader_takes_them(tmp_path: Path) -> None:
+    file = tmp_path / yoochoose.RAW
+    bench_data.generate(file, 5_000)
+    assert len(yoochoose.read_log(file)) == 5_000
+    assert "load from the cache" in bench_data.report(60_000)
+
+
+@pytest.mark.real
+def test_the_raw_sample_comes_in_item_order_as_measured_before(real_data: Path) -> None:
+    log = diginetica.read_log(real_data / "raw-samples" / diginetica.RAW)
+    found = [audit.order_of(audit._first(audit.sessions_of(log, by_time=by_time))) for by_time in (False, True)]
+    assert [(one.repeating, one.grouped, one.pairs, one.agreeing) for one in found] == [
+        (1009, 1009, 634, 634), (1009, 364, 634, 368),
+    ]  # fmt: skip
+    assert [round(one.repeats, 1) for one in found] == [23.4, 8.9]
+
+
+@pytest.mark.real
+def test_table1_equals_the_paper_in_every_cell(
+    real_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--data", str(real_data), "--results", str(tmp_path), "--quiet", "--dataset"]
+    assert main(["table1", *options, "yoochoose1_64", "diginetica"]) == 0
+    out = capsys.readouterr().out
+    assert "**no**" not in out and sum("equal" in line and line.count("yes") == 5 for line in out.splitlines()) == 2
+    assert "412 (0.74 %)" in out
+
+
+@pytest.mark.real
+def test_the_audit_page_stands_on_the_raw_sample(
+    real_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--data", str(real_data / "raw-samples"), "--results", str(tmp_path), "--quiet"]
+    assert main(["audit", *options, "--dataset", *audit.ORDERS]) == 0
+    out = capsys.readouterr().out
+    assert "**item order**" in out and "| diginetica/s_pop-seed0 " in out
