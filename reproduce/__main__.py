@@ -58,11 +58,11 @@ def _page(name: str, module: ModuleType, request: Request, dry_run: bool) -> int
             print(f"{what:<15} {one.path.removeprefix('runs/')}")
         return 0
     failed = grid.run_cells(request, experiments)
-    text = module.page(request, failed)
+    text = module.page(request, {path: str(error) for path, error in failed.items()})
     with replacing(request.results / f"{name}.md") as temporary:
         temporary.write_text(text, encoding="utf-8")
     print(text, end="")
-    return 1 if failed else 0
+    return max([error.status for error in failed.values()], default=0)
 
 
 def _parser() -> tuple[argparse.ArgumentParser, dict[str, ModuleType]]:
@@ -109,6 +109,7 @@ def _page_options(command: argparse.ArgumentParser) -> None:
     how.add_argument(
         "--results", type=Path, default=Path("results/local"), metavar="DIR", help="default: results/local/"
     )
+    how.add_argument("--jobs", type=_count, default=1, metavar="N", help="cells at a time, a process each (default: 1)")
     how.add_argument("--dry-run", action="store_true", help="say what would run and what is stored, and stop")
     how.add_argument("--force", action="store_true", help="run again what is stored")
     how.add_argument("--fresh", action="store_true", help="do not go on from a checkpoint")
@@ -126,6 +127,7 @@ def _request(options: argparse.Namespace) -> Request:
         "seed",
         "set",
         "device",
+        "jobs",
         "data",
         "results",
         "dry_run",
@@ -141,11 +143,18 @@ def _request(options: argparse.Namespace) -> Request:
         seeds=options.seed,
         settings=grid.settings(options.set),
         device=options.device,
+        jobs=options.jobs,
         force=options.force,
         fresh=options.fresh,
         quiet=options.quiet,
         options={key: value for key, value in vars(options).items() if key not in own},
     )
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
+    return int(text)
 
 
 def _found(data: Path) -> list[str]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -43,6 +46,18 @@ def mrr_at(ranks: np.ndarray, k: int = 20) -> float:
 def chunk_rows(n_items: int) -> int:
     """Prefixes scored at a time: by the catalogue's size only, so that a rank never depends on the machine."""
     return max(1, CHUNK_SCORES // max(n_items, 1))
+
+
+@contextmanager
+def halved_chunks() -> Iterator[None]:
+    """Inside, half as many prefixes are scored at a time: for a second try after the memory ran out."""
+    global CHUNK_SCORES
+    before = CHUNK_SCORES
+    CHUNK_SCORES = before // 2
+    try:
+        yield
+    finally:
+        CHUNK_SCORES = before
 
 
 def rank_all(

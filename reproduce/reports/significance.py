@@ -1,0 +1,96 @@
+"""Which differences between recommenders are more than noise: every pair of rows on the same test prefixes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import combinations
+
+import numpy as np
+
+from reproduce import catalog, paper, statistics
+from reproduce.experiment import Result
+from reproduce.grid import Request
+from reproduce.paper import Row
+from reproduce.reports import page as pages
+from reproduce.reports.page import Shelf
+from reproduce.statistics import Effect, Sample
+
+HELP = "every pair of recommenders: the difference, its interval, the p-value"
+METRICS = {"recall": "Recall@20", "mrr": "MRR@20"}
+
+
+def rows(request: Request) -> list[Row]:
+    """Nothing is run: a view of the records there are."""
+    return []
+
+
+def page(request: Request, failed: Mapping[str, str]) -> str:
+    own = Shelf.at(request.results)
+    asked = [name for name in own.datasets() if name in request.datasets] or own.datasets()
+    parts = [
+        "# Which differences are more than noise",
+        "Row minus row on the same test prefixes, in points, with the 95 % interval of a bootstrap over whole sessions "
+        "(and over seeds where there are several; with one seed a difference is about these runs, not about the "
+        "models). p-values are Holm's, over all pairs of a metric on a data set.",
+    ]
+    parts += [_section(request, own, dataset) for dataset in asked]
+    if not asked:
+        parts.append(f"No records yet: {pages.command('table2', request)}.")
+    return "\n\n".join(parts) + "\n"
+
+
+def measured(rows: Mapping[str, list[Result]], metric: str) -> dict[str, Sample]:
+    """A metric in per cent, of each row that has records of one and the same test part, by label."""
+    session = next(iter(rows.values()))[0].session
+    values = []
+    for results in rows.values():
+        ranks = np.stack([one.ranks() for one in results])  # (K, n)
+        values.append(100.0 * np.where(ranks <= 20, 1.0 if metric == "recall" else 1.0 / ranks, 0.0))
+    return dict(zip(rows, statistics.samples(values, session), strict=True))
+
+
+def recorded(own: Shelf, dataset: str) -> dict[str, list[Result]]:
+    """The rows of the comparison and the decoders that have records of one split, by label."""
+    found: dict[str, list[Result]] = {}
+    shown = [*paper.ROWS, Row("NARM, fully connected decoder", "narm", {"decoder": "fully-connected"})]
+    for row in shown:
+        results = own.results(row, dataset)
+        digests = {one.split["digest"] for one in [*results, *(found[key][0] for key in found)]}
+        if len(digests) > 1:
+            own.remarks.append(f"{row.label}: records of another split; left out.")
+        elif results:
+            found[row.label] = results
+    return found
+
+
+def pairs(samples: Mapping[str, Sample]) -> dict[tuple[str, str], tuple[Effect, float]]:
+    """Of every pair the better row first: the effect, and Holm's p-value over all pairs."""
+    named = {}
+    for a, b in combinations(samples, 2):
+        better, worse = (a, b) if samples[a].value >= samples[b].value else (b, a)
+        named[better, worse] = statistics.effect((1, samples[better]), (-1, samples[worse]))
+    adjusted = statistics.holm([one.p for one in named.values()])
+    return {key: (effect, p) for (key, effect), p in zip(named.items(), adjusted, strict=True)}
+
+
+def _section(request: Request, own: Shelf, dataset: str) -> str:
+    found = recorded(own, dataset)
+    text = [f"## {catalog.dataset(dataset).title}"]
+    if len(found) > 1:
+        for metric, title in METRICS.items():
+            lines = [
+                [f"{a} − {b}", f"{e.value:+.2f}", f"{e.low:+.2f} to {e.high:+.2f}", _p(p)]
+                for (a, b), (e, p) in pairs(measured(found, metric)).items()
+            ]
+            text.append(pages.table([title, "difference", "95 % interval", "p (Holm)"], lines))
+    else:
+        text.append("Fewer than two rows have records.")
+    told = pages.about([one for results in found.values() for one in results])
+    told.append(f"Made by {pages.command('significance', request, dataset=dataset)}.")
+    text.append("\n".join(f"- {line}" for line in [*told, *own.remarks]))
+    own.remarks.clear()
+    return "\n\n".join(text)
+
+
+def _p(p: float) -> str:
+    return f"{p:.3f}" if p >= 0.05 / 10 else f"{p:.4f}"

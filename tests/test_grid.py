@@ -1,0 +1,178 @@
+"""Many cells, several runners, and what goes wrong with them: every cell once, none lost, the others go on."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import torch
+
+from reproduce import experiment, grid, ranking
+from reproduce.errors import InputError, ModelError, SuiteError
+from reproduce.experiment import Experiment, Result
+from reproduce.grid import Request, cheap_first, run_cells
+from reproduce.lock import Busy, only_one
+
+HERE = Path(__file__).resolve().parent.parent
+SMALL = ["--set", "narm.epochs=3", "narm.hidden=8", "narm.embedding=8", "--seed", "0", "1", "--quiet"]
+GRID = ["table2", "--dataset", "cycle", "--model", "pop", "s_pop", "item_knn", "narm", *SMALL]
+
+
+def request(folder: Path, **options: object) -> Request:
+    return Request(datasets=["cycle"], data=Path(), results=folder, quiet=True, **options)  # type: ignore[arg-type]
+
+
+def few(*models: str, seed: int = 0) -> list[Experiment]:
+    fields = {"narm": {"epochs": 1, "hidden": 4, "embedding": 4}}
+    return [Experiment.of("cycle", model, fields.get(model), seed) for model in models]
+
+
+def start(folder: Path, *words: str, args: Sequence[str] = GRID) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "reproduce", *args, "--results", str(folder), *words],
+        env={**os.environ, "PYTHONPATH": str(HERE), "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_what_only_counts_comes_before_what_is_trained() -> None:
+    ordered = cheap_first(few("narm", "pop", "item_knn"))
+    assert [one.model for one in ordered] == ["pop", "item_knn", "narm"]
+
+
+def test_a_failed_cell_does_not_stop_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = experiment.run
+
+    def failing(one: Experiment, **options: object) -> Result:
+        if one.model == "s_pop":
+            raise ZeroDivisionError("by zero")
+        return run(one, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(grid, "run", failing)
+    failed = run_cells(request(tmp_path), few("pop", "s_pop", "item_knn"))
+    assert list(failed) == ["runs/cycle/s_pop-seed0"]
+    assert str(failed["runs/cycle/s_pop-seed0"]) == "ZeroDivisionError: by zero"
+    assert sorted(file.name for file in tmp_path.rglob("*.json")) == ["item_knn-seed0.json", "pop-seed0.json"]
+
+
+def test_a_corrupt_record_is_its_cells_failure_and_bad_input(tmp_path: Path) -> None:
+    run_cells(request(tmp_path), few("pop"))
+    next(tmp_path.rglob("pop-seed0.json")).write_text("{")
+    failed = run_cells(request(tmp_path), few("pop", "s_pop"))
+    (error,) = failed.values()
+    assert isinstance(error, InputError) and "pop-seed0.json" in str(error) and "--force" in str(error)
+    assert list(tmp_path.rglob("s_pop-seed0.json"))
+
+
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("CUDA"), MemoryError(), RuntimeError("can't allocate memory")]
+)
+def test_out_of_memory_is_tried_once_more_with_half_the_chunk_and_the_record_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    whole = ranking.chunk_rows(12)
+    rank_all = ranking.rank_all
+
+    def hungry(*args: object) -> object:
+        if ranking.chunk_rows(12) == whole:
+            raise error
+        return rank_all(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(ranking, "rank_all", hungry)
+    assert run_cells(request(tmp_path), few("pop")) == {}
+    content = json.loads(next(tmp_path.rglob("*.json")).read_text())
+    assert content["environment"]["scoring_chunk"] == whole // 2
+    assert ranking.chunk_rows(12) == whole
+
+
+def test_out_of_memory_twice_is_a_failed_cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def hungry(*args: object) -> object:
+        raise MemoryError
+
+    monkeypatch.setattr(ranking, "rank_all", hungry)
+    (error,) = run_cells(request(tmp_path), few("pop")).values()
+    assert isinstance(error, ModelError) and "out of memory" in str(error)
+
+
+def test_a_cell_that_another_process_runs_is_left_to_it(tmp_path: Path) -> None:
+    with (
+        only_one(tmp_path / "runs/cycle/pop-seed0.lock"),
+        pytest.raises(Busy),
+    ):
+        experiment.run(few("pop")[0], data=".", results=tmp_path, wait=False)
+
+
+def test_the_lock_of_a_vanished_process_is_taken_over_and_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lock = tmp_path / "runs/cycle/pop-seed0.lock"
+    lock.parent.mkdir(parents=True)
+    lock.write_text("4711\n")
+    experiment.run(few("pop")[0], data=".", results=tmp_path, quiet=False)
+    assert "taken over from process 4711, which vanished" in capsys.readouterr().err
+    assert not lock.exists()
+
+
+def test_two_grids_on_one_folder_one_of_them_killed_run_every_cell_once(tmp_path: Path) -> None:
+    first = start(tmp_path, "--jobs", "2")
+    second = start(tmp_path)
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.rglob("*.json")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    second.kill()
+    assert first.wait(timeout=120) == 0, first.stderr.read() if first.stderr else ""
+    second.wait()
+    # The killed one may have left its last cell whole or not begun; what is there is never made again.
+    made = {file.name: file.stat().st_mtime_ns for file in tmp_path.rglob("*.json")}
+    third = start(tmp_path)
+    assert third.wait(timeout=120) == 0
+    expected = {f"{model}-seed{seed}" for model in ("pop", "s_pop", "item_knn") for seed in (0, 1)}
+    expected |= {f"narm,embedding=8,epochs=3,hidden=8-seed{seed}" for seed in (0, 1)}
+    assert {file.stem for file in tmp_path.rglob("*.json")} == expected
+    assert {file.name: file.stat().st_mtime_ns for file in tmp_path.rglob("*.json")} == made
+    assert not [file for file in tmp_path.rglob("*") if file.suffix in (".lock", ".tmp", ".checkpoint")]
+
+
+def test_sigterm_ends_a_grid_with_143_and_leaves_no_half_file(tmp_path: Path) -> None:
+    long = ["table2", "--dataset", "cycle", "--model", "narm", "--set", "narm.epochs=400", "narm.patience=400"]
+    running = start(tmp_path, "--jobs", "2", args=[*long, "--quiet"])
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.rglob("*.checkpoint")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    running.send_signal(signal.SIGTERM)
+    assert running.wait(timeout=60) == 143
+    assert {file.suffix for file in tmp_path.rglob("*") if file.is_file()} == {".checkpoint"}
+
+
+def test_a_folder_below_a_file_cannot_be_written_and_that_is_bad_input(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot write there"):
+        run_cells(request(tmp_path / "file" / "results"), few("pop"))
+
+
+def test_a_full_disk_is_a_line_and_leaves_nothing_half_written(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "none", str(disk)]
+    try:
+        mounted = subprocess.run(mount, capture_output=True, check=False).returncode == 0
+    except OSError:
+        mounted = False
+    if not mounted:
+        pytest.skip("needs the right to mount a small disk")
+    try:
+        one = Experiment.of("cycle", "narm", {"epochs": 2})
+        (error,) = run_cells(request(disk), [one]).values()
+        assert isinstance(error, SuiteError) and error.status == 3 and "No space left" in str(error)
+        assert not [file for file in disk.rglob("*") if file.is_file()], "nothing half-written"
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
