@@ -282,6 +282,7 @@ BAD = {
     "an item in letters": (GOOD + b"6,2014-04-07T10:51:09.277Z,x214,0\n", "line 6: item_id is 'x214', expected"),
     "an empty item": (GOOD + b"6,2014-04-07T10:51:09.277Z,,0\n", "line 6: item_id is '', expected an integer"),
     "an item beyond 64 bits": (GOOD + b"6,2014-04-07T10:51:09.277Z,99999999999999999999,0\n", "line 6: item_id is"),
+    "a return inside an earlier row": (GOOD.replace(b"0\n", b"0\r0\n", 1) + b"6\n", "line 6: 1 field in '6'"),
     "an empty line": (GOOD.replace(b"\n3,", b"\n\n3,"), "line 3: 1 field in ''"),
     "NUL bytes": (GOOD + b"\0" * 9, "line 6: byte 0x00"),
     "UTF-16": (GOOD.decode().encode("utf-16"), "line 1: byte 0xff"),
