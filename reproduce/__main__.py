@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 
 from reproduce import bench, catalog, contract, grid, inventory, paper, reports, search
-from reproduce.errors import SuiteError
+from reproduce.errors import InputError, SuiteError
 from reproduce.grid import Request
 from reproduce.journal import Terminated, heed_sigterm, replacing
 
@@ -58,6 +58,8 @@ def _page(name: str, module: ModuleType, request: Request, dry_run: bool) -> int
             print(f"{what:<15} {one.path.removeprefix('runs/')}")
         return 0
     failed = grid.run_cells(request, experiments)
+    if experiments and len(failed) == len(experiments) and all(isinstance(one, InputError) for one in failed.values()):
+        return InputError.status  # each was told; with no input at all there is nothing to write
     text = module.page(request, {path: str(error) for path, error in failed.items()})
     with replacing(request.results / f"{name}.md") as temporary:
         temporary.write_text(text, encoding="utf-8")
