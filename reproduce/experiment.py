@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -29,7 +30,7 @@ from reproduce import attention, catalog, own, ranking
 from reproduce.attention import Attention
 from reproduce.errors import InputError, UsageError
 from reproduce.journal import RunJournal, replacing, sweep
-from reproduce.lock import only_one
+from reproduce.lock import Busy, only_one
 from reproduce.recommender import Recommender
 from reproduce.sessions import Split
 
@@ -146,6 +147,7 @@ def run(
     experiment = Experiment.of(experiment.dataset, experiment.model, experiment.params, experiment.seed)
     split = split or catalog.load_split(experiment.dataset, data)
     identity = experiment.identity(split.digest)
+    _clear_up(results / experiment.path)
     if not force:
         stored = load(experiment, results)
         if stored is not None and stored.identity == identity:
@@ -176,6 +178,20 @@ def run(
         store(result, results)
         journal.discard()
     return result
+
+
+def _clear_up(place: Path) -> None:
+    """Remove the checkpoint of a run that was killed after its record was whole and before it had cleared up.
+
+    Such a checkpoint is older than the record; that of a run made again with `force` is newer, and stays.
+    """
+    table, checkpoint, lock = (place.with_name(place.name + ending) for ending in (".json", ".checkpoint", ".lock"))
+    if not (table.is_file() and checkpoint.is_file()):
+        return
+    with suppress(FileNotFoundError, Busy):  # somebody else has just cleared up, or is at it
+        if table.stat().st_mtime_ns >= checkpoint.stat().st_mtime_ns:
+            with only_one(lock, wait=False):
+                checkpoint.unlink()
 
 
 def _made(
@@ -319,11 +335,11 @@ def choose_device(name: torch.device | str) -> torch.device:
 
 def check_writable(results: Path) -> None:
     """Said before training, not after."""
-    probe = results / f".writable.{os.getpid()}"
+    probe = results / ".writable"
     try:
         results.mkdir(parents=True, exist_ok=True)
         probe.write_bytes(b"")
-        probe.unlink()
+        probe.unlink(missing_ok=True)  # another process may be asking the same
     except OSError as error:
         raise InputError(
             f"{results}: cannot write there ({error.strerror}); choose another with --results DIR"

@@ -117,10 +117,12 @@ def main() -> None:
             place = Path(folder, str(number))
             killed = sitting(place, deadly, rng.random(), clock)
             checkpoints = list(place.rglob("*.checkpoint"))
+            recorded = any(place.rglob("*.json"))  # the record was whole: there is nothing to go on with
             kept = len(torch.load(checkpoints[0], weights_only=True)["history"]) if checkpoints else 0
             again = sitting(place, 0, 0.0, None)
             moment = whole["moments"][deadly - 1] if deadly else f"after {clock:.3f} s"
-            print(json.dumps({**again, "signal": killed["signal"], "deadly": deadly, "moment": moment, "kept": kept}))
+            told = {"signal": killed["signal"], "deadly": deadly, "moment": moment, "kept": kept, "recorded": recorded}
+            print(json.dumps({**again, **told}))
 
 
 if __name__ == "__main__":

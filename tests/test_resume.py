@@ -45,7 +45,8 @@ def check(kills: int, seed: int) -> None:
         assert one["ranks"] == whole["ranks"], one["moment"]
         assert one["epochs"] == whole["epochs"], one["moment"]
         assert one["left"] == whole["left"], "nothing half-written is left behind"
-        assert one["resumed"] == ([one["kept"]] if one["kept"] else []), "goes on after the last whole epoch"
+        goes_on = one["kept"] and not one["recorded"]
+        assert one["resumed"] == ([one["kept"]] if goes_on else []), "goes on after the last whole epoch"
         finished = whole["moments"][: one["deadly"] or None].count("replaced .checkpoint")
         assert one["kept"] == finished or one["deadly"] == 0 or one["moment"] == "replaced .json"
     in_writes = [one for one in disturbed if one["moment"].startswith(("write ", "written "))]
@@ -107,6 +108,28 @@ def refused(checkpoint: Path, why: str, results: Path) -> None:
 
 def test_an_interrupted_run_goes_on_with_the_same_command_also_under_force(begun: Path, tmp_path: Path):
     assert [one["epochs"] for one in run(tmp_path, force=True).environment["resumed"]] == [1]
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_run_killed_between_its_record_and_clearing_up_is_done_and_cleared_up(
+    begun: Path, tmp_path: Path, force: bool
+):
+    finished = begun.read_bytes()
+    run(tmp_path)
+    begun.write_bytes(finished)
+    os.utime(begun, (0, 0))  # written before the record
+    again = run(tmp_path, force=force)
+    assert len(again.environment["resumed"]) == (0 if force else 1)  # trained anew, or the record of before
+    assert not list(tmp_path.rglob("*.checkpoint")) and not list(tmp_path.rglob("*.lock"))
+
+
+def test_the_checkpoint_of_a_run_made_again_is_kept_beside_the_old_record(begun: Path, tmp_path: Path):
+    under_way = begun.read_bytes()
+    run(tmp_path)
+    begun.write_bytes(under_way)
+    os.utime(begun)  # newer than the record
+    run(tmp_path)
+    assert begun.read_bytes() == under_way
 
 
 def test_a_truncated_checkpoint_is_named_and_not_used(begun: Path, tmp_path: Path):
