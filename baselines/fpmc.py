@@ -5,9 +5,9 @@ Rendle, Freudenthaler, Schmidt-Thieme: Factorizing Personalized Markov Chains fo
     score_uli = v_u . v_i + a_l . c_i        (the paper's V^UI . V^IU and V^LI . V^IL; its V^UL . V^LU ranks nothing)
     S-BPR: maximise ln sigma(score_uli - score_ulj), l -> i in session u, j another item
 
-A basket is one click. A session is a user in training; a new session has no factors, so only a_l . c_i of its last
-click scores. The NARM paper gives no settings, nor do we know of published ones for clicks: all of them are ours.
-Batches: see reproduce/pairwise.py.
+Wrong items are uniform over the catalogue, as in the paper. A basket is one click. A session is a user in training; a
+new session has no factors, so only a_l . c_i of its last click scores. The NARM paper gives no settings, nor do we know
+of published ones for clicks: all of them are ours. Batches: see reproduce/pairwise.py.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -42,8 +43,9 @@ class FPMC(Pairwise):
             right = right[:0]
         kept = slice(0, len(right))
         # The wrong item is any but the right one: the key of what is taken is the right item itself, twice.
-        taken = torch.arange(train.n_items).numpy() * (train.n_items + 1)
-        return Positives(train.prefix_owner()[kept], prefixes.last[kept], right, taken, right, train.n_items)
+        every = np.arange(train.n_items)
+        taken = every * (train.n_items + 1)
+        return Positives(train.prefix_owner()[kept], prefixes.last[kept], right, taken, right, every, train.n_items)
 
     def tables(self, sessions: int, n_items: int, draw: torch.Generator) -> Tables:
         rows = {"u": sessions, "i": n_items, "a": n_items, "c": n_items}

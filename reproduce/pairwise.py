@@ -48,12 +48,13 @@ class Positives:
     right: np.ndarray  # (n,)
     taken: np.ndarray  # sorted, unique
     taken_by: np.ndarray  # (n,) the key of `taken` is taken_by * n_items + item
+    pool: np.ndarray  # item numbers, of which one at random is the wrong item; some of them are not taken
     n_items: int
 
 
 @dataclass(kw_only=True)
 class Pairwise(Recommender):
-    """Factor tables learned from triples. Wrong items are uniform over the catalogue, less those that are taken."""
+    """Factor tables learned from triples."""
 
     factors: int = setting(100, low=1, search=[50, 100, 200])
     epochs: int = setting(10, low=1, search=[5, 10, 20, 40])
@@ -148,12 +149,12 @@ def draw_triples(positives: Positives, batch: int, rng: np.random.Generator, dev
 
 
 def wrong_items(positives: Positives, order: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Uniform over the items that are not taken: (len(order),). Those that hit a taken one are drawn again."""
+    """One of the pool for each, (len(order),); where it is taken, it is drawn again."""
     by = positives.taken_by[order]
-    wrong = rng.integers(positives.n_items, size=len(order))
+    wrong = rng.choice(positives.pool, len(order))
     again = np.arange(len(order))
     while len(again := again[is_in(positives.taken, by[again] * positives.n_items + wrong[again])]):
-        wrong[again] = rng.integers(positives.n_items, size=len(again))
+        wrong[again] = rng.choice(positives.pool, len(again))
     return wrong
 
 

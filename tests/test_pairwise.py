@@ -35,8 +35,9 @@ def drawn(model: Pairwise, log: Sessions, batch: int = 3) -> list[tuple[int, int
 @given(LOGS)
 def test_bpr_draws_every_click_once_with_an_item_the_session_never_clicked(lists: list[list[int]]) -> None:
     rows = drawn(BPRMF(), Sessions.of(lists, n_items=5))
+    clicked = {item for one in lists for item in one}
     assert sorted((s, r) for s, _, r, _ in rows) == sorted(
-        (s, item) for s, one in enumerate(lists) for item in one if len(set(one)) < 5
+        (s, item) for s, one in enumerate(lists) for item in one if set(one) != clicked
     )
     assert all(wrong not in lists[s] for s, _, _, wrong in rows)
 
@@ -49,11 +50,14 @@ def test_fpmc_draws_every_pair_of_clicks_once_with_an_item_that_is_not_the_next(
     assert all(wrong != right for _, _, right, wrong in rows)
 
 
-def test_wrong_items_are_uniform_over_those_that_may_be() -> None:
-    log = Sessions.of([[0, 1]] * 3000, n_items=5)
-    counts = np.bincount([wrong for *_, wrong in drawn(BPRMF(), log, 500)], minlength=5)
-    assert counts[:2].tolist() == [0, 0]
-    assert np.abs(counts[2:] - 2000).max() < 200  # sd 37
+def test_wrong_items_are_drawn_alike_or_as_often_as_they_are_clicked() -> None:
+    log = Sessions.of([[0, 1]] * 3000 + [[2]] * 2000 + [[3]] * 1000, n_items=5)
+    shares = {
+        kind: np.bincount([row[3] for row in drawn(BPRMF(wrong=kind), log, 500) if row[2] < 2], minlength=5)
+        for kind in ("clicks", "items")
+    }
+    assert np.abs(shares["clicks"] - [0, 0, 4000, 2000, 0]).max() < 200  # sd 37
+    assert np.abs(shares["items"] - [0, 0, 2000, 2000, 2000]).max() < 200
 
 
 @pytest.mark.parametrize("model", [BPRMF(factors=3), FPMC(factors=3)], ids=["bpr_mf", "fpmc"])
