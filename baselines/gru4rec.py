@@ -22,8 +22,8 @@ the negatives; `negatives` more of them are drawn for the whole batch, by clicks
 
 Departs from the published code: a negative that is the target itself is left out (there it counts); an epoch goes on
 with fewer sessions where none is left to begin (there it ends); a tenth of the sessions is held out to choose the epoch
-(there the last is kept); gradients of a row that a batch names twice are
-added before Adagrad (there each takes its own step). Scores are w_i . h + b_i without f, which does not change their order but where f is flat.
+(there the last is kept); gradients of a row that a batch names twice are added before Adagrad (there each takes its own
+step). Scores are w_i . h + b_i without f, which does not change their order but where f is flat.
 """
 
 from __future__ import annotations
