@@ -8,11 +8,25 @@ from __future__ import annotations
 
 from reproduce.paper import Row, Score
 
+# The settings that the public code's authors give for RSC15 with the losses of their CIKM 2018 paper.
+GRU4REC_2018 = {
+    "loss_function": "bpr-max",
+    "activation": "elu",
+    "batch": 32,
+    "dropout": 0.0,
+    "learning_rate": 0.2,
+    "momentum": 0.3,
+    "negatives": 2048,
+    "alpha": 0.0,
+    "penalty": 1.0,
+}
+
 ROWS = (
     Row("S-KNN", "sknn"),
     Row("V-SKNN", "vsknn"),
     Row("STAMP", "stamp"),
     Row("SR-GNN", "sr_gnn"),
+    Row("GRU4Rec (2018)", "gru4rec", GRU4REC_2018),
 )
 
 # Row -> our data set -> Recall@20, MRR@20 (PAPER.md section 4).

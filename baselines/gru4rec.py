@@ -1,0 +1,298 @@
+"""GRU-Rec: a GRU over sessions side by side, trained with a ranking loss against the other sessions' next clicks.
+
+Hidasi, Karatzoglou, Baltrunas, Tikk: Session-based Recommendations with Recurrent Neural Networks, ICLR 2016. Not Tan's
+Improved GRU-Rec, which trains on prefixes one by one with cross-entropy over all items.
+
+    r_t, z_t = sigma(E_rz[x_t] + U_rz h_{t-1} + b_rz)      h^_t = tanh(E_c[x_t] + U (r_t * h_{t-1}) + b)
+    h_t = (1 - z_t) h_{t-1} + z_t h^_t                     s_i = f(w_i . h_t + b_i),  f = tanh
+    TOP1 = mean_j sigma(s_j - s_i) + sigma(s_j^2)          BPR = -mean_j ln sigma(s_i - s_j)
+
+E is the one-hot input times the input matrix. A batch is one click of each of `batch` sessions; its negatives j are the
+other sessions' next clicks. States go from a step to the next without gradient and are zero where a session begins.
+Adagrad with momentum, dropout on h_t (the dropped state is also what is carried on), uniform Glorot initialisation,
+sessions in time order. Defaults: the published settings of TOP1 on RSC15; those of BPR are loss_function=bpr,
+dropout=0.2, learning_rate=0.05, momentum=0.2.
+
+The 2018 form by fields: Hidasi, Karatzoglou: Recurrent Neural Networks with Top-k Gains, CIKM 2018. `softmax_j` is over
+the negatives; `negatives` more of them are drawn for the whole batch, by clicks ** `alpha`.
+
+    TOP1-max = sum_j softmax_j (sigma(s_j - s_i) + sigma(s_j^2))
+    BPR-max  = -ln sum_j softmax_j sigma(s_i - s_j) + penalty sum_j softmax_j s_j^2
+    cross-entropy = -ln softmax(s)_i over i and its negatives
+
+Departs from the published code: a negative that is the target itself is left out (there it counts); an epoch goes on
+with fewer sessions where none is left to begin (there it ends); a tenth of the sessions is held out to choose the epoch
+(there the last is kept); gradients of a row that a batch names twice are added before Adagrad (there each takes its own
+step). Scores are w_i . h + b_i without f, which does not change their order but where f is flat.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from reproduce.neural import Batch, Neural
+from reproduce.recommender import setting
+from reproduce.sessions import Sessions
+
+
+@dataclass(frozen=True)
+class Step:
+    """A click of each session that is under way, and the click after it."""
+
+    items: Tensor  # (B,)
+    targets: Tensor  # (B,)
+    begins: Tensor  # (B,) whether it is the session's first click
+    lanes: Tensor  # (B,) where the session's state is carried
+    negatives: Tensor  # (N,) drawn for this step
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+
+@dataclass(frozen=True)
+class Lanes:
+    """An epoch of steps: all their clicks in the order they are made, step t's at bounds[t]:bounds[t + 1]."""
+
+    items: Tensor  # (n,)
+    targets: Tensor  # (n,)
+    begins: Tensor  # (n,)
+    lanes: Tensor  # (n,)
+    bounds: list[int]  # (steps + 1,)
+    chances: Tensor  # (m,) of each item and those before it to be drawn as a negative, rising to 1
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def steps(self, negatives: int) -> Iterator[Step]:
+        last = len(self.chances) - 1
+        for begin, end in zip(self.bounds, self.bounds[1:], strict=False):
+            drawn = torch.rand(negatives, device=self.chances.device, dtype=self.chances.dtype)
+            more = torch.searchsorted(self.chances, drawn, right=True).clamp(max=last)
+            at = slice(begin, end)
+            yield Step(self.items[at], self.targets[at], self.begins[at], self.lanes[at], more)
+
+
+@dataclass(kw_only=True)
+class GRU4Rec(Neural):
+    """The ICLR 2016 form; the 2018 form by its fields."""
+
+    name: ClassVar[str] = "gru4rec"
+    label: ClassVar[str] = "GRU-Rec"
+
+    hidden: int = setting(100, low=1)
+    loss_function: Literal["top1", "bpr", "top1-max", "bpr-max", "cross-entropy"] = setting("top1")
+    activation: Literal["tanh", "linear", "elu"] = setting("tanh", note="f; elu is that of slope 0.5, for bpr-max")
+    dropout: float = setting(0.5, low=0.0, high=0.99, search=(0.0, 0.6))
+    momentum: float = setting(0.0, low=0.0, high=0.99, search=(0.0, 0.5))
+    negatives: int = setting(0, low=0, note="2018: 2048")
+    alpha: float = setting(0.75, low=0.0, high=1.0, note="2018: 0.75 in the paper, 0 in the code's example")
+    penalty: float = setting(1.0, low=0.0, note="2018: of bpr-max")
+    learning_rate: float = setting(0.01, low=1e-6, high=1.0, search=(0.01, 0.3))
+    batch: int = setting(50, low=1, search=[32, 50, 100, 200])
+    epochs: int = setting(10, low=1, note="the published code's")
+    validation: Literal["sessions"] = setting("sessions", note="ours: the published code has no validation")
+    truncation: Literal["first", "last", "none"] = setting("none")
+
+    def part(self, train: Sessions, rng: np.random.Generator, device: torch.device) -> tuple[Lanes, Sessions, Any]:
+        held_out = np.zeros(len(train), dtype=bool)
+        held_out[rng.permutation(len(train))[: self._held_out(len(train))]] = True
+        kept = train.take(np.flatnonzero(~held_out))
+        return (side_by_side(kept, self.batch, self.alpha, device), *train.take(np.flatnonzero(held_out)).prefixes())
+
+    def batches(self, training: Lanes) -> Iterator[Step]:
+        network = self.network_
+        assert isinstance(network, Network)
+        network.carried = torch.zeros(self.batch, self.hidden, device=training.items.device)
+        yield from training.steps(self.negatives)
+
+    def optimiser(self, network: nn.Module) -> torch.optim.Optimizer:
+        return MomentumAdagrad(network.parameters(), self.learning_rate, self.momentum)
+
+    def network(self, n_items: int) -> Network:
+        return Network(self, n_items)
+
+    def loss(self, network: nn.Module, batch: Step) -> Tensor:
+        assert isinstance(network, Network)
+        columns = torch.cat([batch.targets, batch.negatives])  # (B + N,)
+        scores = ACTIVATIONS[self.activation](network.rate(network.go_on(batch), columns))  # (B, B + N)
+        wrong = columns != batch.targets[:, None]  # (B, B + N)
+        rows = LOSSES[self.loss_function](scores.diagonal()[:, None], scores, wrong, self.penalty)  # (B,)
+        return (rows * wrong.any(1)).mean()  # a row without a negative has nothing to learn from
+
+    def scores(self, network: nn.Module, batch: Batch) -> Tensor:
+        assert isinstance(network, Network)
+        return network.rate_all(network(batch))  # (B, m)
+
+
+class Network(nn.Module):
+    """The equations above. `carried` is the state of the sessions under way: of an epoch, not learned."""
+
+    carried: Tensor
+
+    def __init__(self, model: GRU4Rec, n_items: int) -> None:
+        super().__init__()
+        H = model.hidden
+        self.E = nn.Parameter(torch.empty(n_items, 3 * H))  # candidate, r, z
+        self.b = nn.Parameter(torch.zeros(3 * H))
+        self.U = nn.Parameter(torch.empty(H, H))
+        self.U_rz = nn.Parameter(torch.empty(H, 2 * H))
+        self.w = nn.Parameter(torch.empty(n_items, H))
+        self.b_out = nn.Parameter(torch.zeros(n_items, 1))
+        self.dropout = nn.Dropout(model.dropout)
+        for block in (*self.E.chunk(3, 1), self.U, *self.U_rz.chunk(2, 1), self.w):
+            nn.init.xavier_uniform_(block)
+
+    def step(self, items: Tensor, h: Tensor) -> Tensor:
+        """h_t of (B,) clicks after states (B, H)."""
+        H = h.shape[1]
+        into = F.embedding(items, self.E, sparse=True) + self.b  # (B, 3H)
+        r, z = torch.sigmoid(torch.addmm(into[:, H:], h, self.U_rz)).chunk(2, 1)  # (B, H), (B, H)
+        candidate = torch.tanh(torch.addmm(into[:, :H], r * h, self.U))  # (B, H)
+        return torch.lerp(h, candidate, z)
+
+    def go_on(self, step: Step) -> Tensor:
+        """The states after a step, (B, H); they are carried to the next one."""
+        before = self.carried[step.lanes].masked_fill(step.begins[:, None], 0.0)
+        h: Tensor = self.dropout(self.step(step.items, before))
+        self.carried[step.lanes] = h.detach()
+        return h
+
+    def rate(self, h: Tensor, columns: Tensor) -> Tensor:
+        """w_i . h + b_i of some items for every state: (B, H), (N,) -> (B, N)."""
+        bias = F.embedding(columns, self.b_out, sparse=True)[:, 0]
+        return torch.addmm(bias, h, F.embedding(columns, self.w, sparse=True).T)
+
+    def rate_all(self, h: Tensor) -> Tensor:
+        return torch.addmm(self.b_out[:, 0], h, self.w.T)
+
+    def forward(self, batch: Batch) -> Tensor:
+        """The state after each whole prefix, from a zero state: (B, H)."""
+        h = torch.zeros(len(batch), self.w.shape[1], dtype=self.w.dtype, device=self.w.device)
+        for t in range(batch.items.shape[1]):
+            h = torch.where((t < batch.lengths)[:, None], self.step(batch.items[:, t], h), h)
+        return h
+
+
+def side_by_side(sessions: Sessions, batch: int, alpha: float, device: torch.device) -> Lanes:
+    """Sessions in their order, each in the lane that is free first; of those free at the same step, the first one.
+
+    A session of n clicks makes n - 1 steps; one of a single click makes none.
+    """
+    sessions = sessions.take(np.flatnonzero(sessions.lengths > 1))
+    free = [(0, lane) for lane in range(batch)]  # from which step on; a heap as it stands
+    place = np.empty((len(sessions), 2), dtype=np.int64)  # first step, lane
+    for i, clicks in enumerate(sessions.lengths.tolist()):
+        step, lane = free[0]
+        place[i] = step, lane
+        heapq.heapreplace(free, (step + clicks - 1, lane))
+    prefixes, targets = sessions.prefixes()
+    owner, first = sessions.prefix_owner(), prefixes.lengths == 1
+    steps = place[owner, 0] + prefixes.lengths - 1  # (n,)
+    order = np.lexsort((place[owner, 1], steps))
+    bounds = np.concatenate([[0], np.cumsum(np.bincount(steps))]).tolist()
+    items, _ = sessions.clicks()
+    clicks = np.bincount(items, minlength=sessions.n_items)
+    chances = np.cumsum(np.where(clicks > 0, clicks.astype(np.float64) ** alpha, 0.0))
+    tensor = partial(torch.as_tensor, device=device)
+    return Lanes(
+        tensor(prefixes.last[order]),
+        tensor(targets[order]),
+        tensor(first[order]),
+        tensor(place[owner, 1][order]),
+        bounds,
+        tensor(chances / max(chances[-1], 1e-30)),
+    )
+
+
+# Each takes the target's score (B, 1), the scores of the batch's columns (B, N) and which of them are negatives (B, N),
+# and gives (B,).
+
+
+def top1(right: Tensor, scores: Tensor, wrong: Tensor, penalty: float) -> Tensor:
+    return mean((torch.sigmoid(scores - right) + torch.sigmoid(scores**2)), wrong)
+
+
+def bpr(right: Tensor, scores: Tensor, wrong: Tensor, penalty: float) -> Tensor:
+    return -mean(F.logsigmoid(right - scores), wrong)
+
+
+def top1_max(right: Tensor, scores: Tensor, wrong: Tensor, penalty: float) -> Tensor:
+    return (shares(scores, wrong) * (torch.sigmoid(scores - right) + torch.sigmoid(scores**2))).sum(1)
+
+
+def bpr_max(right: Tensor, scores: Tensor, wrong: Tensor, penalty: float) -> Tensor:
+    share = shares(scores, wrong)
+    return penalty * (share * scores**2).sum(1) - torch.log((share * torch.sigmoid(right - scores)).sum(1) + 1e-24)
+
+
+def cross_entropy(right: Tensor, scores: Tensor, wrong: Tensor, penalty: float) -> Tensor:
+    against = scores.masked_fill(~wrong, -torch.inf)
+    return torch.logsumexp(torch.cat([right, against], 1), 1) - right[:, 0]
+
+
+def mean(values: Tensor, among: Tensor) -> Tensor:
+    """Of each row's values that are meant; 0 where none is."""
+    return (values * among).sum(1) / among.sum(1).clamp(min=1)
+
+
+def shares(scores: Tensor, wrong: Tensor) -> Tensor:
+    """softmax over each row's negatives; 0 elsewhere."""
+    return torch.softmax(scores.masked_fill(~wrong, -1e30), 1) * wrong
+
+
+LOSSES: dict[str, Callable[[Tensor, Tensor, Tensor, float], Tensor]] = {
+    "top1": top1,
+    "bpr": bpr,
+    "top1-max": top1_max,
+    "bpr-max": bpr_max,
+    "cross-entropy": cross_entropy,
+}
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "tanh": torch.tanh,
+    "linear": lambda scores: scores,
+    "elu": lambda scores: F.elu(scores, alpha=0.5),
+}
+
+
+class MomentumAdagrad(torch.optim.Optimizer):
+    """Adagrad whose steps have momentum; of a sparse gradient only the rows that it names move.
+
+    G += g^2,  v = momentum v - learning_rate g / sqrt(G + 1e-6),  theta += v. All state survives `state_dict`.
+    """
+
+    def __init__(self, parameters: Any, learning_rate: float, momentum: float) -> None:
+        super().__init__(parameters, {"learning_rate": learning_rate, "momentum": momentum})
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    self._move(parameter, parameter.grad, group["learning_rate"], group["momentum"])
+
+    def _move(self, parameter: Tensor, slope: Tensor, rate: float, momentum: float) -> None:
+        state = self.state[parameter]
+        if not state:
+            state["squares"] = torch.zeros_like(parameter)
+            if momentum:
+                state["velocity"] = torch.zeros_like(parameter)
+        rows: Any = slice(None)
+        if slope.is_sparse:
+            slope = slope.coalesce()
+            rows, slope = slope.indices()[0], slope.values()
+        squares = state["squares"][rows] + slope**2
+        state["squares"][rows] = squares
+        move = slope * torch.rsqrt(squares + 1e-6) * -rate
+        if momentum:
+            move += momentum * state["velocity"][rows]
+            state["velocity"][rows] = move
+        parameter[rows] += move

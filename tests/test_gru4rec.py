@@ -1,0 +1,242 @@
+"""GRU-Rec: lanes against a literal iterator, losses by double loops, the equations in numpy, Adagrad by hand."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reproduce import catalog
+from reproduce.baselines.gru4rec import LOSSES, GRU4Rec, Lanes, MomentumAdagrad, Network, Step, side_by_side
+from reproduce.journal import Journal
+from reproduce.sessions import Sessions
+
+CPU = torch.device("cpu")
+
+
+def literal(lists: list[list[int]], batch: int) -> Iterator[list[tuple[int, int, bool, int]]]:
+    """Click, next click, whether it begins its session and lane, of every lane at every step; a lane at a time."""
+    waiting = [one for one in lists if len(one) > 1]
+    lanes: list[tuple[list[int], int] | None] = [None] * batch
+    while True:
+        row = []
+        for lane in range(batch):
+            if lanes[lane] is None and waiting:
+                lanes[lane] = (waiting.pop(0), 0)
+            there = lanes[lane]
+            if there is not None:
+                session, at = there
+                row.append((session[at], session[at + 1], at == 0, lane))
+                lanes[lane] = (session, at + 1) if at + 2 < len(session) else None
+        if not row:
+            return
+        yield row
+
+
+def steps(lanes: Lanes) -> list[list[tuple[int, int, bool, int]]]:
+    columns = (lanes.items, lanes.targets, lanes.begins, lanes.lanes)
+    rows = list(zip(*(column.tolist() for column in columns), strict=True))
+    return [rows[begin:end] for begin, end in zip(lanes.bounds, lanes.bounds[1:], strict=False)]
+
+
+@given(
+    st.lists(st.lists(st.integers(0, 5), min_size=1, max_size=6), min_size=0, max_size=12),
+    st.integers(min_value=1, max_value=5),
+)
+def test_sessions_sit_in_their_lanes_as_a_literal_iterator_puts_them(lists: list[list[int]], batch: int) -> None:
+    lanes = side_by_side(Sessions.of(lists, 6), batch, 1.0, CPU)
+    assert steps(lanes) == list(literal(lists, batch))
+    assert len(lanes) == sum(len(one) - 1 for one in lists)
+
+
+def by_loops(kind: str, scores: np.ndarray, targets: list[int], columns: list[int], penalty: float) -> float:
+    """Mean over the batch of the paper's losses, a pair at a time."""
+
+    def sigma(x: float) -> float:
+        return 1 / (1 + math.exp(-x))
+
+    total = 0.0
+    for i, target in enumerate(targets):
+        s, right = scores[i], scores[i, i]
+        wrong = [s[j] for j, item in enumerate(columns) if item != target]
+        if not wrong:
+            continue
+        share = [math.exp(x) / sum(math.exp(y) for y in wrong) for x in wrong]
+        if kind == "top1":
+            total += sum(sigma(x - right) + sigma(x * x) for x in wrong) / len(wrong)
+        elif kind == "bpr":
+            total -= sum(math.log(sigma(right - x)) for x in wrong) / len(wrong)
+        elif kind == "top1-max":
+            total += sum(p * (sigma(x - right) + sigma(x * x)) for p, x in zip(share, wrong, strict=True))
+        elif kind == "bpr-max":
+            total -= math.log(sum(p * sigma(right - x) for p, x in zip(share, wrong, strict=True)))
+            total += penalty * sum(p * x * x for p, x in zip(share, wrong, strict=True))
+        else:
+            total -= math.log(math.exp(right) / (math.exp(right) + sum(math.exp(x) for x in wrong)))
+    return total / len(targets)
+
+
+def untrained(fields: dict[str, Any]) -> tuple[GRU4Rec, Network]:
+    model = GRU4Rec(**{"hidden": 3, "batch": 4, "dropout": 0.0, **fields})
+    torch.manual_seed(0)
+    model.device_, model.network_ = CPU, model.network(7).double()
+    for parameter in model.network_.parameters():
+        parameter.data = torch.randn_like(parameter)
+    assert isinstance(model.network_, Network)
+    model.network_.carried = torch.zeros(4, 3, dtype=torch.float64)
+    return model, model.network_
+
+
+def one_step(targets: list[int], negatives: list[int]) -> Step:
+    n = len(targets)
+    return Step(
+        torch.arange(n),
+        torch.tensor(targets),
+        torch.ones(n, dtype=torch.bool),
+        torch.arange(n),
+        torch.tensor(negatives, dtype=torch.int64),
+    )
+
+
+@pytest.mark.parametrize("activation", ["tanh", "linear", "elu"])
+@pytest.mark.parametrize("kind", LOSSES)
+@pytest.mark.parametrize(
+    ("targets", "negatives"),
+    [([1, 2, 3], []), ([1, 2, 1, 4], [5, 2, 5]), ([3, 3], [6]), ([2], [2]), ([2, 2], [])],
+    ids=["in the batch", "drawn too", "one target twice", "no negative", "none at all"],
+)
+def test_losses_equal_their_formulas_by_double_loops(
+    kind: Any, activation: Any, targets: list[int], negatives: list[int]
+) -> None:
+    model, network = untrained({"loss_function": kind, "activation": activation, "penalty": 0.3})
+    step = one_step(targets, negatives)
+    columns = targets + negatives
+    raw = model.score(Sessions.of([[i] for i in range(len(targets))], 7)).numpy()[:, columns]
+    f = {"tanh": np.tanh, "linear": lambda x: x, "elu": lambda x: np.where(x > 0, x, 0.5 * (np.exp(x) - 1))}[activation]
+    expected = by_loops(kind, f(raw), targets, columns, 0.3)
+    loss = model.loss(network, step)
+    assert float(loss.detach()) == pytest.approx(expected, rel=1e-10)
+    loss.backward()  # type: ignore[no-untyped-call]
+    slopes = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
+    assert all(bool(torch.isfinite(one.to_dense()).all()) for one in slopes)
+
+
+def sigmoid(x: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-x))
+
+
+def test_scores_equal_the_equations_in_numpy() -> None:
+    model, network = untrained({})
+    w = {name: value.detach().numpy() for name, value in network.named_parameters()}
+    prefixes = Sessions.of([[3], [2, 5, 2], [6, 0, 1, 4] * 6], 7)
+    for i, found in enumerate(model.score(prefixes).numpy()):
+        h = np.zeros(3)
+        for item in prefixes[i]:
+            c, r, z = np.split(w["E"][item] + w["b"], 3)
+            r, z = sigmoid(r + h @ w["U_rz"][:, :3]), sigmoid(z + h @ w["U_rz"][:, 3:])
+            h = (1 - z) * h + z * np.tanh(c + (r * h) @ w["U"])
+        np.testing.assert_allclose(found, w["w"] @ h + w["b_out"][:, 0], rtol=1e-10)
+
+
+def test_a_state_carried_through_the_lanes_is_that_of_the_prefix_read_from_its_start() -> None:
+    lists = [[1, 2, 3], [4, 5], [6, 0, 2, 1, 3], [5, 5, 5], [3, 4], [2, 6, 1]]
+    model, network = untrained({"batch": 2})
+    log = Sessions.of(lists, 7)
+    lanes = side_by_side(log, 2, 1.0, CPU)
+    found, prefixes, at = [], [], dict[int, list[int]]()
+    for step in lanes.steps(0):
+        h = network.go_on(step)
+        found.append(network.rate_all(h).detach())
+        for item, begins, lane in zip(step.items.tolist(), step.begins.tolist(), step.lanes.tolist(), strict=True):
+            at[lane] = [item] if begins else [*at[lane], item]
+            prefixes.append(at[lane])
+        assert not network.carried.requires_grad
+    torch.testing.assert_close(torch.cat(found), model.score(Sessions.of(prefixes, 7)))
+
+
+def test_nothing_is_carried_from_one_epoch_into_the_next() -> None:
+    model, network = untrained({"batch": 2, "dropout": 0.0})
+    network.carried.fill_(9.0)
+    next(iter(model.batches(side_by_side(Sessions.of([[1, 2, 3]], 7), 2, 1.0, CPU))))
+    assert network.carried.shape == (2, 3) and not network.carried.any()
+
+
+@pytest.mark.parametrize(("alpha", "expected"), [(1.0, [0, 1, 4, 0]), (0.5, [0, 1, 2, 0]), (0.0, [0, 1, 1, 0])])
+def test_negatives_are_drawn_by_clicks_to_the_power_of_alpha(alpha: float, expected: list[float]) -> None:
+    lanes = side_by_side(Sessions.of([[1, 2, 2, 2, 2]], 4), 1, alpha, CPU)
+    torch.manual_seed(0)
+    drawn = np.bincount(next(lanes.steps(20_000)).negatives.numpy(), minlength=4)
+    np.testing.assert_allclose(drawn / 20_000, np.array(expected) / sum(expected), atol=0.015)  # 4 sd
+    assert drawn[0] == drawn[3] == 0
+
+
+def test_whole_sessions_are_held_out() -> None:
+    log = Sessions.of([[i, i, i] for i in range(20)])
+    lanes, held_out, labels = GRU4Rec().part(log, np.random.default_rng(0), CPU)
+    assert len(set(labels.tolist())) == 2 and len(held_out) == 4
+    assert set(lanes.items.tolist()) == set(range(20)) - set(labels.tolist())
+
+
+def test_two_steps_of_adagrad_with_momentum_by_hand() -> None:
+    """Gradients 3, then 4: squares 9, then 25; moves -0.1, then 0.5 * -0.1 - 0.1 * 4 / 5."""
+    parameter = torch.nn.Parameter(torch.tensor([1.0], dtype=torch.float64))
+    optimiser = MomentumAdagrad([parameter], 0.1, 0.5)
+    for slope, expected in ((3.0, 1 - 0.1), (4.0, 1 - 0.1 - 0.05 - 0.08)):
+        parameter.grad = torch.tensor([slope], dtype=torch.float64)
+        optimiser.step()
+        assert float(parameter.detach()) == pytest.approx(expected, abs=1e-7)
+
+
+def test_a_sparse_gradient_adds_equal_rows_and_moves_no_other_row() -> None:
+    sparse, dense = (torch.nn.Parameter(torch.ones(4, 2)) for _ in range(2))
+    rows, slopes = torch.tensor([[2, 0, 2]]), torch.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
+    optimisers = [MomentumAdagrad([one], 0.1, 0.5) for one in (sparse, dense)]
+    for _ in range(2):
+        sparse.grad = torch.sparse_coo_tensor(rows, slopes, (4, 2), check_invariants=True)
+        dense.grad = torch.tensor([[3.0, 4.0], [0.0, 0.0], [6.0, 8.0], [0.0, 0.0]])
+        for optimiser in optimisers:
+            optimiser.step()
+    torch.testing.assert_close(sparse, dense)
+    momentum = optimisers[0].state[sparse]["velocity"].clone()
+    sparse.grad = torch.sparse_coo_tensor(torch.tensor([[1]]), torch.ones(1, 2), (4, 2), check_invariants=True)
+    before = sparse.detach().clone()
+    optimisers[0].step()
+    assert torch.equal(sparse.detach()[[0, 2, 3]], before[[0, 2, 3]]) and (sparse.detach()[1] < before[1]).all()
+    assert torch.equal(optimisers[0].state[sparse]["velocity"][[0, 2, 3]], momentum[[0, 2, 3]])
+
+
+@pytest.mark.parametrize("fields", [{}, {"momentum": 0.3, "negatives": 5, "loss_function": "bpr-max"}], ids=str)
+def test_a_fit_that_goes_on_from_a_checkpoint_ends_in_the_same_bits(fields: dict[str, Any]) -> None:
+    train = catalog.load_split("cycle", ".").train
+    kept = {}
+
+    class Keeping(Journal):
+        def save(self, state: dict[str, Any]) -> None:
+            if state["epoch"] == 2:
+                torch.save(state, file := io.BytesIO())
+                kept["state"] = file.getvalue()
+
+    class GoingOn(Journal):
+        def restore(self) -> dict[str, Any]:
+            return torch.load(io.BytesIO(kept["state"]), weights_only=True)
+
+    models = [GRU4Rec(hidden=8, epochs=4, batch=16, **fields) for _ in range(2)]
+    for model, journal in zip(models, (Keeping(), GoingOn()), strict=True):
+        model.fit(train, seed=1, device=CPU, journal=journal)
+    assert torch.equal(models[0].score(train), models[1].score(train))
+
+
+@pytest.mark.parametrize("kind", LOSSES)
+def test_every_loss_learns_the_circle(kind: Any) -> None:
+    split = catalog.load_split("cycle", ".")
+    model = GRU4Rec(loss_function=kind, activation="linear", hidden=24, dropout=0.0, learning_rate=0.1, batch=16)
+    model.fit(split.train, seed=0, device=CPU, journal=Journal())
+    prefixes, targets = split.test.prefixes()
+    assert (model.score(prefixes).argmax(1).numpy() == targets).mean() == 1
