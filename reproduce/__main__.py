@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import os
-import pkgutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
 from reproduce import bench, catalog, contract, grid, inventory, paper, reports, search
-from reproduce.errors import InputError, SuiteError
+from reproduce.errors import InputError, PartialPage, SuiteError
 from reproduce.grid import Request
 from reproduce.journal import Terminated, heed_sigterm, replacing
 
@@ -60,10 +58,16 @@ def _page(name: str, module: ModuleType, request: Request, dry_run: bool) -> int
     failed = grid.run_cells(request, experiments)
     if experiments and len(failed) == len(experiments) and all(isinstance(one, InputError) for one in failed.values()):
         return InputError.status  # each was told; with no input at all there is nothing to write
-    text = module.page(request, {path: str(error) for path, error in failed.items()})
-    with replacing(request.results / f"{name}.md") as temporary:
+    partial = None
+    try:
+        text = module.page(request, {path: str(error) for path, error in failed.items()})
+    except PartialPage as error:  # what could be drawn is kept, then what could not is told
+        text, partial = error.text, error
+    with replacing(request.results / getattr(module, "FILE", f"{name}.md")) as temporary:
         temporary.write_text(text, encoding="utf-8")
     print(text, end="")
+    if partial:
+        raise partial
     return max([error.status for error in failed.values()], default=0)
 
 
@@ -74,11 +78,7 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, ModuleType]]:
         epilog="Each command explains itself: python -m reproduce table2 --help",
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    pages = {}
-    for found in pkgutil.iter_modules(reports.__path__):
-        module = importlib.import_module(f"{reports.__name__}.{found.name}")
-        if hasattr(module, "HELP"):
-            pages[found.name] = module
+    pages = reports.pages()
     for name, module in pages.items():
         command = commands.add_parser(name, help=module.HELP, description=module.__doc__)
         if hasattr(module, "arguments"):

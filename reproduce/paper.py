@@ -71,6 +71,18 @@ TABLE4: dict[tuple[str, int], dict[str, Score]] = {
     ("hybrid", 100): _scores((68.32, 28.76), (69.73, 29.23), (62.58, 27.35)),
 }
 
+# Table 5, DIGINETICA: targets among the first 20 by length of the prefix, of Improved GRU-Rec and of NARM.
+TABLE5: dict[int, tuple[int, int]] = dict(
+    enumerate(
+        [
+            *((8747, 9358), (6601, 7084), (4923, 5299), (3625, 3958), (2789, 3019), (2029, 2202), (1520, 1656)),
+            *((1198, 1295), (915, 996), (690, 753), (509, 587), (411, 459), (304, 323), (243, 260)),
+            *((199, 219), (149, 165), (98, 112), (88, 93), (70, 75)),
+        ],
+        start=1,
+    )
+)
+
 
 @dataclass(frozen=True)
 class Row:

@@ -87,9 +87,20 @@ def published(value: float | None) -> str:
     return DASH if value is None else f"{value:.2f}"
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A markdown table: names to the left, numbers to the right."""
-    align = ["left"] + ["right"] * (len(head) - 1)
+def shown_datasets(request: Request, own: Shelf) -> list[str]:
+    """The data sets of a page: those with records, in the paper's order, then any others just asked for."""
+    asked = list(dict.fromkeys([*own.datasets(), *request.datasets]))
+    return [name for name in paper.DATASETS if name in asked] + [name for name in asked if name not in paper.DATASETS]
+
+
+def figure(name: str, caption: str) -> str:
+    """A figure of the results folder, embedded by its relative path, with a caption that says what to see."""
+    return f"![{caption.partition('. ')[0]}](figures/{name}.png)\n\n*{caption}* ([SVG](figures/{name}.svg))"
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], names: int = 1) -> str:
+    """A markdown table: the columns of names to the left, numbers to the right."""
+    align = ["left"] * names + ["right"] * (len(head) - names)
     return tabulate(rows, head, tablefmt="pipe", colalign=align, disable_numparse=True)
 
 

@@ -1,0 +1,139 @@
+"""What NARM attends to (the paper's Figure 6), from the weights stored with its run: no model is needed."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from reproduce import catalog, figures
+from reproduce.attention import Attention
+from reproduce.errors import PartialPage
+from reproduce.experiment import Result
+from reproduce.grid import Request
+from reproduce.paper import Row
+from reproduce.reports import page as pages
+from reproduce.reports.page import Shelf
+
+HELP = "what NARM attends to (the paper's Figure 6)"
+
+DRAWN = 12  # sessions of the sample
+LENGTHS = (4, 19)  # clicks of a session that is drawn: shorter ones show no pattern
+SHOWN = (2, 4, 8, 16)  # lengths whose mean weights are drawn by position
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--session", nargs="+", type=int, default=[], metavar="N", help="test sessions, from 0 (default: a sample)"
+    )
+
+
+def rows(request: Request) -> list[Row]:
+    return []
+
+
+def page(request: Request, failed: Mapping[str, str]) -> str:
+    """Raises PartialPage, with the page of the others, where a session asked for is not there."""
+    own = Shelf.at(request.results)
+    title = "# Figure 6: what NARM attends to"
+    wrong: list[str] = []
+    parts = [_section(request, own, dataset, wrong) for dataset in pages.shown_datasets(request, own)]
+    text = "\n\n".join([title, *parts]) + "\n"
+    if wrong:
+        raise PartialPage("; ".join(wrong), text)
+    return text
+
+
+def _section(request: Request, own: Shelf, dataset: str, wrong: list[str]) -> str:
+    text = [f"## {catalog.dataset(dataset).title}"]
+    row = request.rows([Row("NARM", "narm")])[0]
+    results = [one for one in own.results(row, dataset) if one.attention is not None and one.attention.weights.any()]
+    if not results:
+        command = pages.command("table2", request, dataset=dataset, model="narm")
+        text.append(f"No record with attention yet: {command} makes one.")
+    else:
+        text += _drawn(request, dataset, results[0], wrong)
+        told = [*pages.about(results[:1]), f"Drawn by {pages.command('attention', request, dataset=dataset)}."]
+        text.append("\n".join(f"- {line}" for line in told))
+    text += own.remarks
+    own.remarks.clear()
+    return "\n\n".join(text)
+
+
+def _drawn(request: Request, dataset: str, result: Result, wrong: list[str]) -> list[str]:
+    attention = result.attention
+    assert attention is not None
+    chosen = list(dict.fromkeys(request.options.get("session") or sample(attention)))
+    there = [i for i in chosen if 0 <= i < len(attention.lengths)]
+    for i in chosen:
+        if i not in there:
+            wrong.append(f"--session {i}: {dataset} has the test sessions 0 to {len(attention.lengths) - 1}")
+    text = []
+    if there:
+        name = f"attention-{dataset}"
+        drawn = [figures.Session(str(i), *attention.of_session(i)) for i in there]
+        figures.heat_map(request.results / "figures", name, drawn)
+        text.append(
+            pages.figure(
+                name,
+                "Weights over the clicks that NARM reads of test sessions, oldest left; the session's last click, "
+                "the one to be predicted, is not drawn. Deep blue: NARM reads this click for the session's purpose. "
+                "An orange frame: this click is on the very item clicked next.",
+            )
+        )
+    return [*text, *_means(request, dataset, attention)]
+
+
+def sample(attention: Attention) -> list[int]:
+    """Test sessions drawn by a fixed seed, in their order, among those of some length."""
+    low, high = LENGTHS
+    fit = np.flatnonzero((attention.lengths >= low) & (attention.lengths <= high))
+    if not len(fit):
+        fit = np.arange(len(attention.lengths))
+    rng = np.random.default_rng(0)
+    return sorted(int(i) for i in rng.choice(fit, min(DRAWN, len(fit)), replace=False))
+
+
+def _means(request: Request, dataset: str, attention: Attention) -> list[str]:
+    examples, weight = attention.means["examples"], attention.means["weight"]
+    by_distance = from_the_end(examples, weight)
+    by_position = [
+        figures.Line(f"{n} clicks", range(1, n + 1), weight[n - 1], colour=colour)
+        for n, colour in zip(SHOWN, ("#9ecae1", "#6baed6", "#2171b5", "#08306b"), strict=True)
+        if examples[n - 1]
+    ]
+    blue = figures.COLOURS["NARM"]
+    panels = [
+        figures.Panel("By position", "mean weight", by_position, "position of the click"),
+        figures.Panel(
+            "By distance from the end, times the length",
+            "mean weight × clicks",
+            [figures.Line("", range(len(by_distance)), by_distance, colour=blue)],
+            "clicks after this one",
+        ),
+    ]
+    name = f"attention-means-{dataset}"
+    figures.lines(request.results / "figures", name, panels)
+    caption = (
+        "Mean weights over all test prefixes of up to 19 kept clicks. Left: by position, for some lengths. Right: by "
+        "distance from the end, each weight times the number of clicks, so that 1 is an even share and above 1 is "
+        "favoured."
+    )
+    repeat = attention.means["repeat"]
+    told = (
+        f"In {repeat['examples']:,} test prefixes the item clicked next is already there: clicks on it hold "
+        f"{100 * repeat['weight']:.1f} % of the weight; even weights would give them {100 * repeat['even']:.1f} %."
+    )
+    return [pages.figure(name, caption), told]
+
+
+def from_the_end(examples: Sequence[int], weight: Sequence[Sequence[float]]) -> list[float]:
+    """Mean over prefixes of weight times clicks, by the number of clicks that follow; of prefixes of two or more."""
+    shares = []
+    for distance in range(len(examples)):
+        lengths = [n for n in range(max(2, distance + 1), len(examples) + 1) if examples[n - 1]]
+        total = sum(examples[n - 1] for n in lengths)
+        if total:
+            shares.append(sum(examples[n - 1] * n * weight[n - 1][n - 1 - distance] for n in lengths) / total)
+    return shares
