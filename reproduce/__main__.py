@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
-from reproduce import bench, catalog, contract, grid, inventory, paper, reports, search
+from reproduce import bench, catalog, check, contract, grid, inventory, paper, reports, search
 from reproduce.errors import InputError, SuiteError
 from reproduce.grid import Request
 from reproduce.journal import Terminated, heed_sigterm, replacing
@@ -64,7 +64,8 @@ def _page(name: str, module: ModuleType, request: Request, dry_run: bool) -> int
     with replacing(request.results / f"{name}.md") as temporary:
         temporary.write_text(text, encoding="utf-8")
     print(text, end="")
-    return max([error.status for error in failed.values()], default=0)
+    statuses = [error.status for error in failed.values()]
+    return max([*statuses, module.status(request) if hasattr(module, "status") else 0])
 
 
 def _parser() -> tuple[argparse.ArgumentParser, dict[str, ModuleType]]:
@@ -88,6 +89,7 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, ModuleType]]:
     contract.command(commands)
     search.command(commands)
     bench.command(commands)
+    check.command(commands)
     return parser, pages
 
 
