@@ -89,7 +89,7 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, ModuleType]]:
     contract.command(commands)
     search.command(commands)
     bench.command(commands)
-    check.command(commands)
+    check.command(commands, pages)
     return parser, pages
 
 

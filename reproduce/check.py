@@ -3,33 +3,32 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 import json
-import pkgutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 import reproduce
-from reproduce import catalog, reports
+from reproduce import catalog
 from reproduce.errors import InputError, SuiteError
 from reproduce.experiment import SCHEMA, Experiment, Result, current, load
 from reproduce.grid import Request
 
 
-def command(commands: Any) -> None:
-    """Add it to the sub-commands of a parser."""
+def command(commands: Any, pages: Mapping[str, ModuleType]) -> None:
+    """Add it to the sub-commands of a parser; `pages` are what may have been drawn from records, by name."""
     parser = commands.add_parser("check", help="whether the stored records and pages can be believed")
     parser.add_argument(
         "--results", type=Path, default=Path("results"), metavar="DIR", help="default: results/, the reference"
     )
-    parser.set_defaults(answer=lambda options: report(options.results))
+    parser.set_defaults(answer=lambda options: report(options.results, pages))
 
 
-def report(results: Path) -> str:
+def report(results: Path, pages: Mapping[str, ModuleType]) -> str:
     """What was checked, and notes that are no fault.
 
     Raises:
@@ -56,7 +55,7 @@ def report(results: Path) -> str:
         except (OSError, ValueError, KeyError, TypeError, AssertionError) as error:
             wrong.append(f"{name}: broken record ({type(error).__name__}: {error}); run again with --force")
     wrong += _contradictions(records)
-    wrong += _stale_pages(results)
+    wrong += _stale_pages(results, pages)
     told = "".join(f"\n  note: {note}" for note in notes)
     if wrong:
         raise InputError(
@@ -135,12 +134,10 @@ def _contradictions(records: list[tuple[str, Result]]) -> Iterator[str]:
             yield f"{name}: of the same identity as {other[0]}, with other ranks; remove one and run it again"
 
 
-def _stale_pages(results: Path) -> Iterator[str]:
+def _stale_pages(results: Path, pages: Mapping[str, ModuleType]) -> Iterator[str]:
     """Pages that their records, drawn again by the plain command, would not give."""
     request = Request(datasets=[], data=Path(), results=results)
-    for found in pkgutil.iter_modules(reports.__path__):
-        file = results / f"{found.name}.md"
-        if file.is_file():
-            module = importlib.import_module(f"{reports.__name__}.{found.name}")
-            if module.page(request, {}) != file.read_text(encoding="utf-8"):
-                yield f"{file.name}: not what its records give; python -m reproduce {found.name} draws it again"
+    for name, module in pages.items():
+        file = results / f"{name}.md"
+        if file.is_file() and module.page(request, {}) != file.read_text(encoding="utf-8"):
+            yield f"{file.name}: not what its records give; python -m reproduce {name} draws it again"

@@ -15,7 +15,9 @@ from reproduce import check, experiment
 from reproduce.__main__ import main
 from reproduce.errors import InputError
 from reproduce.experiment import Experiment
+from reproduce.reports import table2
 
+PAGES = {"table2": table2}
 NARM = Experiment.of("cycle", "narm", {"epochs": 2, "hidden": 4, "embedding": 4})
 
 
@@ -48,13 +50,13 @@ def change_arrays(results: Path, edit: Callable[[dict], None]) -> None:
 
 def refused(results: Path, *words: str) -> None:
     with pytest.raises(InputError) as told:
-        check.report(results)
+        check.report(results, PAGES)
     for word in words:
         assert word in str(told.value)
 
 
 def test_what_a_run_stored_is_sound(results: Path) -> None:
-    assert "2 records and their pages are sound" in check.report(results)
+    assert "2 records and their pages are sound" in check.report(results, PAGES)
 
 
 def test_a_metric_that_its_ranks_do_not_give_is_named(results: Path) -> None:

@@ -13,6 +13,7 @@ from reproduce.__main__ import main
 from reproduce.experiment import Experiment, Result
 from reproduce.paper import Above, Claim, Close, DecoderSize, Gain, LongerGain, Row
 from reproduce.reports import claims, significance
+from reproduce.reports import page as pages
 from reproduce.reports.page import Shelf
 
 A, B, C = (Row(name, name) for name in "abc")
@@ -127,7 +128,7 @@ def test_strict_exits_4_on_a_contradiction_and_0_without_one(
 def test_significance_names_the_better_row_first_and_holm_never_lowers_a_p(tmp_path: Path) -> None:
     shelf = Records({"a": [hits(0.5)], "b": [hits(0.6)], "c": [hits(0.5, 3), hits(0.5, 4)]})
     found = {row.label: shelf.results(row, "cycle") for row in (A, B, C)}
-    pairs = significance.pairs(significance.measured(found, "recall"))
+    pairs = significance.pairs(pages.measured(found, "recall"))
     assert set(pairs) >= {("b", "a"), ("b", "c")}
     assert all(effect.value >= 0 and effect.p <= p for effect, p in pairs.values())
     assert pairs["b", "a"][1] < 0.05

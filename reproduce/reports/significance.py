@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from itertools import combinations
 
-import numpy as np
-
 from reproduce import catalog, paper, statistics
 from reproduce.experiment import Result
 from reproduce.grid import Request
@@ -37,16 +35,6 @@ def page(request: Request, failed: Mapping[str, str]) -> str:
     if not asked:
         parts.append(f"No records yet: {pages.command('table2', request)}.")
     return "\n\n".join(parts) + "\n"
-
-
-def measured(rows: Mapping[str, list[Result]], metric: str) -> dict[str, Sample]:
-    """A metric in per cent, of each row that has records of one and the same test part, by label."""
-    session = next(iter(rows.values()))[0].session
-    values = []
-    for results in rows.values():
-        ranks = np.stack([one.ranks() for one in results])  # (K, n)
-        values.append(100.0 * np.where(ranks <= 20, 1.0 if metric == "recall" else 1.0 / ranks, 0.0))
-    return dict(zip(rows, statistics.samples(values, session), strict=True))
 
 
 def recorded(own: Shelf, dataset: str) -> dict[str, list[Result]]:
@@ -80,7 +68,7 @@ def _section(request: Request, own: Shelf, dataset: str) -> str:
         for metric, title in METRICS.items():
             lines = [
                 [f"{a} − {b}", f"{e.value:+.2f}", f"{e.low:+.2f} to {e.high:+.2f}", _p(p)]
-                for (a, b), (e, p) in pairs(measured(found, metric)).items()
+                for (a, b), (e, p) in pairs(pages.measured(found, metric)).items()
             ]
             text.append(pages.table([title, "difference", "95 % interval", "p (Holm)"], lines))
     else:
