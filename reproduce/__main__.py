@@ -29,7 +29,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     heed_sigterm()
     try:
         if options.command in pages:
-            return _page(options.command, pages[options.command], _request(options), options.dry_run)
+            return _page(
+                options.command, pages[options.command], _request(options, pages[options.command]), options.dry_run
+            )
         print(options.answer(options))
         return 0
     except SuiteError as error:
@@ -120,7 +122,7 @@ def _page_options(command: argparse.ArgumentParser) -> None:
     how.add_argument("--quiet", action="store_true", help="no progress, only the page")
 
 
-def _request(options: argparse.Namespace) -> Request:
+def _request(options: argparse.Namespace, module: ModuleType) -> Request:
     models = [catalog.recommender(name).name for name in options.model]  # first: files with own models join here
     for name in options.dataset:
         catalog.dataset(name)
@@ -140,7 +142,7 @@ def _request(options: argparse.Namespace) -> Request:
         "quiet",
     }
     return Request(
-        datasets=options.dataset or _found(options.data),
+        datasets=options.dataset or ([] if getattr(module, "VIEW", False) else _found(options.data)),
         data=options.data,
         results=options.results,
         models=models,

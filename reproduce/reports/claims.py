@@ -18,6 +18,7 @@ from reproduce.reports import page as pages
 from reproduce.reports.page import DASH, Shelf
 from reproduce.statistics import Effect, Sample
 
+VIEW = True  # of all the records there are: nothing is run, no log is looked for
 HELP = "the paper's claims, each with a verdict from the records"
 YES, NO, NOISE, ABSENT = "reproduced", "not reproduced", "within noise", "not yet run"
 CONTRADICTED = 4  # the exit status of --strict
@@ -30,7 +31,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def rows(request: Request) -> list[Row]:
-    """Nothing is run: a view of the records there are."""
     return []
 
 

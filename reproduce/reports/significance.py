@@ -13,18 +13,18 @@ from reproduce.reports import page as pages
 from reproduce.reports.page import Shelf
 from reproduce.statistics import Effect, Sample
 
+VIEW = True  # of all the records there are: nothing is run, no log is looked for
 HELP = "every pair of recommenders: the difference, its interval, the p-value"
 METRICS = {"recall": "Recall@20", "mrr": "MRR@20"}
 
 
 def rows(request: Request) -> list[Row]:
-    """Nothing is run: a view of the records there are."""
     return []
 
 
 def page(request: Request, failed: Mapping[str, str]) -> str:
     own = Shelf.at(request.results)
-    asked = [name for name in own.datasets() if name in request.datasets] or own.datasets()
+    asked = [name for name in own.datasets() if name in (request.datasets or own.datasets())]
     parts = [
         "# Which differences are more than noise",
         "Row minus row on the same test prefixes, in points, with the 95 % interval of a bootstrap over whole sessions "
