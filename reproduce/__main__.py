@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
-from reproduce import bench, catalog, contract, grid, inventory, paper, reports, search
+from reproduce import bench, catalog, check, contract, grid, inventory, paper, reports, search
 from reproduce.errors import InputError, PartialPage, SuiteError
 from reproduce.grid import Request
 from reproduce.journal import Terminated, heed_sigterm, replacing
@@ -27,7 +27,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     heed_sigterm()
     try:
         if options.command in pages:
-            return _page(options.command, pages[options.command], _request(options), options.dry_run)
+            return _page(
+                options.command, pages[options.command], _request(options, pages[options.command]), options.dry_run
+            )
         print(options.answer(options))
         return 0
     except SuiteError as error:
@@ -68,7 +70,8 @@ def _page(name: str, module: ModuleType, request: Request, dry_run: bool) -> int
     print(text, end="")
     if partial:
         raise partial
-    return max([error.status for error in failed.values()], default=0)
+    statuses = [error.status for error in failed.values()]
+    return max([*statuses, module.status(request) if hasattr(module, "status") else 0])
 
 
 def _parser() -> tuple[argparse.ArgumentParser, dict[str, ModuleType]]:
@@ -88,6 +91,7 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, ModuleType]]:
     contract.command(commands)
     search.command(commands)
     bench.command(commands)
+    check.command(commands, pages)
     return parser, pages
 
 
@@ -118,7 +122,7 @@ def _page_options(command: argparse.ArgumentParser) -> None:
     how.add_argument("--quiet", action="store_true", help="no progress, only the page")
 
 
-def _request(options: argparse.Namespace) -> Request:
+def _request(options: argparse.Namespace, module: ModuleType) -> Request:
     models = [catalog.recommender(name).name for name in options.model]  # first: files with own models join here
     for name in options.dataset:
         catalog.dataset(name)
@@ -138,7 +142,7 @@ def _request(options: argparse.Namespace) -> Request:
         "quiet",
     }
     return Request(
-        datasets=options.dataset or _found(options.data),
+        datasets=options.dataset or ([] if getattr(module, "VIEW", False) else _found(options.data)),
         data=options.data,
         results=options.results,
         models=models,

@@ -35,9 +35,10 @@ COLOURS = {
     "V-SKNN": "#999933",
     "STAMP": "#AA4499",
     "SR-GNN": "#332288",
+    "GRU4Rec (2018)": "#117733",
 }
 OTHER = "#444444"
-MARKERS = dict(zip(COLOURS, "ovD^<P>shX*p", strict=True))
+MARKERS = dict(zip(COLOURS, "ovD^<P>shX*pd", strict=True))
 
 STYLE: Any = {
     "svg.hashsalt": "reproduce",  # names inside an SVG come from this instead of from chance

@@ -30,7 +30,7 @@ def test_beyond_adds_a_second_block(tmp_path: Path, capsys: pytest.CaptureFixtur
     first, second = capsys.readouterr().out.split("### Beyond the paper")
     assert "| POP " in first and "S-KNN" not in first
     rows = {line.split("|")[1].strip(): line.split("|")[2].strip() for line in second.splitlines() if line[:2] == "| "}
-    assert rows["S-KNN"] == "100.00" and rows["V-SKNN"] == "—"
+    assert rows["S-KNN"] == "100.00 [100.0, 100.0]" and rows["V-SKNN"] == "—"
     assert main([*words, "pop"]) == 0  # records that are there are shown without being asked for
     assert "### Beyond the paper" in capsys.readouterr().out
 

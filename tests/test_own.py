@@ -57,7 +57,7 @@ def table2(tmp_path: Path, *words: str) -> int:
 def test_an_own_model_joins_the_table_by_its_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert table2(tmp_path, "--model", write(tmp_path, GOOD), "--set", "mine.smoothing=0.25") == 0
     row = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("| mine (smoothing=0.25)"))
-    assert row.split("|")[2].strip() == "100.00"
+    assert row.split("|")[2].strip() == "100.00 [100.0, 100.0]"
     assert (tmp_path / "results/runs/cycle/mine,smoothing=0.25-seed0.json").is_file()
 
 
@@ -107,7 +107,7 @@ def test_a_broken_model_fails_its_cell_in_one_line_and_the_others_go_on(
     assert err.count("\n") == 1 and told in err
     rows = {line.split("|")[1].strip(): line.split("|")[2].strip() for line in out.splitlines() if line[:2] == "| "}
     assert rows["mine"] == "failed"
-    assert rows["POP"] == "100.00"
+    assert rows["POP"] == "100.00 [100.0, 100.0]"
 
 
 def test_a_missing_file_and_a_taken_name_are_said_at_the_border(

@@ -13,7 +13,7 @@ from reproduce.grid import Request
 from reproduce.paper import Row, Score
 from reproduce.reports import page as pages
 from reproduce.reports.page import Shelf
-from reproduce.reports.significance import METRICS, measured
+from reproduce.reports.significance import METRICS
 from reproduce.statistics import Effect
 
 HELP = "NARM with a detail of it changed (the paper's Tables 4 and 2)"
@@ -134,7 +134,7 @@ def _changes(rows: Mapping[str, list[Result]], remarks: list[str]) -> dict[str, 
     remarks += [
         f"{name}: records of another split than the hybrid's; not compared." for name in rows if name not in same
     ]
-    samples = {metric: measured(same, metric) for metric in METRICS}
+    samples = {metric: pages.measured(same, metric) for metric in METRICS}
     return {
         name: {metric: statistics.effect((1, one[name]), (-1, one["hybrid"])) for metric, one in samples.items()}
         for name in same

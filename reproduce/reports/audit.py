@@ -25,6 +25,7 @@ from reproduce.reports import page as pages
 from reproduce.reports.page import DASH, Shelf
 from reproduce.sessions import Sessions
 
+LOGS = True
 HELP = "the order of a log's clicks, and what it and the tie rule are worth"
 
 COUNTING = (Row("S-POP", "s_pop"), Row("Item-KNN", "item_knn"))

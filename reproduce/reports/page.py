@@ -8,15 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
 
+import numpy as np
 from tabulate import tabulate
 
 import reproduce
-from reproduce import catalog, paper
+from reproduce import catalog, paper, statistics
 from reproduce.errors import InputError
 from reproduce.experiment import Experiment, Result, current, load
 from reproduce.grid import Request
 from reproduce.paper import Row
 from reproduce.sessions import as_printed
+from reproduce.statistics import Sample
 
 DASH = "—"
 
@@ -77,6 +79,51 @@ def number(values: Sequence[float]) -> str:
     if not values:
         return DASH
     return f"{mean(values):.2f}" + (f" ± {stdev(values):.2f}" if len(values) > 1 else "")
+
+
+# How a table shows noise; said once under each.
+LEGEND = (
+    "In brackets: the 95 % interval of a bootstrap over whole test sessions{seeds}. Bold: the best; ≈: not "
+    "distinguishable from it (paired test, Holm, 5 %)."
+)
+
+
+def legend(results: Iterable[Result]) -> str:
+    several = len({one.experiment.seed for one in results}) > 1
+    return LEGEND.format(seeds=", and seeds" if several else "; with one seed it is about that run")
+
+
+def measured(rows: Mapping[str, list[Result]], metric: str) -> dict[str, Sample]:
+    """A metric in per cent, "recall" or "mrr", of each row that has records, all of one test part, by label."""
+    if not rows:
+        return {}
+    session = next(iter(rows.values()))[0].session
+    values = []
+    for results in rows.values():
+        ranks = np.stack([one.ranks() for one in results])  # (K, n)
+        values.append(100.0 * np.where(ranks <= 20, 1.0 if metric == "recall" else 1.0 / ranks, 0.0))
+    return dict(zip(rows, statistics.samples(values, session), strict=True))
+
+
+def with_noise(rows: Mapping[str, list[Result]], metric: str) -> dict[str, str]:
+    """The cell of each row of a table: its number and interval, the best and its equals marked.
+
+    Records of another split than the first row's are shown without, for they cannot be compared.
+    """
+    digest = next((results[0].split["digest"] for results in rows.values()), None)
+    alike = {key: results for key, results in rows.items() if {one.split["digest"] for one in results} == {digest}}
+    samples = measured(alike, metric)
+    text = {key: number([getattr(one, metric)() for one in results]) for key, results in rows.items()}
+    best = max(samples, key=lambda key: samples[key].value, default=None)
+    others = [key for key in samples if key != best]
+    if best is not None and others:
+        p = statistics.holm([statistics.effect((1, samples[best]), (-1, samples[key])).p for key in others])
+        text[best] = f"**{text[best]}**"
+        text |= {key: f"≈ {text[key]}" for key, one in zip(others, p, strict=True) if one >= statistics.ALPHA}
+    for key, sample in samples.items():
+        effect = statistics.effect((1, sample))
+        text[key] += f" [{effect.low:.1f}, {effect.high:.1f}]"
+    return text
 
 
 def difference(values: Sequence[float], published: float | None) -> str:

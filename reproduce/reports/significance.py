@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from itertools import combinations
 
-import numpy as np
-
 from reproduce import catalog, paper, statistics
 from reproduce.experiment import Result
 from reproduce.grid import Request
@@ -15,18 +13,18 @@ from reproduce.reports import page as pages
 from reproduce.reports.page import Shelf
 from reproduce.statistics import Effect, Sample
 
+VIEW = True  # of all the records there are: nothing is run, no log is looked for
 HELP = "every pair of recommenders: the difference, its interval, the p-value"
 METRICS = {"recall": "Recall@20", "mrr": "MRR@20"}
 
 
 def rows(request: Request) -> list[Row]:
-    """Nothing is run: a view of the records there are."""
     return []
 
 
 def page(request: Request, failed: Mapping[str, str]) -> str:
     own = Shelf.at(request.results)
-    asked = [name for name in own.datasets() if name in request.datasets] or own.datasets()
+    asked = [name for name in own.datasets() if name in (request.datasets or own.datasets())]
     parts = [
         "# Which differences are more than noise",
         "Row minus row on the same test prefixes, in points, with the 95 % interval of a bootstrap over whole sessions "
@@ -37,16 +35,6 @@ def page(request: Request, failed: Mapping[str, str]) -> str:
     if not asked:
         parts.append(f"No records yet: {pages.command('table2', request)}.")
     return "\n\n".join(parts) + "\n"
-
-
-def measured(rows: Mapping[str, list[Result]], metric: str) -> dict[str, Sample]:
-    """A metric in per cent, of each row that has records of one and the same test part, by label."""
-    session = next(iter(rows.values()))[0].session
-    values = []
-    for results in rows.values():
-        ranks = np.stack([one.ranks() for one in results])  # (K, n)
-        values.append(100.0 * np.where(ranks <= 20, 1.0 if metric == "recall" else 1.0 / ranks, 0.0))
-    return dict(zip(rows, statistics.samples(values, session), strict=True))
 
 
 def recorded(own: Shelf, dataset: str) -> dict[str, list[Result]]:
@@ -80,7 +68,7 @@ def _section(request: Request, own: Shelf, dataset: str) -> str:
         for metric, title in METRICS.items():
             lines = [
                 [f"{a} − {b}", f"{e.value:+.2f}", f"{e.low:+.2f} to {e.high:+.2f}", _p(p)]
-                for (a, b), (e, p) in pairs(measured(found, metric)).items()
+                for (a, b), (e, p) in pairs(pages.measured(found, metric)).items()
             ]
             text.append(pages.table([title, "difference", "95 % interval", "p (Holm)"], lines))
     else:

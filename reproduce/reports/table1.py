@@ -12,6 +12,7 @@ from reproduce.paper import Row
 from reproduce.reports import page as pages
 from reproduce.sessions import Sessions, Split, as_printed
 
+LOGS = True
 HELP = "the statistics of the data sets (the paper's Table 1)"
 
 COLUMNS = {

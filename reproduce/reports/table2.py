@@ -66,6 +66,8 @@ def _section(request: Request, own: Shelf, dataset: str, failed: Mapping[str, st
     if missing:
         text.append("Not run yet:\n\n" + "\n".join(f"- {line}" for line in missing))
     told = pages.about([*records, *(one for one in decoder_records if one not in records)])
+    if records:
+        told.insert(0, pages.legend(records))
     flags = {"beyond": ""} if beyond else {}
     told.append(f"Made by {pages.command('table2', request, dataset=dataset, **flags)}.")
     text.append("\n".join(f"- {line}" for line in [*told, *own.remarks]))
@@ -88,15 +90,17 @@ def comparison_table(
     """A table of rows against the paper, the records in it, and what is missing with the command that fills it."""
     reference = pages.reference(request)
     lines, records, missing = [], [], []
+    made = {row.label: results for row in shown if (results := own.results(row, dataset))}
+    cells = {metric: pages.with_noise(made, metric) for metric in ("recall", "mrr")}
     for row in shown:
-        results = own.results(row, dataset)
+        results = made.get(row.label, [])
         records += results
         theirs = paper.published(table, row.label, dataset)
         line = [row.label]
         for metric in ("recall", "mrr"):
             values = [getattr(one, metric)() for one in results]
             value = getattr(theirs, metric) if theirs else None
-            line += [pages.number(values), pages.published(value), pages.difference(values, value)]
+            line += [cells[metric].get(row.label, DASH), pages.published(value), pages.difference(values, value)]
             if reference is not None:
                 kept = [getattr(one, metric)() for one in reference.results(row, dataset)]
                 line.insert(-1, pages.number(kept))

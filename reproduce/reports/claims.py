@@ -1,0 +1,188 @@
+"""The claims of the paper's text, each tested on the stored records: reproduced, not, within noise, or not yet run."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from reproduce import catalog, paper, statistics
+from reproduce.experiment import Result
+from reproduce.grid import Request
+from reproduce.neural import Neural
+from reproduce.paper import Claim, Close, Collapse, DecoderSize, Gain, LongerGain, Row, Statement
+from reproduce.reports import page as pages
+from reproduce.reports.page import DASH, Shelf
+from reproduce.statistics import Effect, Sample
+
+VIEW = True  # of all the records there are: nothing is run, no log is looked for
+HELP = "the paper's claims, each with a verdict from the records"
+YES, NO, NOISE, ABSENT = "reproduced", "not reproduced", "within noise", "not yet run"
+CONTRADICTED = 4  # the exit status of --strict
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--strict", action="store_true", help=f"exit {CONTRADICTED} when a claim is not reproduced on the paper's data"
+    )
+
+
+def rows(request: Request) -> list[Row]:
+    return []
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the records say of a statement, the numbers in words."""
+
+    word: str
+    numbers: str
+
+
+def page(request: Request, failed: Mapping[str, str]) -> str:
+    own = Shelf.at(request.results)
+    found = {one.name: {name: judge(own, one, name) for name in paper.DATASETS} for one in paper.CLAIMS}
+    head = ["claim", *(catalog.dataset(name).title for name in paper.DATASETS)]
+    lines = [[claim, *(overall(verdicts) for verdicts in cells.values())] for claim, cells in found.items()]
+    parts = [
+        "# The paper's claims",
+        f"*{YES}*: every statement of the claim lies beyond noise on the paper's side. *{NO}*: at least one lies "
+        f"beyond noise on the other side. *{NOISE}*: neither. Noise is the 95 % interval of a bootstrap over whole "
+        "sessions (and seeds where there are several), for each statement by itself. DIGINETICA by time is not what "
+        "the paper ran; it shows what the order of clicks is worth.",
+        pages.table(head, lines),
+    ]
+    for claim in paper.CLAIMS:
+        parts.append(f"## {claim.name}: {claim.text}")
+        parts += [f"- {catalog.dataset(name).title}: {told(found[claim.name][name])}" for name in found[claim.name]]
+    parts.append(f"Made by {pages.command('claims', request)}.")
+    return "\n\n".join(parts).replace("\n\n- ", "\n- ") + "\n"
+
+
+def status(request: Request) -> int:
+    """The exit status, beyond failed cells: verdicts count only under --strict, and only on the paper's own data."""
+    if not request.options.get("strict"):
+        return 0
+    own = Shelf.at(request.results)
+    ours = [name for name in paper.DATASETS if name != "diginetica"]
+    verdicts = [overall(judge(own, claim, name)) for claim in paper.CLAIMS for name in ours]
+    return CONTRADICTED if NO in verdicts else 0
+
+
+def overall(verdicts: list[Verdict]) -> str:
+    """Of all statements together: a contradiction outweighs a gap, a gap outweighs noise."""
+    words = {one.word for one in verdicts}
+    return next((word for word in (NO, ABSENT, NOISE, YES) if word in words), DASH)
+
+
+def told(verdicts: list[Verdict]) -> str:
+    if not verdicts:
+        return "the paper makes no such claim here."
+    absent = sum(one.word == ABSENT for one in verdicts)
+    lines = [f"{one.numbers}: {one.word}" for one in verdicts if one.word != ABSENT]
+    if absent:
+        lines.append(f"{absent} of {len(verdicts)} statements lack records")
+    return f"**{overall(verdicts)}**. " + "; ".join(lines) + "."
+
+
+def judge(own: Shelf, claim: Claim, dataset: str) -> list[Verdict]:
+    """A verdict for each statement of a claim on a data set."""
+    return [_verdict(own, one, dataset) for one in claim.statements.get(paper.PAPER_COLUMN[dataset], ())]
+
+
+def _verdict(own: Shelf, statement: Statement, dataset: str) -> Verdict:
+    if isinstance(statement, DecoderSize):
+        return _decoders(statement, own, dataset)
+    if isinstance(statement, Collapse):
+        return _collapse(statement, own, dataset)
+    one, other = (
+        (statement.one, statement.other) if isinstance(statement, Close) else (statement.better, statement.worse)
+    )
+    first, second = own.results(one, dataset), own.results(other, dataset)
+    if not first or not second:
+        return Verdict(ABSENT, "")
+    if first[0].split["digest"] != second[0].split["digest"]:
+        return Verdict(ABSENT, "records of different splits")
+    if isinstance(statement, LongerGain):
+        return _longer(statement, first, second)
+    metric = statement.metric
+    a, b = _samples(first, second, metric)
+    name = f"{one.label} − {other.label}, {'Recall' if metric == 'recall' else 'MRR'}"
+    if isinstance(statement, Gain):
+        share = a.value / b.value
+        moved = statistics.effect((100 / b.value, a), (-100 * share / b.value, b))
+        gain = Effect(100 * (share - 1), 100 * (share - 1) + moved.low, 100 * (share - 1) + moved.high, np.nan)
+        inside = gain.low <= statement.per_cent <= gain.high
+        return Verdict(YES if inside else NO, f"{name} {_numbers(gain, ' %')}, the paper {statement.per_cent:+.1f} %")
+    effect = statistics.effect((1, a), (-1, b))
+    if isinstance(statement, Close):
+        return Verdict(_close(effect, statement.points), f"{name} {_numbers(effect)}")
+    return Verdict(_above(effect), f"{name} {_numbers(effect)}")
+
+
+def _longer(statement: LongerGain, first: list[Result], second: list[Result]) -> Verdict:
+    """The difference of two ratios of hits, to first order in each: a sum over one row's runs, and the other's."""
+    length = first[0].length
+    masks = [(low <= length) & (length <= high) for low, high in (statement.lengths, statement.than)]
+    (a1, b1), (a2, b2) = (_samples(first, second, "recall", mask) for mask in masks)
+    share1, share2 = a1.value / b1.value, a2.value / b2.value
+    better = a1 * (100 / b1.value) + a2 * (-100 / b2.value)
+    worse = b1 * (-100 * share1 / b1.value) + b2 * (100 * share2 / b2.value)
+    moved, value = statistics.effect((1, better), (1, worse)), 100 * (share1 - share2)
+    effect = Effect(value, value + moved.low, value + moved.high, np.nan)
+    spans = [f"{low}-{high}" for low, high in (statement.lengths, statement.than)]
+    return Verdict(_above(effect), f"gain on {spans[0]} less gain on {spans[1]} {_numbers(effect, ' %')}")
+
+
+def _collapse(statement: Collapse, own: Shelf, dataset: str) -> Verdict:
+    """The two data sets share their test sessions, so a bootstrap of the same size draws the same ones."""
+    before, after = own.results(statement.row, statement.before), own.results(statement.row, dataset)
+    if not before or not after:
+        return Verdict(ABSENT, "")
+    (then,), (now,) = _samples(before, before, "recall")[:1], _samples(after, after, "recall")[:1]
+    effect = statistics.effect((statement.share, then), (-1, now))
+    name = f"{statement.row.label}, {statement.share:g} × Recall on {statement.before} − Recall"
+    return Verdict(_above(effect), f"{name} {_numbers(effect)}")
+
+
+def _decoders(statement: DecoderSize, own: Shelf, dataset: str) -> Verdict:
+    """Counted on the networks themselves, at the catalogue size of the records."""
+    records = own.results(statement.bilinear, dataset) or own.results(statement.full, dataset)
+    if not records:
+        return Verdict(ABSENT, "")
+    m, counts = records[0].split["n_items"], []
+    for row in (statement.full, statement.bilinear):
+        model = catalog.make_recommender(row.model, row.fields)
+        assert isinstance(model, Neural)
+        with torch.random.fork_rng([]):
+            weights = dict(model.network(m).named_parameters())
+        counts.append(sum(value.numel() for name, value in weights.items() if name in ("out.weight", "B.weight")))
+    D, H = (catalog.resolved(model)[name] for name in ("embedding", "hidden"))
+    right = counts == [2 * H * m, 2 * H * D]
+    return Verdict(YES if right else NO, f"{counts[0]:,} and {counts[1]:,} weights, H = {H}, D = {D}, m = {m:,}")
+
+
+def _samples(first: list[Result], second: list[Result], metric: str, where: np.ndarray | None = None) -> list[Sample]:
+    values = []
+    for results in (first, second):
+        ranks = np.stack([one.ranks() for one in results])  # (K, n)
+        worth = 1.0 if metric == "recall" else 1.0 / ranks
+        values.append(100.0 * np.where(ranks <= 20, worth, 0.0))
+    return statistics.samples(values, first[0].session, None if where is None else [where, where])
+
+
+def _above(effect: Effect) -> str:
+    return YES if effect.low > 0 else NO if effect.high < 0 else NOISE
+
+
+def _close(effect: Effect, points: float) -> str:
+    if -points <= effect.low and effect.high <= points:
+        return YES
+    return NO if effect.low > points or effect.high < -points else NOISE
+
+
+def _numbers(effect: Effect, unit: str = "") -> str:
+    return f"{effect.value:+.2f}{unit} [{effect.low:+.2f}, {effect.high:+.2f}]"

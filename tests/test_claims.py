@@ -1,0 +1,153 @@
+"""Verdicts on records whose truth is known by construction."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from reproduce import experiment, paper
+from reproduce.__main__ import main
+from reproduce.experiment import Experiment, Result
+from reproduce.paper import Above, Claim, Close, DecoderSize, Gain, LongerGain, Row
+from reproduce.reports import claims, significance
+from reproduce.reports import page as pages
+from reproduce.reports.page import Shelf
+
+A, B, C = (Row(name, name) for name in "abc")
+SESSIONS = 400
+
+
+class Records:
+    """A shelf of made-up records: of each row the ranks, one list per seed."""
+
+    def __init__(self, ranks: dict[str, list[np.ndarray]]) -> None:
+        self.ranks = ranks
+        self.remarks: list[str] = []
+
+    def results(self, row: Row, dataset: str) -> list[Result]:
+        session = np.repeat(np.arange(SESSIONS), 20)
+        length = np.tile(np.arange(1, 21), SESSIONS)
+        made = Experiment("cycle", "pop")
+        return [
+            Result(made, "", {}, {"digest": "", "n_items": 99}, [], {}, session, length, one - 1, np.zeros_like(one))
+            for one in self.ranks.get(row.label, [])
+        ]
+
+
+def hits(share: float, seed: int = 0) -> np.ndarray:
+    """Ranks of 400 sessions of 20 prefixes, of which about that share are hits; the same sessions are hard for all."""
+    luck = (
+        np.random.default_rng(0).random((SESSIONS, 20)) * 0.8 + np.random.default_rng(seed).random((SESSIONS, 20)) * 0.2
+    )
+    return np.where(luck.ravel() < np.quantile(luck, share), 2, 50)
+
+
+def word(statement: paper.Statement, **ranks: np.ndarray) -> str:
+    shelf = Records({name: [one] for name, one in ranks.items()})
+    claim = Claim("C", "", {"YOOCHOOSE 1/64": (statement,)})
+    (verdict,) = claims.judge(shelf, claim, "yoochoose1_64")  # type: ignore[arg-type]
+    return verdict.word
+
+
+@pytest.mark.parametrize("metric", ["recall", "mrr"])
+def test_a_clear_lead_is_reproduced_its_opposite_is_not_and_a_tie_is_noise(metric: str) -> None:
+    assert word(Above(A, B, metric), a=hits(0.6), b=hits(0.5)) == claims.YES
+    assert word(Above(A, B, metric), a=hits(0.5), b=hits(0.6)) == claims.NO
+    assert word(Above(A, B, metric), a=hits(0.5, 1), b=hits(0.5, 2)) == claims.NOISE
+    assert word(Above(A, B, metric), a=hits(0.5)) == claims.ABSENT
+
+
+def test_a_gain_is_reproduced_where_its_interval_holds_the_papers_number() -> None:
+    assert word(Gain(A, B, "recall", 20.0), a=hits(0.6), b=hits(0.5)) == claims.YES
+    assert word(Gain(A, B, "recall", 8.0), a=hits(0.6), b=hits(0.5)) == claims.NO
+
+
+def test_close_means_that_the_whole_interval_is_within_the_points() -> None:
+    assert word(Close(A, B, "recall", 5.0), a=hits(0.51), b=hits(0.5)) == claims.YES
+    assert word(Close(A, B, "recall", 5.0), a=hits(0.6), b=hits(0.5)) == claims.NO
+
+
+def test_a_gain_on_longer_prefixes_is_seen_and_an_even_one_is_not() -> None:
+    lengths = np.tile(np.arange(1, 21), SESSIONS)
+    better, base = hits(0.6), hits(0.4)
+    longer = np.where((lengths >= 4) & (lengths <= 17), better, base)
+    assert word(LongerGain(A, B, (4, 17), (1, 3)), a=longer, b=base) == claims.YES
+    assert word(LongerGain(A, B, (1, 3), (4, 17)), a=longer, b=base) == claims.NO
+    assert word(LongerGain(A, B, (4, 17), (1, 3)), a=base, b=base) == claims.NOISE
+
+
+def test_the_decoders_sizes_are_counted_on_the_networks() -> None:
+    assert word(DecoderSize(*paper.DECODERS), bilinear=hits(0.5)) == claims.YES
+    assert word(DecoderSize(*reversed(paper.DECODERS)), bilinear=hits(0.5)) == claims.NO
+
+
+def test_a_collapse_is_a_fall_to_less_than_the_share() -> None:
+    class Fallen(Records):
+        def results(self, row: Row, dataset: str) -> list[Result]:
+            return super().results(Row(dataset, "pop"), dataset)
+
+    for after, verdict in ((0.2, claims.YES), (0.55, claims.NO)):
+        shelf = Fallen({"yoochoose1_64": [hits(0.8)], "yoochoose1_4": [hits(after)]})
+        (one,) = claims.judge(shelf, paper.CLAIMS[10], "yoochoose1_4")  # type: ignore[arg-type]
+        assert one.word == verdict
+
+
+def test_a_contradiction_outweighs_a_gap_and_a_gap_outweighs_noise() -> None:
+    verdicts = {name: claims.Verdict(name, "") for name in (claims.YES, claims.NOISE, claims.ABSENT, claims.NO)}
+    assert claims.overall(list(verdicts.values())) == claims.NO
+    assert claims.overall([verdicts[claims.YES], verdicts[claims.NOISE], verdicts[claims.ABSENT]]) == claims.ABSENT
+    assert claims.overall([verdicts[claims.YES], verdicts[claims.NOISE]]) == claims.NOISE
+    assert claims.overall([verdicts[claims.YES]]) == claims.YES
+
+
+def test_the_claims_are_the_twelve_of_the_paper_and_its_own_numbers_bear_them_out() -> None:
+    assert [one.name for one in paper.CLAIMS] == [f"C{number}" for number in range(1, 13)]
+    for claim in paper.CLAIMS:
+        for column, statements in claim.statements.items():
+            for one in statements:
+                if isinstance(one, Above) and all(row in paper.ROWS for row in (one.better, one.worse)):
+                    pair = [paper.TABLE3[row.label].get(column) for row in (one.better, one.worse)]
+                    if all(pair):
+                        assert getattr(pair[0], one.metric) > getattr(pair[1], one.metric), (claim.name, column)
+
+
+def test_strict_exits_4_on_a_contradiction_and_0_without_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["claims", "--dataset", "cycle", "--results", str(tmp_path)]
+    assert main([*command, "--strict"]) == 0
+    assert "not yet run" in capsys.readouterr().out
+    monkeypatch.setattr(claims, "judge", lambda own, claim, dataset: [claims.Verdict(claims.NO, "x")])
+    assert main(command) == 0
+    assert main([*command, "--strict"]) == 4
+
+
+def test_significance_names_the_better_row_first_and_holm_never_lowers_a_p(tmp_path: Path) -> None:
+    shelf = Records({"a": [hits(0.5)], "b": [hits(0.6)], "c": [hits(0.5, 3), hits(0.5, 4)]})
+    found = {row.label: shelf.results(row, "cycle") for row in (A, B, C)}
+    pairs = significance.pairs(pages.measured(found, "recall"))
+    assert set(pairs) >= {("b", "a"), ("b", "c")}
+    assert all(effect.value >= 0 and effect.p <= p for effect, p in pairs.values())
+    assert pairs["b", "a"][1] < 0.05
+
+
+def test_the_significance_page_shows_every_pair_with_records(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for model in ("pop", "s_pop", "item_knn"):
+        experiment.run(Experiment.of("cycle", model), data=".", results=tmp_path, device="cpu")
+    assert main(["significance", "--dataset", "cycle", "--results", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert "| Item-KNN − POP " in out and "| Item-KNN − S-POP " in out
+
+
+def test_records_of_different_splits_are_not_compared(tmp_path: Path) -> None:
+    for model in ("pop", "s_pop"):
+        result = experiment.run(Experiment.of("cycle", model), data=".", results=tmp_path, device="cpu")
+    experiment.store(replace(result, split={**result.split, "digest": "other"}), tmp_path)
+    own = Shelf.at(tmp_path)
+    assert list(significance.recorded(own, "cycle")) == ["POP"]
+    assert own.remarks == ["S-POP: records of another split; left out."]
