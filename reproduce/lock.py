@@ -52,9 +52,10 @@ def _locked(path: Path, wait: bool) -> int:
             fcntl.flock(stream, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
             if path.exists() and os.path.samestat(os.fstat(stream), path.stat()):
                 return stream
-        except FileNotFoundError:
-            pass  # removed between the two looks: its holder is done, so try the name again
+        except FileNotFoundError:  # removed between the two looks: its holder is done
+            os.close(stream)
+            continue
         except BaseException:
             os.close(stream)
             raise
-        os.close(stream)
+        os.close(stream)  # not the file of that name any more: try the name again

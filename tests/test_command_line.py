@@ -152,3 +152,8 @@ def test_list_shows_every_model_with_its_fields_and_choices(capsys: pytest.Captu
 def test_data_says_how_to_get_what_is_not_here(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["data"]) == 0
     assert "yoochoose1_4: the RecSys Challenge 2015 click log" in capsys.readouterr().out
+
+
+def test_the_command_on_a_page_names_a_nested_results_folder_in_full(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["table2", *QUICK, "--results", "some/where"]) == 0
+    assert "Made by `python -m reproduce table2 --dataset cycle --results some/where`" in capsys.readouterr().out

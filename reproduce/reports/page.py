@@ -158,7 +158,8 @@ def command(page: str, request: Request, **options: str) -> str:
     if folder.resolve() == reference_folder():
         words.append("--results results")
     elif folder != Path("results/local"):
-        words.append(f"--results {folder.name}")
+        # Of an absolute path only the last part is shown: pages are passed on, and the rest is about one machine.
+        words.append(f"--results {folder.name if folder.is_absolute() else folder}")
     return "`" + " ".join(words) + "`"
 
 

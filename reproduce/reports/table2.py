@@ -28,18 +28,16 @@ def rows(request: Request) -> list[Row]:
 def page(request: Request, failed: Mapping[str, str]) -> str:
     """The page of every data set with records here, and of those just asked for."""
     own = Shelf.at(request.results)
-    asked = list(dict.fromkeys([*own.datasets(), *request.datasets]))
-    real = [name for name in paper.DATASETS if name in asked]
-    others = [name for name in asked if name not in real]
+    shown = pages.shown_datasets(request, own)
     title = "# Table 2: comparison of recommenders, comparison of decoders"
-    if not real and others == ["synthetic"]:
+    if shown == ["synthetic"]:
         title += ", on a synthetic log"
     parts = [
         title,
         "Recall@20 and MRR@20 in per cent over the full catalogue. The paper prints the comparison of recommenders as "
         "its Table 3 and the comparison of decoders as its Table 2; this page has both.",
     ]
-    for dataset in real + others:
+    for dataset in shown:
         parts.append(_section(request, own, dataset, failed))
     return "\n\n".join(parts) + "\n"
 
