@@ -119,10 +119,22 @@ class Network(nn.Module):
 
     def attention(self, h_t: Tensor, h: Tensor, mask: Tensor) -> Tensor:
         """alpha_tj, (B, T): positive, summing to 1 over the clicks; with `raw` the paper's eq. 7 as printed."""
-        q = self.v(self.sigma(self.A1(h_t)[:, None] + self.A2(h)))[..., 0]  # (B, T)
+        q = self.ask_clicks(h_t, h, mask) if h.device.type == "cpu" else self.ask_all(h_t, h)  # (B, T)
         if self.weights == "raw":
-            return q * mask
+            return q.masked_fill(~mask, 0.0)
         return torch.softmax(q.masked_fill(~mask, -math.inf), 1)
+
+    def ask_all(self, h_t: Tensor, h: Tensor) -> Tensor:
+        """q(h_t, h_j), padding included: shapes stay fixed, (B, T)."""
+        return self.v(self.sigma(self.A1(h_t)[:, None] + self.A2(h)))[..., 0]
+
+    def ask_clicks(self, h_t: Tensor, h: Tensor, mask: Tensor) -> Tensor:
+        """The same for real clicks only, 0 in the padding, which is three quarters of a batch: (B, T)."""
+        clicks = mask.flatten().nonzero()[:, 0]  # (clicks,)
+        asked = self.A1(h_t).index_select(0, clicks // mask.shape[1])  # (clicks, H)
+        seen = self.A2(h.flatten(0, 1).index_select(0, clicks))  # (clicks, H)
+        q = h.new_zeros(mask.numel()).index_copy(0, clicks, self.v(self.sigma(asked + seen))[:, 0])
+        return q.view(mask.shape)
 
     def decode(self, c: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         """Query, rows and bias such that score_i = rows_i . query + bias_i: (B, Q), (m, Q), (m,) or None."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
@@ -39,3 +40,9 @@ def test_the_command_shows_a_line_for_each_size(
     name, size, seconds, scored, peak = line.split()
     assert (name, size) == ("pop", "tiny")
     assert float(seconds) >= 0 and float(scored.replace(",", "")) > 0 and int(peak.replace(",", "")) > 10
+
+
+def test_generated_prefixes_are_as_long_as_those_of_yoochoose() -> None:
+    lengths = bench.generated(1_000, 100_000).prefixes()[0].lengths
+    assert 4.8 < lengths.mean() < 5.4  # 5.11 on the real log
+    assert 4.3 < np.minimum(lengths, 19).mean() < 4.8  # 4.50

@@ -138,6 +138,20 @@ def test_softmax_attention_is_positive_sums_to_one_and_ignores_padding(cell: str
     np.testing.assert_allclose(alone[0], weights[1, :2], rtol=1e-12)
 
 
+def test_asking_real_clicks_only_equals_asking_padding_too() -> None:
+    """What runs on a CPU against what runs on CUDA, values and gradients."""
+    network = untrained({}).network_
+    mask = torch.arange(5) < torch.tensor([1, 2, 4, 5])[:, None]
+    gradients = []
+    for ask in ("clicks", "all"):
+        torch.manual_seed(0)
+        h = torch.randn(4, 5, 3, dtype=torch.float64, requires_grad=True)
+        q = network.ask_clicks(h[:, 0], h, mask) if ask == "clicks" else network.ask_all(h[:, 0], h)
+        gradients.append((q[mask].detach(), *torch.autograd.grad((q[mask] ** 2).sum(), [h, network.A2.weight])))
+    for one, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-14)
+
+
 def test_first_and_last_truncation_differ_only_on_longer_prefixes() -> None:
     first, last = untrained({"truncation": "first"}), untrained({"truncation": "last"})
     last.network_ = first.network_
