@@ -123,6 +123,8 @@ def content(file: Path, member: str = "*") -> Iterator[bytes]:
     except (EOFError, zlib.error, zipfile.BadZipFile, gzip.BadGzipFile) as error:
         told = f"the archive breaks off or is broken after line {line}, expected a whole one; get another copy"
         raise InputError(f"{file}: {told}") from error
+    except RuntimeError as error:  # what zipfile raises where a password is wanted; a broken log is an InputError
+        raise InputError(f"{file}: cannot be unpacked ({error}); unpack it by hand") from error
     except OSError as error:
         raise InputError(f"{file}: cannot be read ({error.strerror or error})") from error
 

@@ -58,7 +58,7 @@ def fetch(download: Download, data: Path) -> Path:
 
 def _unpack(archive: Path, download: Download, place: Path, by_hand: str) -> None:
     digest = hashlib.sha256()
-    with replacing(place) as temporary, temporary.open("wb") as stream:
+    with replacing(place, option="--data") as temporary, temporary.open("wb") as stream:
         for block in clicklog.content(archive, download.member):
             digest.update(block)
             stream.write(block)

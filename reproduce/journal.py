@@ -151,6 +151,8 @@ class Terminated(BaseException):
 class replacing:
     """`with replacing(path) as temporary`: write the temporary file; it takes path's place whole, or not at all.
 
+    `option`: what a user moves the folder with, for the message.
+
     Raises:
         InputError: the disk is full, the folder not writable; what stood at path stands there still.
     """
@@ -158,8 +160,9 @@ class replacing:
     open: ClassVar[int] = 0  # writes under way in this process
     terminated: ClassVar[bool] = False  # SIGTERM came during one
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, option: str = "--results") -> None:
         self.path = path
+        self.option = option
         self.temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
 
     def __enter__(self) -> Path:
@@ -180,7 +183,8 @@ class replacing:
                 raise value
         except OSError as error:
             raise InputError(
-                f"{self.path}: cannot be written ({error.strerror or error}); make room or choose another --results DIR"
+                f"{self.path}: cannot be written ({error.strerror or error}); "
+                f"make room or choose another {self.option} DIR"
             ) from error
         finally:
             replacing.open -= 1

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import builtins
 import dataclasses
+import errno
 import hashlib
 import io
+import os
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -71,6 +73,21 @@ def test_fetch_puts_the_log_where_it_is_read_from(tmp_path: Path, server: str, k
     assert split.train.lists()[:2] == [[0, 1, 2], [3, 4, 5]]  # C1 B1 A1, then C2 B2 A2: sorted by `order`
     assert (len(split.train), len(split.test)) == (18, 2)
     assert "the split is ours" in split.provenance.note
+
+
+def test_a_full_disk_is_told_with_the_option_that_helps(
+    tmp_path: Path, server: str, known: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("pooch")
+
+    def full(*_: object) -> Iterator[bytes]:
+        yield b"some"
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("reproduce.clicklog.content", full)
+    assert fetch(tmp_path, f"{server}/log.zip") == 3
+    assert "No space left on device); make room or choose another --data DIR" in capsys.readouterr().err
+    assert not list((tmp_path / "eshop").iterdir())
 
 
 def test_another_file_is_refused_and_not_kept(tmp_path: Path, server: str, capsys: pytest.CaptureFixture[str]) -> None:

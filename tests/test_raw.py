@@ -317,6 +317,20 @@ def test_a_gzip_that_ends_early_is_not_a_shorter_log(tmp_path: Path) -> None:
         yoochoose.read_log(file)
 
 
+def test_a_zip_with_a_password_is_told(tmp_path: Path) -> None:
+    import zipfile
+
+    file = tmp_path / f"{yoochoose.RAW}.zip"
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr(yoochoose.RAW, GOOD)
+    packed = bytearray(file.read_bytes())
+    for header, flags in ((b"PK\3\4", 6), (b"PK\1\2", 8)):  # what says that a member is encrypted
+        packed[packed.index(header) + flags] |= 1
+    file.write_bytes(packed)
+    with pytest.raises(InputError, match=r"cannot be unpacked \(.*encrypted.*unpack it by hand"):
+        yoochoose.read_log(file)
+
+
 def test_a_7z_is_met_with_how_to_unpack_it(tmp_path: Path) -> None:
     (tmp_path / "yoochoose-data.7z").write_bytes(b"7z")
     with pytest.raises(InputError, match=r"7z x yoochoose-data\.7z"):
