@@ -21,7 +21,7 @@ import torch
 from tabulate import tabulate
 
 from reproduce import catalog, grid, inventory, own, ranking
-from reproduce.errors import ModelError, UsageError
+from reproduce.errors import InputError, ModelError, UsageError
 from reproduce.experiment import check_writable, choose_device, circumstances
 from reproduce.journal import Journal, RunJournal, replacing
 from reproduce.recommender import Recommender
@@ -73,6 +73,38 @@ class Search:
         for array in (train.clicks()[0], train.lengths):
             total.update(array.astype("<i8").tobytes())
         return total.hexdigest()
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a stored search came to."""
+
+    model: str
+    fixed: Mapping[str, Any]
+    fields: Mapping[str, Any]  # of the best trial and those fixed, as far as they differ from the model's defaults
+    trials: int
+    scored_on: str
+    defaults: Trial
+    best: Trial
+
+
+def found(results: Path, dataset: str) -> list[Found]:
+    """The searches on a data set that a results folder keeps, by model.
+
+    Raises:
+        InputError: a summary is broken, or names a model or field that there is not.
+    """
+    searches = []
+    for file in sorted((results / "search" / dataset).glob("*.json")):
+        try:
+            kept = json.loads(file.read_text())
+            best = Trial(**kept["best"])
+            fields = catalog.changed(catalog.make_recommender(kept["model"], {**kept["fixed"], **best.fields}))
+            first, trials, scored_on = Trial(**kept["defaults"]), len(kept["trials"]), kept["scored_on"]
+            searches.append(Found(kept["model"], kept["fixed"], fields, trials, scored_on, first, best))
+        except (OSError, ValueError, KeyError, TypeError, UsageError) as error:
+            raise InputError(f"{file}: not what a search of today stores ({error}); search again") from error
+    return searches
 
 
 def command(commands: Any) -> None:
@@ -189,6 +221,11 @@ def as_options(model: str, chosen: Mapping[str, Any]) -> str:
     return "--set " + " ".join(f"{model}.{key}={value}" for key, value in changed.items()) if changed else ""
 
 
+def as_command(dataset: str, model: str, options: str) -> str:
+    """What runs a model with the fields found, on all of train and on test."""
+    return f"python -m reproduce table2 --dataset {dataset} --model {model} {options}"
+
+
 def report(what: Search, trials: Sequence[Trial]) -> str:
     """The best trials, the defaults among them, and the best as options of a command."""
     top = best(trials)
@@ -199,11 +236,11 @@ def report(what: Search, trials: Sequence[Trial]) -> str:
         for one in shown
     ]
     head = ["", *trials[0].fields, "Recall@20", "MRR@20"]
-    options = as_options(what.model, {**what.fixed, **top.fields}) or "the defaults are the best found"
+    options = as_options(what.model, {**what.fixed, **top.fields})
     return (
         f"{what.model} on {what.dataset}: {len(trials)} trials, scored on the newest tenth of the training sessions\n\n"
         + tabulate(lines, head, disable_numparse=True, colalign=["left"] + ["right"] * (len(head) - 1))
-        + f"\n\n{options}"
+        + (f"\n\n{as_command(what.dataset, what.model, options)}" if options else "\n\nthe defaults are the best found")
     )
 
 

@@ -109,13 +109,48 @@ def test_the_command_never_sees_the_test_part_and_prints_options_that_work(
     monkeypatch.setattr(catalog, "load_split", lambda name, data: SimpleNamespace(train=train))  # there is no test
     words = ["search", "item_knn", "--dataset", "cycle", "--trials", "4", "--quiet", "--results", str(tmp_path)]
     assert main([*words, "--set", "item_knn.neighbours=1"]) == 0
-    options = capsys.readouterr().out.strip().splitlines()[-1]
-    assert options.startswith("--set ") and "item_knn.neighbours=1" in options
+    command = capsys.readouterr().out.strip().splitlines()[-1]
+    before, word, options = command.partition("--set ")
+    assert before == "python -m reproduce table2 --dataset cycle --model item_knn "
+    options = word + options
+    assert "item_knn.neighbours=1" in options
     fields = dict(word.removeprefix("item_knn.").split("=") for word in options.split()[1:])
     kept = json.loads((tmp_path / "search/cycle/item_knn,neighbours=1-seed0.json").read_text())
     model = catalog.make_recommender("item_knn", fields)
     assert catalog.resolved(model) == {**catalog.resolved(model), **kept["fixed"], **kept["best"]["fields"]}
     assert kept["options"] == options and len(kept["trials"]) == 4
+
+
+def test_what_a_search_found_is_a_row_of_its_own_beside_the_defaults(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = {
+        "model": "item_knn",
+        "fixed": {},
+        "scored_on": "the newest 10 training sessions, held out whole",
+        "defaults": {"fields": {"regularisation": 20.0}, "recall": 40.0, "mrr": 20.0},
+        "best": {"fields": {"regularisation": 5.0}, "recall": 50.0, "mrr": 25.0},
+        "trials": [{}] * 7,
+    }
+    file = tmp_path / "search/cycle/item_knn-seed0.json"
+    file.parent.mkdir(parents=True)
+    file.write_text(json.dumps(kept))
+    words = ["table2", "--dataset", "cycle", "--quiet", "--results", str(tmp_path), "--model", "item_knn"]
+    assert main(words) == 0
+    comparison, searched = capsys.readouterr().out.split("### Searched")
+    assert "7 trials, scored on the newest 10 training sessions, held out whole; the defaults had 40.00" in searched
+    fill = "--model item_knn --set item_knn.regularisation=5.0"
+    assert fill in searched and "| Item-KNN (regularisation=5.0) |" in searched
+    assert main([*words, *fill.split()[2:]]) == 0
+    comparison, searched = capsys.readouterr().out.split("### Searched")
+    assert "regularisation" not in comparison and "regularisation" in searched and fill not in searched
+
+    file.write_text(json.dumps({**kept, "best": kept["defaults"]}))
+    assert main(words) == 0
+    assert "the defaults, 40.00 / 20.00, won" in capsys.readouterr().out
+    file.write_text(json.dumps({**kept, "best": {"fields": {"gone": 1}}}))
+    assert main(words) == 0
+    assert "item_knn-seed0.json: not what a search of today stores" in capsys.readouterr().out
 
 
 def test_a_model_without_ranges_and_another_models_field_are_refused(

@@ -47,6 +47,12 @@ def page(request: Request, failed: Mapping[str, str]) -> str:
                 temporary.write_text(text, encoding="utf-8")
         if file.is_file():
             lines.append(f"- [{name}]({name}.md): {module.HELP}")
+    nested = [file for file in sorted(request.results.glob("*/*.md")) if (file.parent / "runs").is_dir()]
+    lines += [
+        f"- [{file.parent.name}/{file.stem}]({file.parent.name}/{file.name}): from other data, a folder of its own"
+        for file in nested
+        if file.parent.name != "local"  # not the reference's
+    ]
     index = [
         "# Results",
         "Every page here is a view of the records in `runs/`: a number is recomputed from the stored rank of every "

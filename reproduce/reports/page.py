@@ -130,6 +130,13 @@ def difference(values: Sequence[float], published: float | None) -> str:
     return DASH if not values or published is None else f"{mean(values) - published:+.2f}"
 
 
+def of_published_size(result: Result) -> bool:
+    """Whether its split has as many test examples as the paper's; where the paper has no such split, there is no no."""
+    origin = result.split["provenance"]
+    ours, theirs = (origin[key].get("test_sequences") for key in ("counts", "published"))
+    return theirs is None or ours == theirs
+
+
 def published(value: float | None) -> str:
     return DASH if value is None else f"{value:.2f}"
 
@@ -220,6 +227,8 @@ def _counts(ours: Mapping[str, float], theirs: Mapping[str, float]) -> str:
         told.append(f"{name} {value}")
     equal = theirs and all(as_printed(key, ours[key]) == as_printed(key, value) for key, value in theirs.items())
     end = ", all as in the paper's Table 1." if equal else "."
+    if "test_sequences" in theirs and ours["test_sequences"] != theirs["test_sequences"]:
+        end += " **Not the paper's data: the differences to its numbers say nothing.**"
     return "Counts: " + ", ".join(told) + end
 
 

@@ -5,14 +5,20 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping, Sequence
 
-from reproduce import catalog, later, paper
+from reproduce import catalog, later, paper, search
+from reproduce.errors import InputError
 from reproduce.experiment import Experiment, Result
-from reproduce.grid import Request
+from reproduce.grid import Request, set_fields
 from reproduce.own import asked_for_as
 from reproduce.paper import Row, Score
 from reproduce.reports import page as pages
 from reproduce.reports.page import DASH, Shelf
+from reproduce.search import Found
 
+SEARCHED = (
+    "The settings that `python -m reproduce search` found, each then fitted to all of train and run on test once. The "
+    "tables above have the published defaults. Recall@20 / MRR@20 there:"
+)
 HELP = "compare the recommenders (the paper's Table 3) and the decoders (its Table 2)"
 
 
@@ -45,9 +51,15 @@ def page(request: Request, failed: Mapping[str, str]) -> str:
 def _section(request: Request, own: Shelf, dataset: str, failed: Mapping[str, str]) -> str:
     beyond = [row for row in later.ROWS if request.options.get("beyond") or own.results(row, dataset)]
     own.remarks.clear()  # each row's are made again where the row is shown
+    try:
+        searches = search.found(request.results, dataset)
+    except InputError as error:
+        searches = []
+        own.remarks.append(str(error))
     shown = list(paper.ROWS)
     for row in rows(request):
-        if all((row.model, dict(row.fields)) != (one.model, dict(one.fields)) for one in [*shown, *beyond]):
+        known = [*shown, *beyond, *map(_searched, searches)]
+        if all((row.model, dict(row.fields)) != (one.model, dict(one.fields)) for one in known):
             shown.append(row)
     text = [f"## {catalog.dataset(dataset).title}"]
     comparison, records, missing = comparison_table(request, own, dataset, shown, paper.TABLE3, failed)
@@ -61,6 +73,17 @@ def _section(request: Request, own: Shelf, dataset: str, failed: Mapping[str, st
         )
         text += [f"### Beyond the paper: {catalog.dataset(dataset).title}", later.NOTE, controls]
         records, missing = records + records_beyond, missing + missing_beyond
+    if searches:
+        better = [_searched(one) for one in searches if one.fields != one.fixed]
+        published = {_searched(one).label: _published(one) for one in searches}
+        text.append(f"### Searched: {catalog.dataset(dataset).title}")
+        text.append(SEARCHED + "\n\n" + "\n".join(f"- {_told(one)}" for one in searches))
+        if better:
+            table, records_searched, missing_searched = comparison_table(
+                request, own, dataset, better, published, failed, source="published"
+            )
+            text.append(table)
+            records, missing = records + records_searched, missing + missing_searched
     if missing:
         text.append("Not run yet:\n\n" + "\n".join(f"- {line}" for line in missing))
     told = pages.about([*records, *(one for one in decoder_records if one not in records)])
@@ -74,6 +97,27 @@ def _section(request: Request, own: Shelf, dataset: str, failed: Mapping[str, st
     if written:
         text.append(written)
     return "\n\n".join(text)
+
+
+def _base(one: Found) -> Row:
+    """The row that was searched: the page's own where the fixed fields are its fields."""
+    alike = (row for row in (*paper.ROWS, *later.ROWS) if (row.model, dict(row.fields)) == (one.model, one.fixed))
+    return next(alike, set_fields(Row(catalog.recommender(one.model).label, one.model), one.fixed))
+
+
+def _searched(one: Found) -> Row:
+    return set_fields(_base(one), one.fields)
+
+
+def _published(one: Found) -> Mapping[str, Score]:
+    label = _base(one).label
+    return paper.TABLE3.get(label) or later.PUBLISHED.get(label, {})
+
+
+def _told(one: Found) -> str:
+    first, best = (f"{trial.recall or 0:.2f} / {trial.mrr or 0:.2f}" for trial in (one.defaults, one.best))
+    outcome = f"the defaults had {first}, the best {best}" if one.fields != one.fixed else f"the defaults, {first}, won"
+    return f"{_base(one).label}: {one.trials} trials, scored on {one.scored_on}; {outcome}."
 
 
 def comparison_table(
