@@ -12,19 +12,22 @@ from reproduce.__main__ import main
 from reproduce.experiment import Experiment, current, load
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
-RECORDS = sorted(RESULTS.glob("runs/*/*.json"))
+FOLDERS = [RESULTS, *sorted(file.parent for file in RESULTS.glob("*/runs") if file.parent.name != "local")]
+RECORDS = [(folder, file) for folder in FOLDERS for file in sorted(folder.glob("runs/*/*.json"))]
 
 
 def test_nothing_of_the_synthetic_log_is_committed_as_reference() -> None:
     assert RECORDS
-    assert not {"synthetic", "cycle"} & {file.parent.name for file in RECORDS}
+    assert not {"synthetic", "cycle"} & {file.parent.name for _, file in RECORDS}
 
 
-@pytest.mark.parametrize("file", RECORDS, ids=lambda file: f"{file.parent.name}/{file.stem}")
-def test_a_committed_record_is_whole_current_and_from_a_committed_state(file: Path) -> None:
+@pytest.mark.parametrize(
+    ("folder", "file"), RECORDS, ids=[str(file.relative_to(RESULTS).with_suffix("")) for _, file in RECORDS]
+)
+def test_a_committed_record_is_whole_current_and_from_a_committed_state(folder: Path, file: Path) -> None:
     model, seed = re.fullmatch(r"([^,]+?)(?:,.*)?-seed(\d+)", file.stem).groups()  # type: ignore[union-attr]
     fields = dict(word.split("=") for word in file.stem.removesuffix(f"-seed{seed}").split(",")[1:])
-    result = load(Experiment.of(file.parent.name, model, fields, int(seed)), RESULTS)
+    result = load(Experiment.of(file.parent.name, model, fields, int(seed)), folder)
     assert result is not None
     assert current(result)
     assert result.identity == result.experiment.identity(result.split["digest"])
@@ -35,9 +38,10 @@ def test_a_committed_record_is_whole_current_and_from_a_committed_state(file: Pa
     assert len(result.greater) == result.split["provenance"]["counts"]["test_sequences"]
 
 
-def test_the_reference_passes_its_check(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_the_reference_passes_its_check(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """`check`, as CI runs it: every record, and every page that comes from records."""
-    assert main(["check", "--results", str(RESULTS)]) == 0, capsys.readouterr().err
+    assert main(["check", "--results", str(folder)]) == 0, capsys.readouterr().err
 
 
 def test_the_readme_quotes_the_page() -> None:
