@@ -28,7 +28,7 @@ from reproduce.own import asked_for_as
 from reproduce.recommender import Recommender
 from reproduce.sessions import Sessions
 
-# Items of train and test, labels included; clicks and examples (prefixes) of train: PAPER.md section 3.
+# Items of train and test, labels included; clicks and examples (prefixes) of train.
 SIZES = {"yoochoose1_64": (17_745, 486_026, 369_859), "diginetica": (43_097, 906_140, 719_470)}
 STEPS = 40
 SCORED = 5_000

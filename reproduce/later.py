@@ -29,7 +29,7 @@ ROWS = (
     Row("GRU4Rec (2018)", "gru4rec", GRU4REC_2018),
 )
 
-# Row -> our data set -> Recall@20, MRR@20 (PAPER.md section 4).
+# Row -> our data set -> Recall@20, MRR@20.
 PUBLISHED: dict[str, dict[str, Score]] = {
     "STAMP": {"yoochoose1_64": Score(68.74, 29.67)},  # same split
     "SR-GNN": {"yoochoose1_64": Score(70.57, 30.94), "diginetica": Score(50.73, 17.59)},  # same splits

@@ -210,7 +210,7 @@ def _each(statements: tuple[Statement, ...], columns: tuple[str, ...] = _ALL) ->
 _BOTH = ("recall", "mrr")
 _SIZES = (50, 100)
 
-# The claims of the paper's text; PAPER.md section 6 numbers them.
+# The claims of the paper's text, numbered here.
 CLAIMS = (
     Claim("C1", "NARM has the best Recall@20", _each(_best("recall"))),
     Claim(

@@ -1,4 +1,4 @@
-"""The paper's rules, each a function on arrays (PAPER.md section 3). Reading a log is the business of datasets/.
+"""The paper's rules, each a function on arrays. Reading a log is the business of datasets/.
 
 A data set's file composes them in the paper's order.
 """
@@ -94,7 +94,7 @@ def known_items(test: DatedSessions, train: DatedSessions) -> DatedSessions:
 def newest_prefixes(sessions: Sessions, keep: int) -> Sessions:
     """Of all prefixes in time order keep the last `keep`; a session on the boundary keeps its shortest ones.
 
-    The fractions 1/64 and 1/4 of YOOCHOOSE (PAPER.md section 3). Sessions come in time order; each lists its prefixes
+    The fractions 1/64 and 1/4 of YOOCHOOSE. Sessions come in time order; each lists its prefixes
     longest first, so cutting the boundary session's longest prefixes is cutting its last clicks.
     """
     examples = np.maximum(sessions.lengths - 1, 0)

@@ -130,7 +130,7 @@ def number_items(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.nd
 
 
 def count(train: Sessions, test: Sessions, *, items_without_labels: bool = False) -> dict[str, float]:
-    """The columns of the paper's Table 1 as the paper counted them (PAPER.md section 3).
+    """The columns of the paper's Table 1 as the paper counted them.
 
     "Sequences" are prefixes; "average length" is the mean over all examples of prefix length + 1; "all clicks" are
     those of whole sessions. `items_without_labels`: only items that occur in a prefix count, as on YOOCHOOSE.

@@ -20,6 +20,7 @@ from scipy import stats
 REPLICATES = 2_000
 LEVEL = 0.95
 ALPHA = 0.05
+ONE_RUN = 0.4  # points of Recall@20 or MRR@20: no verdict finer than this from one run, another seed moves as much
 CHUNK = 64  # resamples drawn at a time: with 15,000 sessions 8 MB
 
 
@@ -56,12 +57,20 @@ class Sample:
 
 @dataclass(frozen=True)
 class Effect:
-    """A number with its 95 % interval, and the two-sided p-value of its being 0."""
+    """A number with its 95 % interval, and the two-sided p-value of its being 0; in points where `one_run` is set."""
 
     value: float
     low: float
     high: float
     p: float
+    one_run: bool = False  # whether a row in it has a single seed
+
+    @property
+    def side(self) -> int:
+        """1 above 0 beyond noise, -1 below; 0 where there is no telling, as under ONE_RUN points from a single run."""
+        if self.one_run and abs(self.value) < ONE_RUN:
+            return 0
+        return 1 if self.low > 0 else -1 if self.high < 0 else 0
 
 
 def samples(
@@ -134,7 +143,7 @@ def effect(*terms: tuple[float, Sample]) -> Effect:
     moved *= stats.t.ppf(upper, freedom) / stats.norm.ppf(upper)
     low, high = np.quantile(moved, [1 - upper, upper])
     p = (1 + int(np.sum(np.abs(moved) >= abs(value)))) / (1 + len(moved))
-    return Effect(value, value + float(low), value + float(high), p)
+    return Effect(value, value + float(low), value + float(high), p, min(len(one.points) for _, one in terms) == 1)
 
 
 def holm(p: Sequence[float]) -> list[float]:

@@ -60,6 +60,20 @@ def test_a_clear_lead_is_reproduced_its_opposite_is_not_and_a_tie_is_noise(metri
     assert word(Above(A, B, metric), a=hits(0.5)) == claims.ABSENT
 
 
+def test_a_sure_but_small_lead_needs_more_than_one_run() -> None:
+    base = hits(0.5)
+    ahead = base.copy()
+    ahead[np.flatnonzero(base > 20)[::80]] = 1  # 0.6 points on scattered prefixes, nothing lost elsewhere
+    share = (ahead <= 20).mean() - (base <= 20).mean()
+    assert 0.004 < share < 0.008
+    assert word(Above(A, B, "recall"), a=ahead, b=base) == claims.YES
+    ahead[np.flatnonzero(base > 20)[::160]] = 50  # half of that
+    assert word(Above(A, B, "recall"), a=ahead, b=base) == claims.NOISE
+    shelf = Records({"a": [ahead] * 3, "b": [base] * 3})
+    (verdict,) = claims.judge(shelf, Claim("C", "", {"YOOCHOOSE 1/64": (Above(A, B, "recall"),)}), "yoochoose1_64")  # type: ignore[arg-type]
+    assert verdict.word == claims.YES
+
+
 def test_a_gain_is_reproduced_where_its_interval_holds_the_papers_number() -> None:
     assert word(Gain(A, B, "recall", 20.0), a=hits(0.6), b=hits(0.5)) == claims.YES
     assert word(Gain(A, B, "recall", 8.0), a=hits(0.6), b=hits(0.5)) == claims.NO

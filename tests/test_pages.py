@@ -209,6 +209,10 @@ def test_verdicts_follow_the_interval() -> None:
     assert ablation.verdict(effect(1.0, 0.1, 1.9, 0.0)) == "better"
     assert ablation.verdict(effect(-1.0, -1.9, -0.1, 0.0)) == "worse"
     assert ablation.verdict(effect(1.0, -0.1, 2.1, 0.0)) == "within noise"
+    assert ablation.verdict(effect(-0.3, -0.5, -0.1, 0.0)) == "worse"
+    assert ablation.verdict(effect(-0.3, -0.5, -0.1, 0.0, one_run=True)) == "within noise"
+    assert ablation.verdict(effect(-0.5, -0.7, -0.3, 0.0, one_run=True)) == "worse"
+    assert ablation.verdict(effect(np.nan, np.nan, np.nan, np.nan)) == "within noise"
 
 
 def test_all_writes_every_page_it_can_and_an_index_that_links_them(

@@ -94,8 +94,8 @@ def _section(request: Request, own: Shelf, dataset: str) -> str:
         text.append("\n".join(_sentence(name, effects) for name, effects in drawn.items()))
         text.append(
             "Differences to the hybrid on the same test prefixes; intervals are of 95 %, by drawing test sessions, and "
-            "over seeds where there are several. With one seed a verdict is about these runs: another seed moves a "
-            "number as well."
+            f"over seeds where there are several. Another seed moves a number too, so from one run under "
+            f"{statistics.ONE_RUN} points count as noise, whatever the interval."
         )
         text.append(_figure(request, dataset, drawn))
     missing = [name for name in VARIANTS if not kept[name]]
@@ -143,8 +143,8 @@ def _changes(rows: Mapping[str, list[Result]], remarks: list[str]) -> dict[str, 
 
 
 def verdict(effect: Effect) -> str:
-    """What a 95 % interval of a paired difference allows to say."""
-    return "better" if effect.low > 0 else "worse" if effect.high < 0 else "within noise"
+    """What a paired difference allows to say."""
+    return {1: "better", -1: "worse", 0: "within noise"}[effect.side]
 
 
 def _sentence(name: str, effects: Mapping[str, Effect]) -> str:

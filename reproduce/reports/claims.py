@@ -51,8 +51,9 @@ def page(request: Request, failed: Mapping[str, str]) -> str:
         "# The paper's claims",
         f"*{YES}*: every statement of the claim lies beyond noise on the paper's side. *{NO}*: at least one lies "
         f"beyond noise on the other side. *{NOISE}*: neither. Noise is the 95 % interval of a bootstrap over whole "
-        "sessions (and seeds where there are several), for each statement by itself. DIGINETICA by time is not what "
-        "the paper ran; it shows what the order of clicks is worth.",
+        "sessions (and seeds where there are several), for each statement by itself; from a single run also "
+        f"whatever is under {statistics.ONE_RUN} points, since another seed would move it. DIGINETICA by time is not "
+        "what the paper ran; it shows what the order of clicks is worth.",
         pages.table(head, lines),
     ]
     for claim in paper.CLAIMS:
@@ -175,7 +176,7 @@ def _samples(first: list[Result], second: list[Result], metric: str, where: np.n
 
 
 def _above(effect: Effect) -> str:
-    return YES if effect.low > 0 else NO if effect.high < 0 else NOISE
+    return {1: YES, -1: NO, 0: NOISE}[effect.side]
 
 
 def _close(effect: Effect, points: float) -> str:

@@ -84,7 +84,8 @@ def number(values: Sequence[float]) -> str:
 # How a table shows noise; said once under each.
 LEGEND = (
     "In brackets: the 95 % interval of a bootstrap over whole test sessions{seeds}. Bold: the best; ≈: not "
-    "distinguishable from it (paired test, Holm, 5 %)."
+    "distinguishable from it (paired test, Holm, 5 %) or, where one of the two is a single run, "
+    f"under {statistics.ONE_RUN} points away."
 )
 
 
@@ -117,9 +118,11 @@ def with_noise(rows: Mapping[str, list[Result]], metric: str) -> dict[str, str]:
     best = max(samples, key=lambda key: samples[key].value, default=None)
     others = [key for key in samples if key != best]
     if best is not None and others:
-        p = statistics.holm([statistics.effect((1, samples[best]), (-1, samples[key])).p for key in others])
+        effects = [statistics.effect((1, samples[best]), (-1, samples[key])) for key in others]
+        p = statistics.holm([one.p for one in effects])
         text[best] = f"**{text[best]}**"
-        text |= {key: f"≈ {text[key]}" for key, one in zip(others, p, strict=True) if one >= statistics.ALPHA}
+        alike_best = [one >= statistics.ALPHA or not effect.side for one, effect in zip(p, effects, strict=True)]
+        text |= {key: f"≈ {text[key]}" for key, equal in zip(others, alike_best, strict=True) if equal}
     for key, sample in samples.items():
         effect = statistics.effect((1, sample))
         text[key] += f" [{effect.low:.1f}, {effect.high:.1f}]"

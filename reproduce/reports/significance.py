@@ -29,7 +29,8 @@ def page(request: Request, failed: Mapping[str, str]) -> str:
         "# Which differences are more than noise",
         "Row minus row on the same test prefixes, in points, with the 95 % interval of a bootstrap over whole sessions "
         "(and over seeds where there are several; with one seed a difference is about these runs, not about the "
-        "models). p-values are Holm's, over all pairs of a metric on a data set.",
+        f"models: under {statistics.ONE_RUN} points it decides nothing). p-values are Holm's, over all pairs of a "
+        "metric on a data set.",
     ]
     parts += [_section(request, own, dataset) for dataset in asked]
     if not asked:
