@@ -45,16 +45,16 @@ class Request:
     def rows(self, rows: Iterable[Row], extra: Iterable[Row] = ()) -> list[Row]:
         """A page's rows, or those of the models asked for, with the fields that --set gives.
 
-        `extra`: rows a page knows by label but does not run unless their model is asked for.
+        `extra`: rows a page knows by label but runs only where their model is asked for and it has no other row.
         """
         chosen = list(rows)
         if self.models:
-            known = [*chosen, *extra]
+            own, more = chosen, list(extra)
             chosen = []
             for model in self.models:
-                found = [row for row in known if row.model == model]
                 kind = catalog.recommender(model)
-                chosen += found or [Row(kind.label, kind.name)]
+                found = ([row for row in some if row.model == model] for some in (own, more))
+                chosen += next(filter(None, found), [Row(kind.label, kind.name)])
         chosen = [row for row in chosen if row.model in catalog.recommenders()]
         unused = set(self.settings) - {row.model for row in chosen}
         if unused:

@@ -39,6 +39,18 @@ def test_dry_run_names_the_controls_only_with_beyond(tmp_path: Path, capsys: pyt
     words = ["table2", "--dataset", "cycle", "--dry-run", "--results", str(tmp_path)]
     assert main(words) == 0
     assert "vsknn" not in capsys.readouterr().out
+    assert main([*words, "--model", "gru4rec", "vsknn"]) == 0  # a model without another row is its control
+    assert [line.split("/")[1] for line in capsys.readouterr().out.splitlines()] == ["gru4rec-seed0", "vsknn-seed0"]
     assert main([*words, "--beyond"]) == 0
     told = capsys.readouterr().out
     assert [row.model for row in later.ROWS if f"cycle/{row.model}-seed0" not in told] == []
+
+
+def test_a_control_that_is_a_models_other_fields_is_not_a_row_of_the_first_block(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["table2", "--dataset", "cycle", "--quiet", "--results", str(tmp_path), "--model", "gru4rec"]
+    assert main([*words, "--beyond"]) == 0
+    first, second = capsys.readouterr().out.split("### Beyond the paper")
+    assert "| GRU-Rec " in first
+    assert "| GRU4Rec (2018) " in second and "| GRU4Rec (2018) " not in first

@@ -58,8 +58,7 @@ def _section(request: Request, own: Shelf, dataset: str, failed: Mapping[str, st
         own.remarks.append(str(error))
     shown = list(paper.ROWS)
     for row in rows(request):
-        known = [*shown, *beyond, *map(_searched, searches)]
-        if all((row.model, dict(row.fields)) != (one.model, dict(one.fields)) for one in known):
+        if not any(_same(row, one) for one in [*shown, *beyond, *map(_searched, searches)]):
             shown.append(row)
     text = [f"## {catalog.dataset(dataset).title}"]
     comparison, records, missing = comparison_table(request, own, dataset, shown, paper.TABLE3, failed)
@@ -99,10 +98,15 @@ def _section(request: Request, own: Shelf, dataset: str, failed: Mapping[str, st
     return "\n\n".join(text)
 
 
+def _same(row: Row, other: Row) -> bool:
+    """Whether two rows are one model with the same fields, those left at their defaults included."""
+    return row.model == other.model and set_fields(row, {}).fields == set_fields(other, {}).fields
+
+
 def _base(one: Found) -> Row:
     """The row that was searched: the page's own where the fixed fields are its fields."""
-    alike = (row for row in (*paper.ROWS, *later.ROWS) if (row.model, dict(row.fields)) == (one.model, one.fixed))
-    return next(alike, set_fields(Row(catalog.recommender(one.model).label, one.model), one.fixed))
+    fixed = set_fields(Row(catalog.recommender(one.model).label, one.model), one.fixed)
+    return next((row for row in (*paper.ROWS, *later.ROWS) if _same(row, fixed)), fixed)
 
 
 def _searched(one: Found) -> Row:
