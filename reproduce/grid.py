@@ -84,6 +84,11 @@ def set_fields(row: Row, fields: Mapping[str, Any]) -> Row:
     return Row(f"{row.label} ({told})" if told else row.label, row.model, changed)
 
 
+def same(row: Row, other: Row) -> bool:
+    """Whether two rows are one model with the same fields, those left at their defaults included."""
+    return row.model == other.model and set_fields(row, {}).fields == set_fields(other, {}).fields
+
+
 def cells(request: Request, rows: Iterable[Row]) -> list[Experiment]:
     """Every data set with every row and seed, in the order of a page, each once."""
     made = [

@@ -20,10 +20,11 @@ import numpy as np
 import torch
 from tabulate import tabulate
 
-from reproduce import catalog, grid, inventory, own, ranking
+from reproduce import catalog, grid, inventory, later, own, paper, ranking
 from reproduce.errors import InputError, ModelError, UsageError
 from reproduce.experiment import check_writable, choose_device, circumstances
 from reproduce.journal import Journal, RunJournal, replacing
+from reproduce.paper import Row
 from reproduce.recommender import Recommender
 from reproduce.sessions import Sessions
 
@@ -86,6 +87,22 @@ class Found:
     scored_on: str
     defaults: Trial
     best: Trial
+
+    @property
+    def base(self) -> Row:
+        """The row that was searched: a page's own where the fixed fields are its fields."""
+        fixed = grid.set_fields(Row(catalog.recommender(self.model).label, self.model), self.fixed)
+        return next((row for row in (*paper.ROWS, *later.ROWS) if grid.same(row, fixed)), fixed)
+
+    @property
+    def row(self) -> Row:
+        """The row with the fields found; its label says them."""
+        return grid.set_fields(self.base, self.fields)
+
+    @property
+    def better(self) -> bool:
+        """Whether other fields than the defaults were found."""
+        return not grid.same(self.base, self.row)
 
 
 def found(results: Path, dataset: str) -> list[Found]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reproduce import experiment, paper
+from reproduce import experiment, paper, search
 from reproduce.__main__ import main
 from reproduce.experiment import Experiment, Result
 from reproduce.paper import Above, Claim, Close, DecoderSize, Gain, LongerGain, Row
@@ -25,6 +25,7 @@ class Records:
 
     def __init__(self, ranks: dict[str, list[np.ndarray]]) -> None:
         self.ranks = ranks
+        self.folder = Path("none")
         self.remarks: list[str] = []
 
     def results(self, row: Row, dataset: str) -> list[Result]:
@@ -72,6 +73,19 @@ def test_a_sure_but_small_lead_needs_more_than_one_run() -> None:
     shelf = Records({"a": [ahead] * 3, "b": [base] * 3})
     (verdict,) = claims.judge(shelf, Claim("C", "", {"YOOCHOOSE 1/64": (Above(A, B, "recall"),)}), "yoochoose1_64")  # type: ignore[arg-type]
     assert verdict.word == claims.YES
+
+
+def test_a_model_that_was_searched_stands_with_what_was_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    row, other = Row("Item-KNN", "item_knn"), Row("POP", "pop")
+    trial = search.Trial({"alpha": 0.1}, 50.0, 20.0)
+    found = search.Found("item_knn", {}, {"alpha": 0.1}, 5, "", trial, trial)
+    monkeypatch.setattr(search, "found", lambda folder, dataset: [found])
+    claim = Claim("C", "", {"YOOCHOOSE 1/64": (Above(row, other, "recall"),)})
+    ranks = {"Item-KNN": [hits(0.4)], "POP": [hits(0.5)]}
+    for more, outcome in (({}, claims.NO), ({"Item-KNN (searched)": [hits(0.6)]}, claims.YES)):
+        (verdict,) = claims.judge(Records(ranks | more), claim, "yoochoose1_64")  # type: ignore[arg-type]
+        assert verdict.word == outcome
+    assert verdict.numbers.startswith("Item-KNN (searched) − POP")
 
 
 def test_a_gain_is_reproduced_where_its_interval_holds_the_papers_number() -> None:

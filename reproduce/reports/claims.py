@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from reproduce import catalog, paper, statistics
+from reproduce import catalog, paper, search, statistics
 from reproduce.experiment import Result
-from reproduce.grid import Request
+from reproduce.grid import Request, same
 from reproduce.neural import Neural
 from reproduce.paper import Claim, Close, Collapse, DecoderSize, Gain, LongerGain, Row, Statement
 from reproduce.reports import page as pages
@@ -52,8 +52,9 @@ def page(request: Request, failed: Mapping[str, str]) -> str:
         f"*{YES}*: every statement of the claim lies beyond noise on the paper's side. *{NO}*: at least one lies "
         f"beyond noise on the other side. *{NOISE}*: neither. Noise is the 95 % interval of a bootstrap over whole "
         "sessions (and seeds where there are several), for each statement by itself; from a single run also "
-        f"whatever is under {statistics.ONE_RUN} points, since another seed would move it. DIGINETICA by time is not "
-        "what the paper ran; it shows what the order of clicks is worth.",
+        f"whatever is under {statistics.ONE_RUN} points, since another seed would move it. A model that was searched "
+        "stands with the settings found, on training sessions alone. DIGINETICA by time is not what the paper ran; it "
+        "shows what the order of clicks is worth.",
         pages.table(head, lines),
     ]
     for claim in paper.CLAIMS:
@@ -102,7 +103,7 @@ def _verdict(own: Shelf, statement: Statement, dataset: str) -> Verdict:
     one, other = (
         (statement.one, statement.other) if isinstance(statement, Close) else (statement.better, statement.worse)
     )
-    first, second = own.results(one, dataset), own.results(other, dataset)
+    (one, first), (other, second) = _tuned(own, one, dataset), _tuned(own, other, dataset)
     if not first or not second:
         return Verdict(ABSENT, "")
     if first[0].split["digest"] != second[0].split["digest"]:
@@ -122,6 +123,13 @@ def _verdict(own: Shelf, statement: Statement, dataset: str) -> Verdict:
     if isinstance(statement, Close):
         return Verdict(_close(effect, statement.points), f"{name} {_numbers(effect)}")
     return Verdict(_above(effect), f"{name} {_numbers(effect)}")
+
+
+def _tuned(own: Shelf, row: Row, dataset: str) -> tuple[Row, list[Result]]:
+    """The records of a row: those with the fields that a search on train found, where there are any."""
+    searches = search.found(own.folder, dataset)
+    found = [Row(f"{row.label} (searched)", row.model, one.row.fields) for one in searches if same(one.base, row)]
+    return next(((one, kept) for one in [*found, row] if (kept := own.results(one, dataset))), (row, []))
 
 
 def _longer(statement: LongerGain, first: list[Result], second: list[Result]) -> Verdict:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from reproduce import catalog, later, paper, search
 from reproduce.errors import InputError
 from reproduce.experiment import Experiment, Result
-from reproduce.grid import Request, set_fields
+from reproduce.grid import Request, same
 from reproduce.own import asked_for_as
 from reproduce.paper import Row, Score
 from reproduce.reports import page as pages
@@ -58,7 +58,7 @@ def _section(request: Request, own: Shelf, dataset: str, failed: Mapping[str, st
         own.remarks.append(str(error))
     shown = list(paper.ROWS)
     for row in rows(request):
-        if not any(_same(row, one) for one in [*shown, *beyond, *map(_searched, searches)]):
+        if not any(same(row, one) for one in [*shown, *beyond, *(one.row for one in searches)]):
             shown.append(row)
     text = [f"## {catalog.dataset(dataset).title}"]
     comparison, records, missing = comparison_table(request, own, dataset, shown, paper.TABLE3, failed)
@@ -73,8 +73,8 @@ def _section(request: Request, own: Shelf, dataset: str, failed: Mapping[str, st
         text += [f"### Beyond the paper: {catalog.dataset(dataset).title}", later.NOTE, controls]
         records, missing = records + records_beyond, missing + missing_beyond
     if searches:
-        better = [_searched(one) for one in searches if one.fields != one.fixed]
-        published = {_searched(one).label: _published(one) for one in searches}
+        better = [one.row for one in searches if one.better]
+        published = {one.row.label: _published(one) for one in searches}
         text.append(f"### Searched: {catalog.dataset(dataset).title}")
         text.append(SEARCHED + "\n\n" + "\n".join(f"- {_told(one)}" for one in searches))
         if better:
@@ -98,30 +98,15 @@ def _section(request: Request, own: Shelf, dataset: str, failed: Mapping[str, st
     return "\n\n".join(text)
 
 
-def _same(row: Row, other: Row) -> bool:
-    """Whether two rows are one model with the same fields, those left at their defaults included."""
-    return row.model == other.model and set_fields(row, {}).fields == set_fields(other, {}).fields
-
-
-def _base(one: Found) -> Row:
-    """The row that was searched: the page's own where the fixed fields are its fields."""
-    fixed = set_fields(Row(catalog.recommender(one.model).label, one.model), one.fixed)
-    return next((row for row in (*paper.ROWS, *later.ROWS) if _same(row, fixed)), fixed)
-
-
-def _searched(one: Found) -> Row:
-    return set_fields(_base(one), one.fields)
-
-
 def _published(one: Found) -> Mapping[str, Score]:
-    label = _base(one).label
+    label = one.base.label
     return paper.TABLE3.get(label) or later.PUBLISHED.get(label, {})
 
 
 def _told(one: Found) -> str:
     first, best = (f"{trial.recall or 0:.2f} / {trial.mrr or 0:.2f}" for trial in (one.defaults, one.best))
-    outcome = f"the defaults had {first}, the best {best}" if one.fields != one.fixed else f"the defaults, {first}, won"
-    return f"{_base(one).label}: {one.trials} trials, scored on {one.scored_on}; {outcome}."
+    outcome = f"the defaults had {first}, the best {best}" if one.better else f"the defaults, {first}, won"
+    return f"{one.base.label}: {one.trials} trials, scored on {one.scored_on}; {outcome}."
 
 
 def comparison_table(
