@@ -79,7 +79,7 @@ def _curves(request: Request, dataset: str, kept: Found) -> str:
         panels.append(figures.Panel(title, label, content, "epoch"))
     name = f"curves-{dataset}"
     figures.lines(request.results / "figures", name, panels)
-    best = ", ".join(f"{label} {kept[label][0].best_epoch}" for label in trained)
+    best = ", ".join(f"{label} {kept[label][0].best_epoch or f'{len(trained[label])} (its last)'}" for label in trained)
     return pages.figure(
         name,
         "Loss on the training part and Recall@20 on the validation part, by epoch. A curve that is flat at its end "
