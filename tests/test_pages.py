@@ -20,6 +20,7 @@ from reproduce.experiment import Experiment, Result, store
 from reproduce.grid import Request
 from reproduce.reports import ablation, attention, figure5, lengths
 from reproduce.reports import all as all_pages
+from reproduce.reports import page as pages
 
 GOLDEN = Path(__file__).resolve().parent / "golden"
 DATASET = "diginetica-file-order"
@@ -202,6 +203,17 @@ def test_an_empty_results_folder_makes_a_page_with_the_command_that_fills_it(nam
 def test_no_model_is_run_for_a_view(records: Path) -> None:
     for module in (lengths, attention, figure5, all_pages):
         assert module.rows(request(records)) == []
+
+
+def test_a_resumed_run_is_told_and_so_is_what_its_sittings_differ_in() -> None:
+    one = record("narm", {}, 14.0)
+    assert not any("resumed" in line for line in pages.about([one]))
+    same = {**one.environment, "epochs": 2}
+    one.environment["resumed"] = [same]
+    assert f"Interrupted and resumed, which changes no rank: {DATASET}/narm-seed0." in pages.about([one])
+    one.environment["resumed"] = [same, {**same, "threads": 2, "epochs": 3}]
+    (line,) = [line for line in pages.about([one]) if "resumed" in line]
+    assert "may move a rank" in line and "(threads: 1 to epoch 2, 2 to epoch 3, then 1)" in line
 
 
 def test_verdicts_follow_the_interval() -> None:

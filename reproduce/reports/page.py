@@ -196,10 +196,28 @@ def about(results: Sequence[Result]) -> list[str]:
     ]
     if len({one.split["digest"] for one in results}) > 1:
         lines.append("**These records are of different splits under one name; do not compare them.**")
-    resumed = [one.experiment.path.removeprefix("runs/") for one in results if one.environment["resumed"]]
-    if resumed:
-        lines.append(f"Interrupted and resumed, which changes no rank: {', '.join(resumed)}.")
+    for one in results:
+        lines += _sittings(one)
     return [line for line in lines if line]
+
+
+SAME_BITS = ("device", "threads", "torch", "scoring_chunk")  # of two sittings with these equal the ranks are equal too
+
+
+def _sittings(result: Result) -> list[str]:
+    """A line on a run that was interrupted, and in what its sittings differ that may move a rank."""
+    last, name = result.environment, result.experiment.path.removeprefix("runs/")
+    before = last["resumed"]
+    if not before:
+        return []
+    changed = [key for key in SAME_BITS if any(one.get(key) != last.get(key) for one in before)]
+    if not changed:
+        return [f"Interrupted and resumed, which changes no rank: {name}."]
+    told = []
+    for key in changed:
+        sittings = [f"{one.get(key)} to epoch {one['epochs']}" for one in before]
+        told.append(f"{key}: {', '.join(sittings)}, then {last.get(key)}")
+    return [f"Interrupted and resumed under other circumstances, which may move a rank: {name} ({'; '.join(told)})."]
 
 
 def findings(dataset: str) -> str:
