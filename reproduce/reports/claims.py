@@ -126,10 +126,18 @@ def _verdict(own: Shelf, statement: Statement, dataset: str) -> Verdict:
 
 
 def _tuned(own: Shelf, row: Row, dataset: str) -> tuple[Row, list[Result]]:
-    """The records of a row: those with the fields that a search on train found, where there are any."""
+    """The records of a row: those with the fields that a search on train found, where there are any.
+
+    Of several searches, the one whose run did best on its own validation part: a setting can win a search and not last.
+    """
     searches = search.found(own.folder, dataset)
     found = [Row(f"{row.label} (searched)", row.model, one.row.fields) for one in searches if same(one.base, row)]
-    return next(((one, kept) for one in [*found, row] if (kept := own.results(one, dataset))), (row, []))
+    tuned = [(one, kept) for one in found if (kept := own.results(one, dataset))]
+    return max(tuned, key=lambda pair: _validated(pair[1][0]), default=(row, own.results(row, dataset)))
+
+
+def _validated(result: Result) -> float:
+    return max((one.get("validation_recall", 0.0) for one in result.epochs), default=0.0)
 
 
 def _longer(statement: LongerGain, first: list[Result], second: list[Result]) -> Verdict:
