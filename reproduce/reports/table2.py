@@ -17,7 +17,7 @@ from reproduce.search import Found
 
 SEARCHED = (
     "The settings that `python -m reproduce search` found, each then fitted to all of train and run on test once. The "
-    "tables above have the published defaults. Recall@20 / MRR@20 there:"
+    "tables above have the defaults, published ones where there are any. Recall@20 / MRR@20 on the held-out sessions:"
 )
 HELP = "compare the recommenders (the paper's Table 3) and the decoders (its Table 2)"
 
