@@ -88,6 +88,22 @@ def test_a_model_that_was_searched_stands_with_what_was_found(monkeypatch: pytes
     assert verdict.numbers.startswith("Item-KNN (searched) − POP")
 
 
+def test_of_several_searches_the_one_that_held_in_its_own_validation_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    row, trials = Row("Item-KNN", "item_knn"), [search.Trial({"alpha": value}, 50.0, 20.0) for value in (0.1, 0.9)]
+    found = [search.Found("item_knn", {}, one.fields, 5, "", one, one) for one in trials]
+
+    class Trained(Records):
+        def results(self, row: Row, dataset: str) -> list[Result]:
+            kept = super().results(row, dataset)
+            best = {0.1: 44.0, 0.9: 59.0}.get(row.fields.get("alpha", 0.0), 0.0)  # type: ignore[call-overload]
+            return [replace(one, epochs=[{"epoch": 1, "validation_recall": best}]) for one in kept]
+
+    shelf = Trained({"Item-KNN": [hits(0.4)], "Item-KNN (searched)": [hits(0.5)]})
+    for order in (found, found[::-1]):
+        monkeypatch.setattr(search, "found", lambda folder, dataset, order=order: order)
+        assert claims._tuned(shelf, row, "yoochoose1_64")[0].fields == {"alpha": 0.9}  # type: ignore[arg-type]
+
+
 def test_a_gain_is_reproduced_where_its_interval_holds_the_papers_number() -> None:
     assert word(Gain(A, B, "recall", 20.0), a=hits(0.6), b=hits(0.5)) == claims.YES
     assert word(Gain(A, B, "recall", 8.0), a=hits(0.6), b=hits(0.5)) == claims.NO

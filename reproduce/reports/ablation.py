@@ -94,7 +94,7 @@ def _section(request: Request, own: Shelf, dataset: str) -> str:
         text.append("\n".join(_sentence(name, effects) for name, effects in drawn.items()))
         text.append(
             "Differences to the hybrid on the same test prefixes; intervals are of 95 %, by drawing test sessions, and "
-            f"over seeds where there are several. Another seed moves a number too, so from one run under "
+            "over seeds where there are several. Another seed moves a number too, so from one run under "
             f"{statistics.ONE_RUN} points count as noise, whatever the interval."
         )
         text.append(_figure(request, dataset, drawn))

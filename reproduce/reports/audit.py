@@ -183,7 +183,7 @@ def _each_order(own: Shelf, reference: Shelf | None) -> str:
             if any(one.split["provenance"]["emulated"] for one in results):
                 title += ", **emulated**"
             published = paper.published(paper.TABLE3, row.label, dataset)
-            if any(not pages.of_published_size(one) for one in results):
+            if any(not pages.of_published_size(one.split["provenance"]) for one in results):
                 published = None
             lines.append([title, *_against(results, published)])
             if row is NARM and dataset == ORDERS[1] and published:

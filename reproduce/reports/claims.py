@@ -155,7 +155,10 @@ def _longer(statement: LongerGain, first: list[Result], second: list[Result]) ->
 
 
 def _collapse(statement: Collapse, own: Shelf, dataset: str) -> Verdict:
-    """The two data sets share their test sessions, so a bootstrap of the same size draws the same ones."""
+    """With the defaults on both, since a search is of one data set.
+
+    The two share their test sessions, so a bootstrap of the same size draws the same ones.
+    """
     before, after = own.results(statement.row, statement.before), own.results(statement.row, dataset)
     if not before or not after:
         return Verdict(ABSENT, "")

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
+from typing import Any
 
 import numpy as np
 from tabulate import tabulate
@@ -121,8 +122,9 @@ def with_noise(rows: Mapping[str, list[Result]], metric: str) -> dict[str, str]:
         effects = [statistics.effect((1, samples[best]), (-1, samples[key])) for key in others]
         p = statistics.holm([one.p for one in effects])
         text[best] = f"**{text[best]}**"
-        alike_best = [one >= statistics.ALPHA or not effect.side for one, effect in zip(p, effects, strict=True)]
-        text |= {key: f"≈ {text[key]}" for key, equal in zip(others, alike_best, strict=True) if equal}
+        for key, one, adjusted in zip(others, effects, p, strict=True):
+            if adjusted >= statistics.ALPHA or not one.side:
+                text[key] = f"≈ {text[key]}"
     for key, sample in samples.items():
         effect = statistics.effect((1, sample))
         text[key] += f" [{effect.low:.1f}, {effect.high:.1f}]"
@@ -133,10 +135,9 @@ def difference(values: Sequence[float], published: float | None) -> str:
     return DASH if not values or published is None else f"{mean(values) - published:+.2f}"
 
 
-def of_published_size(result: Result) -> bool:
-    """Whether its split has as many test examples as the paper's; where the paper has no such split, there is no no."""
-    origin = result.split["provenance"]
-    ours, theirs = (origin[key].get("test_sequences") for key in ("counts", "published"))
+def of_published_size(provenance: Mapping[str, Any]) -> bool:
+    """False where the paper has this data set and its test part is of another size: a sample, another version."""
+    ours, theirs = (provenance[key].get("test_sequences") for key in ("counts", "published"))
     return theirs is None or ours == theirs
 
 
@@ -188,7 +189,7 @@ def about(results: Sequence[Result]) -> list[str]:
         + ("**emulated**" if origin["emulated"] else "exact")
         + (f" ({origin['note']})" if origin["note"] else "")
         + ".",
-        _counts(origin["counts"], origin["published"]),
+        _counts(origin),
         f"Made on {_join({one['device'] for one in environments})}, "
         f"{_join({one['threads'] for one in environments})} threads, "
         f"torch {_join({one['torch'] for one in environments})}, "
@@ -201,7 +202,8 @@ def about(results: Sequence[Result]) -> list[str]:
     return [line for line in lines if line]
 
 
-SAME_BITS = ("device", "threads", "torch", "scoring_chunk")  # of two sittings with these equal the ranks are equal too
+# What moves no rank as long as it stays the same from one sitting of a run to the next.
+CIRCUMSTANCES = ("device", "threads", "torch", "scoring_chunk")
 
 
 def _sittings(result: Result) -> list[str]:
@@ -210,7 +212,7 @@ def _sittings(result: Result) -> list[str]:
     before = last["resumed"]
     if not before:
         return []
-    changed = [key for key in SAME_BITS if any(one.get(key) != last.get(key) for one in before)]
+    changed = [key for key in CIRCUMSTANCES if any(one.get(key) != last.get(key) for one in before)]
     if not changed:
         return [f"Interrupted and resumed, which changes no rank: {name}."]
     told = []
@@ -230,7 +232,8 @@ def findings(dataset: str) -> str:
     return "\n\n".join("#" + one.replace("\n## ", "\n### ") for one in ours)
 
 
-def _counts(ours: Mapping[str, float], theirs: Mapping[str, float]) -> str:
+def _counts(provenance: Mapping[str, Any]) -> str:
+    ours, theirs = provenance["counts"], provenance["published"]
     names = {
         "clicks": "clicks",
         "train_sequences": "train sequences",
@@ -248,7 +251,7 @@ def _counts(ours: Mapping[str, float], theirs: Mapping[str, float]) -> str:
         told.append(f"{name} {value}")
     equal = theirs and all(as_printed(key, ours[key]) == as_printed(key, value) for key, value in theirs.items())
     end = ", all as in the paper's Table 1." if equal else "."
-    if "test_sequences" in theirs and ours["test_sequences"] != theirs["test_sequences"]:
+    if not of_published_size(provenance):
         end += " **Not the paper's data: the differences to its numbers say nothing.**"
     return "Counts: " + ", ".join(told) + end
 
