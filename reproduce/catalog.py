@@ -17,7 +17,7 @@ import reproduce
 from reproduce import cache, own
 from reproduce.dataset import Dataset
 from reproduce.errors import InputError, UsageError
-from reproduce.recommender import Recommender
+from reproduce.recommender import UNKNOWN, Recommender
 from reproduce.sessions import Split
 
 
@@ -95,6 +95,15 @@ def make_recommender(name: str, fields: Mapping[str, Any] | None = None) -> Reco
 def resolved(model: Recommender) -> dict[str, Any]:
     """All fields of a model and their values."""
     return {one.name: getattr(model, one.name) for one in dataclasses.fields(model)}  # type: ignore[arg-type]
+
+
+def identifying(model: Recommender) -> dict[str, Any]:
+    """The fields that make a run's identity: all but those whose value says what the model did without the field."""
+    return {
+        one.name: getattr(model, one.name)
+        for one in dataclasses.fields(model)  # type: ignore[arg-type]
+        if getattr(model, one.name) != one.metadata.get("before", UNKNOWN)
+    }
 
 
 def changed(model: Recommender) -> dict[str, Any]:

@@ -70,7 +70,7 @@ class Experiment:
             "schema": SCHEMA,
             "split": split_digest,
             "model": self.model,
-            "fields": catalog.resolved(self.recommender()),
+            "fields": catalog.identifying(self.recommender()),
             "seed": self.seed,
         }
         if own.source(self.model) is not None:
@@ -84,7 +84,7 @@ class Result:
 
     experiment: Experiment
     identity: str
-    fields: Mapping[str, Any]  # all of the model's
+    fields: Mapping[str, Any]  # those that make its identity: catalog.identifying
     split: Mapping[str, Any]  # digest, number of items and the provenance
     epochs: list[dict[str, float]]
     environment: Mapping[str, Any]
@@ -215,7 +215,7 @@ def _made(
     return Result(
         experiment=experiment,
         identity=identity,
-        fields=catalog.resolved(model),
+        fields=catalog.identifying(model),
         split={"digest": split.digest, "n_items": split.test.n_items, "provenance": asdict(split.provenance)},
         epochs=journal.history,
         environment={
@@ -310,7 +310,7 @@ def current(result: Result) -> bool:
     """Whether a record was made with the fields, values and (of an own model) source that its model has today."""
     if result.environment.get("source") != own.source(result.experiment.model):
         return False
-    fields = catalog.resolved(result.experiment.recommender())
+    fields = catalog.identifying(result.experiment.recommender())
     return json.loads(json.dumps(fields)) == dict(result.fields)
 
 

@@ -39,11 +39,27 @@ class Recommender(ABC):
         return {}
 
 
-def setting(
-    default: Any, *, low: float | None = None, high: float | None = None, search: Any = None, note: str = ""
-) -> Any:
-    """A hyper-parameter: its default, the values allowed (low <= x <= high), what a search may try, whose choice it is.
+UNKNOWN: Any = object()  # no value at all: not even None
 
-    Choices among names are typed with Literal instead of bounds. `search` is a pair (low, high) or a list of values.
+
+def setting(
+    default: Any,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    search: Any = None,
+    note: str = "",
+    before: Any = UNKNOWN,
+) -> Any:
+    """A hyper-parameter of a model.
+
+    Args:
+        default: the value where nothing else is given.
+        low, high: the values allowed, low <= x <= high. Choices among names are typed with Literal instead.
+        search: what a search may try, a pair (low, high) or a list of values.
+        note: whose choice the default is.
+        before: for a field that a model gained after runs of it were recorded: the value that describes those runs.
+            With this value the field is left out of a run's identity, so that their records stand.
     """
-    return dataclasses.field(default=default, metadata={"low": low, "high": high, "search": search, "note": note})
+    metadata = {"low": low, "high": high, "search": search, "note": note, "before": before}
+    return dataclasses.field(default=default, metadata=metadata)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar, Literal
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from reproduce import catalog, experiment
 from reproduce.errors import InputError, UsageError
 from reproduce.experiment import Experiment, Result, current, load, run
 from reproduce.ranking import mrr_at, recall_at
+from reproduce.recommender import Recommender, setting
 from reproduce.sessions import Split
 
 NARM = {"epochs": 2, "embedding": 4, "hidden": 4}
@@ -70,6 +73,25 @@ def test_the_identity_depends_on_split_fields_and_seed(tmp_path: Path) -> None:
     ]
     assert len({base.identity("a"), *others}) == 5
     assert Experiment.of("cycle", "narm", {"hidden": 100}).identity("a") == base.identity("a")
+
+
+def test_a_field_added_later_leaves_the_identity_of_older_records_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    @dataclass(kw_only=True)
+    class Old(Recommender):
+        name: ClassVar[str] = "grows"
+        label: ClassVar[str] = "grows"
+        size: int = setting(3)
+        fit = score = None  # type: ignore[assignment]
+
+    @dataclass(kw_only=True)
+    class New(Old):
+        shape: Literal["round", "square"] = setting("square", before="round")
+
+    identities = []
+    for kind, fields in ((Old, {}), (New, {"shape": "round"}), (New, {"shape": "square"})):
+        monkeypatch.setattr(catalog, "recommenders", lambda kind=kind: {"grows": kind})
+        identities.append(Experiment.of("cycle", "grows", fields).identity("a"))
+    assert identities[0] == identities[1] != identities[2]
 
 
 def test_a_record_of_another_split_is_not_used(tmp_path: Path) -> None:
