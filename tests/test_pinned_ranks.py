@@ -1,0 +1,100 @@
+"""Every model ranks as it did when the committed records were made: digests of its ranks after a short fit.
+
+A record names the commit that made it. What keeps it true is not that the model's file has not changed since, but that
+the model still ranks the same. So the ranks of a short fit on a small generated log, with one thread, are pinned here.
+A change that moves a digest says why in its commit, and the records it touches are made anew:
+
+    python tests/test_pinned_ranks.py    prints today's digests
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from reproduce import catalog
+from reproduce.journal import Journal
+from reproduce.ranking import rank_all
+from reproduce.sessions import Sessions
+
+PINNED = Path(__file__).with_name("golden") / "pinned_ranks.json"
+SHORT = {"epochs": 2, "batch": 64, "embedding": 8, "hidden": 12}
+TWO_EPOCHS = {"epochs": 2}
+GRU = {"epochs": 2, "batch": 8, "hidden": 12, "learning_rate": 0.01}
+GRU_2018 = {"loss_function": "bpr-max", "activation": "elu", "negatives": 16, "alpha": 0.0, "momentum": 0.3}
+
+# A name of the case -> its model and fields. Fields whose default may change are named.
+CASES: dict[str, tuple[str, dict[str, Any]]] = {
+    "pop": ("pop", {}),
+    "s_pop": ("s_pop", {}),
+    "item_knn": ("item_knn", {}),
+    "item_knn sessions": ("item_knn", {"counts": "sessions"}),
+    "bpr_mf": ("bpr_mf", TWO_EPOCHS),
+    "fpmc": ("fpmc", TWO_EPOCHS),
+    "gru4rec": ("gru4rec", GRU),
+    "gru4rec 2018": ("gru4rec", {**GRU, **GRU_2018}),
+    "improved_gru_rec": ("improved_gru_rec", SHORT),
+    "narm": ("narm", SHORT),
+    "narm global": ("narm", {**SHORT, "encoder": "global"}),
+    "narm local": ("narm", {**SHORT, "encoder": "local"}),
+    "narm fully connected": ("narm", {**SHORT, "decoder": "fully-connected"}),
+    "narm last": ("narm", {**SHORT, "truncation": "last", "longest": 3}),
+    "narm raw": ("narm", {**SHORT, "attention": "raw"}),
+    "narm authors' cell": ("narm", {**SHORT, "cell": "authors", "attention_sigmoid": "hard"}),
+    "sknn": ("sknn", {}),
+    "vsknn": ("vsknn", {}),
+    "vsknn searched": ("vsknn", {"decays": "quadratic", "idf": 5.0, "weights": "quadratic", "sample": 50}),
+    "stamp": ("stamp", {"epochs": 2, "batch": 64}),
+    "sr_gnn": ("sr_gnn", {"epochs": 2, "batch": 64}),
+}
+
+
+def small_log() -> tuple[Sessions, Sessions]:
+    """Train and test: 240 and 60 sessions over 40 items, each click mostly the item after the last one."""
+    rng = np.random.default_rng(20171106)
+    lengths = 2 + np.minimum(rng.geometric(0.35, 300) - 1, 12)
+    clicks = []
+    for n in lengths:
+        session = [int(rng.integers(40) * rng.random())]
+        for _ in range(n - 1):
+            step = int(rng.choice([1, 1, 1, 0, 2, 7]))
+            session.append((session[-1] + step) % 40)
+        clicks += session
+    items = np.array(clicks)
+    cut = int(lengths[:240].sum())
+    return Sessions.packed(items[:cut], lengths[:240], 40), Sessions.packed(items[cut:], lengths[240:], 40)
+
+
+def digest(case: str) -> str:
+    """A sha256 of the rank counts of all test prefixes, fitted with seed 0 and one thread."""
+    name, fields = CASES[case]
+    train, test = small_log()
+    model = catalog.make_recommender(name, fields)
+    model.fit(train, seed=0, device=torch.device("cpu"), journal=Journal())
+    greater, equal = rank_all(model, *test.prefixes())
+    return hashlib.sha256(np.stack([greater, equal]).astype("<i8").tobytes()).hexdigest()[:16]
+
+
+def test_every_model_of_the_catalogue_is_pinned() -> None:
+    assert {model for model, _ in CASES.values()} == {
+        name for name, kind in catalog.recommenders().items() if kind.__module__.startswith("reproduce.")
+    }
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_model_ranks_as_it_did(case: str) -> None:
+    pinned = json.loads(PINNED.read_text())
+    if torch.__version__ != pinned["torch"]:
+        pytest.skip(f"pinned with torch {pinned['torch']}")
+    assert digest(case) == pinned["digests"][case]
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    print(json.dumps({"torch": torch.__version__, "digests": {case: digest(case) for case in CASES}}, indent=1))
