@@ -8,7 +8,7 @@ A session is a user in training. A new session has no factors; as Hidasi et al. 
 items' h stands in for w_u. The NARM paper gives no settings. Published, in the baselines beside Hidasi's GRU4Rec: 10
 iterations, learning rate 0.01, no regularisation, factors uniform in +-0.05, no trained bias, the wrong item that of
 a click drawn at random (there among the first clicks only, here among all); 100 factors are their paper's. Ours: j is
-drawn again where the session has clicked it, as in Rendle's paper. Batches: see reproduce/pairwise.py.
+drawn again where the session has clicked it, as in Rendle's paper. Batches: see reproduce/fitting/pairwise.py.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from reproduce.pairwise import Pairwise, Positives, Tables, Triples
-from reproduce.recommender import setting
-from reproduce.sessions import Sessions
+from reproduce.fitting.pairwise import Pairwise, Positives, Tables, Triples
+from reproduce.fitting.recommender import setting
+from reproduce.reading.sessions import Sessions
 
 
 @dataclass(kw_only=True)

@@ -7,7 +7,7 @@ Rendle, Freudenthaler, Schmidt-Thieme: Factorizing Personalized Markov Chains fo
 
 Wrong items are uniform over the catalogue, as in the paper. A basket is one click. A session is a user in training; a
 new session has no factors, so only a_l . c_i of its last click scores. The NARM paper gives no settings, nor do we know
-of published ones for clicks: all of them are ours. Batches: see reproduce/pairwise.py.
+of published ones for clicks: all of them are ours. Batches: see reproduce/fitting/pairwise.py.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from reproduce.pairwise import Pairwise, Positives, Tables, Triples
-from reproduce.recommender import setting
-from reproduce.sessions import Sessions
+from reproduce.fitting.pairwise import Pairwise, Positives, Tables, Triples
+from reproduce.fitting.recommender import setting
+from reproduce.reading.sessions import Sessions
 
 
 @dataclass(kw_only=True)

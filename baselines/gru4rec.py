@@ -39,9 +39,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from reproduce.neural import Batch, Neural
-from reproduce.recommender import setting
-from reproduce.sessions import Sessions
+from reproduce.fitting.neural import Batch, Neural
+from reproduce.fitting.recommender import setting
+from reproduce.reading.sessions import Sessions
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,8 @@ import numpy as np
 import torch
 from scipy import sparse
 
-from reproduce.journal import Journal
-from reproduce.recommender import Recommender, setting
-from reproduce.sessions import Sessions
+from reproduce.fitting.recommender import Journal, Recommender, setting
+from reproduce.reading.sessions import Sessions
 
 
 @dataclass(kw_only=True)

@@ -24,10 +24,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from reproduce.item_softmax import item_softmax
-from reproduce.neural import Batch, Neural
-from reproduce.recommender import setting
-from reproduce.sessions import Sessions
+from reproduce.fitting.item_softmax import item_softmax
+from reproduce.fitting.neural import Batch, Neural
+from reproduce.fitting.recommender import setting
+from reproduce.reading.sessions import Sessions
 
 
 @dataclass(kw_only=True)

@@ -8,9 +8,8 @@ from typing import ClassVar
 import numpy as np
 import torch
 
-from reproduce.journal import Journal
-from reproduce.recommender import Recommender
-from reproduce.sessions import Sessions
+from reproduce.fitting.recommender import Journal, Recommender
+from reproduce.reading.sessions import Sessions
 
 
 @dataclass(kw_only=True)

@@ -29,9 +29,8 @@ import numpy as np
 import torch
 from scipy import sparse
 
-from reproduce.journal import Journal
-from reproduce.recommender import Recommender, setting
-from reproduce.sessions import Sessions
+from reproduce.fitting.recommender import Journal, Recommender, setting
+from reproduce.reading.sessions import Sessions
 
 ROWS = 256  # prefixes at a time, whatever is asked for: bounds the memory of the candidates
 POWERS = {"same": 0, "linear": 1, "div": 1, "quadratic": 2}

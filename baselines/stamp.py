@@ -21,9 +21,9 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from reproduce.item_softmax import item_softmax
-from reproduce.neural import Batch, Neural
-from reproduce.recommender import setting
+from reproduce.fitting.item_softmax import item_softmax
+from reproduce.fitting.neural import Batch, Neural
+from reproduce.fitting.recommender import setting
 
 
 @dataclass(kw_only=True)

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from reproduce import cache, clicklog, paper, processed
-from reproduce.clicklog import ClickLog, Column, Format
-from reproduce.dataset import Dataset
-from reproduce.preprocessing import (
+from reproduce.paper import numbers
+from reproduce.reading import clicklog, parsers, processed, split_cache
+from reproduce.reading.clicklog import ClickLog, Column, Format
+from reproduce.reading.preprocessing import (
     frequent_items,
     known_items,
     longer_than_one,
@@ -26,17 +26,18 @@ from reproduce.preprocessing import (
     split_by_date,
     to_sessions,
 )
-from reproduce.sessions import Provenance, Sessions, Split, count
+from reproduce.reading.sessions import Provenance, Sessions, Split, count
+from reproduce.reading.source import Dataset
 
 RAW = "train-item-views.csv"
 FORMAT = Format(
     separator=";",
     fields=5,  # the second is the user
     columns={
-        "session": Column(0, ("sessionId", "session_id"), clicklog.integers, "an integer"),
-        "item": Column(2, ("itemId", "item_id"), clicklog.integers, "an integer"),
-        "time": Column(3, ("timeframe",), clicklog.integers, "milliseconds, an integer"),
-        "date": Column(4, ("eventdate",), clicklog.dates, "a date like 2016-05-09"),
+        "session": Column(0, ("sessionId", "session_id"), parsers.integers, "an integer"),
+        "item": Column(2, ("itemId", "item_id"), parsers.integers, "an integer"),
+        "time": Column(3, ("timeframe",), parsers.integers, "milliseconds, an integer"),
+        "date": Column(4, ("eventdate",), parsers.dates, "a date like 2016-05-09"),
     },
 )
 FOLDER = "diginetica"
@@ -53,13 +54,13 @@ def read_log(file: Path) -> ClickLog:
 def full_split(log: ClickLog, *, by_time: bool) -> tuple[Sessions, Sessions]:
     """Train and test by the paper's rules. In both orders of clicks a session's date is its last row's in the file."""
     sessions = frequent_items(longer_than_one(sessions_of(log, by_time=by_time)))
-    train, test = split_by_date(sessions, seconds=7 * clicklog.DAY)
+    train, test = split_by_date(sessions, seconds=7 * parsers.DAY)
     return numbered_again(train.sessions(), known_items(test, train).sessions())
 
 
 def _read_raw(name: str, file: Path) -> Split:
     train, test = full_split(read_log(file), by_time=name == BY_TIME)
-    return _split(name, train, test, "raw log", {file.name: cache.sha256(file)})
+    return _split(name, train, test, "raw log", {file.name: split_cache.sha256(file)})
 
 
 def _read_processed(name: str, folder: Path) -> Split:
@@ -84,7 +85,7 @@ def _split(
         emulated=emulated,
         files=files,
         counts=count(train, test),
-        published=paper.TABLE1[paper.PAPER_COLUMN[name]],
+        published=numbers.TABLE1[numbers.PAPER_COLUMN[name]],
         note="file order emulated by one fixed random order of the items" if emulated else "",
     )
     return Split(name, train, test, provenance)

@@ -13,12 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
-from reproduce import cache, clicklog
-from reproduce.clicklog import ClickLog, Column, Format
-from reproduce.dataset import Dataset
 from reproduce.errors import InputError
-from reproduce.fetch import Download
-from reproduce.preprocessing import (
+from reproduce.reading import clicklog, parsers, split_cache
+from reproduce.reading.clicklog import ClickLog, Column, Format
+from reproduce.reading.download import Download
+from reproduce.reading.preprocessing import (
     DatedSessions,
     frequent_items,
     known_items,
@@ -26,7 +25,8 @@ from reproduce.preprocessing import (
     numbered_again,
     sessions_of,
 )
-from reproduce.sessions import Provenance, Sessions, Split, count
+from reproduce.reading.sessions import Provenance, Sessions, Split, count
+from reproduce.reading.source import Dataset
 
 FOLDER = "eshop"
 MEMBER = "*.csv"
@@ -42,7 +42,7 @@ TEST_DAYS = 10  # ours: the last tenth of the days are the test
 def models(text: np.ndarray, start: np.ndarray, stop: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """A clothing model such as B17, a letter for the category and a number in it -> 2017."""
     letter = text[np.minimum(start, len(text) - 1)] - np.uint8(64)
-    number, good = clicklog.integers(text, start + 1, stop)
+    number, good = parsers.integers(text, start + 1, stop)
     return letter * np.int64(1_000) + number, good & (letter >= 1) & (letter <= 26) & (number < 1_000)
 
 
@@ -50,11 +50,11 @@ FORMAT = Format(
     separator=";",
     fields=14,
     columns={
-        "year": Column(0, ("year",), clicklog.integers, "an integer"),
-        "month": Column(1, ("month",), clicklog.integers, "an integer"),
-        "day": Column(2, ("day",), clicklog.integers, "an integer"),
-        "time": Column(3, ("order",), clicklog.integers, "an integer"),
-        "session": Column(5, ("session ID",), clicklog.integers, "an integer"),
+        "year": Column(0, ("year",), parsers.integers, "an integer"),
+        "month": Column(1, ("month",), parsers.integers, "an integer"),
+        "day": Column(2, ("day",), parsers.integers, "an integer"),
+        "time": Column(3, ("order",), parsers.integers, "an integer"),
+        "session": Column(5, ("session ID",), parsers.integers, "an integer"),
         "item": Column(7, ("page 2 (clothing model)",), models, "a clothing model like B17"),
     },
 )
@@ -68,12 +68,12 @@ def read_log(file: Path) -> ClickLog:
     """
     _verify(file)
     columns = clicklog.read(file, FORMAT, MEMBER)
-    days, exist = clicklog.days_since_1970(columns["year"], columns["month"], columns["day"])
+    days, exist = parsers.days_since_1970(columns["year"], columns["month"], columns["day"])
     if not exist.all():
         row = int(np.argmin(exist))
         found = "-".join(str(columns[key][row]) for key in ("year", "month", "day"))
         raise InputError(f"{file}: line {row + 2}: the date is {found}, expected a day of the calendar")
-    return ClickLog(columns["session"], columns["item"], days * clicklog.DAY, columns["time"])
+    return ClickLog(columns["session"], columns["item"], days * parsers.DAY, columns["time"])
 
 
 def _verify(file: Path) -> None:
@@ -113,7 +113,7 @@ def _read(data: Path) -> Split:
         source="raw log",
         order="time",
         emulated=False,
-        files={file.name: cache.sha256(file)},
+        files={file.name: split_cache.sha256(file)},
         counts=count(train, test),
         note="not the paper's data; the split is ours: the sessions of the last tenth of the days are the test",
     )

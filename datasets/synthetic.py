@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from reproduce.dataset import Dataset
-from reproduce.preprocessing import to_sessions
-from reproduce.sessions import Provenance, Sessions, Split, count
+from reproduce.reading.preprocessing import to_sessions
+from reproduce.reading.sessions import Provenance, Sessions, Split, count
+from reproduce.reading.source import Dataset
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from reproduce import cache, clicklog, paper, processed
-from reproduce.clicklog import ClickLog, Column, Format
-from reproduce.dataset import Dataset
-from reproduce.preprocessing import (
+from reproduce.paper import numbers
+from reproduce.reading import clicklog, parsers, processed, split_cache
+from reproduce.reading.clicklog import ClickLog, Column, Format
+from reproduce.reading.preprocessing import (
     frequent_items,
     known_items,
     longer_than_one,
@@ -23,16 +23,17 @@ from reproduce.preprocessing import (
     split_by_date,
     to_sessions,
 )
-from reproduce.sessions import Provenance, Sessions, Split, count
+from reproduce.reading.sessions import Provenance, Sessions, Split, count
+from reproduce.reading.source import Dataset
 
 RAW = "yoochoose-clicks.dat"
 FORMAT = Format(
     separator=",",
     fields=4,  # the last is the category
     columns={
-        "session": Column(0, ("session_id", "sessionId"), clicklog.integers, "an integer"),
-        "date": Column(1, ("timestamp",), clicklog.timestamps, "a time like 2014-04-07T10:51:09.277Z"),
-        "item": Column(2, ("item_id", "itemId"), clicklog.integers, "an integer"),
+        "session": Column(0, ("session_id", "sessionId"), parsers.integers, "an integer"),
+        "date": Column(1, ("timestamp",), parsers.timestamps, "a time like 2014-04-07T10:51:09.277Z"),
+        "item": Column(2, ("item_id", "itemId"), parsers.integers, "an integer"),
     },
 )
 FRACTION = {"yoochoose1_64": 64, "yoochoose1_4": 4}
@@ -49,7 +50,7 @@ def read_log(file: Path) -> ClickLog:
 def full_split(log: ClickLog) -> tuple[Sessions, Sessions]:
     """Train and test of the whole log by the paper's rules, in time order."""
     sessions = frequent_items(longer_than_one(sessions_of(log)))
-    train, test = split_by_date(sessions, seconds=clicklog.DAY)
+    train, test = split_by_date(sessions, seconds=parsers.DAY)
     return train.sessions(), known_items(test, train).sessions()
 
 
@@ -61,7 +62,7 @@ def newest(train: Sessions, test: Sessions, fraction: int) -> tuple[Sessions, Se
 
 def _read_raw(name: str, file: Path) -> Split:
     train, test = newest(*full_split(read_log(file)), FRACTION[name])
-    return _split(name, train, test, "raw log", {file.name: cache.sha256(file)})
+    return _split(name, train, test, "raw log", {file.name: split_cache.sha256(file)})
 
 
 def _read_processed(name: str, folder: Path) -> Split:
@@ -79,7 +80,7 @@ def _split(name: str, train: Sessions, test: Sessions, source: str, files: dict[
         emulated=False,
         files=files,
         counts=count(train, test, items_without_labels=True),
-        published=paper.TABLE1[paper.PAPER_COLUMN[name]],
+        published=numbers.TABLE1[numbers.PAPER_COLUMN[name]],
     )
     return Split(name, train, test, provenance)
 

@@ -1,12 +1,62 @@
-"""Rebuild every table and figure of the NARM paper (Li et al., CIKM 2017) from click logs."""
+"""Rebuild every table and figure of the NARM paper (Li et al., CIKM 2017) from click logs.
 
+The face for notebooks and own models; each name is loaded when it is first asked for:
+
+    load_split(name, data)               a data set, from a folder of logs
+    make_recommender(name, fields)       a model, with some of its fields set
+    Experiment, run(experiment, ...)     a run: read from its record, or made and recorded
+    Recommender, Neural, setting, Batch  what a model is made of
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from importlib.machinery import ModuleSpec
+from importlib.util import module_from_spec
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from reproduce.catalog import load_split, make_recommender
+    from reproduce.fitting.neural import Batch, Neural
+    from reproduce.fitting.recommender import Recommender, setting
+    from reproduce.runs.experiment import Experiment
+    from reproduce.runs.runner import run
 
 __version__ = "0.1.0"
+__all__ = ["Batch", "Experiment", "Neural", "Recommender", "load_split", "make_recommender", "run", "setting"]
 
-# In a checkout, baselines/ and datasets/ lie beside this package; in a wheel they lie inside it. Their names are
-# generic and one is a much-installed package's, so they are only ever imported as reproduce.baselines.x and
-# reproduce.datasets.x.
-_checkout = Path(__file__).resolve().parent.parent
-if (_checkout / "tox.ini").is_file():
-    __path__.append(str(_checkout))
+_WHERE = {
+    "load_split": "reproduce.catalog",
+    "make_recommender": "reproduce.catalog",
+    "Batch": "reproduce.fitting.neural",
+    "Neural": "reproduce.fitting.neural",
+    "Recommender": "reproduce.fitting.recommender",
+    "setting": "reproduce.fitting.recommender",
+    "Experiment": "reproduce.runs.experiment",
+    "run": "reproduce.runs.runner",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_WHERE[name]), name)
+
+
+def _beside(checkout: Path) -> None:
+    """Make baselines/ and datasets/ of a checkout importable as sub-packages; in a wheel they lie inside this one.
+
+    Their names are generic and one is a much-installed package's, so they are only ever imported as
+    reproduce.baselines.x and reproduce.datasets.x. Nothing else of the checkout can be imported through this package.
+    """
+    for room in ("baselines", "datasets"):
+        spec = ModuleSpec(f"{__name__}.{room}", None, is_package=True)
+        spec.submodule_search_locations = [str(checkout / room)]
+        sys.modules[spec.name] = globals()[room] = module_from_spec(spec)
+
+
+_parent = Path(__file__).resolve().parent.parent
+if (_parent / "tox.ini").is_file():
+    _beside(_parent)

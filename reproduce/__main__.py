@@ -9,10 +9,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
-from reproduce import bench, catalog, check, contract, grid, inventory, paper, reports, search
+from reproduce import catalog, reports
+from reproduce.commands import bench, contract, inventory, search
 from reproduce.errors import InputError, PartialPage, SuiteError
-from reproduce.grid import Request
-from reproduce.journal import Terminated, heed_sigterm, replacing
+from reproduce.files import Terminated, heed_sigterm, replacing
+from reproduce.paper import numbers
+from reproduce.reports import check
+from reproduce.runs import scheduler
+from reproduce.runs.request import Request, cells, settings, state
 
 INTERRUPTED, TERMINATED = 130, 143
 
@@ -51,13 +55,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _page(name: str, module: ModuleType, request: Request, dry_run: bool) -> int:
     """Run what the page lacks, write the page, show it."""
-    experiments = grid.cells(request, module.rows(request))
+    experiments = cells(request, module.rows(request))
     if dry_run:
         for one in experiments:
-            what = "would run again" if request.force else grid.state(one, request.results)
+            what = "would run again" if request.force else state(one, request.results)
             print(f"{what:<15} {one.path.removeprefix('runs/')}")
         return 0
-    failed = grid.run_cells(request, experiments)
+    failed = scheduler.run_cells(request, experiments)
     if experiments and len(failed) == len(experiments) and all(isinstance(one, InputError) for one in failed.values()):
         return InputError.status  # each was told; with no input at all there is nothing to write
     partial = None
@@ -147,7 +151,7 @@ def _request(options: argparse.Namespace, module: ModuleType) -> Request:
         results=options.results,
         models=models,
         seeds=options.seed,
-        settings=grid.settings(options.set),
+        settings=settings(options.set),
         device=options.device,
         jobs=options.jobs,
         force=options.force,
@@ -165,7 +169,7 @@ def _count(text: str) -> int:
 
 def _found(data: Path) -> list[str]:
     """The paper's data sets that are here; without any, the synthetic log, saying so."""
-    found = [name for name in paper.DATASETS if catalog.dataset(name).find(data)]
+    found = [name for name in numbers.DATASETS if catalog.dataset(name).find(data)]
     if not found:
         print(
             f"no data set of the paper found in {data}/: running on the synthetic log.\n"

@@ -14,11 +14,12 @@ from types import ModuleType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import reproduce
-from reproduce import cache, own
-from reproduce.dataset import Dataset
 from reproduce.errors import InputError, UsageError
-from reproduce.recommender import UNKNOWN, Recommender
-from reproduce.sessions import Split
+from reproduce.fitting import user_model
+from reproduce.fitting.recommender import UNKNOWN, Recommender
+from reproduce.reading import split_cache
+from reproduce.reading.sessions import Split
+from reproduce.reading.source import Dataset
 
 
 @lru_cache
@@ -29,7 +30,7 @@ def datasets() -> dict[str, Dataset]:
 
 def recommenders() -> dict[str, type[Recommender]]:
     """Every model by name, in the order of the files in baselines/; then a user's own that were asked for by file."""
-    return {**_recommenders(), **{name: one.kind for name, one in own.MODELS.items()}}
+    return {**_recommenders(), **{name: one.kind for name, one in user_model.MODELS.items()}}
 
 
 @lru_cache
@@ -55,12 +56,12 @@ def recommender(name: str) -> type[Recommender]:
         InputError: there is no such file.
     """
     if name.endswith(".py"):
-        name = own.adopt(Path(name), _recommenders().__contains__)
+        name = user_model.adopt(Path(name), _recommenders().__contains__)
     return recommenders()[known("model", name, recommenders())]
 
 
 def load_split(name: str, data: Path | str) -> Split:
-    """A data set from a data folder; what a large log came to is kept in the cache (reproduce/cache.py).
+    """A data set from a data folder; what a large log came to is kept in the cache (reading/split_cache.py).
 
     Raises:
         UsageError: there is no such data set.
@@ -69,7 +70,7 @@ def load_split(name: str, data: Path | str) -> Split:
     found, folder = dataset(name), Path(data)
     if found.obtain and not found.find(folder):
         raise InputError(f"{name}: not found in {folder}/: {found.obtain.format(data=folder)}")
-    split = cache.split(found, folder)
+    split = split_cache.split(found, folder)
     for part, sessions in (("training", split.train), ("test", split.test)):
         if not (sessions.lengths > 1).any():
             raise InputError(f"{name}: no {part} session is left by the paper's rules; is the log in {folder}/ whole?")

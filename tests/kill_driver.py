@@ -17,8 +17,9 @@ from pathlib import Path
 
 import torch
 
-from reproduce import catalog, experiment, journal
-from reproduce.experiment import Experiment
+from reproduce import catalog, files
+from reproduce.runs import checkpoint, runner
+from reproduce.runs.experiment import Experiment
 
 NARM = {"embedding": 8, "hidden": 8, "batch": 128, "epochs": 4, "learning_rate": 0.01}
 DATASET = "cycle"
@@ -37,8 +38,8 @@ class Moments:
             os.kill(os.getpid(), signal.SIGKILL)
 
     def install(self) -> None:
-        steps, replace = journal.RunJournal.steps, os.replace
-        leave = journal.replacing.__exit__
+        steps, replace = checkpoint.RunJournal.steps, os.replace
+        leave = files.replacing.__exit__
 
         def counted_steps(own, batches, **told):
             for batch in steps(own, batches, **told):
@@ -56,14 +57,14 @@ class Moments:
             replace(source, target)
             self("replaced " + Path(target).suffix)
 
-        journal.RunJournal.steps = counted_steps
-        journal.replacing.__exit__ = torn_exit
+        checkpoint.RunJournal.steps = counted_steps
+        files.replacing.__exit__ = torn_exit
         os.replace = counted_replace
 
 
 def train(folder: Path) -> dict:
     """The run itself: what must not depend on any kill."""
-    result = experiment.run(Experiment.of(DATASET, "narm", NARM), data=".", results=folder, device="cpu", quiet=True)
+    result = runner.run(Experiment.of(DATASET, "narm", NARM), data=".", results=folder, device="cpu", quiet=True)
     ranks = hashlib.sha256(result.greater.tobytes() + result.equal.tobytes()).hexdigest()
     epochs = [{key: one[key] for key in ("epoch", "loss", "validation_recall")} for one in result.epochs]
     resumed = [one["epochs"] for one in result.environment["resumed"]]

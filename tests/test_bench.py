@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from reproduce import bench
 from reproduce.__main__ import main
+from reproduce.commands import bench
 
 
 @pytest.mark.parametrize("name", ["item_knn", "stamp", "narm"])

@@ -6,20 +6,21 @@ from pathlib import Path
 
 import pytest
 
-from reproduce import catalog, later, paper
+from reproduce import catalog
 from reproduce.__main__ import main
+from reproduce.paper import controls, numbers, rows
 
 
 def test_every_row_is_a_model_of_the_suite_and_none_is_a_row_of_the_paper() -> None:
-    assert {row.model for row in later.ROWS} <= set(catalog.recommenders())
-    assert not {row.label for row in later.ROWS} & {row.label for row in paper.ROWS}
+    assert {row.model for row in controls.ROWS} <= set(catalog.recommenders())
+    assert not {row.label for row in controls.ROWS} & {row.label for row in rows.ROWS}
 
 
 def test_published_numbers_stand_only_beside_the_data_set_they_were_made_on() -> None:
-    assert set().union(*later.PUBLISHED.values()) <= set(catalog.datasets())
-    assert paper.published(later.PUBLISHED, "SR-GNN", "diginetica") == paper.Score(50.73, 17.59)
-    assert paper.published(later.PUBLISHED, "SR-GNN", "diginetica-file-order") is None
-    assert paper.published(paper.TABLE3, "NARM", "diginetica") == paper.Score(62.58, 27.35)
+    assert set().union(*controls.PUBLISHED.values()) <= set(catalog.datasets())
+    assert numbers.published(controls.PUBLISHED, "SR-GNN", "diginetica") == numbers.Score(50.73, 17.59)
+    assert numbers.published(controls.PUBLISHED, "SR-GNN", "diginetica-file-order") is None
+    assert numbers.published(numbers.TABLE3, "NARM", "diginetica") == numbers.Score(62.58, 27.35)
 
 
 def test_beyond_adds_a_second_block(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -43,7 +44,7 @@ def test_dry_run_names_the_controls_only_with_beyond(tmp_path: Path, capsys: pyt
     assert [line.split("/")[1] for line in capsys.readouterr().out.splitlines()] == ["gru4rec-seed0", "vsknn-seed0"]
     assert main([*words, "--beyond"]) == 0
     told = capsys.readouterr().out
-    assert [row.model for row in later.ROWS if f"cycle/{row.model}-seed0" not in told] == []
+    assert [row.model for row in controls.ROWS if f"cycle/{row.model}-seed0" not in told] == []
 
 
 def test_a_control_that_is_a_models_other_fields_is_not_a_row_of_the_first_block(

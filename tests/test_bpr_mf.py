@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from reproduce.baselines.bpr_mf import BPRMF
-from reproduce.journal import Journal
-from reproduce.pairwise import Triples, climb
-from reproduce.sessions import Sessions
+from reproduce.fitting.pairwise import Triples, climb
+from reproduce.fitting.recommender import Journal
+from reproduce.reading.sessions import Sessions
 
 
 def tables() -> dict[str, torch.Tensor]:

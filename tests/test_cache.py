@@ -7,16 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from reproduce import cache, catalog
+from reproduce import catalog
 from reproduce.__main__ import main
 from reproduce.datasets import yoochoose
+from reproduce.reading import split_cache
 
 
 @pytest.fixture
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A small log that counts as worth caching."""
-    monkeypatch.setattr(cache, "WORTH_CACHING", 1)
-    monkeypatch.setattr(cache, "_hashes", {})
+    monkeypatch.setattr(split_cache, "WORTH_CACHING", 1)
+    monkeypatch.setattr(split_cache, "_hashes", {})
     folder = tmp_path / "logs"
     folder.mkdir()
     write(folder, 30)
@@ -55,19 +56,19 @@ def test_a_changed_log_is_read_again(data: Path) -> None:
 
 def test_a_log_of_the_same_size_with_another_time_is_hashed_again(data: Path) -> None:
     file = data / yoochoose.RAW
-    first = cache.sha256(file)
+    first = split_cache.sha256(file)
     content = bytearray(file.read_bytes())
     content[-2] ^= 1
     file.write_bytes(content)
     os.utime(file, ns=(1, 1))
-    assert cache.sha256(file) != first
+    assert split_cache.sha256(file) != first
 
 
 def test_another_rule_is_another_entry(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     dataset = catalog.dataset("yoochoose1_4")
-    before = cache.place(dataset, data)
-    monkeypatch.setattr(cache.inspect, "getsource", lambda module: "other rules")
-    assert cache.place(dataset, data) != before
+    before = split_cache.place(dataset, data)
+    monkeypatch.setattr(split_cache.inspect, "getsource", lambda module: "other rules")
+    assert split_cache.place(dataset, data) != before
 
 
 @pytest.mark.parametrize("ending", [".npz", ".json"])
@@ -103,14 +104,14 @@ def test_a_full_disk_costs_a_warning_and_leaves_nothing_behind(
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(cache.np, "savez", full)
+    monkeypatch.setattr(split_cache.np, "savez", full)
     with pytest.warns(UserWarning, match="No space left on device"):
         load(data)
     assert [file.name for file in cache_folder.iterdir()] == ["hashes.json"]
 
 
 def test_small_sources_are_not_cached(data: Path, cache_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache, "WORTH_CACHING", 16 << 20)
+    monkeypatch.setattr(split_cache, "WORTH_CACHING", 16 << 20)
     load(data)
     assert not cache_folder.exists()
 

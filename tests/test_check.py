@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reproduce import check, experiment
 from reproduce.__main__ import main
 from reproduce.errors import InputError
-from reproduce.experiment import Experiment
-from reproduce.reports import table2
+from reproduce.reports import check, table2
+from reproduce.runs import record, runner
+from reproduce.runs.experiment import Experiment
 
 PAGES = {"table2": table2}
 NARM = Experiment.of("cycle", "narm", {"epochs": 2, "hidden": 4, "embedding": 4})
@@ -24,23 +24,23 @@ NARM = Experiment.of("cycle", "narm", {"epochs": 2, "hidden": 4, "embedding": 4}
 @pytest.fixture
 def results(tmp_path: Path) -> Path:
     for one in (NARM, Experiment.of("cycle", "pop")):
-        experiment.run(one, data=".", results=tmp_path, device="cpu")
+        runner.run(one, data=".", results=tmp_path, device="cpu")
     assert main(["table2", "--dataset", "cycle", "--model", "pop", "--results", str(tmp_path), "--quiet"]) == 0
     return tmp_path
 
 
-def record(results: Path) -> Path:
+def record_file(results: Path) -> Path:
     return results / f"{NARM.path}.json"
 
 
 def change(results: Path, edit: Callable[[dict], None]) -> None:
-    content = json.loads(record(results).read_text())
+    content = json.loads(record_file(results).read_text())
     edit(content)
-    record(results).write_text(json.dumps(content))
+    record_file(results).write_text(json.dumps(content))
 
 
 def change_arrays(results: Path, edit: Callable[[dict], None]) -> None:
-    file = record(results).with_suffix(".npz")
+    file = record_file(results).with_suffix(".npz")
     with np.load(file) as kept:
         arrays = dict(kept)
     edit(arrays)
@@ -85,7 +85,7 @@ def test_ranks_outside_the_catalogue_are_named(results: Path) -> None:
 
 
 def test_missing_prefixes_are_named(results: Path) -> None:
-    change_arrays(results, lambda a: a.update({key: a[key][1:] for key in experiment.ARRAYS}))
+    change_arrays(results, lambda a: a.update({key: a[key][1:] for key in record.ARRAYS}))
     refused(results, "179 prefixes where 180 are due", "59 test sessions where 60 are due")
 
 
@@ -95,7 +95,7 @@ def test_prefixes_that_skip_a_length_are_named(results: Path) -> None:
 
 
 def test_a_truncated_record_is_named_and_the_others_are_still_checked(results: Path) -> None:
-    record(results).write_text(record(results).read_text()[:100])
+    record_file(results).write_text(record_file(results).read_text()[:100])
     (results / "table2.md").write_text("old")
     refused(results, NARM.path, "broken record", "table2.md: not what its records give")
 
@@ -107,9 +107,9 @@ def test_a_record_under_anothers_name_is_named(results: Path) -> None:
 
 
 def test_two_records_of_one_identity_with_other_ranks_are_named() -> None:
-    def made(first: int) -> experiment.Result:
+    def made(first: int) -> record.Result:
         ranks = np.array([first, 2])
-        return experiment.Result(NARM, "same", {}, {}, [], {}, ranks, ranks, ranks, ranks)
+        return record.Result(NARM, "same", {}, {}, [], {}, ranks, ranks, ranks, ranks)
 
     assert list(check._contradictions([("a", made(1)), ("b", made(1))])) == []
     (line,) = check._contradictions([("a", made(1)), ("b", made(3))])

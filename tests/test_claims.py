@@ -8,13 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reproduce import experiment, paper, search
 from reproduce.__main__ import main
-from reproduce.experiment import Experiment, Result
-from reproduce.paper import Above, Claim, Close, DecoderSize, Gain, LongerGain, Row
+from reproduce.paper import numbers, rows
+from reproduce.paper.claims import CLAIMS, Above, Claim, Close, DecoderSize, Gain, LongerGain
+from reproduce.paper.rows import Row
 from reproduce.reports import claims, significance
 from reproduce.reports import page as pages
 from reproduce.reports.page import Shelf
+from reproduce.runs import record, runner, search, stored_search
+from reproduce.runs.experiment import Experiment
+from reproduce.runs.record import Result
 
 A, B, C = (Row(name, name) for name in "abc")
 SESSIONS = 400
@@ -46,7 +49,7 @@ def hits(share: float, seed: int = 0) -> np.ndarray:
     return np.where(luck.ravel() < np.quantile(luck, share), 2, 50)
 
 
-def word(statement: paper.Statement, **ranks: np.ndarray) -> str:
+def word(statement: claims.Statement, **ranks: np.ndarray) -> str:
     shelf = Records({name: [one] for name, one in ranks.items()})
     claim = Claim("C", "", {"YOOCHOOSE 1/64": (statement,)})
     (verdict,) = claims.judge(shelf, claim, "yoochoose1_64")  # type: ignore[arg-type]
@@ -78,8 +81,8 @@ def test_a_sure_but_small_lead_needs_more_than_one_run() -> None:
 def test_a_model_that_was_searched_stands_with_what_was_found(monkeypatch: pytest.MonkeyPatch) -> None:
     row, other = Row("Item-KNN", "item_knn"), Row("POP", "pop")
     trial = search.Trial({"alpha": 0.1}, 50.0, 20.0)
-    found = search.Found("item_knn", {}, {"alpha": 0.1}, 5, "", trial, trial)
-    monkeypatch.setattr(search, "found", lambda folder, dataset: [found])
+    found = stored_search.Found("item_knn", {}, {"alpha": 0.1}, 5, "", trial, trial)
+    monkeypatch.setattr(stored_search, "found", lambda folder, dataset: [found])
     claim = Claim("C", "", {"YOOCHOOSE 1/64": (Above(row, other, "recall"),)})
     ranks = {"Item-KNN": [hits(0.4)], "POP": [hits(0.5)]}
     for more, outcome in (({}, claims.NO), ({"Item-KNN (searched)": [hits(0.6)]}, claims.YES)):
@@ -90,7 +93,7 @@ def test_a_model_that_was_searched_stands_with_what_was_found(monkeypatch: pytes
 
 def test_of_several_searches_the_one_that_held_in_its_own_validation_stands(monkeypatch: pytest.MonkeyPatch) -> None:
     row, trials = Row("Item-KNN", "item_knn"), [search.Trial({"alpha": value}, 50.0, 20.0) for value in (0.1, 0.9)]
-    found = [search.Found("item_knn", {}, one.fields, 5, "", one, one) for one in trials]
+    found = [stored_search.Found("item_knn", {}, one.fields, 5, "", one, one) for one in trials]
 
     class Trained(Records):
         def results(self, row: Row, dataset: str) -> list[Result]:
@@ -100,7 +103,7 @@ def test_of_several_searches_the_one_that_held_in_its_own_validation_stands(monk
 
     shelf = Trained({"Item-KNN": [hits(0.4)], "Item-KNN (searched)": [hits(0.5)]})
     for order in (found, found[::-1]):
-        monkeypatch.setattr(search, "found", lambda folder, dataset, order=order: order)
+        monkeypatch.setattr(stored_search, "found", lambda folder, dataset, order=order: order)
         assert claims._tuned(shelf, row, "yoochoose1_64")[0].fields == {"alpha": 0.9}  # type: ignore[arg-type]
 
 
@@ -124,8 +127,8 @@ def test_a_gain_on_longer_prefixes_is_seen_and_an_even_one_is_not() -> None:
 
 
 def test_the_decoders_sizes_are_counted_on_the_networks() -> None:
-    assert word(DecoderSize(*paper.DECODERS), bilinear=hits(0.5)) == claims.YES
-    assert word(DecoderSize(*reversed(paper.DECODERS)), bilinear=hits(0.5)) == claims.NO
+    assert word(DecoderSize(*rows.DECODERS), bilinear=hits(0.5)) == claims.YES
+    assert word(DecoderSize(*reversed(rows.DECODERS)), bilinear=hits(0.5)) == claims.NO
 
 
 def test_a_collapse_is_a_fall_to_less_than_the_share() -> None:
@@ -135,7 +138,7 @@ def test_a_collapse_is_a_fall_to_less_than_the_share() -> None:
 
     for after, verdict in ((0.2, claims.YES), (0.55, claims.NO)):
         shelf = Fallen({"yoochoose1_64": [hits(0.8)], "yoochoose1_4": [hits(after)]})
-        (one,) = claims.judge(shelf, paper.CLAIMS[10], "yoochoose1_4")  # type: ignore[arg-type]
+        (one,) = claims.judge(shelf, CLAIMS[10], "yoochoose1_4")  # type: ignore[arg-type]
         assert one.word == verdict
 
 
@@ -148,12 +151,12 @@ def test_a_contradiction_outweighs_a_gap_and_a_gap_outweighs_noise() -> None:
 
 
 def test_the_claims_are_the_twelve_of_the_paper_and_its_own_numbers_bear_them_out() -> None:
-    assert [one.name for one in paper.CLAIMS] == [f"C{number}" for number in range(1, 13)]
-    for claim in paper.CLAIMS:
+    assert [one.name for one in CLAIMS] == [f"C{number}" for number in range(1, 13)]
+    for claim in CLAIMS:
         for column, statements in claim.statements.items():
             for one in statements:
-                if isinstance(one, Above) and all(row in paper.ROWS for row in (one.better, one.worse)):
-                    pair = [paper.TABLE3[row.label].get(column) for row in (one.better, one.worse)]
+                if isinstance(one, Above) and all(row in rows.ROWS for row in (one.better, one.worse)):
+                    pair = [numbers.TABLE3[row.label].get(column) for row in (one.better, one.worse)]
                     if all(pair):
                         assert getattr(pair[0], one.metric) > getattr(pair[1], one.metric), (claim.name, column)
 
@@ -182,7 +185,7 @@ def test_the_significance_page_shows_every_pair_with_records(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for model in ("pop", "s_pop", "item_knn"):
-        experiment.run(Experiment.of("cycle", model), data=".", results=tmp_path, device="cpu")
+        runner.run(Experiment.of("cycle", model), data=".", results=tmp_path, device="cpu")
     assert main(["significance", "--dataset", "cycle", "--results", str(tmp_path)]) == 0
     out = capsys.readouterr().out
     assert "| Item-KNN − POP " in out and "| Item-KNN − S-POP " in out
@@ -190,8 +193,8 @@ def test_the_significance_page_shows_every_pair_with_records(
 
 def test_records_of_different_splits_are_not_compared(tmp_path: Path) -> None:
     for model in ("pop", "s_pop"):
-        result = experiment.run(Experiment.of("cycle", model), data=".", results=tmp_path, device="cpu")
-    experiment.store(replace(result, split={**result.split, "digest": "other"}), tmp_path)
+        result = runner.run(Experiment.of("cycle", model), data=".", results=tmp_path, device="cpu")
+    record.store(replace(result, split={**result.split, "digest": "other"}), tmp_path)
     own = Shelf.at(tmp_path)
     assert list(significance.recorded(own, "cycle")) == ["POP"]
     assert own.remarks == ["S-POP: records of another split; left out."]

@@ -12,7 +12,7 @@ import pytest
 
 from reproduce import catalog
 from reproduce.__main__ import main
-from reproduce.processed import TEST, TRAIN
+from reproduce.reading.processed import TEST, TRAIN
 
 HERE = Path(__file__).resolve().parent.parent
 QUICK = ["--model", "pop", "s_pop", "--dataset", "cycle", "--quiet"]

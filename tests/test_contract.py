@@ -11,17 +11,18 @@ import numpy as np
 import pytest
 import torch
 
-from reproduce import catalog, contract
+from reproduce import catalog
 from reproduce.baselines.pop import Pop
-from reproduce.journal import Journal
-from reproduce.sessions import Sessions
+from reproduce.commands import contract, rules
+from reproduce.fitting.recommender import Journal
+from reproduce.reading.sessions import Sessions
 
 MODELS = sorted(catalog.recommenders())
 
 
-@pytest.mark.parametrize("rule", contract.RULES.values(), ids=lambda rule: rule.__name__)
+@pytest.mark.parametrize("rule", rules.RULES.values(), ids=lambda rule: rule.__name__)
 @pytest.mark.parametrize("name", MODELS)
-def test_every_model_keeps_the_rule(name: str, rule: contract.Rule, cpu: torch.device) -> None:
+def test_every_model_keeps_the_rule(name: str, rule: rules.Rule, cpu: torch.device) -> None:
     assert rule(partial(catalog.make_recommender, name), cpu) == ""
 
 
@@ -35,7 +36,7 @@ def test_every_model_keeps_the_contract_on_a_gpu(name: str) -> None:
 
 def test_the_circle_tells_a_model_that_learns_order_from_one_that_counts(cpu: torch.device) -> None:
     recall = {
-        name: contract.recall_at_1_on_the_cycle(partial(catalog.make_recommender, name), cpu)
+        name: rules.recall_at_1_on_the_cycle(partial(catalog.make_recommender, name), cpu)
         for name, kind in catalog.recommenders().items()
         if not kind.learns_order
     }

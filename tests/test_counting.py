@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from reproduce import catalog
 from reproduce.baselines.item_knn import nearest
-from reproduce.journal import Journal
-from reproduce.sessions import Sessions
+from reproduce.fitting.recommender import Journal
+from reproduce.reading.sessions import Sessions
 
 TRAIN = Sessions.of([[0, 1, 0], [1, 2], [1, 0]], n_items=4)
 CPU = torch.device("cpu")

@@ -10,12 +10,15 @@ from typing import ClassVar, Literal
 import numpy as np
 import pytest
 
-from reproduce import catalog, experiment
+from reproduce import catalog
 from reproduce.errors import InputError, UsageError
-from reproduce.experiment import Experiment, Result, current, load, run
-from reproduce.ranking import mrr_at, recall_at
-from reproduce.recommender import Recommender, setting
-from reproduce.sessions import Split
+from reproduce.evaluation.ranking import mrr_at, recall_at
+from reproduce.fitting.recommender import Recommender, setting
+from reproduce.reading.sessions import Split
+from reproduce.runs import environment, experiment, record
+from reproduce.runs.experiment import Experiment
+from reproduce.runs.record import Result, current, load
+from reproduce.runs.runner import run
 
 NARM = {"epochs": 2, "embedding": 4, "hidden": 4}
 
@@ -41,7 +44,7 @@ def test_force_runs_again_and_gives_the_same_ranks(tmp_path: Path) -> None:
     place.write_text(place.read_text().replace(first.environment["started"], "long ago"))
     second = make(tmp_path, "narm", NARM, force=True)
     assert second.environment["started"] != "long ago"
-    for name in experiment.ARRAYS:
+    for name in record.ARRAYS:
         assert (getattr(first, name) == getattr(second, name)).all()
 
 
@@ -168,4 +171,4 @@ def test_an_unwritable_results_folder_is_said_before_training(tmp_path: Path, mo
 @pytest.mark.parametrize("device", ["gpu", "cuda:99", "tpu", "meta"])
 def test_a_device_that_is_not_there_is_a_usage_error(device: str) -> None:
     with pytest.raises(UsageError, match="device"):
-        experiment.choose_device(device)
+        environment.choose_device(device)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from reproduce import figures, later, paper
+from reproduce.paper import controls, rows
+from reproduce.reports import figures
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -35,7 +36,7 @@ def test_a_figure_tells_no_date_and_no_program(tmp_path: Path) -> None:
 
 
 def test_every_model_of_the_tables_has_a_colour_of_its_own() -> None:
-    labels = [row.label for row in (*paper.ROWS, *later.ROWS)]
+    labels = [row.label for row in (*rows.ROWS, *controls.ROWS)]
     assert set(labels) <= set(figures.COLOURS)
     assert len({figures.COLOURS[label] for label in labels}) == len(labels)
     assert figures.OTHER not in figures.COLOURS.values()

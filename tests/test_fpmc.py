@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from reproduce.baselines.fpmc import FPMC
-from reproduce.pairwise import Triples, climb
-from reproduce.sessions import Sessions
+from reproduce.fitting.pairwise import Triples, climb
+from reproduce.reading.sessions import Sessions
 
 
 def test_one_step_by_hand() -> None:

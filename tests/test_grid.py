@@ -14,11 +14,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from reproduce import experiment, grid, ranking
 from reproduce.errors import InputError, ModelError, SuiteError
-from reproduce.experiment import Experiment, Result
-from reproduce.grid import Request, cheap_first, run_cells
-from reproduce.lock import Busy, only_one
+from reproduce.evaluation import ranking
+from reproduce.files import Busy, only_one
+from reproduce.runs import runner, scheduler
+from reproduce.runs.experiment import Experiment
+from reproduce.runs.record import Result
+from reproduce.runs.request import Request
+from reproduce.runs.scheduler import cheap_first, run_cells
 
 HERE = Path(__file__).resolve().parent.parent
 SMALL = ["--set", "narm.epochs=3", "narm.hidden=8", "narm.embedding=8", "--seed", "0", "1", "--quiet"]
@@ -50,14 +53,14 @@ def test_what_only_counts_comes_before_what_is_trained() -> None:
 
 
 def test_a_failed_cell_does_not_stop_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = experiment.run
+    run = runner.run
 
     def failing(one: Experiment, **options: object) -> Result:
         if one.model == "s_pop":
             raise ZeroDivisionError("by zero")
         return run(one, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(grid, "run", failing)
+    monkeypatch.setattr(scheduler, "run", failing)
     failed = run_cells(request(tmp_path), few("pop", "s_pop", "item_knn"))
     assert list(failed) == ["runs/cycle/s_pop-seed0"]
     assert str(failed["runs/cycle/s_pop-seed0"]) == "ZeroDivisionError: by zero"
@@ -108,7 +111,7 @@ def test_a_cell_that_another_process_runs_is_left_to_it(tmp_path: Path) -> None:
         only_one(tmp_path / "runs/cycle/pop-seed0.lock"),
         pytest.raises(Busy),
     ):
-        experiment.run(few("pop")[0], data=".", results=tmp_path, wait=False)
+        runner.run(few("pop")[0], data=".", results=tmp_path, wait=False)
 
 
 def test_the_lock_of_a_vanished_process_is_taken_over_and_named(
@@ -117,7 +120,7 @@ def test_the_lock_of_a_vanished_process_is_taken_over_and_named(
     lock = tmp_path / "runs/cycle/pop-seed0.lock"
     lock.parent.mkdir(parents=True)
     lock.write_text("4711\n")
-    experiment.run(few("pop")[0], data=".", results=tmp_path, quiet=False)
+    runner.run(few("pop")[0], data=".", results=tmp_path, quiet=False)
     assert "taken over from process 4711, which vanished" in capsys.readouterr().err
     assert not lock.exists()
 

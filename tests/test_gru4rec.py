@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from reproduce import catalog
 from reproduce.baselines.gru4rec import LOSSES, GRU4Rec, Lanes, MomentumAdagrad, Network, Step, side_by_side
-from reproduce.journal import Journal
-from reproduce.sessions import Sessions
+from reproduce.fitting.recommender import Journal
+from reproduce.reading.sessions import Sessions
 
 CPU = torch.device("cpu")
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reproduce.baselines.improved_gru_rec import ImprovedGRURec, drop_clicks
-from reproduce.neural import Batch
-from reproduce.sessions import Sessions
+from reproduce.fitting.neural import Batch
+from reproduce.reading.sessions import Sessions
 
 PREFIXES = Sessions.of([[3], [2, 5, 2], [6, 0, 1, 4]], n_items=7)
 

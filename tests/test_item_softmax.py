@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from reproduce.item_softmax import CHUNK, _ItemSoftmax, item_softmax
+from reproduce.fitting.item_softmax import CHUNK, _ItemSoftmax, item_softmax
 
 
 def inputs(B: int, m: int, D: int, bias: bool, dtype: torch.dtype = torch.float64) -> list[torch.Tensor | None]:

@@ -3,17 +3,35 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
-import reproduce.__main__  # noqa: F401  # loads every page, and with the catalogue every model and data set
+import reproduce
+import reproduce.__main__  # loads every page, and with the catalogue every model and data set
 from reproduce import catalog
 
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = ("baselines", "datasets", "reproduce")
+# The floors of the house: a module imports from its own floor and from those above it in this list, never from below.
+FLOORS = (
+    ("errors", "files", "paper"),
+    ("reading",),
+    ("evaluation",),
+    ("fitting",),
+    ("catalog",),
+    ("runs",),
+    ("reports",),
+    ("commands",),
+    ("__main__",),
+)
+FLOOR = {name: place for place, names in enumerate(FLOORS) for name in names}
+# What a model or a data set may use.
+OF_A_MODEL = {"errors", "files", "paper", "reading", "evaluation", "fitting"}
+OF_A_SOURCE = {"errors", "files", "paper", "reading"}
 
 
 def test_no_module_is_loaded_under_two_names() -> None:
@@ -45,15 +63,41 @@ def python_files(folder: str) -> list[Path]:
     return sorted((ROOT / folder).rglob("*.py"))
 
 
+def rooms_imported(file: Path) -> set[str]:
+    """The rooms of the spine that a file imports from; the face and the version are of no room."""
+    names = [name.split(".") for name in imports(file) if name.split(".")[0] == "reproduce"]
+    return {parts[1] for parts in names if len(parts) > 1} - {"__version__", *reproduce.__all__}
+
+
+@pytest.mark.parametrize("file", python_files("reproduce"), ids=lambda f: str(f.relative_to(ROOT / "reproduce")))
+def test_a_room_imports_from_its_own_floor_and_those_above(file: Path) -> None:
+    room = file.relative_to(ROOT / "reproduce").parts[0].removesuffix(".py")
+    if room == "__init__":  # the face: it loads a name when it is asked for
+        return
+    below = {name for name in rooms_imported(file) if FLOOR[name] > FLOOR[room]}
+    assert not below, f"{file.name} of {room} imports from {', '.join(sorted(below))}"
+
+
+@pytest.mark.parametrize("file", python_files("baselines"), ids=lambda f: f.name)
+def test_a_model_imports_from_no_neighbour_and_knows_no_page(file: Path) -> None:
+    assert rooms_imported(file) <= OF_A_MODEL
+
+
+@pytest.mark.parametrize("file", python_files("datasets"), ids=lambda f: f.name)
+def test_a_source_imports_from_no_neighbour_and_knows_no_model(file: Path) -> None:
+    assert rooms_imported(file) <= OF_A_SOURCE
+
+
 @pytest.mark.parametrize("file", [file for room in ROOMS for file in python_files(room)], ids=lambda f: f.stem)
-def test_imports_run_one_way(file: Path) -> None:
-    room = file.relative_to(ROOT).parts[0]
-    banned = {
-        "reproduce": ("reproduce.baselines", "reproduce.datasets"),
-        "baselines": ("reproduce.baselines", "reproduce.datasets", "reproduce.reports"),
-        "datasets": ("reproduce.baselines", "reproduce.reports", "reproduce.experiment"),
-    }[room]
-    if room == "reproduce" and file.parent.name != "reports" and file.name != "__main__.py":
-        banned += ("reproduce.reports",)
-    banned += ("baselines", "datasets")  # the generic names: the second names these modules would go by
-    assert [name for name in imports(file) if any(f"{name}.".startswith(f"{one}.") for one in banned)] == []
+def test_no_module_goes_by_its_generic_name(file: Path) -> None:
+    assert not {name.split(".")[0] for name in imports(file)} & {"baselines", "datasets", "tests", "results"}
+
+
+def test_nothing_of_a_checkout_but_two_rooms_can_be_imported_through_the_package() -> None:
+    for name in ("reproduce.tests", "reproduce.reproduce", "reproduce.results"):
+        assert importlib.util.find_spec(name) is None
+
+
+@pytest.mark.parametrize("file", python_files("reproduce"), ids=lambda f: str(f.relative_to(ROOT / "reproduce")))
+def test_no_file_is_over_300_lines(file: Path) -> None:
+    assert len(file.read_text(encoding="utf-8").splitlines()) <= 300

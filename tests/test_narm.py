@@ -11,8 +11,8 @@ import torch
 
 from reproduce import catalog
 from reproduce.baselines.narm import NARM, Network
-from reproduce.journal import Journal
-from reproduce.sessions import Sessions
+from reproduce.fitting.recommender import Journal
+from reproduce.reading.sessions import Sessions
 
 M = 9
 PREFIXES = Sessions.of([[0], [1, 2], [3, 3, 4, 5], [8, 7, 6, 5, 4, 3, 2]], n_items=M)
@@ -211,8 +211,8 @@ def test_the_decoder_sees_the_undropped_embeddings() -> None:
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_an_epoch_on_cuda_is_deterministic_and_agrees_with_the_cpu() -> None:
-    from reproduce.experiment import choose_device
-    from reproduce.ranking import rank, rank_all, recall_at
+    from reproduce.evaluation.ranking import rank, rank_all, recall_at
+    from reproduce.runs.environment import choose_device
 
     split = catalog.load_split("synthetic", ".")
     prefixes, targets = split.test.prefixes()

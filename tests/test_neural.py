@@ -14,10 +14,10 @@ from torch import Tensor, nn
 
 from reproduce import catalog
 from reproduce.errors import ModelError
-from reproduce.journal import Journal
-from reproduce.neural import Batch, Examples, Neural, deterministic
-from reproduce.recommender import setting
-from reproduce.sessions import Sessions
+from reproduce.fitting.determinism import deterministic
+from reproduce.fitting.neural import Batch, Examples, Neural
+from reproduce.fitting.recommender import Journal, setting
+from reproduce.reading.sessions import Sessions
 
 CPU = torch.device("cpu")
 LOG = Sessions.of([[i % 7, (i + 1) % 7, (3 * i) % 7] for i in range(40)], n_items=7)

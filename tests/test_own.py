@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from reproduce import catalog, own
+from reproduce import catalog
 from reproduce.__main__ import main
 from reproduce.errors import ModelError
-from reproduce.experiment import Experiment
-from reproduce.journal import Journal
-from reproduce.sessions import Sessions
+from reproduce.fitting import user_model
+from reproduce.fitting.recommender import Journal
+from reproduce.reading.sessions import Sessions
+from reproduce.runs.experiment import Experiment
 
 GOOD = """
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from reproduce.recommender import Recommender, setting
+from reproduce import Recommender, setting
 
 
 @dataclass(kw_only=True)
@@ -41,7 +42,7 @@ class Mine(Recommender):
 
 @pytest.fixture(autouse=True)
 def nothing_adopted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(own, "MODELS", {})
+    monkeypatch.setattr(user_model, "MODELS", {})
 
 
 def write(folder: Path, text: str, name: str = "mine") -> str:
@@ -71,8 +72,8 @@ def test_other_source_is_another_experiment(tmp_path: Path) -> None:
 
 
 def test_the_identity_of_the_suites_models_knows_no_source() -> None:
-    assert own.source("pop") is None
-    assert own.guarded(model := catalog.make_recommender("pop")) is model
+    assert user_model.source("pop") is None
+    assert user_model.guarded(model := catalog.make_recommender("pop")) is model
 
 
 @pytest.mark.parametrize(
@@ -94,7 +95,7 @@ def test_the_identity_of_the_suites_models_knows_no_source() -> None:
         ("class Mine", "class Mine(:", "mine: mine.py raised SyntaxError"),
         ("@dataclass(kw_only=True)\n", "", "mine: mine.py must have @dataclass(kw_only=True) above its class Mine"),
         ("def score", "def scores", "mine: mine.py lacks score in its class Mine"),
-        ("(Recommender)", "", "mine: mine.py must define one class that is a reproduce.recommender.Recommender"),
+        ("(Recommender)", "", "mine: mine.py must define one class that is a reproduce.Recommender"),
         ("setting(0.5, low=0.0)", "field(kw_only=True)", "mine: mine.py raised NameError"),
     ],
 )
@@ -138,5 +139,7 @@ def test_what_a_guarded_model_does_to_its_sessions_reaches_no_one_else(tmp_path:
     file = write(tmp_path, GOOD.replace("prefixes, following =", "train.items[:] = 0; prefixes, following ="))
     train = Sessions.of([[1, 2], [2, 1]])
     with pytest.raises(ModelError, match="fit changed the items"):
-        own.guarded(catalog.make_recommender(file)).fit(train, seed=0, device=torch.device("cpu"), journal=Journal())
+        user_model.guarded(catalog.make_recommender(file)).fit(
+            train, seed=0, device=torch.device("cpu"), journal=Journal()
+        )
     assert np.array_equal(train.items, [1, 2, 2, 1])

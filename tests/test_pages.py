@@ -15,12 +15,13 @@ import pytest
 
 from reproduce import catalog, reports
 from reproduce.__main__ import main
-from reproduce.attention import LONGEST, Attention
-from reproduce.experiment import Experiment, Result, store
-from reproduce.grid import Request
+from reproduce.fitting.attention import LONGEST, Attention
 from reproduce.reports import ablation, attention, figure5, lengths
 from reproduce.reports import all as all_pages
 from reproduce.reports import page as pages
+from reproduce.runs.experiment import Experiment
+from reproduce.runs.record import Result, store
+from reproduce.runs.request import Request
 
 GOLDEN = Path(__file__).resolve().parent / "golden"
 DATASET = "diginetica-file-order"

@@ -14,9 +14,9 @@ from reproduce import catalog
 from reproduce.baselines.bpr_mf import BPRMF
 from reproduce.baselines.fpmc import FPMC
 from reproduce.errors import InputError, ModelError
-from reproduce.journal import Journal
-from reproduce.pairwise import Pairwise, Triples, climb, draw_triples
-from reproduce.sessions import Sessions
+from reproduce.fitting.pairwise import Pairwise, Triples, climb, draw_triples
+from reproduce.fitting.recommender import Journal
+from reproduce.reading.sessions import Sessions
 
 CPU = torch.device("cpu")
 LOGS = st.lists(st.lists(st.integers(0, 4), min_size=1, max_size=7), min_size=1, max_size=6)

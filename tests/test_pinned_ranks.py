@@ -19,9 +19,9 @@ import pytest
 import torch
 
 from reproduce import catalog
-from reproduce.journal import Journal
-from reproduce.ranking import rank_all
-from reproduce.sessions import Sessions
+from reproduce.evaluation.ranking import rank_all
+from reproduce.fitting.recommender import Journal
+from reproduce.reading.sessions import Sessions
 
 PINNED = Path(__file__).with_name("golden") / "pinned_ranks.json"
 SHORT = {"epochs": 2, "batch": 64, "embedding": 8, "hidden": 12}

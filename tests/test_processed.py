@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reproduce import catalog, processed
+from reproduce import catalog
 from reproduce.errors import InputError
-from reproduce.sessions import Sessions, as_printed
+from reproduce.reading import processed
+from reproduce.reading.sessions import Sessions, as_printed
 
 session = st.lists(st.integers(1, 50), min_size=2, max_size=7)
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reproduce.errors import ModelError
-from reproduce.ranking import chunk_rows, mrr_at, rank, rank_all, rank_counts, recall_at
-from reproduce.sessions import Sessions
+from reproduce.evaluation.ranking import chunk_rows, mrr_at, rank, rank_all, rank_counts, recall_at
+from reproduce.reading.sessions import Sessions
 
 
 class Fixed:

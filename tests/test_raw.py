@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from reproduce import catalog
 from reproduce.datasets import diginetica, yoochoose
 from reproduce.errors import InputError
-from reproduce.preprocessing import newest_prefixes
-from reproduce.sessions import Sessions, Split
+from reproduce.reading.preprocessing import newest_prefixes
+from reproduce.reading.sessions import Sessions, Split
 
 ROOT = Path(__file__).resolve().parent.parent
 Row = tuple[int, datetime, int, int]  # session, date, item, timeframe
@@ -298,7 +298,7 @@ BAD = {
 def test_bad_input_names_the_line_what_was_found_and_what_was_expected(
     what: str, block: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("reproduce.clicklog.BLOCK", block)
+    monkeypatch.setattr("reproduce.reading.clicklog.BLOCK", block)
     content, told = BAD[what]
     file = tmp_path / yoochoose.RAW
     file.write_bytes(content)
@@ -345,7 +345,7 @@ def test_a_log_that_leaves_nothing_to_test_is_told(tmp_path: Path) -> None:
 
 def test_a_log_read_in_small_blocks_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = digests(both_logs(tmp_path))
-    monkeypatch.setattr("reproduce.clicklog.BLOCK", 50)
+    monkeypatch.setattr("reproduce.reading.clicklog.BLOCK", 50)
     assert digests(tmp_path) == whole
 
 

@@ -9,7 +9,8 @@ import pytest
 
 from reproduce import catalog
 from reproduce.__main__ import main
-from reproduce.experiment import Experiment, current, load
+from reproduce.runs.experiment import Experiment
+from reproduce.runs.record import current, load
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
 FOLDERS = [RESULTS, *sorted(file.parent for file in RESULTS.glob("*/runs") if file.parent.name != "local")]

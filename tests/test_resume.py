@@ -14,10 +14,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from reproduce import experiment
 from reproduce.errors import InputError
-from reproduce.experiment import Experiment
-from reproduce.journal import Journal, RunJournal, replacing
+from reproduce.files import replacing
+from reproduce.fitting.recommender import Journal
+from reproduce.runs import record, runner
+from reproduce.runs.checkpoint import RunJournal
+from reproduce.runs.experiment import Experiment
 
 HERE = Path(__file__).resolve().parent
 
@@ -85,8 +87,8 @@ def begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / f"{SMALL.path}.checkpoint"
 
 
-def run(results: Path, **options: bool) -> experiment.Result:
-    return experiment.run(SMALL, data=".", results=results, device="cpu", **options)
+def run(results: Path, **options: bool) -> record.Result:
+    return runner.run(SMALL, data=".", results=results, device="cpu", **options)
 
 
 def rewrite(checkpoint: Path, **values: object) -> None:

@@ -9,11 +9,12 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from reproduce import catalog, search
+from reproduce import catalog
 from reproduce.__main__ import main
 from reproduce.errors import ModelError
-from reproduce.search import Search, Trial
-from reproduce.sessions import Sessions
+from reproduce.reading.sessions import Sessions
+from reproduce.runs import search
+from reproduce.runs.search import Search, Trial
 
 pytest.importorskip("optuna")
 CPU = torch.device("cpu")

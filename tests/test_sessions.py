@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reproduce.sessions import Provenance, Sessions, Split, as_printed, count, number_items
+from reproduce.reading.sessions import Provenance, Sessions, Split, as_printed, count, number_items
 
 logs = st.lists(st.lists(st.integers(0, 9), min_size=1, max_size=6), max_size=8)
 

@@ -13,10 +13,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reproduce import catalog, ranking
+from reproduce import catalog
 from reproduce.baselines.sknn import SKNN, VSKNN
-from reproduce.journal import Journal
-from reproduce.sessions import Sessions
+from reproduce.evaluation import ranking
+from reproduce.fitting.recommender import Journal
+from reproduce.reading.sessions import Sessions
 
 N_ITEMS = 6
 LOGS = st.lists(st.lists(st.integers(0, N_ITEMS - 1), min_size=1, max_size=6), min_size=1, max_size=12)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from reproduce.baselines.sr_gnn import SRGNN, graph
-from reproduce.neural import Batch
+from reproduce.fitting.neural import Batch
 
 N_ITEMS = 7
 SESSIONS = [[3], [2, 5, 2, 5, 1], [6, 6, 0], [1, 2, 3, 1, 4, 2]]

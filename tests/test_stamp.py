@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from reproduce.baselines.stamp import STAMP
-from reproduce.neural import Batch
+from reproduce.fitting.neural import Batch
 
 N_ITEMS = 7
 SESSIONS = [[3], [2, 5, 2], [6, 0, 1, 4]]

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reproduce import statistics
-from reproduce.statistics import Sample, effect, holm, resampled_means, samples
+from reproduce.evaluation import bootstrap
+from reproduce.evaluation.bootstrap import Sample, effect, holm, resampled_means, samples
 
 
 def few_prefixes(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -115,7 +115,7 @@ def test_the_interval_covers_and_the_test_seldom_cries_wolf(seeds: int, seed_noi
     assert truth == pytest.approx(TRUTH, abs=0.005)
     intervals = [effect((1, sample)) for sample in one]
     covered = np.mean([interval.low <= truth <= interval.high for interval in intervals])
-    alarms = np.mean([effect((1, a), (-1, b)).p < statistics.ALPHA for a, b in zip(one, other, strict=True)])
+    alarms = np.mean([effect((1, a), (-1, b)).p < bootstrap.ALPHA for a, b in zip(one, other, strict=True)])
     assert 0.93 <= covered <= 0.97
     assert 0.03 <= alarms <= 0.07
 
@@ -134,5 +134,5 @@ def test_a_known_effect_is_found():
     truth = np.mean([b.value - a.value for a, b in zip(one, other, strict=True)])  # what clipping at 1 leaves of it
     found = [effect((1, b), (-1, a)) for a, b in zip(one[:200], other[:200], strict=True)]
     assert truth == pytest.approx(0.08, abs=0.01)
-    assert np.mean([one.p < statistics.ALPHA and one.value > 0 for one in found]) > 0.95
+    assert np.mean([one.p < bootstrap.ALPHA and one.value > 0 for one in found]) > 0.95
     assert np.mean([one.low <= truth <= one.high for one in found]) > 0.9

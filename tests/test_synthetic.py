@@ -8,9 +8,9 @@ import torch
 
 from reproduce import catalog
 from reproduce.datasets.synthetic import Simulator
-from reproduce.journal import Journal
-from reproduce.ranking import rank, rank_all, recall_at
-from reproduce.sessions import Split
+from reproduce.evaluation.ranking import rank, rank_all, recall_at
+from reproduce.fitting.recommender import Journal
+from reproduce.reading.sessions import Split
 
 
 @pytest.fixture(scope="module")

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reproduce import bench_data, figures
 from reproduce.__main__ import main
-from reproduce.clicklog import ClickLog
+from reproduce.commands import bench_data
 from reproduce.datasets import diginetica, yoochoose
-from reproduce.reports import audit, table1
-from reproduce.sessions import Sessions
+from reproduce.reading.clicklog import ClickLog
+from reproduce.reading.sessions import Sessions
+from reproduce.reports import audit, figures, table1
 
 
 def literal_order(sessions: list[list[int]]) -> audit.Order:

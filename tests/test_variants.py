@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from reproduce import catalog, paper
+from reproduce import catalog
 from reproduce.baselines.narm import NARM
-from reproduce.experiment import Experiment
+from reproduce.paper import numbers
+from reproduce.reading.sessions import Sessions
 from reproduce.reports.ablation import PAPERS, VARIANTS
-from reproduce.sessions import Sessions
+from reproduce.runs.experiment import Experiment
 
 H, M = 3, 40
 FIELDS: dict[str, dict[str, Any]] = {
@@ -64,10 +65,12 @@ def test_the_published_numbers_are_those_of_tables_4_and_2() -> None:
 
 
 def test_table_5_leaves_to_prefixes_over_19_clicks_what_table_3_says_it_should() -> None:
-    assert list(paper.TABLE5) == list(range(1, 20))
+    assert list(numbers.TABLE5) == list(range(1, 20))
     longer = 410  # of DIGINETICA's 60,858 test prefixes
     for i, label in enumerate(("Improved GRU-Rec", "NARM")):
-        rest = paper.TABLE3[label]["DIGINETICA"].recall / 100 * 60_858 - sum(pair[i] for pair in paper.TABLE5.values())
+        rest = numbers.TABLE3[label]["DIGINETICA"].recall / 100 * 60_858 - sum(
+            pair[i] for pair in numbers.TABLE5.values()
+        )
         assert 0.3 * longer < rest < 0.5 * longer  # a hit rate somewhat below that of 19 clicks, 70 or 75 of 105
 
 

@@ -7,14 +7,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import mean
 
-from reproduce import catalog, figures, paper, statistics
-from reproduce.experiment import Result
-from reproduce.grid import Request
-from reproduce.paper import Row, Score
+from reproduce import catalog
+from reproduce.evaluation import bootstrap
+from reproduce.evaluation.bootstrap import Effect
+from reproduce.paper import numbers
+from reproduce.paper.numbers import Score
+from reproduce.paper.rows import Row
+from reproduce.reports import figures
 from reproduce.reports import page as pages
 from reproduce.reports.page import Shelf
 from reproduce.reports.significance import METRICS
-from reproduce.statistics import Effect
+from reproduce.runs.record import Result
+from reproduce.runs.request import Request
 
 HELP = "NARM with a detail of it changed (the paper's Tables 4 and 2)"
 
@@ -29,18 +33,18 @@ class Variant:
 
 
 VARIANTS = {
-    "hybrid": Variant("the paper's NARM, 100 hidden units", {}, paper.TABLE4["hybrid", 100]),
-    "global-only": Variant("c_t = h_t", {"encoder": "global"}, paper.TABLE4["global", 100]),
-    "local-only": Variant("c_t = sum_j alpha_tj h_j", {"encoder": "local"}, paper.TABLE4["local", 100]),
+    "hybrid": Variant("the paper's NARM, 100 hidden units", {}, numbers.TABLE4["hybrid", 100]),
+    "global-only": Variant("c_t = h_t", {"encoder": "global"}, numbers.TABLE4["global", 100]),
+    "local-only": Variant("c_t = sum_j alpha_tj h_j", {"encoder": "local"}, numbers.TABLE4["local", 100]),
     "fc-decoder": Variant(
-        "score = W c_t + b instead of emb B c_t", {"decoder": "fully-connected"}, paper.TABLE2["fully connected"]
+        "score = W c_t + b instead of emb B c_t", {"decoder": "fully-connected"}, numbers.TABLE2["fully connected"]
     ),
-    "hybrid-50": Variant("50 hidden units", {"hidden": 50}, paper.TABLE4["hybrid", 50]),
+    "hybrid-50": Variant("50 hidden units", {"hidden": 50}, numbers.TABLE4["hybrid", 50]),
     "global-only-50": Variant(
-        "c_t = h_t, 50 hidden units", {"encoder": "global", "hidden": 50}, paper.TABLE4["global", 50]
+        "c_t = h_t, 50 hidden units", {"encoder": "global", "hidden": 50}, numbers.TABLE4["global", 50]
     ),
     "local-only-50": Variant(
-        "c_t = sum_j alpha_tj h_j, 50 hidden units", {"encoder": "local", "hidden": 50}, paper.TABLE4["local", 50]
+        "c_t = sum_j alpha_tj h_j, 50 hidden units", {"encoder": "local", "hidden": 50}, numbers.TABLE4["local", 50]
     ),
     "raw-attention": Variant("alpha as in eq. 7, without the authors' softmax", {"attention": "raw"}),
     "authors-cell": Variant(
@@ -95,7 +99,7 @@ def _section(request: Request, own: Shelf, dataset: str) -> str:
         text.append(
             "Differences to the hybrid on the same test prefixes; intervals are of 95 %, by drawing test sessions, and "
             "over seeds where there are several. Another seed moves a number too, so from one run under "
-            f"{statistics.ONE_RUN} points count as noise, whatever the interval."
+            f"{bootstrap.ONE_RUN} points count as noise, whatever the interval."
         )
         text.append(_figure(request, dataset, drawn))
     missing = [name for name in VARIANTS if not kept[name]]
@@ -112,7 +116,7 @@ def _section(request: Request, own: Shelf, dataset: str) -> str:
 def _table(kept: Mapping[str, Sequence[Result]], shown: Sequence[str], dataset: str) -> str:
     lines = []
     for name in shown:
-        theirs = VARIANTS[name].published.get(paper.PAPER_COLUMN.get(dataset, ""))
+        theirs = VARIANTS[name].published.get(numbers.PAPER_COLUMN.get(dataset, ""))
         line = [name, VARIANTS[name].told]
         for metric in ("recall", "mrr"):
             values = [getattr(one, metric)() for one in kept[name]]
@@ -121,8 +125,8 @@ def _table(kept: Mapping[str, Sequence[Result]], shown: Sequence[str], dataset: 
             line += [pages.number(values), pages.published(value), pages.difference(values, value)]
             line.append(pages.DASH if name == "hybrid" else pages.difference(values, full))
         lines.append(line)
-    numbers = ["paper", "Δ paper", "Δ hybrid"]
-    return pages.table(["variant", "what it is", "Recall@20", *numbers, "MRR@20", *numbers], lines, names=2)
+    columns = ["paper", "Δ paper", "Δ hybrid"]
+    return pages.table(["variant", "what it is", "Recall@20", *columns, "MRR@20", *columns], lines, names=2)
 
 
 def _changes(rows: Mapping[str, list[Result]], remarks: list[str]) -> dict[str, dict[str, Effect]]:
@@ -136,7 +140,7 @@ def _changes(rows: Mapping[str, list[Result]], remarks: list[str]) -> dict[str, 
     ]
     samples = {metric: pages.measured(same, metric) for metric in METRICS}
     return {
-        name: {metric: statistics.effect((1, one[name]), (-1, one["hybrid"])) for metric, one in samples.items()}
+        name: {metric: bootstrap.effect((1, one[name]), (-1, one["hybrid"])) for metric, one in samples.items()}
         for name in same
         if name != "hybrid"
     }
@@ -177,6 +181,6 @@ def _figure(request: Request, dataset: str, drawn: Mapping[str, Mapping[str, Eff
 
 def _published(name: str, metric: str, dataset: str) -> float | None:
     """The paper's own difference to its hybrid."""
-    column = paper.PAPER_COLUMN.get(dataset, "")
+    column = numbers.PAPER_COLUMN.get(dataset, "")
     theirs, full = VARIANTS[name].published.get(column), VARIANTS["hybrid"].published.get(column)
     return getattr(theirs, metric) - getattr(full, metric) if theirs and full else None

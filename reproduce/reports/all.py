@@ -9,13 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
-from reproduce import catalog, later, paper, reports
+from reproduce import catalog, reports
 from reproduce.errors import InputError
-from reproduce.grid import Request
-from reproduce.journal import replacing
-from reproduce.paper import Row
+from reproduce.files import replacing
+from reproduce.paper import controls
+from reproduce.paper.rows import ROWS, Row
 from reproduce.reports import page as pages
 from reproduce.reports.page import Shelf
+from reproduce.runs.request import Request
 
 HELP = "every page from what is stored, and an index; --run fills the gaps first"
 FILE = "README.md"  # what a code forge shows of a folder
@@ -71,9 +72,9 @@ def _others() -> dict[str, ModuleType]:
 
 def _stored(own: Shelf, request: Request) -> str:
     """The records by data set: which models of the paper's table there are, and which are missing."""
-    lines, papers = [], [row.label for row in paper.ROWS]
+    lines, papers = [], [row.label for row in ROWS]
     for dataset in pages.shown_datasets(request, own):
-        found = {row.label: len(own.results(row, dataset)) for row in [*paper.ROWS, *later.ROWS]}
+        found = {row.label: len(own.results(row, dataset)) for row in [*ROWS, *controls.ROWS]}
         there = ", ".join(f"{label} ({n} seed{'s' * (n > 1)})" for label, n in found.items() if n)
         missing = ", ".join(label for label in papers if not found[label])
         lines.append([catalog.dataset(dataset).title, there or pages.DASH, missing or pages.DASH])

@@ -7,14 +7,15 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from reproduce import catalog, figures
-from reproduce.attention import Attention
+from reproduce import catalog
 from reproduce.errors import PartialPage
-from reproduce.experiment import Result
-from reproduce.grid import Request
-from reproduce.paper import Row
+from reproduce.fitting.attention import Attention
+from reproduce.paper.rows import Row
+from reproduce.reports import figures
 from reproduce.reports import page as pages
 from reproduce.reports.page import Shelf
+from reproduce.runs.record import Result
+from reproduce.runs.request import Request
 
 HELP = "what NARM attends to (the paper's Figure 6)"
 

@@ -14,16 +14,19 @@ from pathlib import Path
 
 import numpy as np
 
-from reproduce import catalog, paper, ranking
-from reproduce.clicklog import ClickLog
+from reproduce import catalog
 from reproduce.errors import UsageError
-from reproduce.experiment import Result
-from reproduce.grid import Request
-from reproduce.paper import Row, Score
-from reproduce.preprocessing import DatedSessions, longer_than_one, sessions_of
+from reproduce.evaluation import ranking
+from reproduce.paper import numbers
+from reproduce.paper.numbers import Score
+from reproduce.paper.rows import Row
+from reproduce.reading.clicklog import ClickLog
+from reproduce.reading.preprocessing import DatedSessions, longer_than_one, sessions_of
+from reproduce.reading.sessions import Sessions
 from reproduce.reports import page as pages
 from reproduce.reports.page import DASH, Shelf
-from reproduce.sessions import Sessions
+from reproduce.runs.record import Result
+from reproduce.runs.request import Request
 
 LOGS = True
 HELP = "the order of a log's clicks, and what it and the tie rule are worth"
@@ -182,7 +185,7 @@ def _each_order(own: Shelf, reference: Shelf | None) -> str:
                 title += " (reference)"
             if any(one.split["provenance"]["emulated"] for one in results):
                 title += ", **emulated**"
-            published = paper.published(paper.TABLE3, row.label, dataset)
+            published = numbers.published(numbers.TABLE3, row.label, dataset)
             if any(not pages.of_published_size(one.split["provenance"]) for one in results):
                 published = None
             lines.append([title, *_against(results, published)])

@@ -9,14 +9,18 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from reproduce import catalog, paper, search, statistics
-from reproduce.experiment import Result
-from reproduce.grid import Request, same
-from reproduce.neural import Neural
-from reproduce.paper import Claim, Close, Collapse, DecoderSize, Gain, LongerGain, Row, Statement
+from reproduce import catalog
+from reproduce.evaluation import bootstrap
+from reproduce.evaluation.bootstrap import Effect, Sample
+from reproduce.fitting.neural import Neural
+from reproduce.paper import numbers
+from reproduce.paper.claims import CLAIMS, Claim, Close, Collapse, DecoderSize, Gain, LongerGain, Statement
+from reproduce.paper.rows import Row
 from reproduce.reports import page as pages
 from reproduce.reports.page import DASH, Shelf
-from reproduce.statistics import Effect, Sample
+from reproduce.runs import stored_search
+from reproduce.runs.record import Result
+from reproduce.runs.request import Request, same
 
 VIEW = True  # of all the records there are: nothing is run, no log is looked for
 HELP = "the paper's claims, each with a verdict from the records"
@@ -44,20 +48,20 @@ class Verdict:
 
 def page(request: Request, failed: Mapping[str, str]) -> str:
     own = Shelf.at(request.results)
-    found = {one.name: {name: judge(own, one, name) for name in paper.DATASETS} for one in paper.CLAIMS}
-    head = ["claim", *(catalog.dataset(name).title for name in paper.DATASETS)]
+    found = {one.name: {name: judge(own, one, name) for name in numbers.DATASETS} for one in CLAIMS}
+    head = ["claim", *(catalog.dataset(name).title for name in numbers.DATASETS)]
     lines = [[claim, *(overall(verdicts) for verdicts in cells.values())] for claim, cells in found.items()]
     parts = [
         "# The paper's claims",
         f"*{YES}*: every statement of the claim lies beyond noise on the paper's side. *{NO}*: at least one lies "
         f"beyond noise on the other side. *{NOISE}*: neither. Noise is the 95 % interval of a bootstrap over whole "
         "sessions (and seeds where there are several), for each statement by itself; from a single run also "
-        f"whatever is under {statistics.ONE_RUN} points, since another seed would move it. A model that was searched "
+        f"whatever is under {bootstrap.ONE_RUN} points, since another seed would move it. A model that was searched "
         "stands with the settings found, on training sessions alone. DIGINETICA by time is not what the paper ran; it "
         "shows what the order of clicks is worth.",
         pages.table(head, lines),
     ]
-    for claim in paper.CLAIMS:
+    for claim in CLAIMS:
         parts.append(f"## {claim.name}: {claim.text}")
         parts += [f"- {catalog.dataset(name).title}: {told(found[claim.name][name])}" for name in found[claim.name]]
     parts.append(f"Made by {pages.command('claims', request)}.")
@@ -69,8 +73,8 @@ def status(request: Request) -> int:
     if not request.options.get("strict"):
         return 0
     own = Shelf.at(request.results)
-    ours = [name for name in paper.DATASETS if name != "diginetica"]
-    verdicts = [overall(judge(own, claim, name)) for claim in paper.CLAIMS for name in ours]
+    ours = [name for name in numbers.DATASETS if name != "diginetica"]
+    verdicts = [overall(judge(own, claim, name)) for claim in CLAIMS for name in ours]
     return CONTRADICTED if NO in verdicts else 0
 
 
@@ -92,7 +96,7 @@ def told(verdicts: list[Verdict]) -> str:
 
 def judge(own: Shelf, claim: Claim, dataset: str) -> list[Verdict]:
     """A verdict for each statement of a claim on a data set."""
-    return [_verdict(own, one, dataset) for one in claim.statements.get(paper.PAPER_COLUMN[dataset], ())]
+    return [_verdict(own, one, dataset) for one in claim.statements.get(numbers.PAPER_COLUMN[dataset], ())]
 
 
 def _verdict(own: Shelf, statement: Statement, dataset: str) -> Verdict:
@@ -115,11 +119,11 @@ def _verdict(own: Shelf, statement: Statement, dataset: str) -> Verdict:
     name = f"{one.label} − {other.label}, {'Recall' if metric == 'recall' else 'MRR'}"
     if isinstance(statement, Gain):
         share = a.value / b.value
-        moved = statistics.effect((100 / b.value, a), (-100 * share / b.value, b))
+        moved = bootstrap.effect((100 / b.value, a), (-100 * share / b.value, b))
         gain = Effect(100 * (share - 1), 100 * (share - 1) + moved.low, 100 * (share - 1) + moved.high, np.nan)
         inside = gain.low <= statement.per_cent <= gain.high
         return Verdict(YES if inside else NO, f"{name} {_numbers(gain, ' %')}, the paper {statement.per_cent:+.1f} %")
-    effect = statistics.effect((1, a), (-1, b))
+    effect = bootstrap.effect((1, a), (-1, b))
     if isinstance(statement, Close):
         return Verdict(_close(effect, statement.points), f"{name} {_numbers(effect)}")
     return Verdict(_above(effect), f"{name} {_numbers(effect)}")
@@ -130,7 +134,7 @@ def _tuned(own: Shelf, row: Row, dataset: str) -> tuple[Row, list[Result]]:
 
     Of several searches, the one whose run did best on its own validation part: a setting can win a search and not last.
     """
-    searches = search.found(own.folder, dataset)
+    searches = stored_search.found(own.folder, dataset)
     found = [Row(f"{row.label} (searched)", row.model, one.row.fields) for one in searches if same(one.base, row)]
     tuned = [(one, kept) for one in found if (kept := own.results(one, dataset))]
     return max(tuned, key=lambda pair: _validated(pair[1][0]), default=(row, own.results(row, dataset)))
@@ -148,7 +152,7 @@ def _longer(statement: LongerGain, first: list[Result], second: list[Result]) ->
     share1, share2 = a1.value / b1.value, a2.value / b2.value
     better = a1 * (100 / b1.value) + a2 * (-100 / b2.value)
     worse = b1 * (-100 * share1 / b1.value) + b2 * (100 * share2 / b2.value)
-    moved, value = statistics.effect((1, better), (1, worse)), 100 * (share1 - share2)
+    moved, value = bootstrap.effect((1, better), (1, worse)), 100 * (share1 - share2)
     effect = Effect(value, value + moved.low, value + moved.high, np.nan)
     spans = [f"{low}-{high}" for low, high in (statement.lengths, statement.than)]
     return Verdict(_above(effect), f"gain on {spans[0]} less gain on {spans[1]} {_numbers(effect, ' %')}")
@@ -163,7 +167,7 @@ def _collapse(statement: Collapse, own: Shelf, dataset: str) -> Verdict:
     if not before or not after:
         return Verdict(ABSENT, "")
     (then,), (now,) = _samples(before, before, "recall")[:1], _samples(after, after, "recall")[:1]
-    effect = statistics.effect((statement.share, then), (-1, now))
+    effect = bootstrap.effect((statement.share, then), (-1, now))
     name = f"{statement.row.label}, {statement.share:g} × Recall on {statement.before} − Recall"
     return Verdict(_above(effect), f"{name} {_numbers(effect)}")
 
@@ -191,7 +195,7 @@ def _samples(first: list[Result], second: list[Result], metric: str, where: np.n
         ranks = np.stack([one.ranks() for one in results])  # (K, n)
         worth = 1.0 if metric == "recall" else 1.0 / ranks
         values.append(100.0 * np.where(ranks <= 20, worth, 0.0))
-    return statistics.samples(values, first[0].session, None if where is None else [where, where])
+    return bootstrap.samples(values, first[0].session, None if where is None else [where, where])
 
 
 def _above(effect: Effect) -> str:

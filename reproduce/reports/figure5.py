@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from statistics import mean
 
-from reproduce import catalog, figures, later, paper
-from reproduce.experiment import Result
-from reproduce.grid import Request
-from reproduce.paper import Row
+from reproduce import catalog
+from reproduce.paper import controls, numbers
+from reproduce.paper.rows import ROWS, Row
+from reproduce.reports import figures
 from reproduce.reports import page as pages
 from reproduce.reports.page import Shelf
+from reproduce.runs.record import Result
+from reproduce.runs.request import Request
 
 HELP = "all models as bars (the paper's Figure 5), and learning curves"
 
@@ -23,7 +25,7 @@ def rows(request: Request) -> list[Row]:
 
 def page(request: Request, failed: Mapping[str, str]) -> str:
     own = Shelf.at(request.results)
-    shown = request.rows([*paper.ROWS, *later.ROWS])
+    shown = request.rows([*ROWS, *controls.ROWS])
     datasets = pages.shown_datasets(request, own)
     found = {dataset: {row.label: own.results(row, dataset) for row in shown} for dataset in datasets}
     text = ["# Figure 5: all models, and how they learned", *dict.fromkeys(own.remarks)]
@@ -33,7 +35,7 @@ def page(request: Request, failed: Mapping[str, str]) -> str:
     for dataset in datasets:
         text.append(f"## {catalog.dataset(dataset).title}")
         text.append(_curves(request, dataset, found[dataset]))
-        missing = [row for row in shown if not found[dataset][row.label] and row in paper.ROWS]
+        missing = [row for row in shown if not found[dataset][row.label] and row in ROWS]
         if missing:
             models = " ".join(row.model for row in missing)
             text.append(f"Not run yet: {pages.command('table2', request, dataset=dataset, model=models)}")
@@ -49,7 +51,7 @@ def _bars(request: Request, found: Mapping[str, Found]) -> str:
             content = []
             for label in labels:
                 values = [getattr(one, metric)() for one in kept[label]]
-                theirs = paper.published(paper.TABLE3, label, dataset)
+                theirs = numbers.published(numbers.TABLE3, label, dataset)
                 published = getattr(theirs, metric) if theirs else None
                 value = mean(values) if values else None
                 content.append(figures.Bar(label, value, published, None, figures.colour(label)))

@@ -6,13 +6,16 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from reproduce import catalog, figures, later, paper, statistics
-from reproduce.experiment import Result
-from reproduce.grid import Request
-from reproduce.paper import Row
+from reproduce import catalog
+from reproduce.evaluation import bootstrap
+from reproduce.evaluation.bootstrap import Sample
+from reproduce.paper import controls, numbers
+from reproduce.paper.rows import ROWS, Row
+from reproduce.reports import figures
 from reproduce.reports import page as pages
 from reproduce.reports.page import Shelf
-from reproduce.statistics import Sample
+from reproduce.runs.record import Result
+from reproduce.runs.request import Request
 
 HELP = "hits by the length of the session (the paper's Table 5)"
 
@@ -43,7 +46,7 @@ def hits(result: Result) -> dict[int, int]:
 
 def _section(request: Request, own: Shelf, dataset: str) -> str:
     head = f"## {catalog.dataset(dataset).title}"
-    shown = request.rows([*paper.ROWS, *later.ROWS])
+    shown = request.rows([*ROWS, *controls.ROWS])
     found = [(row.label, own.results(row, dataset)) for row in shown]
     first = {label: results[0] for label, results in found if results}  # one seed: a hit is a count
     if not first:
@@ -71,8 +74,8 @@ def _section(request: Request, own: Shelf, dataset: str) -> str:
 
 def _hit_table(first: Mapping[str, Result], dataset: str) -> str:
     """As the paper prints it: a line a length, its two models beside the published counts, then all others."""
-    published = dict(zip(("Improved GRU-Rec", "NARM"), zip(*paper.TABLE5.values(), strict=True), strict=True))
-    if paper.PAPER_COLUMN.get(dataset) != "DIGINETICA":
+    published = dict(zip(("Improved GRU-Rec", "NARM"), zip(*numbers.TABLE5.values(), strict=True), strict=True))
+    if numbers.PAPER_COLUMN.get(dataset) != "DIGINETICA":
         published = {}
     columns = [label for label in first if label not in published]
     counts = {label: hits(result) for label, result in first.items()}
@@ -109,10 +112,10 @@ def _by(first: Mapping[str, Result], low: int, high: int) -> tuple[int, np.ndarr
     values = np.concatenate([per_prefix(result)[inside] for result in first.values()], 1)  # (n, models * 2)
     _, owner = np.unique(one.session[inside], return_inverse=True)  # only sessions with such a prefix are drawn
     totals = np.stack([np.bincount(owner, column) for column in values.T], 1)  # (sessions, models * 2)
-    drawn = statistics.resampled_means(totals, np.bincount(owner)[:, None].astype(float))
+    drawn = bootstrap.resampled_means(totals, np.bincount(owner)[:, None].astype(float))
     means = values.mean(0)
     effects = [
-        statistics.effect((1, Sample(means[i : i + 1], drawn[:, i : i + 1], len(totals)))) for i in range(len(means))
+        bootstrap.effect((1, Sample(means[i : i + 1], drawn[:, i : i + 1], len(totals)))) for i in range(len(means))
     ]
     spans = np.clip([(effect.low, effect.high) for effect in effects], 0.0, 100.0)  # of few sessions they are wide
     return int(inside.sum()), means.reshape(-1, 2), spans.reshape(-1, 2, 2)
@@ -170,7 +173,7 @@ def _claim(narm: Result, improved: Result) -> str:
     lines = []
     for name, (low, high) in BINS.items():
         sums = [_total(counts, low, high) for counts in (ours, theirs)]
-        printed = [_total({n: pair[i] for n, pair in paper.TABLE5.items()}, low, high) for i in (1, 0)]
+        printed = [_total({n: pair[i] for n, pair in numbers.TABLE5.items()}, low, high) for i in (1, 0)]
         lines.append([name, *(_gain(*pair) for pair in (sums, printed))])
     return "Gain in hits of NARM over Improved GRU-Rec, in per cent:\n\n" + pages.table(
         ["clicks", "here", "paper (DIGINETICA)"], lines

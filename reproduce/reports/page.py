@@ -13,13 +13,16 @@ import numpy as np
 from tabulate import tabulate
 
 import reproduce
-from reproduce import catalog, paper, statistics
+from reproduce import catalog
 from reproduce.errors import InputError
-from reproduce.experiment import Experiment, Result, current, load
-from reproduce.grid import Request
-from reproduce.paper import Row
-from reproduce.sessions import as_printed
-from reproduce.statistics import Sample
+from reproduce.evaluation import bootstrap
+from reproduce.evaluation.bootstrap import Sample
+from reproduce.paper import numbers
+from reproduce.paper.rows import Row
+from reproduce.reading.sessions import as_printed
+from reproduce.runs.experiment import Experiment
+from reproduce.runs.record import Result, current, load
+from reproduce.runs.request import Request
 
 DASH = "—"
 
@@ -60,7 +63,7 @@ class Shelf:
         """The data sets of the paper that have records here, in the paper's order, then any others."""
         runs = self.folder / "runs"
         here = {place.parent.name for place in runs.glob("*/*.json")} & set(catalog.datasets())
-        known = [name for name in paper.DATASETS if name in here]
+        known = [name for name in numbers.DATASETS if name in here]
         return known + sorted(name for name in here - set(known) if name != "synthetic")
 
 
@@ -86,7 +89,7 @@ def number(values: Sequence[float]) -> str:
 LEGEND = (
     "In brackets: the 95 % interval of a bootstrap over whole test sessions{seeds}. Bold: the best; ≈: not "
     "distinguishable from it (paired test, Holm, 5 %) or, where one of the two is a single run, "
-    f"under {statistics.ONE_RUN} points away."
+    f"under {bootstrap.ONE_RUN} points away."
 )
 
 
@@ -104,7 +107,7 @@ def measured(rows: Mapping[str, list[Result]], metric: str) -> dict[str, Sample]
     for results in rows.values():
         ranks = np.stack([one.ranks() for one in results])  # (K, n)
         values.append(100.0 * np.where(ranks <= 20, 1.0 if metric == "recall" else 1.0 / ranks, 0.0))
-    return dict(zip(rows, statistics.samples(values, session), strict=True))
+    return dict(zip(rows, bootstrap.samples(values, session), strict=True))
 
 
 def with_noise(rows: Mapping[str, list[Result]], metric: str) -> dict[str, str]:
@@ -119,14 +122,14 @@ def with_noise(rows: Mapping[str, list[Result]], metric: str) -> dict[str, str]:
     best = max(samples, key=lambda key: samples[key].value, default=None)
     others = [key for key in samples if key != best]
     if best is not None and others:
-        effects = [statistics.effect((1, samples[best]), (-1, samples[key])) for key in others]
-        p = statistics.holm([one.p for one in effects])
+        effects = [bootstrap.effect((1, samples[best]), (-1, samples[key])) for key in others]
+        p = bootstrap.holm([one.p for one in effects])
         text[best] = f"**{text[best]}**"
         for key, one, adjusted in zip(others, effects, p, strict=True):
-            if adjusted >= statistics.ALPHA or not one.side:
+            if adjusted >= bootstrap.ALPHA or not one.side:
                 text[key] = f"≈ {text[key]}"
     for key, sample in samples.items():
-        effect = statistics.effect((1, sample))
+        effect = bootstrap.effect((1, sample))
         text[key] += f" [{effect.low:.1f}, {effect.high:.1f}]"
     return text
 
@@ -148,7 +151,9 @@ def published(value: float | None) -> str:
 def shown_datasets(request: Request, own: Shelf) -> list[str]:
     """The data sets of a page: those with records, in the paper's order, then any others just asked for."""
     asked = list(dict.fromkeys([*own.datasets(), *request.datasets]))
-    return [name for name in paper.DATASETS if name in asked] + [name for name in asked if name not in paper.DATASETS]
+    return [name for name in numbers.DATASETS if name in asked] + [
+        name for name in asked if name not in numbers.DATASETS
+    ]
 
 
 def figure(name: str, caption: str) -> str:

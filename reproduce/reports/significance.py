@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from itertools import combinations
 
-from reproduce import catalog, paper, statistics
-from reproduce.experiment import Result
-from reproduce.grid import Request
-from reproduce.paper import Row
+from reproduce import catalog
+from reproduce.evaluation import bootstrap
+from reproduce.evaluation.bootstrap import Effect, Sample
+from reproduce.paper.rows import ROWS, Row
 from reproduce.reports import page as pages
 from reproduce.reports.page import Shelf
-from reproduce.statistics import Effect, Sample
+from reproduce.runs.record import Result
+from reproduce.runs.request import Request
 
 VIEW = True  # of all the records there are: nothing is run, no log is looked for
 HELP = "every pair of recommenders: the difference, its interval, the p-value"
@@ -29,7 +30,7 @@ def page(request: Request, failed: Mapping[str, str]) -> str:
         "# Which differences are more than noise",
         "Row minus row on the same test prefixes, in points, with the 95 % interval of a bootstrap over whole sessions "
         "(and over seeds where there are several; with one seed a difference is about these runs, not about the "
-        f"models: under {statistics.ONE_RUN} points it decides nothing). p-values are Holm's, over all pairs of a "
+        f"models: under {bootstrap.ONE_RUN} points it decides nothing). p-values are Holm's, over all pairs of a "
         "metric on a data set.",
     ]
     parts += [_section(request, own, dataset) for dataset in asked]
@@ -41,7 +42,7 @@ def page(request: Request, failed: Mapping[str, str]) -> str:
 def recorded(own: Shelf, dataset: str) -> dict[str, list[Result]]:
     """The rows of the comparison and the decoders that have records of one split, by label."""
     found: dict[str, list[Result]] = {}
-    shown = [*paper.ROWS, Row("NARM, fully connected decoder", "narm", {"decoder": "fully-connected"})]
+    shown = [*ROWS, Row("NARM, fully connected decoder", "narm", {"decoder": "fully-connected"})]
     for row in shown:
         results = own.results(row, dataset)
         digests = {one.split["digest"] for one in [*results, *(found[key][0] for key in found)]}
@@ -57,8 +58,8 @@ def pairs(samples: Mapping[str, Sample]) -> dict[tuple[str, str], tuple[Effect, 
     named = {}
     for a, b in combinations(samples, 2):
         better, worse = (a, b) if samples[a].value >= samples[b].value else (b, a)
-        named[better, worse] = statistics.effect((1, samples[better]), (-1, samples[worse]))
-    adjusted = statistics.holm([one.p for one in named.values()])
+        named[better, worse] = bootstrap.effect((1, samples[better]), (-1, samples[worse]))
+    adjusted = bootstrap.holm([one.p for one in named.values()])
     return {key: (effect, p) for (key, effect), p in zip(named.items(), adjusted, strict=True)}
 
 

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from reproduce import catalog, figures
-from reproduce.grid import Request
-from reproduce.paper import Row
+from reproduce import catalog
+from reproduce.paper.rows import Row
+from reproduce.reading.sessions import Sessions, Split, as_printed
+from reproduce.reports import figures
 from reproduce.reports import page as pages
-from reproduce.sessions import Sessions, Split, as_printed
+from reproduce.runs.request import Request
 
 LOGS = True
 HELP = "the statistics of the data sets (the paper's Table 1)"

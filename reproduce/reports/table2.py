@@ -5,15 +5,19 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping, Sequence
 
-from reproduce import catalog, later, paper, search
+from reproduce import catalog
 from reproduce.errors import InputError
-from reproduce.experiment import Experiment, Result
-from reproduce.grid import Request, same
-from reproduce.own import asked_for_as
-from reproduce.paper import Row, Score
+from reproduce.fitting.user_model import asked_for_as
+from reproduce.paper import controls, numbers
+from reproduce.paper.numbers import Score
+from reproduce.paper.rows import DECODERS, ROWS, Row
 from reproduce.reports import page as pages
 from reproduce.reports.page import DASH, Shelf
-from reproduce.search import Found
+from reproduce.runs import stored_search
+from reproduce.runs.experiment import Experiment
+from reproduce.runs.record import Result
+from reproduce.runs.request import Request, same
+from reproduce.runs.stored_search import Found
 
 SEARCHED = (
     "The settings that `python -m reproduce search` found, each then fitted to all of train and run on test once. The "
@@ -23,12 +27,12 @@ HELP = "compare the recommenders (the paper's Table 3) and the decoders (its Tab
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    names = ", ".join(row.label for row in later.ROWS)
+    names = ", ".join(row.label for row in controls.ROWS)
     parser.add_argument("--beyond", action="store_true", help=f"also the strong controls the paper lacked: {names}")
 
 
 def rows(request: Request) -> list[Row]:
-    return request.rows([*paper.ROWS, *(later.ROWS if request.options.get("beyond") else ())], extra=later.ROWS)
+    return request.rows([*ROWS, *(controls.ROWS if request.options.get("beyond") else ())], extra=controls.ROWS)
 
 
 def page(request: Request, failed: Mapping[str, str]) -> str:
@@ -49,28 +53,28 @@ def page(request: Request, failed: Mapping[str, str]) -> str:
 
 
 def _section(request: Request, own: Shelf, dataset: str, failed: Mapping[str, str]) -> str:
-    beyond = [row for row in later.ROWS if request.options.get("beyond") or own.results(row, dataset)]
+    beyond = [row for row in controls.ROWS if request.options.get("beyond") or own.results(row, dataset)]
     own.remarks.clear()  # each row's are made again where the row is shown
     try:
-        searches = search.found(request.results, dataset)
+        searches = stored_search.found(request.results, dataset)
     except InputError as error:
         searches = []
         own.remarks.append(str(error))
-    shown = list(paper.ROWS)
+    shown = list(ROWS)
     for row in rows(request):
         if not any(same(row, one) for one in [*shown, *beyond, *(one.row for one in searches)]):
             shown.append(row)
     text = [f"## {catalog.dataset(dataset).title}"]
-    comparison, records, missing = comparison_table(request, own, dataset, shown, paper.TABLE3, failed)
+    comparison, records, missing = comparison_table(request, own, dataset, shown, numbers.TABLE3, failed)
     text.append(comparison)
-    decoders, decoder_records, _ = comparison_table(request, own, dataset, paper.DECODERS, paper.TABLE2, failed)
+    decoders, decoder_records, _ = comparison_table(request, own, dataset, DECODERS, numbers.TABLE2, failed)
     if decoder_records:
         text += ["Decoders of NARM (the paper's Table 2):", decoders]
     if beyond:
-        controls, records_beyond, missing_beyond = comparison_table(
-            request, own, dataset, beyond, later.PUBLISHED, failed, source="published"
+        later, records_beyond, missing_beyond = comparison_table(
+            request, own, dataset, beyond, controls.PUBLISHED, failed, source="published"
         )
-        text += [f"### Beyond the paper: {catalog.dataset(dataset).title}", later.NOTE, controls]
+        text += [f"### Beyond the paper: {catalog.dataset(dataset).title}", controls.NOTE, later]
         records, missing = records + records_beyond, missing + missing_beyond
     if searches:
         better = [one.row for one in searches if one.better]
@@ -100,7 +104,7 @@ def _section(request: Request, own: Shelf, dataset: str, failed: Mapping[str, st
 
 def _published(one: Found) -> Mapping[str, Score]:
     label = one.base.label
-    return paper.TABLE3.get(label) or later.PUBLISHED.get(label, {})
+    return numbers.TABLE3.get(label) or controls.PUBLISHED.get(label, {})
 
 
 def _told(one: Found) -> str:
@@ -126,7 +130,7 @@ def comparison_table(
     for row in shown:
         results = made.get(row.label, [])
         records += results
-        theirs = paper.published(table, row.label, dataset)
+        theirs = numbers.published(table, row.label, dataset)
         line = [row.label]
         for metric in ("recall", "mrr"):
             values = [getattr(one, metric)() for one in results]

@@ -1,0 +1,195 @@
+"""`bench`: how fast every model fits and scores, and where a step of NARM's time goes. On generated sessions.
+
+Each model runs in a process of its own, so that its peak memory is its own.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
+from typing import Any
+
+import numpy as np
+import torch
+from tabulate import tabulate
+from torch import Tensor
+
+from reproduce import catalog
+from reproduce.commands import bench_data
+from reproduce.evaluation import ranking
+from reproduce.fitting.determinism import deterministic
+from reproduce.fitting.item_softmax import item_softmax
+from reproduce.fitting.neural import Neural
+from reproduce.fitting.recommender import Journal, Recommender
+from reproduce.fitting.user_model import asked_for_as
+from reproduce.reading.sessions import Sessions
+from reproduce.runs.environment import choose_device, peak_memory_mib
+
+# Items of train and test, labels included; clicks and examples (prefixes) of train.
+SIZES = {"yoochoose1_64": (17_745, 486_026, 369_859), "diginetica": (43_097, 906_140, 719_470)}
+STEPS = 40
+SCORED = 5_000
+ZIPF = 0.8  # ours: how unevenly clicks fall on items
+
+
+def command(commands: Any) -> None:
+    """Add it to the sub-commands of a parser."""
+    parser = commands.add_parser("bench", help="the speed of every model at the paper's sizes")
+    parser.add_argument("--model", nargs="+", default=[], metavar="NAME", help="default: all")
+    parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda or cuda:N")
+    parser.add_argument("what", nargs="?", choices=["models", "data"], default="models", help="default: models")
+    parser.add_argument("--rows", type=int, default=bench_data.FULL, metavar="N", help="of data: rows of the raw log")
+    parser.set_defaults(
+        answer=lambda options: (
+            bench_data.report(options.rows)
+            if options.what == "data"
+            else report(options.model, choose_device(options.device))
+        )
+    )
+
+
+@dataclass(frozen=True)
+class Speed:
+    """What one model takes at one size."""
+
+    epoch: float  # seconds of an epoch of training; of the whole fit where a model has no epochs
+    scored: float  # prefixes ranked against the full catalogue, a second
+    peak: int  # MiB
+    examples: float | None = None  # training examples a second; these two of NARM only
+    step: StepTime | None = None
+
+
+def report(models: Sequence[str], device: torch.device) -> str:
+    """A table of all models at each size, and NARM's step taken apart."""
+    chosen = [catalog.recommender(name).name for name in models] or list(catalog.recommenders())
+    lines, steps = [], []
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), max_tasks_per_child=1) as processes:
+        for size, what in SIZES.items():
+            for name in chosen:
+                job = processes.submit(measure, asked_for_as(name), *what, str(device), torch.get_num_threads())
+                speed = job.result()
+                lines.append([name, size, f"{speed.epoch:,.2f}", f"{speed.scored:,.0f}", f"{speed.peak:,}"])
+                if speed.step is not None:
+                    taken = (speed.step.total, speed.step.encoder, speed.step.softmax, speed.step.optimiser)
+                    steps.append([size, f"{speed.examples:,.0f}", *(f"{part * 1e3:.1f}" for part in taken)])
+    where = torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu, {torch.get_num_threads()} threads"
+    head = ["model", "at the size of", "fit seconds/epoch", "prefixes scored/s", "peak MiB"]
+    parts = ["narm, at the size of", "training examples/s", "step ms", "encoder", "softmax", "optimiser"]
+    tables = [_table(head, lines, 2), *([_table(parts, steps, 1)] if steps else [])]
+    note = (
+        "A model without epochs: seconds of its whole fit. Neural models: from the median step, validation not counted."
+    )
+    return "\n\n".join([f"{where}, torch {torch.__version__}", *tables, note])
+
+
+def _table(head: list[str], lines: list[list[str]], names: int) -> str:
+    align = ["left"] * names + ["right"] * (len(head) - names)
+    return tabulate(lines, head, disable_numparse=True, colalign=align)
+
+
+def measure(name: str, n_items: int, clicks: int, examples: int, device: str, threads: int) -> Speed:
+    """Fit, or a part of it, then score: the speed of a model in this process, whose peak memory is the model's."""
+    torch.set_num_threads(threads)
+    where = choose_device(device)
+    model = catalog.make_recommender(name)
+    log = generated(n_items, clicks)
+    if isinstance(model, Neural):
+        rate, share, step = time_steps(model, log, where)
+        epoch = examples * share / rate
+    else:
+        if "epochs" in catalog.resolved(model):
+            model = dataclasses.replace(model, epochs=1)  # type: ignore[type-var]
+        began = time.perf_counter()
+        model.fit(log, seed=0, device=where, journal=Journal())
+        rate, epoch, step = None, time.perf_counter() - began, None
+    return Speed(epoch, scoring_speed(model, log), peak_memory_mib(where), rate, step)
+
+
+@dataclass(frozen=True)
+class StepTime:
+    """Seconds of a training step and of its parts; the encoder is what the other two leave."""
+
+    total: float
+    softmax: float
+    optimiser: float
+
+    @property
+    def encoder(self) -> float:
+        return self.total - self.softmax - self.optimiser
+
+
+def generated(n_items: int, clicks: int) -> Sessions:
+    """A log with lengths like YOOCHOOSE 1/64's: a mean prefix of 5.1 clicks, 4.5 after truncation; items by Zipf's law.
+
+    DIGINETICA's prefixes are shorter, 4.1, so a model is a little faster there than at its size here.
+    """
+    rng = np.random.default_rng(0)
+    sessions = clicks // 3
+    long_ones = np.where(rng.random(sessions) < 0.03, rng.integers(0, 40, sessions), 0)
+    lengths = 1 + rng.geometric(0.4, sessions) + long_ones
+    lengths = lengths[np.cumsum(lengths) <= clicks]
+    popularity = 1 / np.arange(1, n_items + 1) ** ZIPF
+    return Sessions.packed(rng.choice(n_items, int(lengths.sum()), p=popularity / popularity.sum()), lengths, n_items)
+
+
+def time_steps(model: Neural, log: Sessions, device: torch.device) -> tuple[float, float, StepTime | None]:
+    """Training examples a second, by the median step; the share of the prefixes trained on; NARM's step taken apart."""
+    model.device_ = device
+    torch.manual_seed(0)
+    model.network_ = network = model.network(log.n_items).to(device).train()
+    optimiser = model.optimiser(network)
+    training, _, _ = model.part(log, np.random.default_rng(0), device)
+
+    def step(batch: Any) -> None:
+        optimiser.zero_grad(set_to_none=True)
+        model.loss(network, batch).backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+
+    batches, seconds = [], []
+    with deterministic():
+        for _, batch in zip(range(STEPS), model.batches(training), strict=False):
+            batches.append(batch)
+            seconds.append(_timed(partial(step, batch), device))
+        total = _median(seconds)
+        apart = None
+        if model.name == "narm":
+            optimising = _median([_timed(optimiser.step, device) for _ in batches])
+            softmax = _median([_timed(partial(_softmax, network, batch), device) for batch in batches])
+            apart = StepTime(total, softmax, optimising)
+    network.eval()
+    rate = _median([len(batch) for batch in batches]) / total
+    return rate, len(training) / int((log.lengths - 1).sum()), apart
+
+
+def scoring_speed(model: Recommender, log: Sessions) -> float:
+    """Prefixes ranked against the full catalogue, a second."""
+    prefixes, targets = log.prefixes()
+    few = slice(0, SCORED)
+    began = time.perf_counter()
+    ranking.rank_all(model, prefixes.take(few), targets[few])
+    return len(prefixes.take(few)) / (time.perf_counter() - began)
+
+
+def _softmax(network: Any, batch: Any) -> None:
+    query, rows, bias = network.decode(torch.zeros(len(batch), network.B.in_features, device=batch.items.device))
+    loss: Tensor = item_softmax(query.detach().requires_grad_(), rows.detach().requires_grad_(), batch.labels, bias)
+    loss.backward()  # type: ignore[no-untyped-call]
+
+
+def _timed(work: Any, device: torch.device) -> float:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    began = time.perf_counter()
+    work()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - began
+
+
+def _median(values: Sequence[float]) -> float:
+    return float(np.median(values))

@@ -1,0 +1,261 @@
+"""The rules that every model keeps, each of which can be run; one's own models too.
+
+A rule takes a maker, which gives a fresh model at every call, and a device, and says in a sentence what is broken; an
+empty answer is a kept rule. The logs are tiny, and fields that make a fit slow are set small where a model has them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import random
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from scipy import sparse
+from torch import Tensor, nn
+
+from reproduce import catalog
+from reproduce.evaluation import ranking
+from reproduce.fitting.recommender import Journal, Recommender
+from reproduce.reading.sessions import Sessions
+
+Maker = Callable[[], Recommender]
+Rule = Callable[[Maker, torch.device], str]
+N_ITEMS = 31  # of the random log; no field below has this size, so an axis this long is the items'
+TOLERANCE = 1e-5  # relative to the greatest absolute score of a prefix
+SMALL = {"epochs": 1, "batch": 16, "embedding": 16, "hidden": 24}
+TOY = {
+    **SMALL,
+    "epochs": 15,
+    "batch": 64,
+    "learning_rate": 0.03,
+    "embedding_dropout": 0.0,
+    "session_dropout": 0.0,
+    "dropout": 0.0,
+}
+
+
+def scores_are_finite_and_of_the_right_shape(make: Maker, device: torch.device) -> str:
+    train, test = random_log()
+    scores = fitted(make, train, device).score(test)
+    return _wrong(scores, len(test), device)
+
+
+def a_batch_of_one_and_an_empty_batch_work(make: Maker, device: torch.device) -> str:
+    train, test = random_log()
+    model = fitted(make, train, device)
+    return next((wrong for n in (1, 0) if (wrong := _wrong(model.score(test.take(slice(0, n))), n, device))), "")
+
+
+def a_prefix_scores_the_same_alone_as_in_any_batch_in_any_order(make: Maker, device: torch.device) -> str:
+    train, test = random_log()
+    model = fitted(make, train, device)
+    together = model.score(test)
+    alone = torch.cat([model.score(test.take(slice(i, i + 1))) for i in range(len(test))])
+    if differ := _differ(together, alone):
+        return f"alone and in a batch {differ}"
+    order = np.random.default_rng(1).permutation(len(test))
+    if differ := _differ(together[torch.as_tensor(order, device=together.device)], model.score(test.take(order))):
+        return f"in another order {differ}"
+    return ""
+
+
+def the_same_seed_gives_the_same_scores(make: Maker, device: torch.device) -> str:
+    train, test = random_log()
+    first, again = (fitted(make, train, device, seed=3).score(test) for _ in range(2))
+    return "" if torch.equal(first, again) else f"two fits with one seed {_differ(first, again) or 'differ'}"
+
+
+def its_fields_rebuild_the_model(make: Maker, device: torch.device) -> str:
+    train, test = random_log()
+    model = small(make(), SMALL)
+    fields = catalog.resolved(model)
+    if json.loads(json.dumps(fields)) != fields:
+        return "its fields are not plain numbers, words and truth values, so a record cannot keep them"
+    rebuilt = type(model)(**fields)
+    scores = []
+    for one in (model, rebuilt):
+        one.fit(train, seed=0, device=device, journal=Journal())
+        scores.append(one.score(test))
+    if catalog.resolved(model) != fields:
+        return "fit changed the model's fields"
+    return "" if torch.equal(*scores) else f"a model made from the fields of another {_differ(*scores) or 'differs'}"
+
+
+def global_random_state_is_untouched(make: Maker, device: torch.device) -> str:
+    train, test = random_log()
+    # Draw once, so that no state is that of a fresh seed and seeding shows.
+    random.random(), np.random.random(), torch.rand(1)  # noqa: NPY002
+    before = _random_state()
+    model = fitted(make, train, device)
+    after_fit = _random_state()
+    model.score(test)
+    after_score = _random_state()
+    for name, state in before.items():
+        if after_fit[name] != state:
+            return f"fit changed the random state of {name}; draw from np.random.default_rng(seed) or a torch.Generator"
+        if after_score[name] != state:
+            return f"score changed the random state of {name}; scores must not be drawn by chance"
+    return ""
+
+
+def its_arguments_are_unchanged(make: Maker, device: torch.device) -> str:
+    train, test = random_log()
+    before = [_arrays(part) for part in (train, test)]
+    model = fitted(make, train, device)
+    model.score(test)
+    for name, part, was in zip(("fit", "score"), (train, test), before, strict=True):
+        changed = [key for key, array in _arrays(part).items() if not np.array_equal(array, was[key])]
+        if changed:
+            return f"{name} changed the {', '.join(changed)} of the sessions it was given"
+    return ""
+
+
+def a_model_that_learns_order_finds_the_next_item_of_a_circle(make: Maker, device: torch.device) -> str:
+    """On the toy after i comes i + 1. Asked only of models that say they learn order."""
+    if not make().learns_order:
+        return ""
+    recall = recall_at_1_on_the_cycle(make, device)
+    if recall == 100.0:
+        return ""
+    return f"Recall@1 is {recall:.1f}, not 100; a model that is not meant to learn order says learns_order = False"
+
+
+def the_numbering_of_the_items_does_not_matter(make: Maker, device: torch.device) -> str:
+    """Without chance: renumbering the items renumbers the scores. With chance: permuting what it learned does."""
+    train, test = random_log()
+    model = fitted(make, train, device)
+    scores = model.score(test)
+    new = np.random.default_rng(2).permutation(N_ITEMS)  # item i becomes item new[i]
+    if torch.equal(scores, fitted(make, train, device, seed=1).score(test)):
+        renumbered = fitted(make, _renumbered(train, new), device).score(_renumbered(test, new))
+        how = "fitted on renumbered items"
+    else:
+        if not permute(model, new):
+            return ""  # it keeps what it learned in a form of its own
+        renumbered = model.score(_renumbered(test, new))
+        how = "with its item-indexed weights permuted"
+    differ = _differ(scores, renumbered[:, torch.as_tensor(new, device=scores.device)])
+    return f"{how} it {differ}" if differ else ""
+
+
+RULES: Mapping[str, Rule] = {
+    rule.__name__.replace("_", " "): rule
+    for rule in (
+        scores_are_finite_and_of_the_right_shape,
+        a_batch_of_one_and_an_empty_batch_work,
+        a_prefix_scores_the_same_alone_as_in_any_batch_in_any_order,
+        the_same_seed_gives_the_same_scores,
+        its_fields_rebuild_the_model,
+        global_random_state_is_untouched,
+        its_arguments_are_unchanged,
+        a_model_that_learns_order_finds_the_next_item_of_a_circle,
+        the_numbering_of_the_items_does_not_matter,
+    )
+}
+
+
+def small(model: Recommender, fields: Mapping[str, Any]) -> Recommender:
+    """The model with those of the fields set that it has."""
+    there = catalog.resolved(model)
+    return dataclasses.replace(model, **{key: value for key, value in fields.items() if key in there})  # type: ignore[type-var]
+
+
+def fitted(make: Maker, train: Sessions, device: torch.device, seed: int = 0) -> Recommender:
+    """A fresh small model after `fit`."""
+    model = small(make(), SMALL)
+    model.fit(train, seed=seed, device=device, journal=Journal())
+    return model
+
+
+def random_log() -> tuple[Sessions, Sessions]:
+    """Forty sessions to train on; prefixes to score, one much longer than any truncation, with items not in train."""
+    rng = np.random.default_rng(0)
+    train = Sessions.of([rng.integers(0, N_ITEMS - 2, n).tolist() for n in rng.integers(2, 9, 40)], N_ITEMS)
+    lengths = [1, 4, 2, 25, 1, 7, 3]
+    test = [rng.integers(0, N_ITEMS, n).tolist() for n in lengths] + [[5], [N_ITEMS - 1], [7, 7, 7]]
+    return train, Sessions.of(test, N_ITEMS)
+
+
+def recall_at_1_on_the_cycle(make: Maker, device: torch.device) -> float:
+    """In per cent, after a fit on the cycle toy; a tie counts against the model."""
+    split = catalog.load_split("cycle", Path())
+    model = small(make(), TOY)
+    model.fit(split.train, seed=0, device=device, journal=Journal())
+    return ranking.recall_at(ranking.rank(*ranking.rank_all(model, *split.test.prefixes())), 1)
+
+
+def permute(model: Recommender, new: np.ndarray) -> bool:
+    """Give row i of everything learned that has a row per item to item new[i]; whether there was any.
+
+    Learned state ends in `_`: arrays, tensors, sparse matrices and the weights of networks.
+    """
+    found = False
+    place = np.argsort(new)  # row j is what was row place[j]
+    for name, value in vars(model).items():
+        if not name.endswith("_"):
+            continue
+        if isinstance(value, nn.Module):
+            state = value.state_dict()
+            moved = {key: _permuted(weights, place) for key, weights in state.items()}
+            found |= any(moved[key] is not state[key] for key in state)
+            value.load_state_dict(moved)
+        elif isinstance(value, Tensor | np.ndarray) or sparse.issparse(value):
+            moved_value = _permuted(value, place)
+            found |= moved_value is not value
+            setattr(model, name, moved_value)
+    return found
+
+
+def _permuted(value: Any, place: np.ndarray) -> Any:
+    for axis, size in enumerate(value.shape):
+        if size == N_ITEMS:
+            index: Any = torch.as_tensor(place, device=value.device) if isinstance(value, Tensor) else place
+            value = value[(slice(None),) * axis + (index,)]
+    return value
+
+
+def _renumbered(sessions: Sessions, new: np.ndarray) -> Sessions:
+    return Sessions(new[sessions.items], sessions.starts, sessions.stops, sessions.n_items)
+
+
+def _wrong(scores: Any, n: int, device: torch.device) -> str:
+    if not isinstance(scores, Tensor):
+        return f"score returned a {type(scores).__name__}, not a tensor"
+    if tuple(scores.shape) != (n, N_ITEMS):
+        return f"score of {n} prefixes over {N_ITEMS} items has shape {tuple(scores.shape)}, not {(n, N_ITEMS)}"
+    if scores.device.type != device.type:
+        return f"the scores are on {scores.device}, not on {device}"
+    if not bool(torch.isfinite(scores).all()):
+        return "score returned a number that is not finite"
+    return ""
+
+
+def _differ(a: Tensor, b: Tensor) -> str:
+    """In which prefix two matrices of scores are apart by more than the tolerance, and by how much; or nothing."""
+    if a.shape != b.shape:
+        return f"scores of shapes {tuple(a.shape)} and {tuple(b.shape)}"
+    a, b = a.double(), b.double()
+    apart = (a - b).abs().amax(1) / torch.maximum(a.abs().amax(1), b.abs().amax(1)).clamp(min=1e-30)  # (n,)
+    i = int(apart.nan_to_num(torch.inf).argmax())
+    return "" if bool(apart[i] <= TOLERANCE) else f"scores prefix {i} differently (by {float(apart[i]):.1e}, relative)"
+
+
+def _random_state() -> dict[str, Any]:
+    kind, keys, *rest = np.random.get_state()  # noqa: NPY002
+    states = {
+        "random": random.getstate(),
+        "numpy": (kind, np.asarray(keys).tobytes(), *rest),
+        "torch": torch.get_rng_state().numpy().tobytes(),
+    }
+    if torch.cuda.is_available():
+        states["torch.cuda"] = [one.numpy().tobytes() for one in torch.cuda.get_rng_state_all()]
+    return states
+
+
+def _arrays(sessions: Sessions) -> dict[str, np.ndarray]:
+    return {name: getattr(sessions, name).copy() for name in ("items", "starts", "stops", "lengths")}

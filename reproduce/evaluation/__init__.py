@@ -1,0 +1,1 @@
+"""Scores to ranks, ranks to numbers, and how sure a number is."""

@@ -1,0 +1,102 @@
+"""Scores to rank counts, with the tie rule; Recall and MRR as arithmetic on them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from reproduce.errors import ModelError
+from reproduce.reading.sessions import Sessions
+
+
+class Scorer(Protocol):
+    """Anything that scores all items for each of some prefixes; see fitting.recommender.Recommender."""
+
+    def score(self, prefixes: Sessions) -> Tensor: ...
+
+
+CHUNK_SCORES = 1 << 22  # scores held at a time: 16 MiB of float32
+
+
+def rank_counts(scores: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """How many items score strictly above the target, and how many other items tie with it: (n,) and (n,) int64.
+
+    Args:
+        scores: (n, m), finite.
+        targets: (n,) int64.
+    """
+    own = scores.gather(1, targets[:, None])  # (n, 1)
+    greater = (scores > own).sum(1)
+    return greater, (scores >= own).sum(1) - greater - 1
+
+
+def rank(greater: np.ndarray, equal: np.ndarray, *, ties_favour_target: bool = False) -> np.ndarray:
+    """1 is best; an item tied with the target counts as ahead of it, unless the authors' opposite rule is asked for."""
+    return greater + 1 if ties_favour_target else greater + equal + 1
+
+
+def recall_at(ranks: np.ndarray, k: int = 20) -> float:
+    """Share of targets among the first k, in per cent; not a number where there are no targets."""
+    return 100.0 * float(np.mean(ranks <= k)) if len(ranks) else float("nan")
+
+
+def mrr_at(ranks: np.ndarray, k: int = 20) -> float:
+    """Mean of 1 / rank, 0 beyond the first k, in per cent; not a number where there are no targets."""
+    return 100.0 * float(np.mean(np.where(ranks <= k, 1.0 / ranks, 0.0))) if len(ranks) else float("nan")
+
+
+def chunk_rows(n_items: int) -> int:
+    """Prefixes scored at a time: by the catalogue's size only, so that a rank never depends on the machine."""
+    return max(1, CHUNK_SCORES // max(n_items, 1))
+
+
+@contextmanager
+def halved_chunks() -> Iterator[None]:
+    """Inside, half as many prefixes are scored at a time: for a second try after the memory ran out."""
+    global CHUNK_SCORES
+    before = CHUNK_SCORES
+    CHUNK_SCORES = before // 2
+    try:
+        yield
+    finally:
+        CHUNK_SCORES = before
+
+
+def rank_all(
+    model: Scorer, prefixes: Sessions, targets: np.ndarray, chunk: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """`rank_counts` of every prefix against the full catalogue, in chunks, counted on the model's device.
+
+    Returns:
+        greater, equal: (n,) and (n,) int64.
+
+    Raises:
+        ModelError: the model's scores have the wrong shape or are not finite.
+    """
+    chunk = chunk or chunk_rows(prefixes.n_items)
+    # Set aside once: small results kept between the large scores of each chunk would leave the heap full of holes.
+    greater, equal = np.empty(len(prefixes), np.int64), np.empty(len(prefixes), np.int64)
+    for begin in range(0, len(prefixes), chunk):
+        part = prefixes.take(slice(begin, begin + chunk))
+        scores = model.score(part)
+        _check(model, scores, part)
+        own = torch.as_tensor(targets[begin : begin + chunk], device=scores.device)
+        counts = torch.stack(rank_counts(scores, own)).cpu().numpy()
+        greater[begin : begin + chunk], equal[begin : begin + chunk] = counts
+    return greater, equal
+
+
+def _check(model: Scorer, scores: Tensor, prefixes: Sessions) -> None:
+    name = getattr(model, "name", type(model).__name__)
+    wanted = (len(prefixes), prefixes.n_items)
+    if not isinstance(scores, Tensor) or tuple(scores.shape) != wanted:
+        found = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
+        raise ModelError(f"{name}: score must return a tensor of shape {wanted}, not {found}")
+    if not bool(torch.isfinite(scores).all()):
+        # Without this a model that scores not-a-number everywhere would rank every target first.
+        raise ModelError(f"{name}: score returned a number that is not finite")

@@ -1,0 +1,87 @@
+"""The attention of a model over the test prefixes, as a record keeps it: no model is needed to draw it later.
+
+Kept are the weights of every test session's longest prefix, and over all prefixes the means that the paper's section
+on attention only claims: by position, by distance from the end, on clicks that are the target.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from reproduce.fitting.recommender import Recommender
+from reproduce.reading.sessions import Sessions
+
+LONGEST = 19  # means are kept for prefixes of up to so many clicks, the paper's truncation
+CHUNK = 512
+
+
+@dataclass(frozen=True, eq=False)
+class Attention:
+    """Weights over the kept clicks of each test session's longest prefix, one session after the other."""
+
+    weights: np.ndarray  # (kept clicks,) float16
+    is_target: np.ndarray  # (kept clicks,) bool: the click is the item to be predicted
+    lengths: np.ndarray  # (test sessions,) clicks kept of each longest prefix
+    means: dict[str, Any]  # over all prefixes, see `collect`
+
+    def of_session(self, i: int) -> tuple[np.ndarray, np.ndarray]:
+        """Weights and target marks of test session i, (kept,), (kept,)."""
+        stop = int(self.lengths[: i + 1].sum())
+        span = slice(stop - int(self.lengths[i]), stop)
+        return self.weights[span], self.is_target[span]
+
+
+def collect(model: Recommender, test: Sessions, truncation: str) -> Attention | None:
+    """Ask a model for the attention on all test prefixes; None if it has none.
+
+    `means`: "examples", prefixes with n kept clicks, n = 1..19; "weight", for each n the mean weight of each position;
+    "repeat", over the prefixes that contain their target: how many, the mean weight on clicks on the target, and what
+    even weights would put there.
+    """
+    prefixes, targets = test.prefixes()
+    owner = test.prefix_owner()
+    longest = np.flatnonzero(np.diff(owner, append=-1))  # prefixes come shortest first, so a session's last is longest
+    is_longest = np.zeros(len(prefixes), dtype=bool)
+    is_longest[longest] = True
+    examples = np.zeros(LONGEST, dtype=np.int64)
+    total = np.zeros((LONGEST, LONGEST))
+    repeat = np.zeros(3)
+    weights, marks, lengths = [], [], []
+    for begin in range(0, len(prefixes), CHUNK):
+        part = prefixes.take(slice(begin, begin + CHUNK))
+        answer = model.extras(part).get("attention")
+        if answer is None:
+            return None
+        T = answer.shape[1]
+        kept = np.minimum(part.lengths, T)  # (n,)
+        skipped = part.lengths - kept if truncation == "last" else np.zeros_like(kept)
+        valid = np.arange(T) < kept[:, None]  # (n, T)
+        places = np.minimum((part.starts + skipped)[:, None] + np.arange(T), len(part.items) - 1)
+        hit = valid & (part.items[places] == targets[begin : begin + CHUNK, None])  # (n, T)
+        mine = is_longest[begin : begin + CHUNK]
+        weights.append(answer[mine][valid[mine]].astype(np.float16))
+        marks.append(hit[mine][valid[mine]])
+        lengths.append(kept[mine])
+        short = kept <= LONGEST
+        width = min(T, LONGEST)
+        np.add.at(examples, kept[short] - 1, 1)
+        np.add.at(total[:, :width], kept[short] - 1, np.where(valid, answer, 0.0)[short][:, :width])
+        has = hit.any(1)
+        repeat += [has.sum(), (answer * hit)[has].sum(), (hit.sum(1) / np.maximum(kept, 1))[has].sum()]
+    if not weights:
+        return None
+    means = {
+        "examples": examples.tolist(),
+        "weight": [
+            [round(float(value), 6) for value in total[n, : n + 1] / max(int(examples[n]), 1)] for n in range(LONGEST)
+        ],
+        "repeat": {
+            "examples": int(repeat[0]),
+            "weight": round(repeat[1] / max(repeat[0], 1), 6),
+            "even": round(repeat[2] / max(repeat[0], 1), 6),
+        },
+    }
+    return Attention(np.concatenate(weights), np.concatenate(marks), np.concatenate(lengths), means)

@@ -1,0 +1,238 @@
+"""Neural(Recommender): the one training loop, and all there is to padding.
+
+Clicks, starts and lengths live on the device once; a mini-batch is a gather by index. A model gives a network, a loss
+and its scores, and may replace how train is parted, the batches, the optimiser and the schedule.
+"""
+
+from __future__ import annotations
+
+import time
+from abc import abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from reproduce.errors import InputError, ModelError
+from reproduce.evaluation.ranking import rank, rank_all, recall_at
+from reproduce.fitting.determinism import deterministic
+from reproduce.fitting.recommender import Journal, Recommender, setting
+from reproduce.reading.sessions import Sessions
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some prefixes side by side: row i's clicks first, then padding (item 0, masked)."""
+
+    items: Tensor  # (B, T) int64
+    lengths: Tensor  # (B,) int64
+    labels: Tensor  # (B,) int64, empty where only scores are asked for
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    @property
+    def mask(self) -> Tensor:
+        """True where there is a click, (B, T)."""
+        return torch.arange(self.items.shape[1], device=self.items.device) < self.lengths[:, None]
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Prefixes and next clicks on a device, from which batches are gathered.
+
+    On a CPU a batch is as wide as its longest prefix, on CUDA all are `width` wide, so that shapes never change.
+    """
+
+    items: Tensor  # (clicks,)
+    starts: Tensor  # (n,)
+    lengths: Tensor  # (n,)
+    labels: Tensor  # (n,) or (0,)
+    width: int
+
+    @classmethod
+    def of(
+        cls, prefixes: Sessions, labels: np.ndarray, truncation: str, longest: int, device: torch.device
+    ) -> Examples:
+        """Prefixes longer than `longest` keep their first or last clicks, or all with truncation "none"."""
+        if truncation == "none":
+            longest = int(prefixes.lengths.max(initial=1))
+        lengths = np.minimum(prefixes.lengths, longest)
+        starts = prefixes.stops - lengths if truncation == "last" else prefixes.starts
+        on_device = partial(torch.as_tensor, device=device)
+        return cls(on_device(prefixes.items), on_device(starts), on_device(lengths), on_device(labels), longest)
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def batch(self, index: Tensor) -> Batch:
+        """The examples at these places, (B,)."""
+        lengths = self.lengths[index]  # (B,)
+        width = int(lengths.max()) if lengths.device.type == "cpu" and len(lengths) else self.width
+        steps = torch.arange(width, device=lengths.device)  # (T,)
+        places = self.starts[index][:, None] + steps  # (B, T)
+        mask = steps < lengths[:, None]  # (B, T)
+        items = self.items[places.clamp(max=len(self.items) - 1)] * mask  # (B, T)
+        return Batch(items, lengths, self.labels[index] if len(self.labels) else self.labels)
+
+
+@dataclass(kw_only=True)
+class Neural(Recommender):
+    """A recommender trained by gradient descent on prefixes of sessions.
+
+    The epoch with the best validation Recall@20 is kept; a later tie wins, as in the authors' code.
+    """
+
+    learning_rate: float = setting(0.001, low=1e-6, high=1.0, search=(1e-4, 1e-2))
+    batch: int = setting(512, low=1)
+    epochs: int = setting(30, low=1)
+    patience: int = setting(
+        3, low=1, note="ours: the authors stop only after 30 epochs; epochs without a new best, counted from the 5th on"
+    )
+    validation: Literal["prefixes", "sessions"] = setting("prefixes")
+    validation_share: float = setting(0.1, low=0.001, high=0.9)
+    truncation: Literal["first", "last", "none"] = setting("first")
+    longest: int = setting(19, low=1)
+
+    # What a model gives.
+
+    @abstractmethod
+    def network(self, n_items: int) -> nn.Module:
+        """A fresh network; called under the run's seed."""
+
+    @abstractmethod
+    def loss(self, network: nn.Module, batch: Any) -> Tensor:
+        """The mean loss of a batch, ()."""
+
+    @abstractmethod
+    def scores(self, network: nn.Module, batch: Batch) -> Tensor:
+        """(B, n_items), higher is better; the network is in evaluation mode."""
+
+    # What a model may replace.
+
+    def part(self, train: Sessions, rng: np.random.Generator, device: torch.device) -> tuple[Any, Sessions, np.ndarray]:
+        """Training examples, in whatever form `batches` takes; validation prefixes and their labels."""
+        prefixes, labels = train.prefixes()
+        if self.validation == "prefixes":
+            held_out = np.zeros(len(prefixes), dtype=bool)
+            held_out[rng.permutation(len(prefixes))[: self._held_out(len(prefixes))]] = True
+        else:
+            sessions = np.zeros(len(train), dtype=bool)
+            sessions[rng.permutation(len(train))[: self._held_out(len(train))]] = True
+            held_out = sessions[train.prefix_owner()]
+        kept = np.flatnonzero(~held_out)
+        training = Examples.of(prefixes.take(kept), labels[kept], self.truncation, self.longest, device)
+        held = np.flatnonzero(held_out)
+        return training, prefixes.take(held), labels[held]
+
+    def batches(self, training: Any) -> Iterator[Any]:
+        """The mini-batches of an epoch; called under a seed made of the run's seed and the epoch."""
+        order = torch.randperm(len(training)).to(training.starts.device)  # drawn on the CPU: the same on every device
+        for begin in range(0, len(order), self.batch):
+            yield training.batch(order[begin : begin + self.batch])
+
+    def optimiser(self, network: nn.Module) -> torch.optim.Optimizer:
+        return torch.optim.Adam(network.parameters(), lr=self.learning_rate, fused=True)
+
+    def schedule(self, optimiser: torch.optim.Optimizer, epoch: int) -> None:
+        """Called before each epoch, counted from 1: change the learning rate here. It depends on nothing else."""
+
+    # The loop.
+
+    def fit(self, train: Sessions, *, seed: int, device: torch.device, journal: Journal) -> None:
+        self.device_ = device
+        with torch.random.fork_rng([device] if device.type == "cuda" else []), deterministic():
+            training, held_out, held_out_labels = self.part(train, np.random.default_rng(seed), device)
+            torch.manual_seed(seed)
+            self.network_ = self.network(train.n_items).to(device)
+            optimiser = self.optimiser(self.network_)
+            best: dict[str, Any] = {"epoch": 0, "recall": -1.0, "weights": {}}
+            epoch = 0
+            state = journal.restore()
+            if state is not None:
+                epoch, best = self._go_on(state, optimiser)
+
+            while epoch < self.epochs and epoch - max(best["epoch"], 5) < self.patience:
+                epoch += 1
+                numbers = self._epoch(training, optimiser, seed, epoch, journal)
+                recall = self._validate(held_out, held_out_labels)
+                if recall >= best["recall"] or not best["weights"]:
+                    weights = {name: value.detach().clone() for name, value in self.network_.state_dict().items()}
+                    best = {"epoch": epoch, "recall": recall, "weights": weights}
+                journal.epoch({**numbers, "validation_recall": recall})
+                journal.save(
+                    {
+                        "epoch": epoch,
+                        "best": best,
+                        "network": self.network_.state_dict(),
+                        "optimiser": optimiser.state_dict(),
+                    }
+                )
+            if best["weights"]:
+                self.network_.load_state_dict(best["weights"])
+            self.network_.eval()
+
+    def score(self, prefixes: Sessions) -> Tensor:
+        if not len(prefixes):
+            return torch.zeros(0, prefixes.n_items, device=self.device_)
+        with torch.inference_mode(), deterministic():
+            return self.scores(self.network_, self.as_batch(prefixes))
+
+    def as_batch(self, prefixes: Sessions) -> Batch:
+        """All of some prefixes as one batch, in their order."""
+        items, _ = prefixes.clicks()
+        packed = Sessions.packed(items, prefixes.lengths, prefixes.n_items)  # only these clicks travel to the device
+        examples = Examples.of(packed, np.empty(0, np.int64), self.truncation, self.longest, self.device_)
+        return examples.batch(torch.arange(len(examples), device=self.device_))
+
+    def _epoch(
+        self, training: Any, optimiser: torch.optim.Optimizer, seed: int, epoch: int, journal: Journal
+    ) -> dict[str, float]:
+        """One pass over the training examples; its order and its dropout depend on (seed, epoch) and nothing else."""
+        torch.manual_seed(int(np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)[0] >> 1))
+        self.network_.train()
+        self.schedule(optimiser, epoch)
+        began = time.monotonic()
+        total = torch.zeros((), device=self.device_)  # summed on the device: the host waits for it once, at the end
+        seen = 0
+        steps = self.batches(training)
+        for batch in journal.steps(steps, epoch=epoch, epochs=self.epochs, examples=len(training)):
+            optimiser.zero_grad(set_to_none=True)
+            loss = self.loss(self.network_, batch)
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+            total += loss.detach() * len(batch)
+            seen += len(batch)
+        mean = float(total) / max(seen, 1)
+        if not np.isfinite(mean):
+            raise ModelError(
+                f"{self.name}: the loss is not a finite number in epoch {epoch}; try a lower learning rate"
+            )
+        seconds = time.monotonic() - began
+        return {
+            "epoch": epoch,
+            "loss": mean,
+            "seconds": round(seconds, 3),
+            "examples_per_second": round(seen / seconds, 1),
+        }
+
+    def _go_on(self, state: dict[str, Any], optimiser: torch.optim.Optimizer) -> tuple[int, dict[str, Any]]:
+        """Take over what an interrupted fit saved: the epoch it had finished and its best one."""
+        try:
+            self.network_.load_state_dict(state["network"])
+            optimiser.load_state_dict(state["optimiser"])
+            return state["epoch"], state["best"]
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            told = str(error).splitlines()[0]
+            raise InputError(f"the checkpoint does not fit {self.name} ({told}); --fresh starts over") from error
+
+    def _validate(self, prefixes: Sessions, labels: np.ndarray) -> float:
+        self.network_.eval()
+        return recall_at(rank(*rank_all(self, prefixes, labels))) if len(prefixes) else 0.0
+
+    def _held_out(self, n: int) -> int:
+        return round(self.validation_share * n) if n > 1 else 0

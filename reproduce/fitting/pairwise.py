@@ -1,0 +1,166 @@
+"""Pairwise(Recommender): SGD on triples, an item that was clicked above one that was not, a mini-batch at a time.
+
+Rendle, Freudenthaler, Gantner, Schmidt-Thieme: BPR, UAI 2009: maximise ln sigma(score_i - score_j) - reg/2 |theta|^2.
+
+Departs from Rendle: a batch of triples is drawn and differentiated at once and its steps are added, where the paper
+takes one triple after another. The two are the same where no two triples of a batch share a row.
+"""
+
+from __future__ import annotations
+
+import time
+from abc import abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from reproduce.errors import InputError, ModelError
+from reproduce.fitting.determinism import deterministic
+from reproduce.fitting.recommender import Journal, Recommender, setting
+from reproduce.reading.sessions import Sessions
+
+Tables = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Triples:
+    """Session, click before (or the session's own first, where the model has no use for it), right and wrong item."""
+
+    session: Tensor  # (B,)
+    previous: Tensor  # (B,)
+    right: Tensor  # (B,)
+    wrong: Tensor  # (B,)
+
+    def __len__(self) -> int:
+        return len(self.session)
+
+
+@dataclass(frozen=True)
+class Positives:
+    """Everything a triple is drawn from; `taken` holds session * n_items + item of what may not be a wrong item."""
+
+    session: np.ndarray  # (n,)
+    previous: np.ndarray  # (n,)
+    right: np.ndarray  # (n,)
+    taken: np.ndarray  # sorted, unique
+    taken_by: np.ndarray  # (n,) the key of `taken` is taken_by * n_items + item
+    pool: np.ndarray  # item numbers, of which one at random is the wrong item; some of them are not taken
+    n_items: int
+
+
+@dataclass(kw_only=True)
+class Pairwise(Recommender):
+    """Factor tables learned from triples."""
+
+    factors: int = setting(100, low=1, search=[50, 100, 200])
+    epochs: int = setting(10, low=1, search=[5, 10, 20, 40])
+    learning_rate: float = setting(0.01, low=1e-6, high=10.0, search=(0.003, 0.3))
+    regularisation: float = setting(0.0, low=0.0, high=1.0, search=(0.0, 0.05))
+    batch: int = setting(256, low=1, note="ours, for speed: triples drawn at once")
+
+    # What a model gives.
+
+    @abstractmethod
+    def positives(self, train: Sessions) -> Positives:
+        """What to draw triples from."""
+
+    @abstractmethod
+    def tables(self, sessions: int, n_items: int, draw: torch.Generator) -> Tables:
+        """Fresh factors, a row per session or item."""
+
+    @abstractmethod
+    def steps(self, tables: Tables, triples: Triples) -> list[tuple[str, Tensor, Tensor]]:
+        """Table, rows (k,) and the gradient (k, factors) of the batch's sum of ln sigma(margin) to climb."""
+
+    @abstractmethod
+    def margin(self, tables: Tables, triples: Triples) -> Tensor:
+        """score_right - score_wrong, (B,)."""
+
+    # The loop.
+
+    def fit(self, train: Sessions, *, seed: int, device: torch.device, journal: Journal) -> None:
+        self.device_ = device
+        with deterministic():
+            positives = self.positives(train)
+            draw = torch.Generator().manual_seed(seed)
+            tables = self.tables(len(train), train.n_items, draw)
+            state = journal.restore()
+            epoch = 0
+            if state is not None:
+                try:
+                    epoch, tables = state["epoch"], {name: state["tables"][name] for name in tables}
+                except (KeyError, TypeError) as error:
+                    raise InputError(f"the checkpoint does not fit {self.name}; --fresh starts over") from error
+            tables = {name: table.to(device) for name, table in tables.items()}
+            while epoch < self.epochs:
+                epoch += 1
+                self._epoch(tables, positives, np.random.default_rng([seed, epoch]), epoch, journal)
+                journal.save({"epoch": epoch, "tables": tables})
+        self.keep(tables)
+
+    @abstractmethod
+    def keep(self, tables: Tables) -> None:
+        """Set the learned state that scoring needs."""
+
+    def _epoch(
+        self, tables: Tables, positives: Positives, rng: np.random.Generator, epoch: int, journal: Journal
+    ) -> None:
+        began = time.monotonic()
+        total = torch.zeros((), dtype=torch.float64, device=self.device_)
+        batches = draw_triples(positives, self.batch, rng, self.device_)
+        for triples in journal.steps(batches, epoch=epoch, epochs=self.epochs, examples=len(positives.right)):
+            total -= torch.nn.functional.logsigmoid(self.margin(tables, triples)).sum()
+            climb(tables, self.steps(tables, triples), self.learning_rate, self.regularisation)
+        seen = len(positives.right)
+        loss = float(total) / max(seen, 1)
+        if not np.isfinite(loss):
+            raise ModelError(f"{self.name}: the loss is not a finite number in epoch {epoch}; lower learning_rate")
+        seconds = time.monotonic() - began
+        journal.epoch(
+            {
+                "epoch": epoch,
+                "loss": loss,
+                "seconds": round(seconds, 3),
+                "examples_per_second": round(seen / max(seconds, 1e-9), 1),
+            }
+        )
+
+
+def climb(tables: Tables, steps: list[tuple[str, Tensor, Tensor]], rate: float, regularisation: float) -> None:
+    """theta += rate (gradient - regularisation theta), each row as often as it is named, all from the old theta."""
+    moves = [(name, rows, rate * (slope - regularisation * tables[name][rows])) for name, rows, slope in steps]
+    for name, rows, move in moves:
+        tables[name].index_add_(0, rows, move)
+
+
+def draw_triples(positives: Positives, batch: int, rng: np.random.Generator, device: torch.device) -> Iterator[Triples]:
+    """Every positive once, in random order, each with a wrong item drawn for it; drawn on the CPU for every device."""
+    order = rng.permutation(len(positives.right))
+    wrong = wrong_items(positives, order, rng)
+    columns = [positives.session[order], positives.previous[order], positives.right[order], wrong]
+    session, previous, right, drawn = (torch.as_tensor(column, device=device) for column in columns)
+    for begin in range(0, len(order), batch):
+        part = slice(begin, begin + batch)
+        yield Triples(session[part], previous[part], right[part], drawn[part])
+
+
+def wrong_items(positives: Positives, order: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """One of the pool for each, (len(order),); where it is taken, it is drawn again."""
+    by = positives.taken_by[order]
+    wrong = rng.choice(positives.pool, len(order))
+    again = np.arange(len(order))
+    while len(again := again[is_in(positives.taken, by[again] * positives.n_items + wrong[again])]):
+        wrong[again] = rng.choice(positives.pool, len(again))
+    return wrong
+
+
+def is_in(keys: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Which of `wanted` are among the sorted `keys`."""
+    if not len(keys):
+        return np.zeros(len(wanted), dtype=bool)
+    place = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+    found: np.ndarray = keys[place] == wanted
+    return found

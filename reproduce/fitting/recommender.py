@@ -1,0 +1,91 @@
+"""Recommender: the contract every model keeps, and only the contract."""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, TypeVar
+
+import torch
+
+from reproduce.reading.sessions import Sessions
+
+
+class Recommender(ABC):
+    """Subclasses are dataclasses whose fields are the hyper-parameters, made with `setting`.
+
+    The constructor does nothing. Learned state ends in `_` and is born in `fit`. Randomness comes in by the seed;
+    global random state is as before when `fit` returns.
+    """
+
+    name: ClassVar[str]  # as on the command line
+    label: ClassVar[str]  # as in a table
+    learns_order: ClassVar[bool] = True  # whether it can tell a click from the one after it; see contract.py
+
+    @abstractmethod
+    def fit(self, train: Sessions, *, seed: int, device: torch.device, journal: Journal) -> None:
+        """Learn from whole training sessions. A model that wants validation data carves it out of these.
+
+        The journal is fit's one window: progress to the terminal, the history of epochs, the checkpoint.
+        """
+
+    @abstractmethod
+    def score(self, prefixes: Sessions) -> torch.Tensor:
+        """(len(prefixes), n_items) finite scores on the device of `fit`, higher is better; a pure function."""
+
+    def extras(self, prefixes: Sessions) -> dict[str, Any]:
+        """What a figure may want of some prefixes: NARM's attention. Nothing by default."""
+        return {}
+
+
+UNKNOWN: Any = object()  # no value at all: not even None
+
+
+def setting(
+    default: Any,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    search: Any = None,
+    note: str = "",
+    before: Any = UNKNOWN,
+) -> Any:
+    """A hyper-parameter of a model.
+
+    Args:
+        default: the value where nothing else is given.
+        low, high: the values allowed, low <= x <= high. Choices among names are typed with Literal instead.
+        search: what a search may try, a pair (low, high) or a list of values.
+        note: whose choice the default is.
+        before: for a field that a model gained after runs of it were recorded: the value that describes those runs.
+            With this value the field is left out of a run's identity, so that their records stand.
+    """
+    metadata = {"low": low, "high": high, "search": search, "note": note, "before": before}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+Batch = TypeVar("Batch")
+
+
+@dataclass
+class Journal:
+    """The quiet journal: remembers the history of epochs while it lives, and keeps nothing."""
+
+    history: list[dict[str, float]] = field(default_factory=list)
+
+    def steps(self, batches: Iterable[Batch], *, epoch: int, epochs: int, examples: int) -> Iterator[Batch]:
+        """Hand the batches of an epoch through, telling how far it is."""
+        yield from batches
+
+    def epoch(self, numbers: Mapping[str, float]) -> None:
+        """Note an epoch that is finished."""
+        self.history.append(dict(numbers))
+
+    def restore(self) -> dict[str, Any] | None:
+        """The state that an interrupted fit last saved, or None; the history is as it was then."""
+        return None
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Keep tensors and plain values, from which this fit can go on."""

@@ -1,0 +1,200 @@
+"""The claims of the NARM paper's text, as data: statements that records can support or contradict."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+
+from reproduce.paper.rows import DECODERS, ROWS, Row
+
+
+@dataclass(frozen=True)
+class Above:
+    """One row beats another in a metric, "recall" or "mrr"."""
+
+    better: Row
+    worse: Row
+    metric: str
+
+
+@dataclass(frozen=True)
+class Gain:
+    """One row beats another by a share of the other's value, in per cent."""
+
+    better: Row
+    worse: Row
+    metric: str
+    per_cent: float
+
+
+@dataclass(frozen=True)
+class Close:
+    """Two rows differ by less than some points."""
+
+    one: Row
+    other: Row
+    metric: str
+    points: float
+
+
+@dataclass(frozen=True)
+class LongerGain:
+    """The relative gain in hits is larger on prefixes of some lengths than on those of others; both ends included."""
+
+    better: Row
+    worse: Row
+    lengths: tuple[int, int]
+    than: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Collapse:
+    """A row's Recall falls below a share of what it was on another of our data sets."""
+
+    row: Row
+    before: str
+    share: float
+
+
+@dataclass(frozen=True)
+class DecoderSize:
+    """Weights: fully connected 2H m, bilinear 2H D (without the bias, which the paper does not count)."""
+
+    full: Row
+    bilinear: Row
+
+
+Statement = Above | Gain | Close | LongerGain | Collapse | DecoderSize
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What the paper says in words, and for each of its data sets the statements that this comes to."""
+
+    name: str
+    text: str
+    statements: Mapping[str, tuple[Statement, ...]]  # by the paper's column
+
+
+_YOOCHOOSE = ("YOOCHOOSE 1/64", "YOOCHOOSE 1/4")
+_ALL = (*_YOOCHOOSE, "DIGINETICA")
+_BY_LABEL = {row.label: row for row in ROWS}
+_NARM, _IMPROVED = _BY_LABEL["NARM"], _BY_LABEL["Improved GRU-Rec"]
+_FULL = DECODERS[0]
+_RNN = ("GRU-Rec", "Improved GRU-Rec", "NARM")
+
+
+def _encoder(encoder: str, hidden: int) -> Row:
+    fields = {key: value for key, value in (("encoder", encoder), ("hidden", hidden)) if value not in ("hybrid", 100)}
+    return Row(f"NARM {encoder}, d = {hidden}", "narm", fields)
+
+
+def _best(metric: str) -> tuple[Above, ...]:
+    return tuple(Above(_NARM, row, metric) for row in ROWS if row is not _NARM)
+
+
+def _order(*labels: str) -> tuple[Above, ...]:
+    names = [_BY_LABEL[label] for label in labels]
+    return tuple(Above(a, b, "recall") for a, b in pairwise(names))
+
+
+def _each(statements: tuple[Statement, ...], columns: tuple[str, ...] = _ALL) -> dict[str, tuple[Statement, ...]]:
+    return dict.fromkeys(columns, statements)
+
+
+_BOTH = ("recall", "mrr")
+_SIZES = (50, 100)
+# The claims of the paper's text, numbered here.
+CLAIMS = (
+    Claim("C1", "NARM has the best Recall@20", _each(_best("recall"))),
+    Claim(
+        "C2",
+        "NARM has the best MRR@20 on YOOCHOOSE 1/4 and DIGINETICA; on 1/64 Improved GRU-Rec is better",
+        {
+            **_each(_best("mrr"), ("YOOCHOOSE 1/4", "DIGINETICA")),
+            "YOOCHOOSE 1/64": (Above(_IMPROVED, _NARM, "mrr"),),
+        },
+    ),
+    Claim(
+        "C3",
+        "NARM gains 8 % in Recall@20 and 9.7 % in MRR@20 over Improved GRU-Rec",
+        {"DIGINETICA": (Gain(_NARM, _IMPROVED, "recall", 8.0), Gain(_NARM, _IMPROVED, "mrr", 9.7))},
+    ),
+    Claim(
+        "C4",
+        "the bilinear decoder is better in Recall@20; in MRR@20 worse on YOOCHOOSE, better on DIGINETICA",
+        {
+            **_each((Above(_NARM, _FULL, "recall"), Above(_FULL, _NARM, "mrr")), _YOOCHOOSE),
+            "DIGINETICA": (Above(_NARM, _FULL, "recall"), Above(_NARM, _FULL, "mrr")),
+        },
+    ),
+    Claim(
+        "C5",
+        "the hybrid encoder beats the global and the local one, in both metrics, with 50 and 100 units",
+        _each(
+            tuple(
+                Above(_encoder("hybrid", d), _encoder(part, d), metric)
+                for d in _SIZES
+                for part in ("global", "local")
+                for metric in _BOTH
+            )
+        ),
+    ),
+    Claim(
+        "C6",
+        "the global and the local encoder are close (ours: within a point)",
+        _each(
+            tuple(Close(_encoder("global", d), _encoder("local", d), metric, 1.0) for d in _SIZES for metric in _BOTH)
+        ),
+    ),
+    Claim(
+        "C7",
+        "100 units are better than 50",
+        _each(
+            tuple(
+                Above(_encoder(part, 100), _encoder(part, 50), metric)
+                for part in ("global", "local", "hybrid")
+                for metric in _BOTH
+            )
+        ),
+    ),
+    Claim(
+        "C8",
+        "every recurrent network beats every other method",
+        _each(
+            tuple(
+                Above(_BY_LABEL[rnn], row, metric)
+                for rnn in _RNN
+                for row in ROWS
+                if row.label not in _RNN
+                for metric in _BOTH
+            )
+        ),
+    ),
+    Claim(
+        "C9",
+        "the gain over Improved GRU-Rec is larger on prefixes of 4 to 17 clicks than on shorter and on longer ones",
+        {
+            "DIGINETICA": (
+                LongerGain(_NARM, _IMPROVED, (4, 17), (1, 3)),
+                LongerGain(_NARM, _IMPROVED, (4, 17), (18, 19)),
+            )
+        },
+    ),
+    Claim(
+        "C10",
+        "the traditional methods' order by Recall@20: 1/64 Item-KNN, FPMC, BPR-MF, S-POP, POP; "
+        "DIGINETICA FPMC, Item-KNN, S-POP, BPR-MF, POP",
+        {
+            "YOOCHOOSE 1/64": _order("Item-KNN", "FPMC", "BPR-MF", "S-POP", "POP"),
+            "DIGINETICA": _order("FPMC", "Item-KNN", "S-POP", "BPR-MF", "POP"),
+        },
+    ),
+    Claim(
+        "C11",
+        "BPR-MF collapses from YOOCHOOSE 1/64 to 1/4 (ours: to less than half)",
+        {"YOOCHOOSE 1/4": (Collapse(_BY_LABEL["BPR-MF"], "yoochoose1_64", 0.5),)},
+    ),
+    Claim("C12", "the decoders have 2H m and 2H D weights", _each((DecoderSize(_FULL, _NARM),))),
+)

@@ -1,0 +1,35 @@
+"""The rows of the paper's tables: which model, with which fields, stands for each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of a table: a model with some fields set, under the name the table gives it."""
+
+    label: str
+    model: str
+    fields: Mapping[str, object] = field(default_factory=dict)
+
+
+# The rows of Table 3 in the paper's order, and the model of ours that stands for each.
+ROWS = (
+    Row("POP", "pop"),
+    Row("S-POP", "s_pop"),
+    Row("Item-KNN", "item_knn"),
+    Row("BPR-MF", "bpr_mf"),
+    Row("FPMC", "fpmc"),
+    Row("GRU-Rec", "gru4rec"),
+    Row("Improved GRU-Rec", "improved_gru_rec"),
+    Row("NARM", "narm"),
+)
+
+
+# The rows of Table 2.
+DECODERS = (
+    Row("fully connected", "narm", {"decoder": "fully-connected"}),
+    Row("bilinear", "narm"),
+)

@@ -1,0 +1,126 @@
+"""The paper's rules, each a function on arrays. Reading a log is the business of datasets/.
+
+A data set's file composes them in the paper's order.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from reproduce.reading.clicklog import ClickLog
+from reproduce.reading.sessions import Sessions, number_items
+
+
+@dataclass(frozen=True, eq=False)
+class DatedSessions:
+    """Whole sessions one after the other, each with its date. Items are numbered from 0."""
+
+    items: np.ndarray  # (clicks,)
+    lengths: np.ndarray  # (sessions,)
+    dates: np.ndarray  # (sessions,) seconds since 1970, UTC
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def keep(self, which: np.ndarray) -> DatedSessions:
+        """Some of the sessions, (sessions,) bool."""
+        return DatedSessions(self.items[np.repeat(which, self.lengths)], self.lengths[which], self.dates[which])
+
+    def keep_clicks(self, which: np.ndarray) -> DatedSessions:
+        """Some of the clicks, (clicks,) bool; sessions now shorter than two clicks leave with them."""
+        kept_before = np.concatenate([[0], np.cumsum(which)])
+        lengths = np.diff(kept_before[np.concatenate([[0], np.cumsum(self.lengths)])])
+        return longer_than_one(DatedSessions(self.items[which], lengths, self.dates))
+
+    def sessions(self) -> Sessions:
+        """In order of date; sessions of one date keep the order of their first rows."""
+        order = np.argsort(self.dates, kind="stable")
+        stops = np.cumsum(self.lengths)
+        n_items = int(self.items.max(initial=-1)) + 1
+        return Sessions(self.items, (stops - self.lengths)[order], stops[order], n_items)
+
+
+def sessions_of(log: ClickLog, *, by_time: bool = False) -> DatedSessions:
+    """The rows of a session are its clicks, wherever they stand in the file, and its last row's date is its date.
+
+    Clicks keep the file's order, or are sorted by time, those of one time keeping the file's order. Sessions come in
+    the order of their first rows.
+    """
+    begins = np.flatnonzero(np.diff(log.session, prepend=log.session[:1] - 1))
+    runs = np.diff(np.append(begins, len(log)))
+    number, names = pd.factorize(log.session[begins])  # by first appearance
+    items = pd.factorize(log.item)[0].astype(np.int32)
+    lengths, dates = runs, log.date
+    if by_time or len(names) < len(begins):
+        owner = np.repeat(number, runs)
+        in_file_order = np.argsort(owner, kind="stable")
+        lengths, dates = np.bincount(owner), log.date[in_file_order]
+        items = items[np.lexsort((log.time, owner)) if by_time else in_file_order]
+    return DatedSessions(items, lengths, dates[np.cumsum(lengths) - 1])
+
+
+def longer_than_one(sessions: DatedSessions) -> DatedSessions:
+    """Sessions of one click are left out."""
+    return sessions.keep(sessions.lengths > 1)
+
+
+def frequent_items(sessions: DatedSessions, least: int = 5) -> DatedSessions:
+    """Clicks on items with fewer than five clicks in all sessions are left out, once: nothing is counted again.
+
+    Train and test are counted together, as they are not split yet.
+    """
+    return sessions.keep_clicks((np.bincount(sessions.items) >= least)[sessions.items])
+
+
+def split_by_date(sessions: DatedSessions, seconds: int) -> tuple[DatedSessions, DatedSessions]:
+    """Test: the sessions of the last day (YOOCHOOSE) or week (DIGINETICA). Train: all that are older.
+
+    Both strictly, to the second: a session dated exactly `seconds` before the latest one is in neither.
+    """
+    split = sessions.dates.max(initial=0) - seconds
+    return sessions.keep(sessions.dates < split), sessions.keep(sessions.dates > split)
+
+
+def known_items(test: DatedSessions, train: DatedSessions) -> DatedSessions:
+    """Clicks of test on items that (full) train lacks are left out, as collaborative filtering cannot predict them."""
+    known = np.zeros(max(train.items.max(initial=-1), test.items.max(initial=-1)) + 1, dtype=bool)
+    known[train.items] = True
+    return test.keep_clicks(known[test.items])
+
+
+def newest_prefixes(sessions: Sessions, keep: int) -> Sessions:
+    """Of all prefixes in time order keep the last `keep`; a session on the boundary keeps its shortest ones.
+
+    The fractions 1/64 and 1/4 of YOOCHOOSE. Sessions come in time order; each lists its prefixes
+    longest first, so cutting the boundary session's longest prefixes is cutting its last clicks.
+    """
+    examples = np.maximum(sessions.lengths - 1, 0)
+    from_here_on = np.cumsum(examples[::-1])[::-1]  # prefixes of this session and all later ones
+    if keep >= examples.sum():
+        return sessions
+    first = int(np.searchsorted(-from_here_on, -keep, side="right")) - 1  # the earliest session that is needed
+    surplus = int(from_here_on[first]) - keep
+    stops = sessions.stops[first:].copy()
+    stops[0] -= surplus
+    kept = Sessions(sessions.items, sessions.starts[first:], stops, sessions.n_items)
+    return kept if kept.lengths[0] > 1 else kept.take(slice(1, None))
+
+
+def sort_by_item(items: np.ndarray, lengths: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """Every session's clicks stably sorted by order[item], as DIGINETICA's raw file lists them: (clicks,)."""
+    owner = np.repeat(np.arange(len(lengths)), lengths)
+    return items[np.lexsort((order[items], owner))]
+
+
+def to_sessions(train: tuple[np.ndarray, np.ndarray], test: tuple[np.ndarray, np.ndarray]) -> tuple[Sessions, Sessions]:
+    """(items, lengths) of train and of test, in any item ids -> Sessions over one numbering by first appearance."""
+    train_items, test_items, n_items = number_items(train[0], test[0])
+    return Sessions.packed(train_items, train[1], n_items), Sessions.packed(test_items, test[1], n_items)
+
+
+def numbered_again(train: Sessions, test: Sessions) -> tuple[Sessions, Sessions]:
+    """Spans in any order over any clicks -> packed, over the items that are left."""
+    return to_sessions((train.clicks()[0], train.lengths), (test.clicks()[0], test.lengths))

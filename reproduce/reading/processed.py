@@ -1,0 +1,146 @@
+"""The processed splits that circulate with later papers: two pickles of lists of ints, read without trusting them."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from reproduce.errors import InputError
+
+TRAIN, TEST = "all_train_seq.txt", "test.txt"
+# What the unpickler raises on bytes that are no pickle, or half of one.
+_BROKEN = (
+    pickle.UnpicklingError, EOFError, ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError,
+    MemoryError, RecursionError, ImportError,
+)  # fmt: skip
+
+
+class _PlainUnpickler(pickle.Unpickler):
+    """Lists, tuples and ints need no global; a pickle that asks for one wants to run code."""
+
+    def find_class(self, module: str, name: str) -> object:
+        raise pickle.UnpicklingError(f"it asks for {module}.{name}, and a list of sessions needs no such thing")
+
+    def persistent_load(self, pid: object) -> object:
+        raise pickle.UnpicklingError("it refers to objects outside itself")
+
+
+def find(folder: Path) -> list[Path]:
+    """Both files of a processed split, or nothing."""
+    files = [folder / TRAIN, folder / TEST]
+    return files if all(file.is_file() for file in files) else []
+
+
+def read(folder: Path) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray], dict[str, str]]:
+    """(train items, train lengths), (test items, test lengths), sha256 by file name.
+
+    Items are the file's own ids. Test sessions are put together again from their examples, which the file lists
+    longest prefix first.
+
+    Raises:
+        InputError: a file cannot be read, is no plain pickle, or is not of the shape described; it names the file.
+    """
+    files = {name: folder / name for name in (TRAIN, TEST)}
+    (train, train_sha), (test, test_sha) = (_load(file) for file in files.values())
+    return (
+        _train_sessions(train, files[TRAIN]),
+        _test_sessions(test, files[TEST]),
+        {TRAIN: train_sha, TEST: test_sha},
+    )
+
+
+def _load(file: Path) -> tuple[object, str]:
+    try:
+        with file.open("rb") as stream:
+            sha = hashlib.file_digest(stream, "sha256").hexdigest()
+            stream.seek(0)
+            content = _unpickle(stream, file)
+    except OSError as error:
+        raise InputError(f"{file}: cannot be read ({error.strerror})") from error
+    return content, sha
+
+
+def _unpickle(stream: IO[bytes], file: Path) -> object:
+    try:
+        content = _PlainUnpickler(stream).load()
+    except _BROKEN as error:
+        reason = str(error) or type(error).__name__
+        raise InputError(
+            f"{file}: not a plain pickle of lists and ints, or cut short: {reason}; get a whole copy"
+        ) from error
+    if stream.read(1):
+        raise InputError(f"{file}: bytes follow the end of the pickle; get a whole copy")
+    return content
+
+
+def _flatten(sessions: object, file: Path, what: str) -> tuple[np.ndarray, np.ndarray]:
+    """A list of lists of non-negative ints -> all of them in a row, and the lengths."""
+    if type(sessions) is not list or not sessions:
+        raise InputError(f"{file}: expected a list of {what}, found {_describe(sessions)}")
+    for i, one in enumerate(sessions):
+        if type(one) is not list or not one or not all(type(item) is int and 0 <= item < 2**31 for item in one):
+            raise InputError(f"{file}: {what} number {i} is not a list of item numbers: {_describe(one)}")
+    lengths = np.array([len(one) for one in sessions], dtype=np.int64)
+    items = np.fromiter((item for one in sessions for item in one), dtype=np.int64, count=int(lengths.sum()))
+    return items, lengths
+
+
+def _train_sessions(content: object, file: Path) -> tuple[np.ndarray, np.ndarray]:
+    items, lengths = _flatten(content, file, "sessions")
+    if lengths.min() < 2:
+        raise InputError(f"{file}: session number {int(lengths.argmin())} has one click; every session needs two")
+    return items, lengths
+
+
+def _test_sessions(content: object, file: Path) -> tuple[np.ndarray, np.ndarray]:
+    if not isinstance(content, (tuple, list)) or len(content) != 2:
+        raise InputError(f"{file}: expected a pair (prefixes, labels), found {_describe(content)}")
+    prefixes, labels = content
+    items, lengths = _flatten(prefixes, file, "prefixes")
+    next_clicks, _ = _flatten([labels], file, "labels")
+    if len(next_clicks) != len(lengths):
+        raise InputError(f"{file}: {len(lengths)} prefixes but {len(next_clicks)} labels")
+    stops = np.cumsum(lengths)
+    starts = stops - lengths
+
+    # A session's examples count down to a prefix of one click; each is the one before it less its last click,
+    # which is its label.
+    ends = np.flatnonzero(lengths == 1)
+    begins = np.concatenate([[0], ends[:-1] + 1]) if len(ends) else ends
+    follows = np.ones(len(lengths), dtype=bool)
+    follows[begins] = False
+    i = np.flatnonzero(follows)
+    chained = (lengths[i] == lengths[i - 1] - 1) & (items[stops[i - 1] - 1] == next_clicks[i])
+    bad = i[~chained]
+    if not len(ends) or ends[-1] != len(lengths) - 1:
+        raise InputError(f"{file}: the last session breaks off before its prefix of one click; get a whole copy")
+    same = _same_heads(items, starts, lengths, i)
+    bad = np.union1d(bad, i[~same])
+    if len(bad):
+        raise InputError(f"{file}: example number {int(bad[0])} does not continue the session of the one before it")
+
+    longest = lengths[begins]
+    session = np.repeat(np.arange(len(begins)), longest + 1)
+    out_starts = np.cumsum(longest + 1) - (longest + 1)
+    within = np.arange(len(session)) - out_starts[session]
+    is_last = within == longest[session]
+    source = np.where(is_last, 0, starts[begins][session] + within)
+    return np.where(is_last, next_clicks[begins][session], items[source]), longest + 1
+
+
+def _same_heads(items: np.ndarray, starts: np.ndarray, lengths: np.ndarray, i: np.ndarray) -> np.ndarray:
+    """Whether each example i begins with the same clicks as example i - 1, (len(i),)."""
+    shared = np.minimum(lengths[i], lengths[i - 1])
+    owner = np.repeat(np.arange(len(i)), shared)
+    within = np.arange(len(owner)) - np.repeat(np.cumsum(shared) - shared, shared)
+    differs = items[starts[i][owner] + within] != items[starts[i - 1][owner] + within]
+    return np.bincount(owner[differs], minlength=len(i)) == 0
+
+
+def _describe(value: object) -> str:
+    text = repr(value)
+    return f"{type(value).__name__} {text if len(text) <= 60 else text[:57] + '...'}"

@@ -1,0 +1,118 @@
+"""`check`: whether the stored records and pages can be believed, without running a model or reading a log."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from reproduce.errors import InputError, SuiteError
+from reproduce.runs.experiment import Experiment, identity
+from reproduce.runs.record import Result, current, load
+from reproduce.runs.request import Request
+
+
+def command(commands: Any, pages: Mapping[str, ModuleType]) -> None:
+    """Add it to the sub-commands of a parser; `pages` are what may have been drawn from records, by name."""
+    parser = commands.add_parser("check", help="whether the stored records and pages can be believed")
+    parser.add_argument(
+        "--results", type=Path, default=Path("results"), metavar="DIR", help="default: results/, the reference"
+    )
+    parser.set_defaults(answer=lambda options: report(options.results, pages))
+
+
+def report(results: Path, pages: Mapping[str, ModuleType]) -> str:
+    """What was checked, and notes that are no fault.
+
+    Raises:
+        InputError: something cannot be believed; a line for each.
+    """
+    files = sorted((results / "runs").glob("*/*.json"))
+    if not files:
+        raise InputError(f"{results}: no records there; choose a folder with --results DIR")
+    wrong, notes, records = [], [], []
+    for file in files:
+        name = str(file.relative_to(results))
+        try:
+            content = json.loads(file.read_text())
+            result = load(Experiment(**content["experiment"]), results)
+            assert result is not None
+            if results / f"{result.experiment.path}.json" != file:
+                wrong.append(f"{name}: is a record of {result.experiment.path}, not of its own name")
+                continue
+            wrong += [f"{name}: {fault}" for fault in faults(result, content)]
+            notes += [f"{name}: {note}" for note in _notes(result)]
+            records.append((name, result))
+        except SuiteError as error:
+            wrong.append(str(error).removeprefix(f"{results}/"))
+        except (OSError, ValueError, KeyError, TypeError, AssertionError) as error:
+            wrong.append(f"{name}: broken record ({type(error).__name__}: {error}); run again with --force")
+    wrong += _contradictions(records)
+    wrong += _stale_pages(results, pages)
+    told = "".join(f"\n  note: {note}" for note in notes)
+    if wrong:
+        raise InputError(
+            f"{results}: {len(wrong)} of what is stored cannot be believed\n  " + "\n  ".join(wrong) + told
+        )
+    return f"{results}: {len(records)} records and their pages are sound{told}"
+
+
+def faults(result: Result, content: Mapping[str, Any]) -> Iterator[str]:
+    """What a record says of itself against what follows from its arrays."""
+    cause = result.experiment
+    source = result.environment.get("source")  # of an own model
+    if identity(result.split["digest"], cause.model, result.fields, cause.seed, source) != result.identity:
+        yield "its identity does not follow from its split, fields and seed"
+    n_items, counts = result.split["n_items"], result.split["provenance"]["counts"]
+    if (result.greater < 0).any() or (result.equal < 0).any() or (result.ranks() > n_items).any():
+        yield f"a rank outside 1 to {n_items}"
+    sessions = len(np.unique(result.session))
+    for what, found, said in (
+        ("prefixes", len(result.greater), counts["test_sequences"]),
+        ("test sessions", sessions, counts["test_sessions"]),
+        ("prefixes", len(result.greater), content["examples"]),
+    ):
+        if found != said:
+            yield f"{found:,} {what} where {said:,} are due"
+    starts = np.flatnonzero(np.diff(result.session, prepend=-1))
+    due = np.arange(len(result.session)) - np.repeat(starts, np.diff(starts, append=len(result.session))) + 1
+    if not np.array_equal(result.length, due):
+        yield "the prefixes of a session do not count 1, 2, 3, ..."
+    for metric, value in (("recall_at_20", result.recall()), ("mrr_at_20", result.mrr())):
+        if abs(content[metric] - value) > 1e-9:
+            yield f"{metric} is said to be {content[metric]}, its ranks give {value}"
+    if content["best_epoch"] != result.best_epoch:
+        yield f"epoch {content['best_epoch']} was kept, validation says {result.best_epoch}"
+    if [one["epoch"] for one in result.epochs] != list(range(1, len(result.epochs) + 1)):
+        yield "its epochs do not count 1, 2, 3, ..."
+
+
+def _notes(result: Result) -> Iterator[str]:
+    if not current(result):
+        yield "made with fields its model no longer has; pages leave it out"
+    if result.environment["dirty"]:
+        yield "made with changes that were not committed"
+
+
+def _contradictions(records: list[tuple[str, Result]]) -> Iterator[str]:
+    """One identity, two records with different ranks: neither is to be merged with the other."""
+    first: dict[str, tuple[str, Result]] = {}
+    for name, one in records:
+        other = first.setdefault(one.identity, (name, one))
+        if other[1] is not one and not np.array_equal(other[1].ranks(), one.ranks()):
+            yield f"{name}: of the same identity as {other[0]}, with other ranks; remove one and run it again"
+
+
+def _stale_pages(results: Path, pages: Mapping[str, ModuleType]) -> Iterator[str]:
+    """Pages that their records, drawn again by the plain command, would not give; pages of logs are not looked at."""
+    request = Request(datasets=[], data=Path(), results=results)
+    for name, module in pages.items():
+        file = results / f"{name}.md"
+        if getattr(module, "LOGS", False) or not file.is_file():
+            continue
+        if module.page(request, {}) != file.read_text(encoding="utf-8"):
+            yield f"{file.name}: not what its records give; python -m reproduce {name} draws it again"

@@ -1,0 +1,204 @@
+"""Figures from numbers; nothing else imports matplotlib. Drawing again gives the same bytes.
+
+Colours are told apart by the colour-blind (Okabe and Ito; the controls in Tol's muted ones) and belong to a model, on
+whichever page; lines differ by marker too, for print.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import matplotlib.lines
+import matplotlib.patches
+import matplotlib.ticker
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from reproduce.files import replacing
+
+COLOURS = {
+    "POP": "#999999",
+    "S-POP": "#E69F00",
+    "Item-KNN": "#F0E442",
+    "BPR-MF": "#CC79A7",
+    "FPMC": "#56B4E9",
+    "GRU-Rec": "#009E73",
+    "Improved GRU-Rec": "#D55E00",
+    "NARM": "#0072B2",
+    "S-KNN": "#DDCC77",
+    "V-SKNN": "#999933",
+    "STAMP": "#AA4499",
+    "SR-GNN": "#332288",
+    "GRU4Rec (2018)": "#117733",
+}
+
+
+OTHER = "#444444"
+MARKERS = dict(zip(COLOURS, "ovD^<P>shX*pd", strict=True))
+STYLE: Any = {
+    "svg.hashsalt": "reproduce",  # names inside an SVG come from this instead of from chance
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 10,
+    "legend.frameon": False,
+}
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A value, its interval, and the published one; any but the label may be absent."""
+
+    label: str
+    value: float | None
+    published: float | None = None
+    interval: tuple[float, float] | None = None
+    colour: str = OTHER
+
+
+@dataclass(frozen=True)
+class Line:
+    label: str
+    x: Sequence[float]
+    y: Sequence[float]
+    band: Sequence[tuple[float, float]] | None = None
+    colour: str = OTHER
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One pair of axes; `label` names the values: across for bars, upright for lines."""
+
+    title: str
+    label: str
+    content: Sequence[Bar] | Sequence[Line]
+    below: str = ""  # the axis across, of lines
+
+
+@dataclass(frozen=True)
+class Session:
+    """A row of the heat map: weights over the clicks, and which of them are the item clicked next."""
+
+    label: str
+    weights: np.ndarray  # (T,)
+    is_target: np.ndarray  # (T,) bool
+
+
+def prefix_lengths(shares: Mapping[str, np.ndarray], folder: Path, name: str = "prefix-lengths") -> None:
+    """A panel per data set: the share of test prefixes, in per cent, of 1, 2, ... clicks, the last bar all longer."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(6.4, 1.0 + 1.7 * len(shares)), layout="constrained")
+        panels = figure.subplots(len(shares), 1, sharex=True, squeeze=False)[:, 0]
+        for panel, (title, share) in zip(panels, shares.items(), strict=True):
+            place = np.arange(1, len(share) + 1)
+            panel.bar(place, share, color="#33638d")
+            panel.set_title(title, loc="left", fontsize=9)
+            panel.set_ylabel("test prefixes, %")
+            panel.set_xticks(place, [*map(str, place[:-1]), f">{len(share) - 1}"])
+        panels[-1].set_xlabel("clicks in the prefix")
+        save(figure, folder, name)
+
+
+def colour(label: str) -> str:
+    """A model's own; that of the model a row with other fields is of: "NARM (hidden=50)" is NARM."""
+    return COLOURS.get(label, COLOURS.get(label.partition(" (")[0], OTHER))
+
+
+def bars(folder: Path, name: str, panels: Sequence[Panel], columns: int = 2) -> None:
+    """Horizontal bars from zero, the published value a black diamond, the interval a whisker."""
+    rows = -(-len(panels) // columns)
+    tallest = max(len(panel.content) for panel in panels)
+    with matplotlib.rc_context(STYLE):
+        figure = Figure((4.2 * columns, rows * (0.9 + 0.27 * tallest)), layout="constrained")
+        axes = figure.subplots(rows, columns, squeeze=False).ravel()
+        for i, (ax, panel) in enumerate(zip(axes, panels, strict=False)):
+            _bars(ax, panel, named=i % columns == 0)
+        for ax in axes[len(panels) :]:
+            ax.set_axis_off()
+        handles = [matplotlib.lines.Line2D([], [], marker="D", color="black", linestyle="", label="published")]
+        if any(isinstance(bar, Bar) and bar.published is not None for panel in panels for bar in panel.content):
+            figure.legend(handles=handles, loc="outside lower right")
+        save(figure, folder, name)
+
+
+def _bars(ax: Axes, panel: Panel, *, named: bool) -> None:
+    ax.set_title(panel.title, loc="left")
+    ax.set_xlabel(panel.label)
+    labels = [bar.label for bar in panel.content]
+    ax.set_yticks(range(len(labels)), labels if named else [""] * len(labels))
+    ax.set_ylim(len(labels) - 0.4, -0.6)  # first on top, and room for a bar that is not there yet
+    ax.tick_params(axis="y", length=0)
+    ax.axvline(0, color="black", linewidth=0.8)
+    for place, bar in enumerate(panel.content):
+        assert isinstance(bar, Bar)
+        if bar.value is not None:
+            ax.barh(place, bar.value, height=0.65, color=bar.colour, edgecolor="black", linewidth=0.4)
+        if bar.interval is not None:
+            ax.plot(bar.interval, [place, place], color="black", linewidth=1.2)
+        if bar.published is not None:
+            ax.plot(bar.published, place, marker="D", color="black", markersize=4.5, markeredgecolor="white")
+
+
+def lines(folder: Path, name: str, panels: Sequence[Panel]) -> None:
+    """Panels side by side; a band around a line where it has one; a legend of the lines that have a label."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure((4.2 * len(panels), 3.4), layout="constrained")
+        handles: dict[str, matplotlib.artist.Artist] = {}
+        for ax, panel in zip(figure.subplots(1, len(panels), squeeze=False).ravel(), panels, strict=True):
+            ax.set_title(panel.title, loc="left")
+            ax.set_xlabel(panel.below)
+            ax.set_ylabel(panel.label)
+            ax.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True))
+            for i, line in enumerate(panel.content):
+                assert isinstance(line, Line)
+                marker = MARKERS.get(line.label, "osD^vP"[i % 6])
+                edge = {"markeredgecolor": "black", "markeredgewidth": 0.3}
+                drawn = ax.plot(line.x, line.y, color=line.colour, marker=marker, markersize=4, **edge)[0]
+                if line.label:
+                    handles[line.label] = drawn
+                if line.band is not None:
+                    low, high = zip(*line.band, strict=True)
+                    ax.fill_between(line.x, low, high, color=line.colour, alpha=0.2, linewidth=0)
+        if handles:
+            figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=min(len(handles), 5))
+        save(figure, folder, name)
+
+
+def heat_map(folder: Path, name: str, sessions: Sequence[Session]) -> None:
+    """A row a session, a column a click, depth the weight; a click on the item clicked next has an orange frame."""
+    width = max(len(one.weights) for one in sessions)
+    depth = np.full((len(sessions), width), np.nan)
+    for row, one in enumerate(sessions):
+        depth[row, : len(one.weights)] = one.weights
+    with matplotlib.rc_context(STYLE):
+        figure = Figure((1.8 + 0.34 * width, 1.3 + 0.3 * len(sessions)), layout="constrained")
+        ax = figure.subplots()
+        image = ax.pcolormesh(depth, cmap="Blues", vmin=min(0.0, float(np.nanmin(depth))), edgecolor="white")
+        for row, one in enumerate(sessions):
+            for column in np.flatnonzero(one.is_target):
+                frame = matplotlib.patches.Rectangle((column + 0.06, row + 0.06), 0.88, 0.88)
+                frame.set(fill=False, edgecolor="#D55E00", linewidth=2)
+                ax.add_patch(frame)
+        ax.invert_yaxis()
+        ax.set_yticks(np.arange(len(sessions)) + 0.5, [one.label for one in sessions])
+        ax.set_xticks(np.arange(width) + 0.5, [str(i + 1) for i in range(width)])
+        ax.tick_params(length=0)
+        ax.set(xlabel="click of the session", ylabel="test session")
+        ax.spines[:].set_visible(False)
+        figure.colorbar(image, label="attention weight")
+        save(figure, folder, name)
+
+
+def save(figure: Figure, folder: Path, name: str) -> None:
+    """folder/name.png and folder/name.svg, without a date in either."""
+    FigureCanvasAgg(figure)
+    with matplotlib.rc_context(STYLE):
+        for kind, metadata in (("png", {"Software": None}), ("svg", {"Date": None})):
+            with replacing(folder / f"{name}.{kind}") as temporary:
+                figure.savefig(temporary, format=kind, dpi=150, metadata=metadata)

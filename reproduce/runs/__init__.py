@@ -1,0 +1,1 @@
+"""A cause, its record, and who runs it."""

@@ -1,0 +1,123 @@
+"""Journal: what a fit may tell the outside. Progress to the terminal, the history of epochs, the checkpoint."""
+
+from __future__ import annotations
+
+import io
+import math
+import sys
+import time
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from reproduce.errors import InputError
+from reproduce.files import replacing
+from reproduce.fitting.recommender import Batch, Journal
+
+
+@dataclass
+class RunJournal(Journal):
+    """The journal of a run that is stored: a bar or plain lines on standard error, a checkpoint after every epoch.
+
+    A checkpoint is read with `weights_only`: a hostile file cannot run code; and its checksums are read first, which
+    torch does not look at: a flipped bit cannot become a rank. It is written beside its place and moved there whole, so
+    the old one stands until the new one is complete.
+    """
+
+    title: str = ""
+    checkpoint: Path | None = None
+    identity: str = ""
+    circumstances: Mapping[str, Any] = field(default_factory=dict)
+    quiet: bool = False
+    fresh: bool = False
+    resumed: list[dict[str, Any]] = field(default_factory=list)  # the circumstances of the sittings before this one
+    _began: float = field(default_factory=time.monotonic)
+    _first: int = 0
+    _epochs: int = 0
+
+    def steps(self, batches: Iterable[Batch], *, epoch: int, epochs: int, examples: int) -> Iterator[Batch]:
+        self._epochs = epochs
+        if not self._first:
+            self._first, self._began = epoch, time.monotonic()
+        if self.quiet or not sys.stderr.isatty():
+            yield from batches
+            return
+        with tqdm(
+            total=examples, desc=f"{self.title} epoch {epoch}/{epochs}", unit=" examples", unit_scale=True, leave=False
+        ) as bar:
+            for batch in batches:
+                yield batch
+                bar.update(len(batch))  # type: ignore[arg-type]
+
+    def epoch(self, numbers: Mapping[str, float]) -> None:
+        super().epoch(numbers)
+        if self.quiet:
+            return
+        done = int(numbers["epoch"]) - self._first + 1
+        left = (time.monotonic() - self._began) / done * (self._epochs - int(numbers["epoch"]))
+        told = [f"{self.title} epoch {int(numbers['epoch'])}/{self._epochs}", f"loss {numbers['loss']:.4f}"]
+        if "validation_recall" in numbers:
+            told.append(f"validation Recall@20 {numbers['validation_recall']:.2f}")
+        told += [f"{numbers['examples_per_second']:,.0f} examples/s", f"at most {_duration(left)} to go"]
+        print("  ".join(told), file=sys.stderr, flush=True)
+
+    def restore(self) -> dict[str, Any] | None:
+        if self.checkpoint is None or self.fresh or not self.checkpoint.exists():
+            return None
+        try:
+            with zipfile.ZipFile(self.checkpoint) as archive:
+                if (torn := archive.testzip()) is not None:
+                    raise ValueError(f"{torn} has a wrong checksum")
+            kept = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
+            identity, version, state = kept["identity"], kept["torch"], dict(kept["state"])
+            history, circumstances, resumed = list(kept["history"]), dict(kept["circumstances"]), list(kept["resumed"])
+        except Exception as error:  # torch raises whatever its parser meets; every kind means the same here
+            raise InputError(
+                f"{self.checkpoint}: not a whole checkpoint of this suite ({type(error).__name__}); --fresh starts over"
+            ) from error
+        if identity != self.identity:
+            raise InputError(
+                f"{self.checkpoint}: belongs to a run with another split, other fields or another schema; "
+                "--fresh starts over"
+            )
+        if version != torch.__version__:
+            raise InputError(
+                f"{self.checkpoint}: written by torch {version}, this is {torch.__version__}; go on with that version, "
+                "or --fresh starts over"
+            )
+        self.history = history
+        self.resumed = [*resumed, {**circumstances, "epochs": len(history)}]
+        if not self.quiet:
+            print(f"{self.title} goes on after epoch {len(history)}", file=sys.stderr, flush=True)
+        return state
+
+    def save(self, state: dict[str, Any]) -> None:
+        if self.checkpoint is None:
+            return
+        content = {
+            "identity": self.identity,
+            "torch": str(torch.__version__),
+            "circumstances": dict(self.circumstances),
+            "resumed": self.resumed,
+            "history": self.history,
+            "state": state,
+        }
+        whole = io.BytesIO()  # torch's own file writer hides why a write failed
+        torch.save(content, whole)
+        with replacing(self.checkpoint) as temporary:
+            temporary.write_bytes(whole.getbuffer())
+
+    def discard(self) -> None:
+        """The run is recorded: its checkpoint has done its work."""
+        if self.checkpoint is not None:
+            self.checkpoint.unlink(missing_ok=True)
+
+
+def _duration(seconds: float) -> str:
+    minutes = math.ceil(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes / 60:.1f} h"

@@ -1,0 +1,98 @@
+"""The circumstances of a run: device, commit, versions, memory. They are stored with it and change nothing."""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+import subprocess
+import sys
+import time
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import reproduce
+from reproduce.errors import InputError, UsageError
+from reproduce.evaluation import ranking
+
+
+def choose_device(name: torch.device | str) -> torch.device:
+    """auto is the GPU where there is one. Raises UsageError for a device that is not there."""
+    if str(name) == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UsageError(f"unknown device {name!r}; there is: auto, cpu, cuda, cuda:N") from error
+    if device.type not in ("cpu", "cuda"):
+        raise UsageError(f"unknown device {str(name)!r}; there is: auto, cpu, cuda, cuda:N")
+    if device.type == "cuda":
+        # cuBLAS reads this when it starts; without it the deterministic algorithms refuse to run.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        if (device.index or 0) >= torch.cuda.device_count():
+            raise UsageError(f"device {name}: torch sees {torch.cuda.device_count()} CUDA devices; use --device cpu")
+        device = torch.device("cuda", device.index or 0)
+    return device
+
+
+def check_writable(results: Path) -> None:
+    """Said before training, not after."""
+    probe = results / ".writable"
+    try:
+        results.mkdir(parents=True, exist_ok=True)
+        probe.write_bytes(b"")
+        probe.unlink(missing_ok=True)  # another process may be asking the same
+    except OSError as error:
+        raise InputError(
+            f"{results}: cannot write there ({error.strerror}); choose another with --results DIR"
+        ) from error
+
+
+def circumstances(device: torch.device, n_items: int) -> dict[str, Any]:
+    """Stored and shown, and forcing nothing. No path, host or user name."""
+    commit, dirty = commit_of_checkout()
+    return {
+        "commit": commit,
+        "dirty": dirty,
+        "suite": reproduce.__version__,
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+        "numpy": np.__version__,
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu ({platform.machine()})",
+        "threads": torch.get_num_threads(),
+        "scoring_chunk": ranking.chunk_rows(n_items),
+        "deterministic_algorithms": True,
+        "tf32": False,
+        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
+
+
+@lru_cache
+def commit_of_checkout() -> tuple[str | None, bool | None]:
+    """The commit this code runs from and whether tracked files differ from it; (None, None) outside a checkout.
+
+    Asked once a process: the code in memory is the code as it was then. Results do not count as a difference.
+    """
+    root = Path(reproduce.__file__).resolve().parent.parent
+    try:
+        git = ["git", "-C", str(root)]
+        top = subprocess.run([*git, "rev-parse", "--show-toplevel", "HEAD"], capture_output=True, text=True, check=True)
+        where, commit = top.stdout.split("\n")[:2]
+        if Path(where).resolve() != root:
+            return None, None
+        status = [*git, "status", "--porcelain", "--untracked-files=no", "--", ".", ":!results"]
+        return commit, bool(subprocess.run(status, capture_output=True, text=True, check=True).stdout.strip())
+    except (OSError, subprocess.CalledProcessError, ValueError):
+        return None, None
+
+
+def peak_memory_mib(device: torch.device) -> int:
+    """The most memory so far: of the GPU, or of this process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) >> 20
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak >> 20 if sys.platform == "darwin" else peak >> 10

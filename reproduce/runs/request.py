@@ -1,0 +1,97 @@
+"""Request: what a command asks for. Rows with fields set, and the cells that they come to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from reproduce import catalog
+from reproduce.errors import UsageError
+from reproduce.paper.rows import Row
+from reproduce.runs.experiment import Experiment
+from reproduce.runs.record import current, load
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a command was asked for, by whichever page."""
+
+    datasets: Sequence[str]
+    data: Path
+    results: Path
+    models: Sequence[str] = ()  # empty: the page's own
+    seeds: Sequence[int] = (0,)
+    settings: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # model -> field -> text
+    device: str = "auto"
+    jobs: int = 1  # cells at a time, a process each
+    force: bool = False
+    fresh: bool = False
+    quiet: bool = False
+    options: Mapping[str, Any] = field(default_factory=dict)  # a page's own
+
+    def rows(self, rows: Iterable[Row], extra: Iterable[Row] = ()) -> list[Row]:
+        """A page's rows, or those of the models asked for, with the fields that --set gives.
+
+        `extra`: rows a page knows by label but runs only where their model is asked for and it has no other row.
+        """
+        chosen = list(rows)
+        if self.models:
+            own, more = chosen, list(extra)
+            chosen = []
+            for model in self.models:
+                kind = catalog.recommender(model)
+                found = ([row for row in some if row.model == model] for some in (own, more))
+                chosen += next(filter(None, found), [Row(kind.label, kind.name)])
+        chosen = [row for row in chosen if row.model in catalog.recommenders()]
+        unused = set(self.settings) - {row.model for row in chosen}
+        if unused:
+            known_model = catalog.recommender(sorted(unused)[0]).name
+            raise UsageError(f"--set {known_model}.…: {known_model} is not among the models of this command")
+        return [set_fields(row, self.settings.get(row.model, {})) for row in chosen]
+
+
+def settings(words: Iterable[str]) -> dict[str, dict[str, str]]:
+    """MODEL.FIELD=VALUE words, checked, as model -> field -> text. Raises UsageError."""
+    found: dict[str, dict[str, str]] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        model, dot, field = name.partition(".")
+        if not (equals and dot):
+            raise UsageError(f"--set {word}: expected MODEL.FIELD=VALUE, such as narm.hidden=50")
+        catalog.make_recommender(model, {field: value})
+        found.setdefault(model, {})[field] = value
+    return found
+
+
+def set_fields(row: Row, fields: Mapping[str, Any]) -> Row:
+    """The row with more fields set; its label says which."""
+    changed = catalog.changed(catalog.make_recommender(row.model, {**row.fields, **fields}))
+    before = catalog.changed(catalog.make_recommender(row.model, row.fields))
+    told = ", ".join(f"{key}={value}" for key, value in changed.items() if before.get(key) != value)
+    return Row(f"{row.label} ({told})" if told else row.label, row.model, changed)
+
+
+def same(row: Row, other: Row) -> bool:
+    """Whether two rows are one model with the same fields, those left at their defaults included."""
+    return row.model == other.model and set_fields(row, {}).fields == set_fields(other, {}).fields
+
+
+def cells(request: Request, rows: Iterable[Row]) -> list[Experiment]:
+    """Every data set with every row and seed, in the order of a page, each once."""
+    made = [
+        Experiment.of(dataset, row.model, row.fields, seed)
+        for dataset in request.datasets
+        for row in rows
+        for seed in request.seeds
+    ]
+    return list({one.path: one for one in made}.values())
+
+
+def state(experiment: Experiment, results: Path) -> str:
+    """stored, outdated, begun or missing: of a cell, without reading its data set."""
+    result = load(experiment, results)
+    if result is not None:
+        return "stored" if current(result) else "outdated"
+    return "begun" if (results / f"{experiment.path}.checkpoint").exists() else "missing"

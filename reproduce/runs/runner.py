@@ -1,0 +1,140 @@
+"""run(): an experiment is run once and stored once; asked again, its record is read."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from reproduce import catalog
+from reproduce.evaluation import ranking
+from reproduce.files import Busy, only_one, sweep
+from reproduce.fitting import attention, user_model
+from reproduce.reading.sessions import Split
+from reproduce.runs.checkpoint import RunJournal
+from reproduce.runs.environment import check_writable, choose_device, circumstances, peak_memory_mib
+from reproduce.runs.experiment import Experiment
+from reproduce.runs.record import Result, load, store
+
+
+def run(
+    experiment: Experiment,
+    *,
+    data: Path | str,
+    results: Path | str,
+    device: torch.device | str = "auto",
+    force: bool = False,
+    fresh: bool = False,
+    quiet: bool = True,
+    wait: bool = True,
+    split: Split | None = None,
+) -> Result:
+    """The result of an experiment: read if it is stored, else made and stored.
+
+    Args:
+        data: the folder with the logs.
+        results: the folder that holds runs/.
+        device: auto, cpu, cuda or cuda:N.
+        force: run again although the record is there.
+        fresh: do not go on from a checkpoint.
+        wait: wait while another process runs this experiment, and use its result.
+        split: the experiment's split, where the caller has read it already.
+
+    Raises:
+        InputError: data or records absent or broken, a checkpoint not ours, results folder not writable or full.
+        ModelError: the model broke its contract.
+        Busy: another process runs this experiment, and `wait` is off.
+    """
+    results = Path(results)
+    experiment = Experiment.of(experiment.dataset, experiment.model, experiment.params, experiment.seed)
+    split = split or catalog.load_split(experiment.dataset, data)
+    identity = experiment.identity(split.digest)
+    _clear_up(results / experiment.path)
+    if not force:
+        stored = load(experiment, results)
+        if stored is not None and stored.identity == identity:
+            return stored
+    check_writable(results)
+    place = results / experiment.path
+    checkpoint = place.with_name(place.name + ".checkpoint")
+    with only_one(place.with_name(place.name + ".lock"), wait=wait, quiet=quiet):
+        if not force:  # somebody may have made it while this process waited
+            stored = load(experiment, results)
+            if stored is not None and stored.identity == identity:
+                return stored
+        for ending in (".json", ".npz", ".checkpoint"):
+            sweep(place.with_name(place.name + ending))
+        where = choose_device(device)
+        environment = circumstances(where, split.test.n_items)
+        if user_model.source(experiment.model) is not None:
+            environment["source"] = user_model.source(experiment.model)
+        journal = RunJournal(
+            title=f"{experiment.dataset} {experiment.model}",
+            checkpoint=checkpoint,
+            identity=identity,
+            circumstances=environment,
+            quiet=quiet,
+            fresh=fresh,
+        )
+        result = _made(experiment, identity, split, where, environment, journal)
+        store(result, results)
+        journal.discard()
+    return result
+
+
+def _clear_up(place: Path) -> None:
+    """Remove the checkpoint of a run that was killed after its record was whole and before it had cleared up.
+
+    Such a checkpoint is older than the record; that of a run made again with `force` is newer, and stays.
+    """
+    table, checkpoint, lock = (place.with_name(place.name + ending) for ending in (".json", ".checkpoint", ".lock"))
+    if not (table.is_file() and checkpoint.is_file()):
+        return
+    with suppress(FileNotFoundError, Busy):  # somebody else has just cleared up, or is at it
+        if table.stat().st_mtime_ns >= checkpoint.stat().st_mtime_ns:
+            with only_one(lock, wait=False):
+                checkpoint.unlink()
+
+
+def _made(
+    experiment: Experiment,
+    identity: str,
+    split: Split,
+    device: torch.device,
+    environment: Mapping[str, Any],
+    journal: RunJournal,
+) -> Result:
+    """Fit, rank every test prefix, ask for the attention."""
+    model = experiment.recommender()
+    guarded = user_model.guarded(model)
+    began = time.monotonic()
+    guarded.fit(split.train, seed=experiment.seed, device=device, journal=journal)
+    fitted = time.monotonic()
+    prefixes, targets = split.test.prefixes()
+    greater, equal = ranking.rank_all(guarded, prefixes, targets)
+    scored = time.monotonic()
+    weights = attention.collect(guarded, split.test, getattr(model, "truncation", "none"))
+    return Result(
+        experiment=experiment,
+        identity=identity,
+        fields=catalog.identifying(model),
+        split={"digest": split.digest, "n_items": split.test.n_items, "provenance": asdict(split.provenance)},
+        epochs=journal.history,
+        environment={
+            **environment,
+            "resumed": journal.resumed,
+            "fit_seconds": round(fitted - began, 2),
+            "score_seconds": round(scored - fitted, 2),
+            "peak_memory_mib": peak_memory_mib(device),
+        },
+        session=split.test.prefix_owner(),
+        length=prefixes.lengths,
+        greater=greater,
+        equal=equal,
+        attention=weights,
+    )

@@ -1,0 +1,205 @@
+"""The cells of a page as one list: what is asked for, what is stored, and the running of the rest."""
+
+from __future__ import annotations
+
+import multiprocessing
+import multiprocessing.connection
+import sys
+import traceback
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from reproduce import catalog
+from reproduce.errors import ModelError, SuiteError
+from reproduce.evaluation.ranking import halved_chunks
+from reproduce.files import Busy, Terminated, heed_sigterm
+from reproduce.fitting.neural import Neural
+from reproduce.reading.sessions import Split
+from reproduce.runs.environment import check_writable, choose_device
+from reproduce.runs.experiment import Experiment
+from reproduce.runs.record import Result
+from reproduce.runs.request import Request
+from reproduce.runs.runner import run
+
+
+def cheap_first(experiments: Iterable[Experiment]) -> list[Experiment]:
+    """What only counts before what is trained, a data set at a time: the first numbers are there in seconds."""
+    return sorted(experiments, key=lambda one: issubclass(catalog.recommender(one.model), Neural))
+
+
+def run_cells(request: Request, experiments: Sequence[Experiment]) -> dict[str, SuiteError]:
+    """Run what is not stored; a cell that fails does not stop the others.
+
+    A cell that another runner on the same folder is at comes last: by then it is likely stored.
+
+    Returns:
+        Why each failed cell failed, by the experiment's path.
+    """
+    if not experiments:
+        return {}
+    check_writable(request.results)
+    choose_device(request.device)
+    ordered = cheap_first(experiments)
+    failed: dict[str, SuiteError] = {}
+    outcomes = _one_by_one(request, ordered) if request.jobs == 1 else _side_by_side(request, ordered)
+    for one, error in outcomes:
+        if error is not None:
+            failed[one.path] = error
+            print(f"{one.path.removeprefix('runs/')}: {error}", file=sys.stderr, flush=True)
+    return failed
+
+
+def _one_by_one(request: Request, ordered: Sequence[Experiment]) -> Iterator[tuple[Experiment, SuiteError | None]]:
+    split: Split | None = None
+    waiting = deque((one, False) for one in ordered)
+    done = 0
+    while waiting:
+        one, wait = waiting.popleft()
+        if not request.quiet:
+            number = f"[{min(done + 1, len(ordered))}/{len(ordered)}]"
+            print(f"{number} {one.path.removeprefix('runs/')}", file=sys.stderr, flush=True)
+        try:
+            if split is None or split.name != one.dataset:
+                split = catalog.load_split(one.dataset, request.data)
+            run_cell(request, one, split, wait=wait)
+        except Busy:
+            waiting.append((one, True))
+            continue
+        except SuiteError as error:
+            yield one, error
+        else:
+            yield one, None
+        done += 1
+
+
+def run_cell(request: Request, experiment: Experiment, split: Split, *, wait: bool = True) -> Result:
+    """`run`, and once more with half the scoring chunk if the memory does not suffice (the record says which chunk).
+
+    Raises:
+        SuiteError: whatever went wrong, in a line; an unforeseen error's traceback goes to standard error.
+    """
+    try:
+        return _run(request, experiment, split, wait)
+    except Exception as error:
+        if isinstance(error, SuiteError):
+            raise
+        if not out_of_memory(error):
+            raise _unforeseen(error) from error
+    # Outside the except clause: the error holds the frames, and they hold the memory.
+    print(
+        f"{experiment.path.removeprefix('runs/')}: out of memory; once more with half the scoring chunk",
+        file=sys.stderr,
+        flush=True,
+    )
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    try:
+        with halved_chunks():
+            return _run(request, experiment, split, wait)
+    except Exception as error:
+        if isinstance(error, SuiteError):
+            raise
+        if out_of_memory(error):
+            raise ModelError("out of memory, with half the scoring chunk too; try a smaller batch (--set)") from error
+        raise _unforeseen(error) from error
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """torch has an error of its own for a GPU's memory; for the machine's it raises a plain RuntimeError."""
+    told = str(error)
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
+        isinstance(error, RuntimeError) and ("can't allocate memory" in told or "not enough memory" in told)
+    )
+
+
+def _unforeseen(error: Exception) -> ModelError:
+    traceback.print_exception(error)
+    return ModelError(f"{type(error).__name__}: {str(error).partition(chr(10))[0]}")
+
+
+def _run(request: Request, experiment: Experiment, split: Split, wait: bool) -> Result:
+    return run(
+        experiment,
+        data=request.data,
+        results=request.results,
+        device=request.device,
+        force=request.force,
+        fresh=request.fresh,
+        quiet=request.quiet,
+        wait=wait,
+        split=split,
+    )
+
+
+def _side_by_side(request: Request, ordered: Sequence[Experiment]) -> Iterator[tuple[Experiment, SuiteError | None]]:
+    """A process per cell, `jobs` at a time: a cell that the kernel kills takes no other with it.
+
+    They are forked: this process computes nothing with torch, so there are no threads and no GPU context to lose, and
+    a cell starts at once. The processor's threads, or the GPUs, are shared out.
+    """
+    context = multiprocessing.get_context("fork")
+    gpus = torch.cuda.device_count() if request.device in ("auto", "cuda") else 0
+    threads = max(1, torch.get_num_threads() // request.jobs)
+    waiting = deque((one, False) for one in ordered)
+    free = list(range(request.jobs))
+    running: dict[Any, tuple[Experiment, int, Any, Any]] = {}
+    try:
+        while waiting or running:
+            while waiting and free:
+                one, wait = waiting.popleft()
+                slot = free.pop(0)
+                device = f"cuda:{slot % gpus}" if gpus > 1 else request.device
+                reader, writer = context.Pipe(duplex=False)
+                process = context.Process(
+                    target=_cell_process, args=(replace(request, device=device), one, threads, wait, writer)
+                )
+                process.start()
+                writer.close()
+                running[process.sentinel] = one, slot, process, reader
+            for sentinel in multiprocessing.connection.wait(list(running)):
+                one, slot, process, reader = running.pop(sentinel)
+                process.join()
+                free.append(slot)
+                error = _told(process, reader)
+                if isinstance(error, Busy):
+                    waiting.append((one, True))
+                else:
+                    yield one, error
+    finally:
+        for _, _, process, _ in running.values():
+            process.terminate()
+        for _, _, process, _ in running.values():
+            process.join()
+
+
+def _cell_process(request: Request, experiment: Experiment, threads: int, wait: bool, writer: Any) -> None:
+    heed_sigterm()
+    torch.set_num_threads(threads)
+    if not request.quiet:
+        print(f"{experiment.path.removeprefix('runs/')} begins", file=sys.stderr, flush=True)
+    try:
+        run_cell(request, experiment, catalog.load_split(experiment.dataset, request.data), wait=wait)
+        writer.send(None)
+    except SuiteError as error:
+        writer.send(error)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Terminated:
+        sys.exit(143)
+
+
+def _told(process: Any, reader: Any) -> SuiteError | None:
+    """What a cell's process said at its end; one that died silently failed."""
+    try:
+        told: SuiteError | None = reader.recv()
+        return told
+    except EOFError:
+        code = process.exitcode
+        why = f"killed by signal {-code}" + (" (out of memory?)" if code == -9 else "") if code < 0 else f"exit {code}"
+        return ModelError(f"its process ended without a result: {why}; the same command goes on")
+    finally:
+        reader.close()

@@ -1,0 +1,64 @@
+"""What a search came to, as a results folder keeps it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from reproduce import catalog
+from reproduce.errors import InputError, UsageError
+from reproduce.paper import controls, rows
+from reproduce.paper.rows import Row
+from reproduce.runs import request
+from reproduce.runs.search import Trial
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a stored search came to."""
+
+    model: str
+    fixed: Mapping[str, Any]
+    fields: Mapping[str, Any]  # of the best trial and those fixed, as far as they differ from the model's defaults
+    trials: int
+    scored_on: str
+    defaults: Trial
+    best: Trial
+
+    @property
+    def base(self) -> Row:
+        """The row that was searched: a page's own where the fixed fields are its fields."""
+        fixed = request.set_fields(Row(catalog.recommender(self.model).label, self.model), self.fixed)
+        return next((row for row in (*rows.ROWS, *controls.ROWS) if request.same(row, fixed)), fixed)
+
+    @property
+    def row(self) -> Row:
+        """The row with the fields found; its label says them."""
+        return request.set_fields(self.base, self.fields)
+
+    @property
+    def better(self) -> bool:
+        """Whether other fields than the defaults were found."""
+        return not request.same(self.base, self.row)
+
+
+def found(results: Path, dataset: str) -> list[Found]:
+    """The searches on a data set that a results folder keeps, by model.
+
+    Raises:
+        InputError: a summary is broken, or names a model or field that there is not.
+    """
+    searches = []
+    for file in sorted((results / "search" / dataset).glob("*.json")):
+        try:
+            kept = json.loads(file.read_text())
+            best = Trial(**kept["best"])
+            fields = catalog.changed(catalog.make_recommender(kept["model"], {**kept["fixed"], **best.fields}))
+            first, trials, scored_on = Trial(**kept["defaults"]), len(kept["trials"]), kept["scored_on"]
+            searches.append(Found(kept["model"], kept["fixed"], fields, trials, scored_on, first, best))
+        except (OSError, ValueError, KeyError, TypeError, UsageError) as error:
+            raise InputError(f"{file}: not what a search of today stores ({error}); search again") from error
+    return searches
