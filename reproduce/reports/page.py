@@ -18,7 +18,7 @@ from reproduce.errors import InputError
 from reproduce.experiment import Experiment, Result, current, load
 from reproduce.grid import Request
 from reproduce.paper import Row
-from reproduce.sessions import as_printed
+from reproduce.sessions import as_printed, exactness
 from reproduce.statistics import Sample
 
 DASH = "—"
@@ -186,7 +186,7 @@ def about(results: Sequence[Result]) -> list[str]:
         f"Seeds: {_join(sorted({one.experiment.seed for one in results}))}. "
         "Tie rule: an item tied with the target counts as ahead of it (the authors' code has it the other way).",
         f"Data: {origin['source']}; {order}, "
-        + ("**emulated**" if origin["emulated"] else "exact")
+        + order_in_a_word(origin)
         + (f" ({origin['note']})" if origin["note"] else "")
         + ".",
         _counts(origin),
@@ -200,6 +200,12 @@ def about(results: Sequence[Result]) -> list[str]:
     for one in results:
         lines += _sittings(one)
     return [line for line in lines if line]
+
+
+def order_in_a_word(provenance: Mapping[str, Any]) -> str:
+    """Whether the order of clicks is the source's own; bold where it is not."""
+    word = exactness(provenance)
+    return word if word == "exact" else f"**{word}**"
 
 
 # What moves no rank as long as it stays the same from one sitting of a run to the next.
