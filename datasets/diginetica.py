@@ -3,16 +3,19 @@
 The paper kept the clicks of a session in the order of the raw file's rows, which is no time order: rows are grouped by
 item, and the items follow one global order. Later papers sort by timeframe. So there are two data sets: `diginetica`
 (by time: the honest task) and `diginetica-file-order` (the paper's). From the raw log both are exact; the processed
-files are sorted, and from them the file's order can only be emulated, by one fixed random order of the items.
+files are sorted by time. Beside them item_order.txt gives the order of the items as it was reconstructed; without it
+the file's order can only be emulated, by one fixed random order of the items.
 """
 
 from __future__ import annotations
 
+import hashlib
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from reproduce.errors import InputError
 from reproduce.paper import numbers
 from reproduce.reading import clicklog, parsers, processed, split_cache
 from reproduce.reading.clicklog import ClickLog, Column, Format
@@ -42,6 +45,7 @@ FORMAT = Format(
 )
 FOLDER = "diginetica"
 BY_TIME, IN_FILE_ORDER = "diginetica", "diginetica-file-order"
+ORDER = "item_order.txt"  # beside the processed files: their items, one a line, the first in the raw file first
 EMULATION_SEED = 0  # ours: any fixed order of the items serves
 
 
@@ -67,26 +71,84 @@ def _read_processed(name: str, folder: Path) -> Split:
     train_clicks, test_clicks, files = processed.read(folder)
     if name == BY_TIME:
         return _split(name, *to_sessions(train_clicks, test_clicks), "processed files", files)
-    order = np.random.default_rng(EMULATION_SEED).permutation(
-        1 + max(int(train_clicks[0].max()), int(test_clicks[0].max()))
-    )
+    items = np.union1d(train_clicks[0], test_clicks[0])
+    file = folder / ORDER
+    if reconstructed := file.exists():
+        places, files[ORDER] = read_order(file, items)
+        note = f"the items come as in {ORDER}, a reconstruction of the raw file's order"
+    else:
+        places = np.random.default_rng(EMULATION_SEED).permutation(1 + int(items[-1]))
+        note = "file order emulated by one fixed random order of the items"
     train, test = to_sessions(
-        *((sort_by_item(items, lengths, order), lengths) for items, lengths in (train_clicks, test_clicks))
+        *((sort_by_item(clicks, lengths, places), lengths) for clicks, lengths in (train_clicks, test_clicks))
     )
-    return _split(name, train, test, "processed files", files, emulated=True)
+    return _split(name, train, test, "processed files", files, note, reconstructed=reconstructed)
+
+
+def read_order(file: Path, items: np.ndarray) -> tuple[np.ndarray, str]:
+    """The place of every item in the raw file as item_order.txt has it, and the sha256 of that file.
+
+    `items`: all items of the processed files, each once and sorted. Places are indexed by item: (greatest item + 1,).
+
+    Raises:
+        InputError: the file cannot be read, or does not list every one of the items once and nothing else; it names
+            the line.
+    """
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise InputError(f"{file}: cannot be read ({error.strerror or error}); {_REMEDY}") from error
+    line_of: dict[int, int] = {}
+    known = set(items.tolist())
+    for line, text in enumerate(content.splitlines(), start=1):
+        if not text.isdigit() or len(text) > clicklog.LONGEST:
+            raise _misfit(
+                file, line, f"found {text[:40].decode('ascii', 'backslashreplace')!r}, expected an item number"
+            )
+        item = int(text)
+        if item in line_of:
+            raise _misfit(file, line, f"item {item} stands in line {line_of[item]} already")
+        if item not in known:
+            raise _misfit(file, line, f"item {item} is in neither {processed.TRAIN} nor {processed.TEST}")
+        line_of[item] = line
+    if missing := sorted(known - line_of.keys()):
+        told = f"the file ends without item {missing[0]}" + f" and {len(missing) - 1:,} more" * (len(missing) > 1)
+        raise _misfit(file, len(line_of) + 1, told)
+    places = np.zeros(1 + int(items[-1]), dtype=np.int64)
+    places[list(line_of)] = list(line_of.values())
+    return places, hashlib.sha256(content).hexdigest()
+
+
+_REMEDY = (
+    f"put a file there that lists every item of {processed.TRAIN} and {processed.TEST} once, one a line, or take it "
+    "away for a random order of the items"
+)
+
+
+def _misfit(file: Path, line: int, why: str) -> InputError:
+    return InputError(f"{file}: line {line}: {why}; {_REMEDY}")
 
 
 def _split(
-    name: str, train: Sessions, test: Sessions, source: str, files: dict[str, str], *, emulated: bool = False
+    name: str,
+    train: Sessions,
+    test: Sessions,
+    source: str,
+    files: dict[str, str],
+    note: str = "",
+    *,
+    reconstructed: bool = False,
 ) -> Split:
+    """`note`: how the order of the clicks came about where it is not the source's own."""
     provenance = Provenance(
         source=source,
         order="time" if name == BY_TIME else "file",
-        emulated=emulated,
+        emulated=bool(note),
         files=files,
         counts=count(train, test),
         published=numbers.TABLE1[numbers.PAPER_COLUMN[name]],
-        note="file order emulated by one fixed random order of the items" if emulated else "",
+        note=note,
+        reconstructed=reconstructed,
     )
     return Split(name, train, test, provenance)
 
@@ -95,26 +157,33 @@ def find_log(data: Path) -> list[Path]:
     return clicklog.find(data, RAW)
 
 
-def _find(data: Path) -> list[Path]:
+def _find(name: str, data: Path) -> list[Path]:
     packed = clicklog.find_unreadable(data, RAW + ".7z", "train-item-views.7z")
-    return find_log(data) or processed.find(data / FOLDER) or packed
+    return find_log(data) or _find_processed(name, data / FOLDER) or packed
+
+
+def _find_processed(name: str, folder: Path) -> list[Path]:
+    """Both files, and the order of the items where it lies beside them and is wanted."""
+    files, order = processed.find(folder), folder / ORDER
+    return [*files, order] if files and name == IN_FILE_ORDER and order.exists() else files
 
 
 def _read(name: str, data: Path) -> Split:
-    files = _find(data)
+    files = _find(name, data)
     return _read_raw(name, files[0]) if len(files) == 1 else _read_processed(name, data / FOLDER)
 
 
 def _dataset(name: str, title: str) -> Dataset:
+    beside = f", and beside them {ORDER}, if you have it" if name == IN_FILE_ORDER else ""
     return Dataset(
         name=name,
         title=title,
-        find=_find,
+        find=partial(_find, name),
         read=partial(_read, name),
         obtain=(
             f"the CIKM Cup 2016 Track 2 data (DIGINETICA, the Cup's terms): put {RAW}, or it as .gz or .zip, "
             f"into {{data}}/; or put the processed {processed.TRAIN} and {processed.TEST} that circulate with later "
-            f"papers into {{data}}/{FOLDER}/"
+            f"papers into {{data}}/{FOLDER}/{beside}"
         ),
         find_log=find_log,
         read_log=read_log,

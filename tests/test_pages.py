@@ -25,6 +25,7 @@ from reproduce.runs.request import Request
 
 GOLDEN = Path(__file__).resolve().parent / "golden"
 DATASET = "diginetica-file-order"
+NOTE = "ranks drawn from a seed, for this test"
 CLICKS = [3, 2, 5, 25, 4, 2, 9, 20, 2, 12, 6, 2, 3, 30, 7]  # of the test sessions
 ROWS = [
     ("pop", {}, 60.0),
@@ -58,7 +59,7 @@ def record(model: str, fields: dict[str, object], mean_rank: float, digest: str 
                 "files": {},
                 "counts": {"test_sequences": len(length)},
                 "published": {},
-                "note": "ranks drawn from a seed, for this test",
+                "note": NOTE,
             },
         },
         epochs=epochs if neural else [],
@@ -215,6 +216,23 @@ def test_a_resumed_run_is_told_and_so_is_what_its_sittings_differ_in() -> None:
     one.environment["resumed"] = [same, {**same, "threads": 2, "epochs": 3}]
     (line,) = [line for line in pages.about([one]) if "resumed" in line]
     assert "may move a rank" in line and "(threads: 1 to epoch 2, 2 to epoch 3, then 1)" in line
+
+
+@pytest.mark.parametrize(
+    ("told", "word"),
+    [
+        ({"emulated": False}, "exact"),  # as records say that were made before there was a reconstruction
+        ({"emulated": True}, "**emulated**"),
+        ({"emulated": False, "reconstructed": False}, "exact"),
+        ({"emulated": True, "reconstructed": False}, "**emulated**"),
+        ({"emulated": True, "reconstructed": True}, "**reconstructed**"),
+    ],
+)
+def test_a_page_says_whether_the_order_is_exact_emulated_or_reconstructed(told: dict[str, bool], word: str) -> None:
+    one = record("narm", {}, 14.0)
+    one.split["provenance"].update(told)
+    (line,) = [line for line in pages.about([one]) if line.startswith("Data: ")]
+    assert line == f"Data: made up; clicks in the order of the source's rows, {word} ({NOTE})."
 
 
 def test_verdicts_follow_the_interval() -> None:

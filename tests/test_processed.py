@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import pickle
+import random
 from itertools import pairwise
 from pathlib import Path
 
@@ -12,9 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reproduce import catalog
+from reproduce.datasets import diginetica
 from reproduce.errors import InputError
-from reproduce.reading import processed
-from reproduce.reading.sessions import Sessions, as_printed
+from reproduce.reading import processed, split_cache
+from reproduce.reading.sessions import Sessions, as_printed, exactness
+from reproduce.reports import table1
+from reproduce.runs.experiment import Experiment
+from reproduce.runs.runner import run
 
 session = st.lists(st.integers(1, 50), min_size=2, max_size=7)
 
@@ -115,11 +121,132 @@ def test_the_real_files_give_the_papers_table_1_to_the_digit(real_data: Path, na
         assert as_printed(column, origin.counts[column]) == as_printed(column, value)
 
 
+# --- DIGINETICA's order of the items ----------------------------------------------------------------------------------
+
+FILE_ORDER, BY_TIME = "diginetica-file-order", "diginetica"
+
+
+def numbered(sessions: list[list[int]]) -> list[list[int]]:
+    """Item ids -> 0, 1, 2, ... by first appearance."""
+    number: dict[int, int] = {}
+    return [[number.setdefault(item, len(number)) for item in one] for one in sessions]
+
+
+def ordered(data: Path, train: list[list[int]], test: list[list[int]], lines: str | bytes) -> Path:
+    """A data folder with DIGINETICA's processed files and an order of their items."""
+    folder = write(data / "diginetica", train, examples(test))
+    (folder / diginetica.ORDER).write_bytes(lines if isinstance(lines, bytes) else lines.encode())
+    return data
+
+
+def test_clicks_follow_the_order_of_the_items_that_lies_beside_the_processed_files(tmp_path: Path) -> None:
+    # The file has 9, 4, 7, so [4, 9, 4] was [9, 4, 4] there, and so on; numbers go by first appearance.
+    data = ordered(tmp_path, [[4, 9, 4], [7, 9]], [[7, 4]], "9\n4\n7\n")
+    split = catalog.load_split(FILE_ORDER, data)
+    assert split.train.lists() == [[0, 1, 1], [0, 2]]
+    assert split.test.lists() == [[1, 2]]
+    origin = split.provenance
+    assert exactness(vars(origin)) == "reconstructed"
+    assert "item_order.txt" in origin.note
+    assert origin.files[diginetica.ORDER] == hashlib.sha256(b"9\n4\n7\n").hexdigest()
+    assert set(origin.files) == {processed.TRAIN, processed.TEST, diginetica.ORDER}
+
+
+@given(
+    train=st.lists(session, min_size=1, max_size=5),
+    test=st.lists(session, min_size=1, max_size=5),
+    shuffle=st.randoms(use_true_random=False),
+    newline=st.sampled_from(["\n", "\r\n"]),
+)
+def test_every_session_is_sorted_by_the_order_and_keeps_its_clicks(
+    tmp_path_factory: pytest.TempPathFactory,
+    train: list[list[int]],
+    test: list[list[int]],
+    shuffle: random.Random,
+    newline: str,
+) -> None:
+    order = sorted({item for one in train + test for item in one})
+    shuffle.shuffle(order)
+    data = ordered(tmp_path_factory.mktemp("x"), train, test, newline.join(map(str, order)))
+    split = catalog.load_split(FILE_ORDER, data)
+    expected = numbered([sorted(one, key=order.index) for one in train + test])
+    assert split.train.lists() + split.test.lists() == expected
+
+
+@pytest.mark.parametrize(
+    ("lines", "line", "says"),
+    [
+        ("", 1, "ends without item 1 and 3 more"),
+        ("1\n2\nthree\n4\n", 3, "found 'three', expected an item number"),
+        ("1\n2\n-3\n4\n", 3, "found '-3'"),
+        ("1\n2\n3.0\n4\n", 3, "found '3.0'"),
+        ("1\n\n2\n3\n4\n", 2, "found ''"),
+        ("1 2\n3\n4\n", 1, "found '1 2'"),
+        (b"\x80\x04\x95", 1, "expected an item number"),
+        ("9" * 5000, 1, "expected an item number"),
+        ("1\n2\n1\n3\n4\n", 3, "item 1 stands in line 1 already"),
+        ("1\n2\n3\n5\n4\n", 4, "item 5 is in neither all_train_seq.txt nor test.txt"),
+        ("0\n1\n2\n3\n4\n", 1, "item 0 is in neither"),
+        ("4\n3\n1\n", 4, "ends without item 2;"),
+    ],
+)
+def test_an_order_that_does_not_list_every_item_once_is_refused_with_its_line(
+    tmp_path: Path, lines: str | bytes, line: int, says: str
+) -> None:
+    data = ordered(tmp_path, GOOD_TRAIN, [[1, 3]], lines)
+    with pytest.raises(InputError, match=says) as caught:
+        catalog.load_split(FILE_ORDER, data)
+    assert str(caught.value).startswith(f"{data / 'diginetica' / diginetica.ORDER}: line {line}: ")
+    assert "or take it away" in str(caught.value)
+    assert len(catalog.load_split(BY_TIME, data).train) == 2  # by time it is not asked for
+
+
+def test_an_order_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    folder = write(tmp_path / "diginetica", GOOD_TRAIN, examples([[1, 3]]))
+    (folder / diginetica.ORDER).mkdir()
+    with pytest.raises(InputError, match=r"item_order.txt: cannot be read .*or take it away"):
+        catalog.load_split(FILE_ORDER, tmp_path)
+
+
+def test_without_an_order_it_is_emulated_and_by_time_it_is_never_asked_for(tmp_path: Path) -> None:
+    data = ordered(tmp_path, [[1, 2, 1], [3, 4]], [[2, 4]], "2\n1\n3\n4\n")
+    by_time = catalog.load_split(BY_TIME, data)
+    assert exactness(vars(by_time.provenance)) == "exact"
+    assert by_time.train.lists() == [[0, 1, 0], [2, 3]]
+    assert diginetica.ORDER not in by_time.provenance.files
+    (data / "diginetica" / diginetica.ORDER).unlink()
+    emulated = catalog.load_split(FILE_ORDER, data).provenance
+    assert exactness(vars(emulated)) == "emulated"
+    assert set(emulated.files) == {processed.TRAIN, processed.TEST}
+
+
+def test_a_split_of_another_order_is_not_taken_from_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "WORTH_CACHING", 0)
+    data = ordered(tmp_path, [[1, 2, 2], [3, 4]], [[2, 4]], "1\n2\n3\n4\n")
+    assert catalog.load_split(FILE_ORDER, data).train[0].tolist() == [0, 1, 1]
+    assert catalog.load_split(FILE_ORDER, data).provenance.reconstructed  # from the cache
+    ordered(tmp_path, [[1, 2, 2], [3, 4]], [[2, 4]], "2\n1\n3\n4")
+    assert catalog.load_split(FILE_ORDER, data).train[0].tolist() == [0, 0, 1]
+    (data / "diginetica" / diginetica.ORDER).unlink()
+    assert not catalog.load_split(FILE_ORDER, data).provenance.reconstructed
+    assert len(split_cache.entries()) == 3
+
+
 @pytest.mark.real
-def test_file_order_is_emulated_by_moving_clicks_only_inside_their_sessions(real_data: Path) -> None:
-    by_time, by_file = (catalog.load_split(name, real_data) for name in ("diginetica", "diginetica-file-order"))
-    assert by_file.provenance.emulated
-    assert not by_time.provenance.emulated
+@pytest.mark.parametrize("reconstructed", [True, False])
+def test_clicks_of_the_real_files_move_only_inside_their_sessions(
+    real_data: Path, tmp_path: Path, reconstructed: bool
+) -> None:
+    folder = tmp_path / "diginetica"
+    folder.mkdir()
+    names = (processed.TRAIN, processed.TEST, *[diginetica.ORDER] * reconstructed)
+    for name in names:
+        if not (real_data / "diginetica" / name).is_file():
+            pytest.skip(f"{name} is not here")
+        (folder / name).symlink_to(real_data / "diginetica" / name)
+    by_time, by_file = (catalog.load_split(name, tmp_path) for name in (BY_TIME, FILE_ORDER))
+    assert exactness(vars(by_file.provenance)) == ("reconstructed" if reconstructed else "emulated")
+    assert exactness(vars(by_time.provenance)) == "exact"
     for part in ("train", "test"):
         one, other = getattr(by_time, part), getattr(by_file, part)
         assert one.lengths.tolist() == other.lengths.tolist()
@@ -129,3 +256,17 @@ def test_file_order_is_emulated_by_moving_clicks_only_inside_their_sessions(real
         assert sorted(clicks, key=distinct.index) == clicks
     seen = {(a, b) for clicks in by_file.test.lists() for a, b in pairwise(clicks) if a != b}
     assert not any((b, a) in seen for a, b in seen)
+
+
+@pytest.mark.real
+def test_the_counting_rows_in_the_reconstructed_order_are_those_measured_before(
+    real_data: Path, tmp_path: Path
+) -> None:
+    if not (real_data / "diginetica" / diginetica.ORDER).is_file():
+        pytest.skip("item_order.txt is not here")
+    found = {}
+    for model in ("pop", "s_pop"):
+        result = run(Experiment.of(FILE_ORDER, model, {}), data=real_data, results=tmp_path, device="cpu")
+        found[model] = (round(result.recall(), 2), round(result.mrr(), 2))
+    assert found == {"pop": (0.96, 0.24), "s_pop": (21.12, 14.59)}
+    assert table1.repeats(catalog.load_split(FILE_ORDER, real_data).train) == pytest.approx(20.0, abs=0.05)

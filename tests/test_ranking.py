@@ -43,6 +43,15 @@ def test_ranks_equal_brute_force_under_both_tie_rules(cases: list[tuple[list[flo
     assert rank(greater, equal, ties_favour_target=True).tolist() == first
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.int64])
+def test_ranks_are_the_same_for_every_kind_of_number_and_for_shared_rows(dtype: torch.dtype) -> None:
+    scores = torch.tensor([3, 1, 2, 3, -1], dtype=dtype).expand(5, -1)  # five rows in the memory of one
+    greater, equal = rank_counts(scores, torch.arange(5))
+    assert greater.tolist() == [0, 3, 2, 0, 4]
+    assert equal.tolist() == [1, 0, 0, 1, 0]
+    assert greater.dtype == equal.dtype == torch.int64
+
+
 def test_a_model_that_scores_everything_alike_hits_nothing() -> None:
     greater, equal = rank_counts(torch.zeros(3, 100), torch.tensor([0, 50, 99]))
     assert recall_at(rank(greater.numpy(), equal.numpy())) == 0.0
@@ -71,10 +80,11 @@ def test_chunks_do_not_change_ranks(chunk: int) -> None:
     assert list(zip(greater.tolist(), equal.tolist(), strict=True)) == expected
 
 
-@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
-def test_scores_that_are_not_finite_are_an_error_not_a_hit(bad: float) -> None:
+@pytest.mark.parametrize("place", [(0, 0), (0, 2), (1, 1), (1, 2)])
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+def test_scores_that_are_not_finite_are_an_error_not_a_hit(bad: float, place: tuple[int, int]) -> None:
     scores = torch.zeros(3, 3)
-    scores[1, 2] = bad
+    scores[place] = bad
     prefixes, targets = Sessions.of([[0, 1, 2]]).prefixes()
     with pytest.raises(ModelError, match="fixed: score returned a number that is not finite"):
         rank_all(Fixed(scores), prefixes, targets)  # type: ignore[arg-type]

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -87,11 +88,19 @@ class Provenance:
 
     source: str  # "processed files", "raw log", "simulated"
     order: str  # "time": clicks of a session in time order; "file": in the order of the source's rows
-    emulated: bool  # the order is made up to resemble the source's, for want of the raw file
+    emulated: bool  # the order is not the source's own but resembles it, for want of the raw file
     files: Mapping[str, str] = field(default_factory=dict)  # file name -> sha256
     counts: Mapping[str, float] = field(default_factory=dict)  # ours, counted as the paper counts
     published: Mapping[str, float] = field(default_factory=dict)  # the paper's Table 1, empty where it has none
     note: str = ""
+    reconstructed: bool = False  # of an emulated order: worked out from what is known of the source's, not made up
+
+
+def exactness(provenance: Mapping[str, Any]) -> str:
+    """How the order of clicks relates to the source's, in a word. Records of old lack what was not thought of yet."""
+    if not provenance["emulated"]:
+        return "exact"
+    return "reconstructed" if provenance.get("reconstructed") else "emulated"
 
 
 @dataclass(frozen=True, eq=False)

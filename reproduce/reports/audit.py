@@ -141,7 +141,7 @@ def _orders(request: Request) -> str:
             continue
         split = catalog.load_split(name, request.data)
         origin = split.provenance
-        title = f"{name}, {origin.source}" + (" (**emulated**)" if origin.emulated else "")
+        title = f"{name}, {origin.source}" + (f" ({pages.order_in_a_word(vars(origin))})" if origin.emulated else "")
         line = _line(title, order_of(split.train), DASH)
         lines.append([*line[:-1], f"{line[-1]}, by construction"] if origin.emulated else line)
     return pages.table(head, lines) + (
@@ -183,8 +183,8 @@ def _each_order(own: Shelf, reference: Shelf | None) -> str:
             title = f"{row.label}, {'file order' if dataset == ORDERS[0] else 'by time'}"
             if not results and reference is not None and (results := reference.results(row, dataset)):
                 title += " (reference)"
-            if any(one.split["provenance"]["emulated"] for one in results):
-                title += ", **emulated**"
+            words = {pages.order_in_a_word(one.split["provenance"]) for one in results} - {"exact"}
+            title += "".join(f", {word}" for word in sorted(words))
             published = numbers.published(numbers.TABLE3, row.label, dataset)
             if any(not pages.of_published_size(one.split["provenance"]) for one in results):
                 published = None

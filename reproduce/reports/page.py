@@ -19,7 +19,7 @@ from reproduce.evaluation import bootstrap
 from reproduce.evaluation.bootstrap import Sample
 from reproduce.paper import numbers
 from reproduce.paper.rows import Row
-from reproduce.reading.sessions import as_printed
+from reproduce.reading.sessions import as_printed, exactness
 from reproduce.runs.experiment import Experiment
 from reproduce.runs.record import Result, current, load
 from reproduce.runs.request import Request
@@ -191,7 +191,7 @@ def about(results: Sequence[Result]) -> list[str]:
         f"Seeds: {_join(sorted({one.experiment.seed for one in results}))}. "
         "Tie rule: an item tied with the target counts as ahead of it (the authors' code has it the other way).",
         f"Data: {origin['source']}; {order}, "
-        + ("**emulated**" if origin["emulated"] else "exact")
+        + order_in_a_word(origin)
         + (f" ({origin['note']})" if origin["note"] else "")
         + ".",
         _counts(origin),
@@ -205,6 +205,12 @@ def about(results: Sequence[Result]) -> list[str]:
     for one in results:
         lines += _sittings(one)
     return [line for line in lines if line]
+
+
+def order_in_a_word(provenance: Mapping[str, Any]) -> str:
+    """Whether the order of clicks is the source's own; bold where it is not."""
+    word = exactness(provenance)
+    return word if word == "exact" else f"**{word}**"
 
 
 # What moves no rank as long as it stays the same from one sitting of a run to the next.
