@@ -101,7 +101,7 @@ def read_order(file: Path, items: np.ndarray) -> tuple[np.ndarray, str]:
     line_of: dict[int, int] = {}
     known = set(items.tolist())
     for line, text in enumerate(content.splitlines(), start=1):
-        if not text.isdigit() or len(text) > clicklog.LONGEST:
+        if not text.isdigit() or len(text) > parsers.LONGEST:
             raise _misfit(
                 file, line, f"found {text[:40].decode('ascii', 'backslashreplace')!r}, expected an item number"
             )

@@ -221,7 +221,7 @@ def test_without_an_order_it_is_emulated_and_by_time_it_is_never_asked_for(tmp_p
 
 
 def test_a_split_of_another_order_is_not_taken_from_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache, "WORTH_CACHING", 0)
+    monkeypatch.setattr(split_cache, "WORTH_CACHING", 0)
     data = ordered(tmp_path, [[1, 2, 2], [3, 4]], [[2, 4]], "1\n2\n3\n4\n")
     assert catalog.load_split(FILE_ORDER, data).train[0].tolist() == [0, 1, 1]
     assert catalog.load_split(FILE_ORDER, data).provenance.reconstructed  # from the cache
