@@ -22,16 +22,17 @@ from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from reproduce.fitting.item_softmax import item_softmax
-from reproduce.fitting.neural import Batch, Neural
+from reproduce.fitting import padding
+from reproduce.fitting.determinism import deterministic
+from reproduce.fitting.dot_product import DotProduct, QueryNetwork, Scoring
+from reproduce.fitting.neural import Batch
 from reproduce.fitting.recommender import setting
 from reproduce.reading.sessions import Sessions
 
 
 @dataclass(kw_only=True)
-class NARM(Neural):
+class NARM(DotProduct):
     """NARM and, by its fields, the models it is compared with in the paper's Tables 2 and 4."""
 
     name: ClassVar[str] = "narm"
@@ -51,25 +52,16 @@ class NARM(Neural):
     def network(self, n_items: int) -> Network:
         return Network(self, n_items)
 
-    def loss(self, network: nn.Module, batch: Batch) -> Tensor:
-        assert isinstance(network, Network)
-        query, rows, bias = network.decode(network(batch)[0])
-        return item_softmax(query, rows, batch.labels, bias)
-
-    def scores(self, network: nn.Module, batch: Batch) -> Tensor:
-        assert isinstance(network, Network)
-        query, rows, bias = network.decode(network(batch)[0])
-        return query @ rows.T if bias is None else torch.addmm(bias, query, rows.T)  # (B, m)
-
     def extras(self, prefixes: Sessions) -> dict[str, Any]:
         """attention: the weight of every click of every prefix after truncation, 0 beyond its end, (n, T) float32."""
         if not len(prefixes):
             return {"attention": torch.zeros(0, 0).numpy()}
-        with torch.inference_mode():
-            return {"attention": self.network_(self.as_batch(prefixes))[1].cpu().numpy()}
+        assert isinstance(self.network_, Network)
+        with torch.inference_mode(), deterministic():
+            return {"attention": self.network_.read(self.as_batch(prefixes))[1].cpu().numpy()}
 
 
-class Network(nn.Module):
+class Network(QueryNetwork):
     """The equations above. Letters are the paper's."""
 
     def __init__(self, narm: NARM, n_items: int) -> None:
@@ -105,11 +97,14 @@ class Network(nn.Module):
             normal(self.out.weight, fan=self.out.in_features)
             nn.init.zeros_(self.out.bias)
 
-    def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
+    def forward(self, batch: Batch) -> Scoring:
+        return self.decode(self.read(batch)[0])
+
+    def read(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """c_t, (B, C), and the attention weights, (B, T); without a local encoder these are zero."""
         x = self.input_dropout(self.emb(batch.items))  # (B, T, D)
         h = self.gru(x, batch.lengths)  # (B, T, H)
-        h_t = h[torch.arange(len(h), device=h.device), batch.lengths - 1]  # (B, H)
+        h_t = padding.at_last_click(h, batch.lengths)  # (B, H)
         if self.encoder == "global":
             return self.session_dropout(h_t), torch.zeros_like(batch.items, dtype=h.dtype)
         alpha = self.attention(h_t, h, batch.mask)  # (B, T)
@@ -119,7 +114,7 @@ class Network(nn.Module):
 
     def attention(self, h_t: Tensor, h: Tensor, mask: Tensor) -> Tensor:
         """alpha_tj, (B, T): positive, summing to 1 over the clicks; with `raw` the paper's eq. 7 as printed."""
-        q = self.ask_clicks(h_t, h, mask) if h.device.type == "cpu" else self.ask_all(h_t, h)  # (B, T)
+        q = self.ask_all(h_t, h) if padding.computed(h.device) else self.ask_clicks(h_t, h, mask)  # (B, T)
         if self.weights == "raw":
             return q.masked_fill(~mask, 0.0)
         return torch.softmax(q.masked_fill(~mask, -math.inf), 1)
@@ -136,8 +131,8 @@ class Network(nn.Module):
         q = h.new_zeros(mask.numel()).index_copy(0, clicks, self.v(self.sigma(asked + seen))[:, 0])
         return q.view(mask.shape)
 
-    def decode(self, c: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Query, rows and bias such that score_i = rows_i . query + bias_i: (B, Q), (m, Q), (m,) or None."""
+    def decode(self, c: Tensor) -> Scoring:
+        """Queries, rows and biases from c_t, (B, C)."""
         if self.out is not None:
             return c, self.out.weight, self.out.bias
         assert self.B is not None
@@ -145,7 +140,7 @@ class Network(nn.Module):
 
 
 class TorchCell(nn.Module):
-    """torch's GRU: the reset gate after the matrix product. Packed on a CPU, so that only real clicks are computed."""
+    """torch's GRU: the reset gate after the matrix product, two bias vectors."""
 
     def __init__(self, D: int, H: int) -> None:
         super().__init__()
@@ -160,10 +155,7 @@ class TorchCell(nn.Module):
             nn.init.zeros_(bias)
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:  # (B, T, D), (B,) -> (B, T, H)
-        if x.device.type != "cpu":
-            return self.gru(x)[0]
-        packed = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
-        return pad_packed_sequence(self.gru(packed)[0], batch_first=True, total_length=x.shape[1])[0]
+        return padding.gru_states(self.gru, x, lengths)
 
 
 class ResetFirstCell(nn.Module):

@@ -20,13 +20,14 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from reproduce.fitting.item_softmax import item_softmax
-from reproduce.fitting.neural import Batch, Neural
+from reproduce.fitting import padding
+from reproduce.fitting.dot_product import DotProduct, QueryNetwork, Scoring
+from reproduce.fitting.neural import Batch
 from reproduce.fitting.recommender import setting
 
 
 @dataclass(kw_only=True)
-class SRGNN(Neural):
+class SRGNN(DotProduct):
     """The paper's settings: 100 dimensions, batches of 100, Adam at 0.001 times 0.1 every 3 epochs, L2 1e-5."""
 
     name: ClassVar[str] = "sr_gnn"
@@ -43,15 +44,6 @@ class SRGNN(Neural):
     def network(self, n_items: int) -> Network:
         return Network(self, n_items)
 
-    def loss(self, network: nn.Module, batch: Batch) -> Tensor:
-        assert isinstance(network, Network)
-        return item_softmax(network(batch), network.emb.weight, batch.labels)
-
-    def scores(self, network: nn.Module, batch: Batch) -> Tensor:
-        assert isinstance(network, Network)
-        query: Tensor = network(batch)
-        return query @ network.emb.weight.T  # (B, m)
-
     def optimiser(self, network: nn.Module) -> torch.optim.Optimizer:
         return torch.optim.Adam(network.parameters(), lr=self.learning_rate, weight_decay=self.l2, fused=True)
 
@@ -60,7 +52,7 @@ class SRGNN(Neural):
             group["lr"] = self.learning_rate * self.rate_decay ** ((epoch - 1) // self.rate_decay_every)
 
 
-class Network(nn.Module):
+class Network(QueryNetwork):
     """The equations above."""
 
     def __init__(self, sr_gnn: SRGNN, n_items: int) -> None:
@@ -80,18 +72,16 @@ class Network(nn.Module):
         for weight in self.parameters():  # the authors' rule; the paper says N(0, 0.1)
             nn.init.uniform_(weight, -1 / math.sqrt(D), 1 / math.sqrt(D))
 
-    def forward(self, batch: Batch) -> Tensor:
-        """s_h, (B, D)."""
+    def forward(self, batch: Batch) -> Scoring:
         node, out, into = graph(batch)
         v = self.emb(batch.items)  # (B, T, D)
         for _ in range(self.steps):
             v = self.propagate(v, out, into)
         v = v.gather(1, node[..., None].expand_as(v))  # (B, T, D): every click sees its item's node
-        v_n = v[torch.arange(len(v), device=v.device), batch.lengths - 1]  # (B, D)
+        v_n = padding.at_last_click(v, batch.lengths)  # (B, D)
         alpha = self.q(torch.sigmoid(self.W1(v_n)[:, None] + self.W2(v)))  # (B, T, 1)
         s_g = (alpha * v * batch.mask[..., None]).sum(1)  # (B, D)
-        s_h: Tensor = self.W3(torch.cat([v_n, s_g], 1))
-        return s_h
+        return self.W3(torch.cat([v_n, s_g], 1)), self.emb.weight, None
 
     def propagate(self, v: Tensor, out: Tensor, into: Tensor) -> Tensor:
         """One step of the gated graph network: (B, T, D) and two (B, T, T) to (B, T, D)."""

@@ -19,15 +19,16 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from reproduce.fitting.item_softmax import item_softmax
-from reproduce.fitting.neural import Batch, Neural
+from reproduce.fitting import padding
+from reproduce.fitting.dot_product import DotProduct, QueryNetwork, Scoring
+from reproduce.fitting.neural import Batch
 from reproduce.fitting.recommender import setting
 
 
 @dataclass(kw_only=True)
-class STAMP(Neural):
+class STAMP(DotProduct):
     """The paper's settings: 100 dimensions, learning rate 0.005, batches of 512, 30 epochs, no truncation."""
 
     name: ClassVar[str] = "stamp"
@@ -42,17 +43,8 @@ class STAMP(Neural):
     def network(self, n_items: int) -> Network:
         return Network(self, n_items)
 
-    def loss(self, network: nn.Module, batch: Batch) -> Tensor:
-        assert isinstance(network, Network)
-        return item_softmax(network(batch), network.emb.weight, batch.labels)
 
-    def scores(self, network: nn.Module, batch: Batch) -> Tensor:
-        assert isinstance(network, Network)
-        query: Tensor = network(batch)
-        return query @ network.emb.weight.T  # (B, m)
-
-
-class Network(nn.Module):
+class Network(QueryNetwork):
     """The equations above."""
 
     def __init__(self, stamp: STAMP, n_items: int) -> None:
@@ -71,12 +63,11 @@ class Network(nn.Module):
             else:
                 nn.init.normal_(weight, std=stamp.embedding_init if name == "emb.weight" else stamp.init)
 
-    def forward(self, batch: Batch) -> Tensor:
-        """The vector whose product with an item's embedding is its score, (B, D)."""
+    def forward(self, batch: Batch) -> Scoring:
         mask = batch.mask[..., None]  # (B, T, 1)
         x = self.emb(batch.items) * mask  # (B, T, D)
         m_s = x.sum(1) / batch.lengths[:, None]  # (B, D)
-        m_t = x[torch.arange(len(x), device=x.device), batch.lengths - 1]  # (B, D)
+        m_t = padding.at_last_click(x, batch.lengths)  # (B, D)
         alpha = self.w0(torch.sigmoid(self.W1(x) + (self.W2(m_t) + self.W3(m_s))[:, None]))  # (B, T, 1)
         m_a = (alpha * x).sum(1)  # (B, D), padding is 0 in x
-        return torch.tanh(self.A(m_a)) * torch.tanh(self.B(m_t))
+        return torch.tanh(self.A(m_a)) * torch.tanh(self.B(m_t)), self.emb.weight, None

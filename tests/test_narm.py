@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 
 from reproduce import catalog
 from reproduce.baselines.narm import NARM, Network
+from reproduce.fitting import padding
 from reproduce.fitting.recommender import Journal
 from reproduce.reading.sessions import Sessions
 
@@ -138,18 +140,25 @@ def test_softmax_attention_is_positive_sums_to_one_and_ignores_padding(cell: str
     np.testing.assert_allclose(alone[0], weights[1, :2], rtol=1e-12)
 
 
-def test_asking_real_clicks_only_equals_asking_padding_too() -> None:
-    """What runs on a CPU against what runs on CUDA, values and gradients."""
-    network = untrained({}).network_
-    mask = torch.arange(5) < torch.tensor([1, 2, 4, 5])[:, None]
-    gradients = []
-    for ask in ("clicks", "all"):
-        torch.manual_seed(0)
-        h = torch.randn(4, 5, 3, dtype=torch.float64, requires_grad=True)
-        q = network.ask_clicks(h[:, 0], h, mask) if ask == "clicks" else network.ask_all(h[:, 0], h)
-        gradients.append((q[mask].detach(), *torch.autograd.grad((q[mask] ** 2).sum(), [h, network.A2.weight])))
-    for one, other in zip(*gradients, strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-14)
+@pytest.mark.parametrize("cell", ["torch", "paper", "authors"])
+@pytest.mark.parametrize("attention", ["softmax", "raw"])
+def test_with_padding_computed_as_on_cuda_nothing_changes(
+    monkeypatch: pytest.MonkeyPatch, cell: str, attention: str
+) -> None:
+    """Scores, attention, loss and all gradients of what runs on CUDA against what runs on a CPU."""
+    model = untrained({"cell": cell, "attention": attention})
+    some = PREFIXES.take(np.array([0, 1, 2]))  # none fills the five clicks that a batch is wide on CUDA
+    found = []
+    for computed in (False, True):
+        monkeypatch.setattr(padding, "computed", lambda device, computed=computed: computed)
+        batch = model.as_batch(some)
+        assert batch.items.shape == (3, 5 if computed else 4)
+        loss = model.loss(model.network_, replace(batch, labels=torch.tensor([3, 1, 4])))
+        gradients = torch.autograd.grad(loss, list(model.network_.parameters()))
+        weights = torch.as_tensor(model.extras(some)["attention"][:, :4])
+        found.append((model.score(some), weights, loss.detach(), *gradients))
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-13)
 
 
 def test_first_and_last_truncation_differ_only_on_longer_prefixes() -> None:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from reproduce.errors import InputError, ModelError
 from reproduce.evaluation.ranking import rank, rank_all, recall_at
+from reproduce.fitting import padding
 from reproduce.fitting.determinism import deterministic
 from reproduce.fitting.recommender import Journal, Recommender, setting
 from reproduce.reading.sessions import Sessions
@@ -72,7 +73,7 @@ class Examples:
     def batch(self, index: Tensor) -> Batch:
         """The examples at these places, (B,)."""
         lengths = self.lengths[index]  # (B,)
-        width = int(lengths.max()) if lengths.device.type == "cpu" and len(lengths) else self.width
+        width = self.width if padding.computed(lengths.device) or not len(lengths) else int(lengths.max())
         steps = torch.arange(width, device=lengths.device)  # (T,)
         places = self.starts[index][:, None] + steps  # (B, T)
         mask = steps < lengths[:, None]  # (B, T)
