@@ -28,5 +28,5 @@ def gru_states(gru: nn.GRU, x: Tensor, lengths: Tensor) -> Tensor:
 
 
 def at_last_click(h: Tensor, lengths: Tensor) -> Tensor:
-    """What stands at each row's last click: (B, T, H) and (B,) to (B, H)."""
+    """What stands at the last click of each row: (B, T, ...) and (B,) to (B, ...)."""
     return h[torch.arange(len(h), device=h.device), lengths - 1]
