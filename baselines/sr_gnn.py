@@ -11,16 +11,15 @@ Wu, Tang, Zhu, Wang, Xie, Tan: Session-based Recommendation with Graph Neural Ne
 alpha is not normalised: the paper has no softmax there. W_z, W_r and W_o have a bias, which the paper leaves out.
 
 The authors' code is another model, and its numbers are the published ones. Both are here; the default is the paper's,
-since that is what a reader can check against its source. In the code, with `form` code and `edges` binary:
+since that is what a reader can check against its source. In the code, with `form` code and `edges` binary
+(after `table2 --beyond --model sr_gnn --set`: sr_gnn.form=code sr_gnn.edges=binary):
 
     a = [A_out (V H_out + b_out) ; A_in (V H_in + b_in)] + b
     z, r as above, with a bias in U_z and U_r too     v^ = tanh(W_o a + r * (U_o v + b_o))     W_2 and W_3 have a bias
     A_out[i, j] = (whether j was ever clicked right after i) / (number of items that were)     A_in likewise
 
-    python -m reproduce table2 --beyond --model sr_gnn --set sr_gnn.form=code sr_gnn.edges=binary
-
-Theirs still differs: it reports the best epoch on test and stops ten epochs after it, and its z is 1 - z here, which is
-the same model with some weights negated.
+Theirs still differs: it trains on all prefixes, reports the best epoch on test and stops ten epochs after it. Its z is
+1 - z here, which is the same model with some weights negated.
 """
 
 from __future__ import annotations

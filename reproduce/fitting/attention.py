@@ -89,5 +89,5 @@ def collect(model: Recommender, test: Sessions, truncation: str) -> Attention | 
         },
     }
     if saturated[1]:
-        means["saturated"] = round(saturated[0] / saturated[1], 6)
+        means["saturated"] = round(float(saturated[0] / saturated[1]), 6)
     return Attention(np.concatenate(weights), np.concatenate(marks), np.concatenate(lengths), means)
