@@ -29,13 +29,20 @@ from reproduce.fitting.recommender import setting
 
 @dataclass(kw_only=True)
 class ImprovedGRURec(DotProduct):
-    """One GRU layer and a fully connected softmax layer."""
+    """One GRU layer and a fully connected softmax layer.
+
+    Args:
+        embedding: the size of an item's embedding, D.
+        hidden: the units of the GRU, H.
+        click_dropout: the share of a prefix's clicks that is taken out of it in training.
+        session_dropout: the share of h_t that is set to 0 in training.
+    """
 
     name: ClassVar[str] = "improved_gru_rec"
     label: ClassVar[str] = "Improved GRU-Rec"
 
-    embedding: int = setting(50, low=1, search=[50, 100], note="ours: NARM's")
-    hidden: int = setting(100, low=1, search=[50, 100, 200], note="ours: NARM's")
+    embedding: int = setting(50, low=1, high=10_000, search=[50, 100], note="ours: NARM's")
+    hidden: int = setting(100, low=1, high=10_000, search=[50, 100, 200], note="ours: NARM's")
     click_dropout: float = setting(0.25, low=0.0, high=0.99, search=(0.0, 0.5), note="share of clicks taken out")
     session_dropout: float = setting(0.5, low=0.0, high=0.99, search=(0.0, 0.7), note="ours: NARM's")
 

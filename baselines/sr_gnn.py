@@ -59,10 +59,10 @@ class SRGNN(DotProduct):
     embedding: int = setting(100, low=1, high=10_000, search=[50, 100, 200])
     form: Literal["paper", "code"] = setting("paper", note="see this file's head")
     edges: Literal["counted", "binary"] = setting("counted", note="the paper's; the authors' code is binary")
-    steps: int = setting(1, low=1, high=100, search=[1, 2, 3])
+    steps: int = setting(1, low=1, high=100, search=[1, 2, 3], note="of message passing")
     l2: float = setting(1e-5, low=0.0, high=1.0)
-    rate_decay: float = setting(0.1, low=0.0, high=1.0)
-    rate_decay_every: int = setting(3, low=1, high=10_000)
+    rate_decay: float = setting(0.1, low=0.0, high=1.0, note="factor on the learning rate")
+    rate_decay_every: int = setting(3, low=1, high=10_000, note="epochs")
 
     def network(self, n_items: int) -> Network:
         return Network(self, n_items)
