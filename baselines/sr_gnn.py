@@ -10,7 +10,7 @@ Wu, Tang, Zhu, Wang, Xie, Tan: Session-based Recommendation with Graph Neural Ne
 
 alpha is not normalised: the paper has no softmax there. W_z, W_r and W_o have a bias, which the paper leaves out.
 
-The authors' code is another model, and its numbers are the published ones. Both are here; the default is the paper's,
+The authors' code is another model; the published numbers are presumably its. Both are here; the default is the paper's,
 since that is what a reader can check against its source. In the code, with `form` code and `edges` binary
 (after `table2 --beyond --model sr_gnn --set`: sr_gnn.form=code sr_gnn.edges=binary):
 

@@ -13,7 +13,7 @@ Departs from the paper: a sigmoid on score_i before the softmax is left out, as 
 of the items and would hold every probability below e / m. The paper says mini-batch gradient descent; Adam here, as
 there.
 
-The authors' code is another model, trained another way, and its numbers are the published ones. Both are here; the
+The authors' code is another model, trained another way; the published numbers are presumably its. Both are here; the
 default is the paper's, since that is what a reader can check against its source. In the code
 
     h_s = tanh(A (m_a + m_s)), and there is no b_a, a or b                                   `form` code
