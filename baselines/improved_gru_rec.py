@@ -20,44 +20,42 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from reproduce.fitting.item_softmax import item_softmax
-from reproduce.fitting.neural import Batch, Neural
+from reproduce.fitting import padding
+from reproduce.fitting.dot_product import DotProduct, QueryNetwork, Scoring
+from reproduce.fitting.neural import Batch
 from reproduce.fitting.recommender import setting
 
 
 @dataclass(kw_only=True)
-class ImprovedGRURec(Neural):
-    """One GRU layer and a fully connected softmax layer."""
+class ImprovedGRURec(DotProduct):
+    """One GRU layer and a fully connected softmax layer.
+
+    Args:
+        embedding: the size of an item's embedding, D.
+        hidden: the units of the GRU, H.
+        click_dropout: the share of a prefix's clicks that is taken out of it in training.
+        session_dropout: the share of h_t that is set to 0 in training.
+    """
 
     name: ClassVar[str] = "improved_gru_rec"
     label: ClassVar[str] = "Improved GRU-Rec"
 
-    embedding: int = setting(50, low=1, search=[50, 100], note="ours: NARM's")
-    hidden: int = setting(100, low=1, search=[50, 100, 200], note="ours: NARM's")
+    embedding: int = setting(50, low=1, high=10_000, search=[50, 100], note="ours: NARM's")
+    hidden: int = setting(100, low=1, high=10_000, search=[50, 100, 200], note="ours: NARM's")
     click_dropout: float = setting(0.25, low=0.0, high=0.99, search=(0.0, 0.5), note="share of clicks taken out")
     session_dropout: float = setting(0.5, low=0.0, high=0.99, search=(0.0, 0.7), note="ours: NARM's")
 
     def network(self, n_items: int) -> Network:
         return Network(self, n_items)
 
-    def loss(self, network: nn.Module, batch: Batch) -> Tensor:
-        assert isinstance(network, Network)
-        shorter = drop_clicks(batch, torch.rand(batch.items.shape, device=batch.items.device) < self.click_dropout)
-        return item_softmax(network(shorter), network.out.weight, batch.labels, network.out.bias)
 
-    def scores(self, network: nn.Module, batch: Batch) -> Tensor:
-        assert isinstance(network, Network)
-        scores: Tensor = network.out(network(batch))
-        return scores  # (B, m)
-
-
-class Network(nn.Module):
-    """The equations above, without the dropped clicks."""
+class Network(QueryNetwork):
+    """The equations above."""
 
     def __init__(self, model: ImprovedGRURec, n_items: int) -> None:
         super().__init__()
+        self.click_dropout = model.click_dropout
         self.emb = nn.Embedding(n_items, model.embedding)
         self.gru = nn.GRU(model.embedding, model.hidden, batch_first=True)
         self.session_dropout = nn.Dropout(model.session_dropout)
@@ -71,15 +69,12 @@ class Network(nn.Module):
         for bias in (*biases, self.out.bias):
             nn.init.zeros_(bias)
 
-    def forward(self, batch: Batch) -> Tensor:
-        """h_t, (B, H)."""
-        x = self.emb(batch.items)  # (B, T, D)
-        if x.device.type == "cpu":  # packed, so that only real clicks are computed
-            packed = pack_padded_sequence(x, batch.lengths, batch_first=True, enforce_sorted=False)
-            h = pad_packed_sequence(self.gru(packed)[0], batch_first=True)[0]  # (B, T, H)
-        else:
-            h = self.gru(x)[0]  # (B, T, H)
-        return self.session_dropout(h[torch.arange(len(h), device=h.device), batch.lengths - 1])
+    def forward(self, batch: Batch) -> Scoring:
+        if self.training:
+            batch = drop_clicks(batch, torch.rand(batch.items.shape, device=batch.items.device) < self.click_dropout)
+        h = padding.gru_states(self.gru, self.emb(batch.items), batch.lengths)  # (B, T, H)
+        h_t = self.session_dropout(padding.at_last_click(h, batch.lengths))  # (B, H)
+        return h_t, self.out.weight, self.out.bias
 
 
 def drop_clicks(batch: Batch, dropped: Tensor) -> Batch:

@@ -12,6 +12,15 @@ prefix, their initialisation, dropout on the GRU's input and on c_t only, valida
 
 Departs from the paper: `cell` torch applies the reset gate after the matrix product and has a second bias vector, which
 is what the fast kernels compute; dropout is inverted (scaled in training, not in test); early stopping (`patience`).
+
+The authors' code besides, which no field brings back: embeddings and softmax over the 37,483 items of the full log and
+a row for padding, so that their embeddings start with sd 0.0073, ours over the 17,745 items of 1/64 with 0.0106;
+dropout that is not scaled in training, so that at the start our logits are twice theirs and our GRU's inputs 1.33 times
+theirs; + 1e-8 inside the logarithm of the loss; in validation, ties in favour of the target.
+
+Their sigmoids are hard: `cell` authors and `attention_sigmoid` hard. In the linear range of a hard sigmoid A_1 h_t adds
+the same to every click and cancels in the softmax: such an attention is blind to the query until units saturate.
+`extras` says how many do; `attention_query` none takes the query away for good.
 """
 
 from __future__ import annotations
@@ -20,28 +29,47 @@ import math
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from reproduce.fitting.item_softmax import item_softmax
-from reproduce.fitting.neural import Batch, Neural
+from reproduce.fitting import padding
+from reproduce.fitting.determinism import deterministic
+from reproduce.fitting.dot_product import DotProduct, QueryNetwork, Scoring
+from reproduce.fitting.neural import Batch
 from reproduce.fitting.recommender import setting
 from reproduce.reading.sessions import Sessions
 
+SATURATED = 2.5  # a hard sigmoid, clip(0.2 x + 0.5, 0, 1), is constant from |x| = 2.5 on
+
 
 @dataclass(kw_only=True)
-class NARM(Neural):
-    """NARM and, by its fields, the models it is compared with in the paper's Tables 2 and 4."""
+class NARM(DotProduct):
+    """NARM and, by its fields, the models it is compared with in the paper's Tables 2 and 4.
+
+    Args:
+        embedding: the size of an item's embedding, D.
+        hidden: the units of the GRU and of the attention, H.
+        encoder: what c_t consists of: [c_global ; c_local], c_global or c_local.
+        decoder: score_i = emb_i^T B c_t, or row i of a matrix of its own times c_t, and a bias.
+        attention: a softmax over the clicks, or alpha as the paper prints it.
+        attention_query: whether the attention sees h_t, or only the click that it weighs: A_1 = 0.
+        attention_sigmoid: the sigma in alpha: smooth, or clip(0.2 x + 0.5, 0, 1).
+        cell: the GRU: torch's, the paper's, or the paper's with hard sigmoids in its gates.
+        init: the initial weights: the authors' rule or torch's.
+        embedding_dropout: the share of the GRU's inputs that is set to 0 in training.
+        session_dropout: the share of c_t that is set to 0 in training.
+    """
 
     name: ClassVar[str] = "narm"
     label: ClassVar[str] = "NARM"
 
-    embedding: int = setting(50, low=1, search=[50, 100])
-    hidden: int = setting(100, low=1, search=[50, 100, 200])
+    embedding: int = setting(50, low=1, high=10_000, search=[50, 100])
+    hidden: int = setting(100, low=1, high=10_000, search=[50, 100, 200])
     encoder: Literal["hybrid", "global", "local"] = setting("hybrid")
     decoder: Literal["bilinear", "fully-connected"] = setting("bilinear")
     attention: Literal["softmax", "raw"] = setting("softmax", note="authors' code; the paper's eq. 7 is raw")
+    attention_query: Literal["h_t", "none"] = setting("h_t", before="h_t")
     attention_sigmoid: Literal["smooth", "hard"] = setting("smooth", note="the paper; the authors' code is hard")
     cell: Literal["torch", "paper", "authors"] = setting("torch", note="ours, for speed: see this file's head")
     init: Literal["authors", "torch"] = setting("authors")
@@ -51,25 +79,23 @@ class NARM(Neural):
     def network(self, n_items: int) -> Network:
         return Network(self, n_items)
 
-    def loss(self, network: nn.Module, batch: Batch) -> Tensor:
-        assert isinstance(network, Network)
-        query, rows, bias = network.decode(network(batch)[0])
-        return item_softmax(query, rows, batch.labels, bias)
-
-    def scores(self, network: nn.Module, batch: Batch) -> Tensor:
-        assert isinstance(network, Network)
-        query, rows, bias = network.decode(network(batch)[0])
-        return query @ rows.T if bias is None else torch.addmm(bias, query, rows.T)  # (B, m)
-
     def extras(self, prefixes: Sessions) -> dict[str, Any]:
-        """attention: the weight of every click of every prefix after truncation, 0 beyond its end, (n, T) float32."""
+        """Two numbers for every click of every prefix after truncation, 0 beyond its end, (n, T) float32 each.
+
+        attention: its weight; all 0 without a local encoder.
+        saturated: the share of the attention's units with |A_1 h_t + A_2 h_j| >= 2.5, where a hard sigmoid is constant
+        and a smooth one within 0.08 of 0 or 1. Only with a local encoder.
+        """
+        assert isinstance(self.network_, Network)
         if not len(prefixes):
-            return {"attention": torch.zeros(0, 0).numpy()}
-        with torch.inference_mode():
-            return {"attention": self.network_(self.as_batch(prefixes))[1].cpu().numpy()}
+            names = ["attention"] if self.encoder == "global" else ["attention", "saturated"]
+            return {name: np.zeros((0, 0), dtype=np.float32) for name in names}
+        with torch.inference_mode(), deterministic():
+            read = self.network_.read(self.as_batch(prefixes))
+            return {name: value.cpu().numpy() for name, value in read.items()}
 
 
-class Network(nn.Module):
+class Network(QueryNetwork):
     """The equations above. Letters are the paper's."""
 
     def __init__(self, narm: NARM, n_items: int) -> None:
@@ -82,7 +108,7 @@ class Network(nn.Module):
         self.input_dropout = nn.Dropout(narm.embedding_dropout)
         self.gru = TorchCell(D, H) if narm.cell == "torch" else ResetFirstCell(D, H, hard=narm.cell == "authors")
         if narm.encoder != "global":
-            self.A1 = nn.Linear(H, H, bias=False)
+            self.A1 = nn.Linear(H, H, bias=False) if narm.attention_query == "h_t" else None
             self.A2 = nn.Linear(H, H, bias=False)
             self.v = nn.Linear(H, 1, bias=False)
         self.session_dropout = nn.Dropout(narm.session_dropout)
@@ -96,7 +122,8 @@ class Network(nn.Module):
         normal(self.emb.weight, fan=self.emb.num_embeddings)
         self.gru.initialise()
         if self.encoder != "global":
-            normal(self.A1.weight, fan=self.A1.out_features)
+            if self.A1 is not None:
+                normal(self.A1.weight, fan=self.A1.out_features)
             normal(self.A2.weight, fan=self.A2.out_features)
             normal(self.v.weight, fan=1)  # they keep v as one row
         if self.B is not None:
@@ -105,39 +132,54 @@ class Network(nn.Module):
             normal(self.out.weight, fan=self.out.in_features)
             nn.init.zeros_(self.out.bias)
 
-    def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """c_t, (B, C), and the attention weights, (B, T); without a local encoder these are zero."""
-        x = self.input_dropout(self.emb(batch.items))  # (B, T, D)
-        h = self.gru(x, batch.lengths)  # (B, T, H)
-        h_t = h[torch.arange(len(h), device=h.device), batch.lengths - 1]  # (B, H)
+    def forward(self, batch: Batch) -> Scoring:
+        h_t, h = self.states(batch)  # (B, H), (B, T, H)
         if self.encoder == "global":
-            return self.session_dropout(h_t), torch.zeros_like(batch.items, dtype=h.dtype)
+            return self.decode(self.session_dropout(h_t))
         alpha = self.attention(h_t, h, batch.mask)  # (B, T)
         c_local = (alpha[:, None, :] @ h)[:, 0]  # (B, H)
         c = c_local if self.encoder == "local" else torch.cat([h_t, c_local], 1)  # (B, C)
-        return self.session_dropout(c), alpha
+        return self.decode(self.session_dropout(c))
+
+    def read(self, batch: Batch) -> dict[str, Tensor]:
+        """What `NARM.extras` says of a batch."""
+        if self.encoder == "global":
+            return {"attention": torch.zeros_like(batch.items, dtype=self.emb.weight.dtype)}  # (B, T)
+        h_t, h = self.states(batch)
+        saturated = (self.seen(h_t, h).abs() >= SATURATED).to(h.dtype).mean(2)  # (B, T)
+        return {"attention": self.attention(h_t, h, batch.mask), "saturated": saturated * batch.mask}
+
+    def states(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """h_t and all h_j: (B, H), (B, T, H)."""
+        h = self.gru(self.input_dropout(self.emb(batch.items)), batch.lengths)
+        return padding.at_last_click(h, batch.lengths), h
 
     def attention(self, h_t: Tensor, h: Tensor, mask: Tensor) -> Tensor:
         """alpha_tj, (B, T): positive, summing to 1 over the clicks; with `raw` the paper's eq. 7 as printed."""
-        q = self.ask_clicks(h_t, h, mask) if h.device.type == "cpu" else self.ask_all(h_t, h)  # (B, T)
+        q = self.ask_all(h_t, h) if padding.computed(h.device) else self.ask_clicks(h_t, h, mask)  # (B, T)
         if self.weights == "raw":
             return q.masked_fill(~mask, 0.0)
         return torch.softmax(q.masked_fill(~mask, -math.inf), 1)
 
     def ask_all(self, h_t: Tensor, h: Tensor) -> Tensor:
         """q(h_t, h_j), padding included: shapes stay fixed, (B, T)."""
-        return self.v(self.sigma(self.A1(h_t)[:, None] + self.A2(h)))[..., 0]
+        return self.v(self.sigma(self.seen(h_t, h)))[..., 0]
 
     def ask_clicks(self, h_t: Tensor, h: Tensor, mask: Tensor) -> Tensor:
         """The same for real clicks only, 0 in the padding, which is three quarters of a batch: (B, T)."""
         clicks = mask.flatten().nonzero()[:, 0]  # (clicks,)
-        asked = self.A1(h_t).index_select(0, clicks // mask.shape[1])  # (clicks, H)
         seen = self.A2(h.flatten(0, 1).index_select(0, clicks))  # (clicks, H)
-        q = h.new_zeros(mask.numel()).index_copy(0, clicks, self.v(self.sigma(asked + seen))[:, 0])
+        if self.A1 is not None:
+            seen = self.A1(h_t).index_select(0, clicks // mask.shape[1]) + seen
+        q = h.new_zeros(mask.numel()).index_copy(0, clicks, self.v(self.sigma(seen))[:, 0])
         return q.view(mask.shape)
 
-    def decode(self, c: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Query, rows and bias such that score_i = rows_i . query + bias_i: (B, Q), (m, Q), (m,) or None."""
+    def seen(self, h_t: Tensor, h: Tensor) -> Tensor:
+        """A_1 h_t + A_2 h_j, padding included, (B, T, H)."""
+        return self.A2(h) if self.A1 is None else self.A1(h_t)[:, None] + self.A2(h)
+
+    def decode(self, c: Tensor) -> Scoring:
+        """Queries, rows and biases from c_t, (B, C)."""
         if self.out is not None:
             return c, self.out.weight, self.out.bias
         assert self.B is not None
@@ -145,7 +187,7 @@ class Network(nn.Module):
 
 
 class TorchCell(nn.Module):
-    """torch's GRU: the reset gate after the matrix product. Packed on a CPU, so that only real clicks are computed."""
+    """torch's GRU: the reset gate after the matrix product, two bias vectors."""
 
     def __init__(self, D: int, H: int) -> None:
         super().__init__()
@@ -160,10 +202,7 @@ class TorchCell(nn.Module):
             nn.init.zeros_(bias)
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:  # (B, T, D), (B,) -> (B, T, H)
-        if x.device.type != "cpu":
-            return self.gru(x)[0]
-        packed = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
-        return pad_packed_sequence(self.gru(packed)[0], batch_first=True, total_length=x.shape[1])[0]
+        return padding.gru_states(self.gru, x, lengths)
 
 
 class ResetFirstCell(nn.Module):

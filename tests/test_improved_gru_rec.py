@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from reproduce.baselines.improved_gru_rec import ImprovedGRURec, drop_clicks
+from reproduce.fitting import padding
 from reproduce.fitting.neural import Batch
 from reproduce.reading.sessions import Sessions
 
@@ -66,3 +68,18 @@ def test_the_loss_without_dropout_is_the_cross_entropy_of_the_scores() -> None:
     batch = padded(PREFIXES.lists())
     expected = torch.nn.functional.cross_entropy(model.scores(network, batch), batch.labels)
     torch.testing.assert_close(model.loss(network, batch), expected)
+
+
+def test_with_padding_computed_as_on_cuda_nothing_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = ImprovedGRURec(embedding=4, hidden=3, click_dropout=0.4, session_dropout=0.0)
+    torch.manual_seed(0)
+    network = model.network(7).double()
+    batch = padded(PREFIXES.lists())
+    found = []
+    for computed in (False, True):
+        monkeypatch.setattr(padding, "computed", lambda device, computed=computed: computed)
+        torch.manual_seed(1)  # the same clicks are dropped
+        loss = model.loss(network, batch)
+        found.append((loss.detach(), *torch.autograd.grad(loss, list(network.parameters()))))
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-13)

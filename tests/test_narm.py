@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,8 @@ import torch
 
 from reproduce import catalog
 from reproduce.baselines.narm import NARM, Network
-from reproduce.fitting.recommender import Journal
+from reproduce.fitting import padding
+from reproduce.fitting.attention import collect
 from reproduce.reading.sessions import Sessions
 
 M = 9
@@ -68,16 +70,27 @@ def states(w: dict[str, np.ndarray], clicks: np.ndarray, cell: str) -> np.ndarra
     return np.array(out)
 
 
+def kept(model: NARM, clicks: np.ndarray) -> np.ndarray:
+    return {"first": clicks[:5], "last": clicks[-5:], "none": clicks}[model.truncation]
+
+
+def inside(model: NARM, clicks: np.ndarray) -> np.ndarray:
+    """A_1 h_t + A_2 h_j of every kept click, (kept, H)."""
+    w = {name: value.numpy() for name, value in model.network_.state_dict().items()}
+    h = states(w, kept(model, clicks), model.cell)
+    query = w["A1.weight"] @ h[-1] if model.attention_query == "h_t" else np.zeros(3)
+    return np.array([query + w["A2.weight"] @ h_j for h_j in h])
+
+
 def by_hand(model: NARM, clicks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Scores of all items, (M,), and attention over the kept clicks."""
     w = {name: value.numpy() for name, value in model.network_.state_dict().items()}
-    clicks = {"first": clicks[:5], "last": clicks[-5:], "none": clicks}[model.truncation]
-    h = states(w, clicks, model.cell)
+    h = states(w, kept(model, clicks), model.cell)
     alpha = np.zeros(len(h))
     parts = [h[-1]]
     if model.encoder != "global":
         sigma = hard if model.attention_sigmoid == "hard" else sigmoid
-        q = np.array([w["v.weight"][0] @ sigma(w["A1.weight"] @ h[-1] + w["A2.weight"] @ h_j) for h_j in h])
+        q = np.array([w["v.weight"][0] @ sigma(x) for x in inside(model, clicks)])
         alpha = q if model.attention == "raw" else np.exp(q) / np.exp(q).sum()
         c_local = sum(a * h_j for a, h_j in zip(alpha, h, strict=True))
         parts = [c_local] if model.encoder == "local" else [h[-1], c_local]
@@ -102,6 +115,9 @@ VARIANTS = [
         ("hybrid", "bilinear", "softmax", "smooth", "torch", "none"),
         ("hybrid", "bilinear", "softmax", "smooth", "authors", "none"),
     ]
+] + [
+    {"attention_query": "none"},
+    {"attention_query": "none", "encoder": "local", "attention": "raw", "attention_sigmoid": "hard", "cell": "paper"},
 ]
 
 
@@ -138,18 +154,80 @@ def test_softmax_attention_is_positive_sums_to_one_and_ignores_padding(cell: str
     np.testing.assert_allclose(alone[0], weights[1, :2], rtol=1e-12)
 
 
-def test_asking_real_clicks_only_equals_asking_padding_too() -> None:
-    """What runs on a CPU against what runs on CUDA, values and gradients."""
-    network = untrained({}).network_
-    mask = torch.arange(5) < torch.tensor([1, 2, 4, 5])[:, None]
-    gradients = []
-    for ask in ("clicks", "all"):
-        torch.manual_seed(0)
-        h = torch.randn(4, 5, 3, dtype=torch.float64, requires_grad=True)
-        q = network.ask_clicks(h[:, 0], h, mask) if ask == "clicks" else network.ask_all(h[:, 0], h)
-        gradients.append((q[mask].detach(), *torch.autograd.grad((q[mask] ** 2).sum(), [h, network.A2.weight])))
-    for one, other in zip(*gradients, strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-14)
+@pytest.mark.parametrize("cell", ["torch", "paper", "authors"])
+@pytest.mark.parametrize("attention", ["softmax", "raw"])
+def test_with_padding_computed_as_on_cuda_nothing_changes(
+    monkeypatch: pytest.MonkeyPatch, cell: str, attention: str
+) -> None:
+    """Scores, attention, loss and all gradients of what runs on CUDA against what runs on a CPU."""
+    model = untrained({"cell": cell, "attention": attention})
+    some = PREFIXES.take(np.array([0, 1, 2]))  # none fills the five clicks that a batch is wide on CUDA
+    found = []
+    for computed in (False, True):
+        monkeypatch.setattr(padding, "computed", lambda device, computed=computed: computed)
+        batch = model.as_batch(some)
+        assert batch.items.shape == (3, 5 if computed else 4)
+        loss = model.loss(model.network_, replace(batch, labels=torch.tensor([3, 1, 4])))
+        gradients = torch.autograd.grad(loss, list(model.network_.parameters()))
+        weights = torch.as_tensor(model.extras(some)["attention"][:, :4])
+        found.append((model.score(some), weights, loss.detach(), *gradients))
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-13)
+
+
+@pytest.mark.parametrize("fields", [{}, {"attention_query": "none"}, {"cell": "authors", "truncation": "last"}])
+def test_units_count_as_saturated_where_a_hard_sigmoid_is_constant(fields: dict[str, str]) -> None:
+    for sigma in ("hard", "smooth"):
+        model = untrained({**fields, "attention_sigmoid": sigma})
+        model.network_.A2.weight.data *= 5  # type: ignore[union-attr]
+        found = model.extras(PREFIXES)["saturated"]
+        shares = []
+        for i in range(len(PREFIXES)):
+            constant = (hard(inside(model, PREFIXES[i])) % 1 == 0).mean(1)  # at 0 or at 1
+            np.testing.assert_allclose(found[i, : len(constant)], constant, rtol=0, atol=1e-12)
+            assert not found[i, len(constant) :].any()
+            shares += constant.tolist()
+        assert 0 < np.mean(shares) < 1
+
+
+def test_the_record_keeps_the_share_of_saturated_units_over_all_clicks_of_all_test_prefixes() -> None:
+    model = untrained({"attention_sigmoid": "hard"})
+    model.network_.A2.weight.data *= 5  # type: ignore[union-attr]
+    test = Sessions.of([[0, 1], [3, 3, 4, 5], [8, 7, 6, 5, 4, 3, 2]], n_items=M)
+    clicks = [[0], [3], [3, 3], [3, 3, 4], [8], [8, 7], [8, 7, 6], [8, 7, 6, 5], [8, 7, 6, 5, 4], [8, 7, 6, 5, 4]]
+    units = np.concatenate([inside(model, np.array(one)) for one in clicks])  # a prefix keeps its first five
+    found = collect(model, test, model.truncation)
+    assert found is not None
+    assert found.means["saturated"] == pytest.approx((np.abs(units) >= 2.5).mean(), abs=1e-6)
+
+
+def test_a_model_without_a_local_encoder_has_no_units_to_saturate() -> None:
+    model = untrained({"encoder": "global"})
+    assert set(model.extras(PREFIXES)) == {"attention"}
+    found = collect(model, PREFIXES, model.truncation)
+    assert found is not None
+    assert "saturated" not in found.means
+
+
+def test_in_the_linear_range_of_a_hard_sigmoid_the_attention_is_blind_to_the_query() -> None:
+    seeing, blind = untrained({"attention_sigmoid": "hard"}), untrained({"attention_query": "none"})
+    blind.network_.sigma = seeing.network_.sigma
+    drawn = {name: value.clone() for name, value in seeing.network_.state_dict().items()}
+    for scale, same in ((0.1, True), (4.0, False)):
+        weights = {**drawn, **{name: scale * drawn[name] for name in ("A1.weight", "A2.weight")}}
+        seeing.network_.load_state_dict(weights)
+        blind.network_.load_state_dict({name: value for name, value in weights.items() if name != "A1.weight"})
+        one, other = seeing.extras(PREFIXES), blind.extras(PREFIXES)
+        assert np.allclose(one["attention"], other["attention"], rtol=1e-12, atol=1e-14) == same
+        assert one["saturated"].any() != same
+
+
+def test_attention_is_computed_with_deterministic_algorithms() -> None:
+    model = untrained({})
+    found: list[bool] = []
+    model.network_.A2.register_forward_hook(lambda *_: found.append(torch.are_deterministic_algorithms_enabled()))  # type: ignore[union-attr]
+    model.extras(PREFIXES)
+    assert found and all(found)
 
 
 def test_first_and_last_truncation_differ_only_on_longer_prefixes() -> None:
@@ -206,22 +284,3 @@ def test_the_decoder_sees_the_undropped_embeddings() -> None:
     assert isinstance(network, Network)
     _, rows, _ = network.decode(torch.zeros(2, 6))
     assert rows is network.emb.weight
-
-
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-def test_an_epoch_on_cuda_is_deterministic_and_agrees_with_the_cpu() -> None:
-    from reproduce.evaluation.ranking import rank, rank_all, recall_at
-    from reproduce.runs.environment import choose_device
-
-    split = catalog.load_split("synthetic", ".")
-    prefixes, targets = split.test.prefixes()
-    recalls, counts = [], []
-    for name in ("cuda", "cuda", "cpu"):
-        model = catalog.make_recommender("narm", {"epochs": 3, "learning_rate": 0.003})
-        model.fit(split.train, seed=0, device=choose_device(name), journal=Journal())
-        ranks = rank(*rank_all(model, prefixes, targets))
-        counts.append(ranks)
-        recalls.append(recall_at(ranks))
-    assert (counts[0] == counts[1]).all()
-    assert abs(recalls[0] - recalls[2]) < 1.0

@@ -48,7 +48,7 @@ def record(model: str, fields: dict[str, object], mean_rank: float, digest: str 
     return Result(
         experiment=made,
         identity=made.identity(digest),
-        fields=catalog.resolved(made.recommender()),
+        fields=catalog.identifying(made.recommender()),
         split={
             "digest": digest,
             "n_items": 500,

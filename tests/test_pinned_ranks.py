@@ -28,6 +28,7 @@ SHORT = {"epochs": 2, "batch": 64, "embedding": 8, "hidden": 12}
 TWO_EPOCHS = {"epochs": 2}
 GRU = {"epochs": 2, "batch": 8, "hidden": 12, "learning_rate": 0.01}
 GRU_2018 = {"loss_function": "bpr-max", "activation": "elu", "negatives": 16, "alpha": 0.0, "momentum": 0.3}
+STAMP_CODE = {"form": "code", "embedding_norm": 1.0, "gradient_norm": 150.0, "batching": "one-length"}
 
 # A name of the case -> its model and fields. Fields whose default may change are named.
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -46,12 +47,16 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "narm fully connected": ("narm", {**SHORT, "decoder": "fully-connected"}),
     "narm last": ("narm", {**SHORT, "truncation": "last", "longest": 3}),
     "narm raw": ("narm", {**SHORT, "attention": "raw"}),
+    "narm no query": ("narm", {**SHORT, "attention_query": "none"}),
+    "narm hard attention": ("narm", {**SHORT, "attention_sigmoid": "hard"}),
     "narm authors' cell": ("narm", {**SHORT, "cell": "authors", "attention_sigmoid": "hard"}),
     "sknn": ("sknn", {}),
     "vsknn": ("vsknn", {}),
     "vsknn searched": ("vsknn", {"decays": "quadratic", "idf": 5.0, "weights": "quadratic", "sample": 50}),
     "stamp": ("stamp", {"epochs": 2, "batch": 64}),
+    "stamp code": ("stamp", {"epochs": 2, "batch": 64, **STAMP_CODE}),
     "sr_gnn": ("sr_gnn", {"epochs": 2, "batch": 64}),
+    "sr_gnn code": ("sr_gnn", {"epochs": 2, "batch": 64, "form": "code", "edges": "binary"}),
 }
 
 

@@ -25,6 +25,8 @@ FIELDS: dict[str, dict[str, Any]] = {
     "global-only-50": {"encoder": "global", "hidden": 50},
     "local-only-50": {"encoder": "local", "hidden": 50},
     "raw-attention": {"attention": "raw"},
+    "no-query": {"attention_query": "none"},
+    "hard-attention": {"attention_sigmoid": "hard"},
     "authors-cell": {"cell": "authors", "attention_sigmoid": "hard"},
     "last-19": {"truncation": "last"},
     "no-truncation": {"truncation": "none"},
@@ -104,6 +106,25 @@ def test_an_encoder_alone_is_the_hybrid_with_the_other_half_of_c_t_cut_off(name:
     hybrid.network_.load_state_dict({**weights, "B.weight": cut})
     torch.testing.assert_close(alone.score(prefixes(1, 4, 9)), hybrid.score(prefixes(1, 4, 9)))
     assert not torch.allclose(alone.score(prefixes(1, 4, 9)), full)
+
+
+def test_without_a_query_the_model_is_the_hybrid_with_A_1_set_to_0() -> None:
+    hybrid, blind = untrained("hybrid"), untrained("no-query")
+    weights = hybrid.network_.state_dict()
+    blind.network_.load_state_dict({key: value for key, value in weights.items() if key != "A1.weight"})
+    some = prefixes(1, 4, 9)
+    assert not torch.allclose(blind.score(some), hybrid.score(some))
+    hybrid.network_.load_state_dict({**weights, "A1.weight": torch.zeros(H, H)})
+    torch.testing.assert_close(blind.score(some), hybrid.score(some))
+
+
+def test_hard_attention_leaves_the_gates_of_the_cell_smooth() -> None:
+    hybrid, hard = untrained("hybrid"), untrained("hard-attention")
+    hard.network_.load_state_dict(hybrid.network_.state_dict())
+    batch = hybrid.as_batch(prefixes(4, 9))
+    for one, other in zip(hybrid.network_.states(batch), hard.network_.states(batch), strict=True):  # type: ignore[operator]
+        torch.testing.assert_close(one, other, rtol=0, atol=0)
+    assert not torch.allclose(hard.score(prefixes(4, 9)), hybrid.score(prefixes(4, 9)))
 
 
 def test_raw_attention_is_equation_7_and_its_softmax_is_the_authors() -> None:

@@ -39,7 +39,8 @@ def collect(model: Recommender, test: Sessions, truncation: str) -> Attention | 
 
     `means`: "examples", prefixes with n kept clicks, n = 1..19; "weight", for each n the mean weight of each position;
     "repeat", over the prefixes that contain their target: how many, the mean weight on clicks on the target, and what
-    even weights would put there.
+    even weights would put there; "saturated", of a model that says it, the mean over all kept clicks of the share of
+    the attention's units that are saturated. Records made before models said it lack this last number.
     """
     prefixes, targets = test.prefixes()
     owner = test.prefix_owner()
@@ -48,11 +49,12 @@ def collect(model: Recommender, test: Sessions, truncation: str) -> Attention | 
     is_longest[longest] = True
     examples = np.zeros(LONGEST, dtype=np.int64)
     total = np.zeros((LONGEST, LONGEST))
-    repeat = np.zeros(3)
+    repeat, saturated = np.zeros(3), np.zeros(2)
     weights, marks, lengths = [], [], []
     for begin in range(0, len(prefixes), CHUNK):
         part = prefixes.take(slice(begin, begin + CHUNK))
-        answer = model.extras(part).get("attention")
+        extras = model.extras(part)
+        answer = extras.get("attention")
         if answer is None:
             return None
         T = answer.shape[1]
@@ -71,6 +73,8 @@ def collect(model: Recommender, test: Sessions, truncation: str) -> Attention | 
         np.add.at(total[:, :width], kept[short] - 1, np.where(valid, answer, 0.0)[short][:, :width])
         has = hit.any(1)
         repeat += [has.sum(), (answer * hit)[has].sum(), (hit.sum(1) / np.maximum(kept, 1))[has].sum()]
+        if "saturated" in extras:
+            saturated += [extras["saturated"][valid].sum(dtype=np.float64), valid.sum()]
     if not weights:
         return None
     means = {
@@ -84,4 +88,6 @@ def collect(model: Recommender, test: Sessions, truncation: str) -> Attention | 
             "even": round(repeat[2] / max(repeat[0], 1), 6),
         },
     }
+    if saturated[1]:
+        means["saturated"] = round(float(saturated[0] / saturated[1]), 6)
     return Attention(np.concatenate(weights), np.concatenate(marks), np.concatenate(lengths), means)

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from reproduce.errors import InputError, ModelError
 from reproduce.evaluation.ranking import rank, rank_all, recall_at
+from reproduce.fitting import padding
 from reproduce.fitting.determinism import deterministic
 from reproduce.fitting.recommender import Journal, Recommender, setting
 from reproduce.reading.sessions import Sessions
@@ -72,7 +73,7 @@ class Examples:
     def batch(self, index: Tensor) -> Batch:
         """The examples at these places, (B,)."""
         lengths = self.lengths[index]  # (B,)
-        width = int(lengths.max()) if lengths.device.type == "cpu" and len(lengths) else self.width
+        width = self.width if padding.computed(lengths.device) or not len(lengths) else int(lengths.max())
         steps = torch.arange(width, device=lengths.device)  # (T,)
         places = self.starts[index][:, None] + steps  # (B, T)
         mask = steps < lengths[:, None]  # (B, T)
@@ -85,18 +86,31 @@ class Neural(Recommender):
     """A recommender trained by gradient descent on prefixes of sessions.
 
     The epoch with the best validation Recall@20 is kept; a later tie wins, as in the authors' code.
+
+    Args:
+        learning_rate: the optimiser's step size.
+        batch: the most examples of a training step.
+        epochs: the most passes over the training examples.
+        patience: the epochs without a new best after which fitting stops, counted from the 5th epoch on.
+        validation: what is held out of train for validation: single prefixes or whole sessions.
+        validation_share: the share of them that is held out.
+        truncation: what is kept of a prefix of more than `longest` clicks: its first clicks, its last, or all.
+        longest: the clicks kept by it.
     """
 
     learning_rate: float = setting(0.001, low=1e-6, high=1.0, search=(1e-4, 1e-2))
-    batch: int = setting(512, low=1)
-    epochs: int = setting(30, low=1)
+    batch: int = setting(512, low=1, high=100_000)
+    epochs: int = setting(30, low=1, high=100_000)
     patience: int = setting(
-        3, low=1, note="ours: the authors stop only after 30 epochs; epochs without a new best, counted from the 5th on"
+        3,
+        low=1,
+        high=100_000,
+        note="ours: the authors stop only after 30 epochs; epochs without a new best, counted from the 5th on",
     )
     validation: Literal["prefixes", "sessions"] = setting("prefixes")
     validation_share: float = setting(0.1, low=0.001, high=0.9)
     truncation: Literal["first", "last", "none"] = setting("first")
-    longest: int = setting(19, low=1)
+    longest: int = setting(19, low=1, high=10_000)
 
     # What a model gives.
 

@@ -47,6 +47,10 @@ VARIANTS = {
         "c_t = sum_j alpha_tj h_j, 50 hidden units", {"encoder": "local", "hidden": 50}, numbers.TABLE4["local", 50]
     ),
     "raw-attention": Variant("alpha as in eq. 7, without the authors' softmax", {"attention": "raw"}),
+    "no-query": Variant("A_1 = 0: the attention does not see h_t", {"attention_query": "none"}),
+    "hard-attention": Variant(
+        "the attention's sigmoid hard, as in the authors' code; the gates smooth", {"attention_sigmoid": "hard"}
+    ),
     "authors-cell": Variant(
         "reset gate before the product, hard sigmoids, as in the authors' code",
         {"cell": "authors", "attention_sigmoid": "hard"},

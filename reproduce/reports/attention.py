@@ -126,6 +126,11 @@ def _means(request: Request, dataset: str, attention: Attention) -> list[str]:
         f"In {repeat['examples']:,} test prefixes the item clicked next is already there: clicks on it hold "
         f"{100 * repeat['weight']:.1f} % of the weight; even weights would give them {100 * repeat['even']:.1f} %."
     )
+    if "saturated" in attention.means:  # records of before this was counted lack it
+        told += (
+            f" Of the units inside the attention's sigmoid {100 * attention.means['saturated']:.1f} % are saturated "
+            "(|x| of 2.5 or more)."
+        )
     return [pages.figure(name, caption), told]
 
 

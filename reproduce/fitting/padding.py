@@ -1,0 +1,32 @@
+"""Padding: whether it is computed, and how a GRU is kept from it.
+
+On a CPU a batch is as wide as its longest prefix and only real clicks are computed, since three quarters of a batch are
+padding. On CUDA shapes stay fixed, so padding is computed too; nothing reads it, since it follows a row's clicks.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+
+def computed(device: torch.device) -> bool:
+    """Whether padding is computed on this device. The one place where models tell CPU and CUDA apart.
+
+    Call it as `padding.computed`, so that a test on a CPU can put another answer in its place.
+    """
+    return device.type != "cpu"
+
+
+def gru_states(gru: nn.GRU, x: Tensor, lengths: Tensor) -> Tensor:
+    """h_1 .. h_t of every row, (B, T, H), from its inputs, (B, T, D), and its number of clicks, (B,)."""
+    if computed(x.device):
+        return gru(x)[0]
+    packed = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
+    return pad_packed_sequence(gru(packed)[0], batch_first=True, total_length=x.shape[1])[0]
+
+
+def at_last_click(h: Tensor, lengths: Tensor) -> Tensor:
+    """What stands at the last click of each row: (B, T, ...) and (B,) to (B, ...)."""
+    return h[torch.arange(len(h), device=h.device), lengths - 1]

@@ -1,0 +1,39 @@
+"""NARM on a GPU: the same twice, and the same scores and attention as a CPU's from the same weights."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from reproduce import catalog
+from reproduce.baselines.narm import NARM
+from reproduce.fitting.recommender import Journal
+from reproduce.runs.environment import choose_device
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"),
+]
+
+
+@pytest.mark.parametrize("hidden", [50, 100])
+@pytest.mark.parametrize("cell", ["torch", "authors"])
+def test_a_fit_on_cuda_is_deterministic_and_its_weights_score_as_on_a_cpu(hidden: int, cell: str) -> None:
+    split = catalog.load_split("synthetic", ".")
+    few = split.test.prefixes()[0].take(slice(0, 300))
+    scores, attention, models = [], [], []
+    for _ in range(2):
+        model = catalog.make_recommender("narm", {"epochs": 1, "hidden": hidden, "cell": cell})
+        assert isinstance(model, NARM)
+        model.fit(split.train, seed=0, device=choose_device("cuda"), journal=Journal())
+        scores.append(model.score(few).cpu())
+        attention.append(torch.as_tensor(model.extras(few)["attention"]))
+        models.append(model)
+    assert torch.equal(*scores)
+    assert torch.equal(*attention)
+    # The same weights on a CPU: a second fit there would draw another dropout.
+    model = models[0]
+    model.network_, model.device_ = model.network_.cpu(), torch.device("cpu")
+    torch.testing.assert_close(model.score(few), scores[0], rtol=1e-5, atol=1e-5)
+    on_cpu = torch.as_tensor(model.extras(few)["attention"])  # as wide as its longest prefix
+    torch.testing.assert_close(on_cpu, attention[0][:, : on_cpu.shape[1]], rtol=1e-5, atol=1e-5)
