@@ -1,7 +1,7 @@
 """What DIGINETICA's file order hangs on: the counting rows in the split's order of the items and in ten random ones.
 
-Train is counted once. The counting models do not look at the order of its clicks, so only the test sessions are sorted
-anew for each order of the items.
+Train is counted once: the counting models do not look at the order of its clicks, so that only the test sessions are
+sorted anew for each order of the items. No record is read or written.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ def measure(split: Split, rows: Sequence[Row], device: torch.device, *, quiet: b
     The rows' models must be blind to the order of the clicks in train.
     """
     tests = [split.test, *(shuffled(split.test, seed) for seed in SEEDS)]
-    total = len(rows) * len(tests)
+    total, found = len(rows) * len(tests), dict[str, list[Score]]()
     if not quiet:
-        print(f"audit: counting in {len(tests)} orders of the items; minutes", file=sys.stderr, flush=True)
-    found: dict[str, list[Score]] = {}
-    with tqdm(total=total, desc="orders of the items", leave=False, disable=quiet or not sys.stderr.isatty()) as bar:
+        told = f"counting {len(rows)} models in {len(tests)} orders of the items, a minute or two"
+        print(f"audit: {told}", file=sys.stderr, flush=True)
+    with tqdm(total=total, desc="orders", ncols=80, leave=False, disable=quiet or not sys.stderr.isatty()) as bar:
         for row in rows:
             model = catalog.make_recommender(row.model, row.fields)
             model.fit(split.train, seed=0, device=device, journal=Journal())
@@ -74,8 +74,13 @@ def table(found: Mapping[str, Sequence[Score]], origin: Provenance, dataset: str
                 pages.published(getattr(published, metric) if published else None),
             ]
         lines.append(line)
-    return pages.table(head, lines) + (
-        f"\n\nCounted anew from {origin.source}, ties against. Of ten random orders of the items (seeds {SEEDS[0]} to "
-        f"{SEEDS[-1]}) the mean, with the least and the greatest in brackets. In the raw file similar products lie "
-        "near each other, in a random order they do not: what is outside the brackets, that is worth."
+    told = (
+        f"Counted anew from {origin.source}, ties against. Beside the {word} order ten random orders of the items "
+        f"(seeds {SEEDS[0]} to {SEEDS[-1]}): their mean, in brackets the least and the greatest."
     )
+    if origin.reconstructed:
+        told += (
+            " In the raw file's order similar products lie near each other, in a random one they do not: a number "
+            "outside the brackets owes that to it."
+        )
+    return f"{pages.table(head, lines)}\n\n{told}"
