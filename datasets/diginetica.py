@@ -1,10 +1,22 @@
 """DIGINETICA: the click log of the CIKM Cup 2016; the last week is the test.
 
 The paper kept the clicks of a session in the order of the raw file's rows, which is no time order: rows are grouped by
-item, and the items follow one global order. Later papers sort by timeframe. So there are two data sets: `diginetica`
-(by time: the honest task) and `diginetica-file-order` (the paper's). From the raw log both are exact; the processed
-files are sorted by time. Beside them item_order.txt gives the order of the items as it was reconstructed; without it
-the file's order can only be emulated, by one fixed random order of the items.
+item, and the items follow one order throughout the file. Later papers sort by timeframe. So there are two data sets:
+`diginetica` (by time: the honest task) and `diginetica-file-order` (the paper's). From the raw log both are exact.
+
+The processed files are sorted by time, and the file's order is lost in them. What is known of it: the public code of
+STAMP (github.com/uestcnlp/STAMP) holds the output of a run that prints all 15,963 test sessions with the raw item ids
+in file order. Of their adjacent items of one category 39,518 pairs in 39,524 stand as in the Cup's
+product-categories.csv, and so do all 5,575 in a sample of the raw log. Across categories the sessions agree with each
+other (20 of 136,094 pairs come both ways) but not with that list. So the order is one of the catalogue, similar
+products near each other, and the list is that order grouped by category. It leans neither to popular nor to rare items
+(rank correlation 0.03).
+
+item_order.txt, where it lies beside the processed files, gives the order of their items, and the sessions are sorted by
+it: a reconstruction. The project's own was made from the sessions above. Items that occur in test (21,038 of 43,097,
+69 % of the clicks in train) stand in a topological order of their pairs, which keeps 98.8 % of these; every other item
+stands at the mean place of the items it is clicked with. Without the file the order is emulated by one fixed random
+order of the items, which lacks the nearness of similar products; the audit page shows what that is worth.
 """
 
 from __future__ import annotations

@@ -105,4 +105,4 @@ def test_the_audit_page_stands_on_the_raw_sample(
     options = ["--data", str(real_data / "raw-samples"), "--results", str(tmp_path), "--quiet"]
     assert main(["audit", *options, "--dataset", *audit.ORDERS]) == 0
     out = capsys.readouterr().out
-    assert "**item order**" in out and "| diginetica/s_pop-seed0 " in out
+    assert "**item order**" in out and "| S-POP, by time " in out and "ten random orders |" not in out

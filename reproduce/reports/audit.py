@@ -3,7 +3,8 @@
 The published number was made on sessions in the order of the raw file's rows. That is no time order: rows are grouped
 by item and the items follow one global order, so the next row is often the same item again. Sorted by time the task is
 harder. This page measures the order of a log, then shows what simple methods, whose numbers hang on nothing else, get
-in each order, and NARM where its records exist.
+in each order, and NARM where its records exist. Where the raw file is not at hand, it counts the simple methods in ten
+random orders of the items too.
 """
 
 from __future__ import annotations
@@ -11,31 +12,37 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import mean
 
 import numpy as np
 
 from reproduce import catalog
-from reproduce.errors import UsageError
+from reproduce.errors import InputError, UsageError
 from reproduce.evaluation import ranking
-from reproduce.paper import numbers
+from reproduce.paper import controls, numbers
 from reproduce.paper.numbers import Score
-from reproduce.paper.rows import Row
+from reproduce.paper.rows import ROWS, Row
 from reproduce.reading.clicklog import ClickLog
 from reproduce.reading.preprocessing import DatedSessions, longer_than_one, sessions_of
 from reproduce.reading.sessions import Sessions
+from reproduce.reports import item_orders
 from reproduce.reports import page as pages
 from reproduce.reports.page import DASH, Shelf
+from reproduce.runs import stored_search
+from reproduce.runs.environment import choose_device
 from reproduce.runs.record import Result
-from reproduce.runs.request import Request
+from reproduce.runs.request import Request, same, set_fields
 
 LOGS = True
 HELP = "the order of a log's clicks, and what it and the tie rule are worth"
 
-COUNTING = (Row("S-POP", "s_pop"), Row("Item-KNN", "item_knn"))
+COUNTING = (Row("POP", "pop"), Row("S-POP", "s_pop"), Row("Item-KNN", "item_knn"))
 NARM = Row("NARM", "narm")
 ORDERS = ("diginetica-file-order", "diginetica")
 # NARM with clicks sorted by timeframe: Wu et al., Session-based Recommendation with Graph Neural Networks, AAAI 2019.
 LATER = Score(49.70, 16.17)
+MOVED = 0.1  # points: what the tie rule moves by less is not listed
+LONGEST = 50  # letters of a label
 SESSIONS = 200_000  # measured of a log: its first; item pairs of all of YOOCHOOSE would take many minutes
 
 
@@ -50,6 +57,8 @@ def page(request: Request, failed: Mapping[str, str]) -> str:
     parts += ["## In which order do clicks come?", _orders(request)]
     if set(ORDERS) & set(datasets):
         parts += ["## DIGINETICA in each order", _each_order(own, reference)]
+    if ORDERS[0] in request.datasets:
+        parts += _spread(request)
     parts += ["## What the tie rule is worth", _ties(own, datasets)]
     told = [*own.remarks, *(f"{path}: failed, {why}" for path, why in failed.items())]
     told.append(f"Made by {pages.command('audit', request)}.")
@@ -200,6 +209,15 @@ def _each_order(own: Shelf, reference: Shelf | None) -> str:
     )
 
 
+def _spread(request: Request) -> list[str]:
+    """The counting rows in other orders of the items; nothing where the raw file's own is there."""
+    split = catalog.load_split(ORDERS[0], request.data)
+    if not split.provenance.emulated:
+        return []
+    found = item_orders.measure(split, COUNTING, choose_device(request.device), quiet=request.quiet)
+    return ["### What the order of the items is worth", item_orders.table(found, split.provenance, ORDERS[0])]
+
+
 def _against(results: Sequence[Result], published: Score | None) -> list[str]:
     line = []
     for metric in ("recall", "mrr"):
@@ -210,19 +228,50 @@ def _against(results: Sequence[Result], published: Score | None) -> list[str]:
 
 
 def _ties(own: Shelf, datasets: Sequence[str]) -> str:
-    head = ["record", "Recall@20, against", "in favour", "Δ", "MRR@20, against", "in favour", "Δ"]
-    lines = []
+    head = ["data set", "model", "Recall@20, against", "in favour", "Δ", "MRR@20, against", "in favour", "Δ"]
+    lines, unmoved = [], 0
     for dataset in datasets:
-        for one in [result for row in _rows_of(own, dataset) for result in own.results(row, dataset)]:
-            line = [one.experiment.path.removeprefix("runs/")]
+        tuned = _tuned(own, dataset)
+        for row in _rows_of(own, dataset):
+            if not (results := own.results(row, dataset)):
+                continue
+            line, moves = [dataset, _short_label(row, tuned)], False
             for metric in (ranking.recall_at, ranking.mrr_at):
-                against, favour = (metric(one.ranks(ties_favour_target=rule)) for rule in (False, True))
-                line += [f"{against:.2f}", f"{favour:.2f}", f"{favour - against:+.2f}"]
-            lines.append(line)
-    return pages.table(head, lines) + (
-        "\n\nAgainst: an item tied with the target counts as ahead of it, the rule of all other pages. In favour: the "
+                against, favour = (
+                    [metric(one.ranks(ties_favour_target=rule)) for one in results] for rule in (False, True)
+                )
+                gain = mean(favour) - mean(against)
+                moves |= round(gain, 2) >= MOVED
+                line += [pages.number(against), pages.number(favour), f"{gain:+.2f}"]
+            if moves:
+                lines.append(line)
+            unmoved += not moves
+    told = (
+        "Against: an item tied with the target counts as ahead of it, the rule of all other pages. In favour: the "
         "target comes first among those tied with it, as in the authors' code."
     )
+    if unmoved:
+        told += f" Not listed: {unmoved} with records where that moves neither metric by {MOVED} or more."
+    return "\n\n".join([pages.table(head, lines, names=2)] * bool(lines) + [told])
+
+
+def _tuned(own: Shelf, dataset: str) -> list[Row]:
+    """What the searches on a data set found, under short labels."""
+    try:
+        searches = stored_search.found(own.folder, dataset)
+    except InputError as error:
+        own.remarks.append(str(error))
+        return []
+    return [Row(f"{one.base.label} (tuned)", one.model, one.row.fields) for one in searches if one.better]
+
+
+def _short_label(row: Row, tuned: Sequence[Row]) -> str:
+    """As other pages call it; a row they do not know by its fields, unless there are many."""
+    for known in (*ROWS, *controls.ROWS, *tuned):
+        if same(known, row):
+            return known.label
+    label = set_fields(Row(catalog.recommender(row.model).label, row.model), row.fields).label
+    return label if len(label) <= LONGEST else f"{catalog.recommender(row.model).label} ({len(row.fields)} fields set)"
 
 
 def _rows_of(shelf: Shelf, dataset: str) -> list[Row]:
