@@ -32,8 +32,10 @@ GRU_2018 = {"loss_function": "bpr-max", "activation": "elu", "negatives": 16, "a
 # A name of the case -> its model and fields. Fields whose default may change are named.
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "pop": ("pop", {}),
-    "s_pop": ("s_pop", {}),
+    "s_pop": ("s_pop", {"popular": 10}),
+    "s_pop all": ("s_pop", {"popular": 0}),
     "item_knn": ("item_knn", {}),
+    "item_knn product": ("item_knn", {"counts": "product"}),
     "item_knn sessions": ("item_knn", {"counts": "sessions"}),
     "bpr_mf": ("bpr_mf", TWO_EPOCHS),
     "fpmc": ("fpmc", TWO_EPOCHS),
