@@ -28,6 +28,7 @@ SHORT = {"epochs": 2, "batch": 64, "embedding": 8, "hidden": 12}
 TWO_EPOCHS = {"epochs": 2}
 GRU = {"epochs": 2, "batch": 8, "hidden": 12, "learning_rate": 0.01}
 GRU_2018 = {"loss_function": "bpr-max", "activation": "elu", "negatives": 16, "alpha": 0.0, "momentum": 0.3}
+IDF_OF_SESSIONS = {"idf_counts": "sessions", "neighbours": 50}
 
 # A name of the case -> its model and fields. Fields whose default may change are named.
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -50,8 +51,10 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "narm raw": ("narm", {**SHORT, "attention": "raw"}),
     "narm authors' cell": ("narm", {**SHORT, "cell": "authors", "attention_sigmoid": "hard"}),
     "sknn": ("sknn", {}),
-    "vsknn": ("vsknn", {}),
-    "vsknn searched": ("vsknn", {"decays": "quadratic", "idf": 5.0, "weights": "quadratic", "sample": 50}),
+    "vsknn": ("vsknn", {"sample": 50}),
+    "vsknn log": ("vsknn", {"weights": "log", "decays": "quadratic", "idf": 2.0, "sample": 50}),
+    "vsknn div": ("vsknn", {**IDF_OF_SESSIONS, "weights": "div", "decays": "linear-to-0", "sample": 2500}),
+    "vsknn quadratic": ("vsknn", {**IDF_OF_SESSIONS, "decays": "quadratic", "idf": 5.0, "sample": 50}),
     "stamp": ("stamp", {"epochs": 2, "batch": 64}),
     "sr_gnn": ("sr_gnn", {"epochs": 2, "batch": 64}),
 }
