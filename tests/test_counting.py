@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from reproduce import catalog
 from reproduce.baselines.item_knn import nearest
+from reproduce.evaluation import ranking
 from reproduce.fitting.recommender import Journal
 from reproduce.reading.sessions import Sessions
 
@@ -130,3 +132,35 @@ def test_item_knn_equals_brute_force(lists: list[list[int]], counts: str, k: int
 def test_neighbours_tied_with_the_last_one_kept_stay_too() -> None:
     row, value = np.array([0, 0, 0, 0, 1]), np.array([5.0, 2.0, 2.0, 1.0, 1.0])
     assert nearest(row, value, 2).tolist() == [True, True, True, False, True]
+
+
+def as_published(greater: np.ndarray, equal: np.ndarray) -> tuple[float, float]:
+    """What the public code of Hidasi et al. calls Recall@20 and MRR@20: of ranks below 20, ties falling at random.
+
+    Its expected value over the tied places greater + 1 to greater + equal + 1.
+    """
+    place = np.arange(1, 20)
+    inside = (place > greater[:, None]) & (place <= (greater + equal + 1)[:, None])  # (n, 19)
+    share = inside / (equal + 1)[:, None]
+    return 100 * float(share.sum(1).mean()), 100 * float((share / place).sum(1).mean())
+
+
+@pytest.mark.real
+def test_counted_as_the_original_counts_the_rows_have_its_digits_on_yoochoose_1_64(real_data: Path) -> None:
+    split = catalog.load_split("yoochoose1_64", real_data)
+    prefixes, targets = split.test.prefixes()
+    seen = np.bincount(split.train.clicks()[0], minlength=split.train.n_items) > 0
+    found = {}
+    for name in ("pop", "s_pop", "item_knn"):
+        model = catalog.make_recommender(name)
+        model.fit(split.train, seed=0, device=CPU, journal=Journal())
+        greater, equal = ranking.rank_all(model, prefixes, targets)
+        if name == "item_knn":
+            ranks = ranking.rank(greater, equal)
+            assert (round(ranking.recall_at(ranks), 2), round(ranking.mrr_at(ranks), 2)) == (52.12, 21.80)
+        greater[~seen[targets]] = prefixes.n_items  # the original recommends no item that is not in train
+        found[name] = as_published(greater, equal)
+    # One run of the original; of S-POP 30 draws of the ties.
+    assert found["pop"] == pytest.approx((6.725, 1.661), abs=0.001)
+    assert found["s_pop"] == (pytest.approx(30.437, abs=0.012), pytest.approx(18.372, abs=0.025))
+    assert found["item_knn"] == (pytest.approx(51.54, abs=0.01), pytest.approx(21.80, abs=0.01))
