@@ -3,7 +3,19 @@
 Linden et al. 2003 in the form of Hidasi et al., ICLR 2016, section 4: co-occurrence over the geometric mean of the
 items' clicks, regularised. The NARM paper gives no parameters; these are Hidasi's published defaults.
 
-    s_ij = cooc_ij / ((n_i + lambda)^alpha (n_j + lambda)^(1 - alpha)),  cooc_ij = sum over sessions of c_si c_sj
+    s_ij = cooc_ij / ((n_i + lambda)^alpha (n_j + lambda)^(1 - alpha))        i: the last click, j: the item scored
+
+c_si is the number of clicks on i in session s, n_i their sum over the sessions. `counts` says what cooc_ij sums:
+
+    original    c_si [c_sj > 0]             how often i is clicked in sessions that contain j
+    product     c_si c_sj                   every pair of a click on i and a click on j
+    sessions    [c_si > 0] [c_sj > 0]       sessions that contain both; here n_i is the number of sessions with i
+
+The first is what the public code of Hidasi et al. computes: it walks over the clicks on i and adds 1 to every item of
+the click's session, to an item that occurs twice only once. With it this class has that code's digits on YOOCHOOSE
+1/64: Recall@20 / MRR@20 of 52.14 / 21.83 with ties at random, 51.54 / 21.80 counting ranks below 20.
+
+Departs from that code: it keeps exactly 100 neighbours, ours also those tied with the last of them.
 """
 
 from __future__ import annotations
@@ -30,16 +42,17 @@ class ItemKNN(Recommender):
     regularisation: float = setting(20.0, low=0.0, search=(0.0, 100.0))  # lambda
     alpha: float = setting(0.5, low=0.0, high=1.0, search=(0.0, 1.0))
     neighbours: int = setting(100, low=1)
-    counts: Literal["clicks", "sessions"] = setting("clicks", note="c_si: clicks on i in s, or whether there is one")
+    counts: Literal["original", "product", "sessions"] = setting("original", note="what cooc_ij sums")
 
     def fit(self, train: Sessions, *, seed: int, device: torch.device, journal: Journal) -> None:
         items, owner = train.clicks()
         shape = (len(train), train.n_items)
         c = sparse.csr_array((np.ones(len(items)), (owner, items)), shape=shape)  # (sessions, m), equal cells added
-        if self.counts == "sessions":
-            c.data[:] = 1
-        n: np.ndarray = np.asarray(c.sum(0)).ravel()  # (m,)
-        similar = (c.T @ c).tocoo()  # (m, m)
+        present = c.copy()
+        present.data[:] = 1
+        of_last, of_scored = {"original": (c, present), "product": (c, c), "sessions": (present, present)}[self.counts]
+        n: np.ndarray = np.asarray(of_last.sum(0)).ravel()  # (m,)
+        similar = (of_last.T @ of_scored).tocoo()  # (m, m), a row for each last click
         off = similar.row != similar.col
         row, col, together = similar.row[off], similar.col[off], similar.data[off]
         value = together / (

@@ -9,15 +9,27 @@ Candidates are the `sample` newest training sessions that share an item with ses
     S-KNN    sim(s, n) = |s & n| / sqrt(|s| |n|)      score_i = sum over n in N with i in n of sim(s, n)
     V-SKNN   sim(s, n) = sum over j in s & n of w_j    score_i = (1 + lambda idf_i) sum of sim(s, n) d(s, n)
 
-|s| and |n| count distinct items. w_j falls from 1 at the last click of s; d falls with the distance from the end of s
-to the last click that n shares. Training sessions come in time order, so a greater number is a newer session.
+|s| and |n| count distinct items. w_j is greatest at the last click of s; d falls with the distance from the end of s to
+the last click that n shares. Training sessions come in time order, so a greater number is a newer session.
 
-Defaults: for S-KNN the 500 neighbours out of 1,000 sessions of the RecSys 2017 paper. For V-SKNN the setting that the
-authors' session-rec publishes for DIGINETICA; for RSC15 it publishes neighbours=100, sample=1000, weights=quadratic,
-decays=quadratic, idf=0.
+S-KNN's defaults are the 500 neighbours out of 1,000 sessions of the RecSys 2017 paper. V-SKNN's settings are written as
+in session-rec, the public code of the UMUAI 2021 paper, and read against its names: neighbours is its k, sample its
+sample_size, weights its weighting, decays its weighting_score, idf its idf_weighting (where False is 0), and its idf
+counts clicks. What it publishes for the data sets here, neighbours / sample / weights / decays / idf:
+
+    DIGINETICA   1500 / 10000 / quadratic / linear / 10      single split, configuration file: V-SKNN's defaults
+                 500 / 5000 / quadratic / div / 10           single split, table on its pages
+                 500 / 5000 / quadratic / div / 5            window, table on its pages
+                 50 / 2500 / log / quadratic / 1             STAMP's split, table on its pages
+    RSC15/64     1000 / 5000 / log / quadratic / 2           single split, configuration file and table
+    RSC15/4      1000 / 1000 / log / quadratic / 5           single split, configuration file and table
+    RSC15        100 / 1000 / quadratic / quadratic / 0      window, table on its pages
+
+Left out: its weighting `linear` (0 for all clicks after the tenth), which no published setting of these has.
 
 Ours, because the papers leave it open: of equally similar sessions the newer is nearer. Similarities are ratios of
-whole numbers, so a tie is a tie however the items are numbered.
+whole numbers, or with weights=log sums over the same steps in the same order, so a tie is a tie however the items are
+numbered.
 """
 
 from __future__ import annotations
@@ -33,7 +45,7 @@ from reproduce.fitting.recommender import Journal, Recommender, setting
 from reproduce.reading.sessions import Sessions
 
 ROWS = 256  # prefixes at a time, whatever is asked for: bounds the memory of the candidates
-POWERS = {"same": 0, "linear": 1, "div": 1, "quadratic": 2}
+POWERS = {"same": 0, "div": 1, "quadratic": 2}
 
 
 @dataclass(kw_only=True)
@@ -61,7 +73,8 @@ class SKNN(Recommender):
         self.newest_ = Sessions(
             with_item.indices.astype(np.int64), ends - np.minimum(count, self.sample), ends, len(train)
         )  # row i: the newest training sessions with item i
-        self.item_weight_ = self.item_weight(count, len(train)).astype(np.float32)  # (m,)
+        clicks = np.bincount(items, minlength=train.n_items)  # (m,)
+        self.item_weight_ = self.item_weight(clicks, count, len(train)).astype(np.float32)  # (m,)
         self.device_ = device
 
     def score(self, prefixes: Sessions) -> torch.Tensor:
@@ -104,7 +117,7 @@ class SKNN(Recommender):
     # Where V-SKNN differs.
 
     def click_weight(self, step: np.ndarray, length: np.ndarray) -> np.ndarray:
-        """Whole numbers: what a shared click adds to the likeness, from its step back from the end of s."""
+        """What a shared click adds to the likeness, from its step back from the end of s."""
         return np.ones_like(step)
 
     def similarity(self, shared: np.ndarray, size: np.ndarray, length: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -115,9 +128,9 @@ class SKNN(Recommender):
         """d(s, n) from the step of the last click that n shares."""
         return np.ones(len(step))
 
-    def item_weight(self, count: np.ndarray, sessions: int) -> np.ndarray:
-        """A factor on the score of each item, from the training sessions it is in."""
-        return np.ones(len(count))
+    def item_weight(self, clicks: np.ndarray, having: np.ndarray, sessions: int) -> np.ndarray:
+        """A factor on the score of each item, from its clicks in train and the training sessions it is in: (m,)."""
+        return np.ones(len(having))
 
 
 @dataclass(kw_only=True)
@@ -127,30 +140,43 @@ class VSKNN(SKNN):
     name: ClassVar[str] = "vsknn"
     label: ClassVar[str] = "V-SKNN"
 
-    neighbours: int = setting(50, low=1, search=[50, 100, 200, 500])
-    sample: int = setting(2500, low=1, search=[500, 1000, 2500, 5000])
-    weights: Literal["linear", "quadratic", "same"] = setting(
-        "linear", search=["linear", "quadratic", "same"], note="w: place / length, its square, 1"
+    neighbours: int = setting(1500, low=1, search=[50, 100, 500, 1000, 1500])
+    sample: int = setting(10000, low=1, search=[500, 1000, 2500, 5000, 10000])
+    weights: Literal["same", "div", "quadratic", "log"] = setting(
+        "quadratic",
+        search=["same", "div", "quadratic", "log"],
+        note="w: 1, place / length, its square, 1 / log10(step + 0.7)",
     )
-    decays: Literal["div", "linear", "quadratic", "same"] = setting(
+    decays: Literal["same", "div", "linear", "linear-to-0", "quadratic", "log"] = setting(
         "linear",
-        search=["div", "linear", "quadratic", "same"],
-        note="d: 1 / step, 1 - step / 10, 1 / step squared, 1; the last click is step 1",
+        search=["same", "div", "linear", "quadratic", "log"],
+        note="d: 1, 1 / step, 1 - step / 10 (negative beyond step 10, 0 beyond 100), the same but never below 0, "
+        "1 / step squared, 1 / log10(step + 1.7); the last click is step 1",
     )
     idf: float = setting(10.0, low=0.0, search=[0.0, 1.0, 2.0, 5.0, 10.0])  # lambda
+    idf_counts: Literal["clicks", "sessions"] = setting(
+        "clicks", note="idf_i: log of sessions in train / clicks on i, or / sessions with i"
+    )
 
     def click_weight(self, step: np.ndarray, length: np.ndarray) -> np.ndarray:
-        return np.asarray((length - step + 1) ** POWERS[self.weights])
+        if self.weights == "log":
+            return np.asarray(1 / np.log10(step + 0.7))
+        return np.asarray((length - step + 1) ** POWERS[self.weights])  # whole numbers; `similarity` divides
 
     def similarity(self, shared: np.ndarray, size: np.ndarray, length: np.ndarray, other: np.ndarray) -> np.ndarray:
-        return np.asarray(shared / length ** POWERS[self.weights])
+        return np.asarray(shared / length ** POWERS.get(self.weights, 0))
 
     def decay(self, step: np.ndarray) -> np.ndarray:
         if self.decays == "linear":
+            return np.where(step <= 100, 1 - step / 10, 0)
+        if self.decays == "linear-to-0":
             return np.maximum(1 - step / 10, 0)
+        if self.decays == "log":
+            return np.asarray(1 / np.log10(step + 1.7))
         return np.asarray(1 / step ** POWERS[self.decays])
 
-    def item_weight(self, count: np.ndarray, sessions: int) -> np.ndarray:
+    def item_weight(self, clicks: np.ndarray, having: np.ndarray, sessions: int) -> np.ndarray:
+        count = clicks if self.idf_counts == "clicks" else having
         return np.asarray(1 + self.idf * np.log(sessions / np.maximum(count, 1)))
 
 

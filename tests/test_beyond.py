@@ -9,6 +9,9 @@ import pytest
 from reproduce import catalog
 from reproduce.__main__ import main
 from reproduce.paper import controls, numbers, rows
+from reproduce.paper.rows import Row
+from reproduce.runs import request
+from reproduce.runs.request import Request
 
 
 def test_every_row_is_a_model_of_the_suite_and_none_is_a_row_of_the_paper() -> None:
@@ -21,6 +24,46 @@ def test_published_numbers_stand_only_beside_the_data_set_they_were_made_on() ->
     assert numbers.published(controls.PUBLISHED, "SR-GNN", "diginetica") == numbers.Score(50.73, 17.59)
     assert numbers.published(controls.PUBLISHED, "SR-GNN", "diginetica-file-order") is None
     assert numbers.published(numbers.TABLE3, "NARM", "diginetica") == numbers.Score(62.58, 27.35)
+
+
+def test_v_sknn_is_run_with_the_setting_published_for_the_data_set() -> None:
+    wanted = Request(["yoochoose1_64", "diginetica", "cycle"], Path(), Path(), models=["vsknn"])
+    row, *others = wanted.rows(controls.ROWS)
+    assert others == [] and row.label == "V-SKNN"
+    assert [one.path for one in request.cells(wanted, [row])] == [
+        "runs/yoochoose1_64/vsknn,decays=quadratic,idf=2.0,neighbours=1000,sample=5000,weights=log-seed0",
+        "runs/diginetica/vsknn-seed0",  # the model's defaults
+        "runs/cycle/vsknn-seed0",
+    ]
+    assert "setting for RSC15/64, single split" in controls.note("yoochoose1_64")
+    assert "no setting of V-SKNN for this data set" in controls.note("cycle")
+
+
+def test_a_field_that_is_set_is_set_on_every_data_set() -> None:
+    row = Row("V-SKNN", "vsknn", on={"cycle": {"idf": 2.0, "decays": "log"}})
+    changed = request.set_fields(row, {"idf": "10"})  # the default, but new on one data set
+    assert changed == Row("V-SKNN (idf=10.0)", "vsknn", {}, {"cycle": {"decays": "log"}})
+    assert changed.at("cycle") == Row("V-SKNN (idf=10.0)", "vsknn", {"decays": "log"})
+    assert changed.at("diginetica") == Row("V-SKNN (idf=10.0)", "vsknn")
+    assert request.same(row, request.set_fields(row, {"decays": "linear"})) is False
+    assert request.same(row, Row("another label", "vsknn", on={"cycle": {"decays": "log", "idf": 2}}))
+    assert not request.same(row, Row("V-SKNN", "vsknn"))
+
+
+def test_a_page_shows_a_row_with_the_fields_it_has_on_each_data_set(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = Row("S-KNN", "sknn", on={"cycle": {"neighbours": 7}})
+    monkeypatch.setattr(controls, "ROWS", (row,))
+    words = ["table2", "--dataset", "cycle", "--quiet", "--results", str(tmp_path), "--model", "sknn"]
+    assert main(words) == 0
+    assert (tmp_path / "runs/cycle/sknn,neighbours=7-seed0.json").is_file()
+    first, second = capsys.readouterr().out.split("### Beyond the paper")
+    assert "S-KNN" not in first and second.count("| S-KNN ") == 1
+    assert main([*words, "--set", "sknn.sample=9"]) == 0
+    first, second = capsys.readouterr().out.split("### Beyond the paper")
+    assert "| S-KNN (sample=9) " in first and "| S-KNN " in second
+    assert (tmp_path / "runs/cycle/sknn,neighbours=7,sample=9-seed0.json").is_file()
 
 
 def test_beyond_adds_a_second_block(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

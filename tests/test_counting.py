@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from fractions import Fraction
+from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,11 +14,14 @@ from hypothesis import strategies as st
 
 from reproduce import catalog
 from reproduce.baselines.item_knn import nearest
+from reproduce.evaluation import ranking
 from reproduce.fitting.recommender import Journal
 from reproduce.reading.sessions import Sessions
 
 TRAIN = Sessions.of([[0, 1, 0], [1, 2], [1, 0]], n_items=4)
 CPU = torch.device("cpu")
+
+log = st.lists(st.lists(st.integers(0, 5), min_size=2, max_size=5), min_size=1, max_size=8)
 
 
 def scores(name: str, train: Sessions, prefixes: Sessions, fields: dict[str, object] | None = None) -> np.ndarray:
@@ -30,37 +35,91 @@ def test_pop_scores_clicks_in_train() -> None:
 
 
 def test_s_pop_ranks_by_clicks_in_the_session_then_by_popularity() -> None:
-    # Clicks in train: 3, 3, 1, 0: three steps of popularity, two thirds, two thirds, one third and none.
-    assert scores("s_pop", TRAIN, Sessions.of([[3, 2, 3], [0]], 4)) == pytest.approx(
-        np.array([[2 / 3, 2 / 3, 1 + 1 / 3, 2], [1 + 2 / 3, 2 / 3, 1 / 3, 0]])
-    )
+    # Clicks in train: 3, 3, 1, 0: three popularities, so a click in the session is worth 3.
+    found = scores("s_pop", TRAIN, Sessions.of([[3, 2, 3], [0]], 4))
+    assert found.tolist() == [[2, 2, 3 + 1, 6 + 0], [3 + 2, 2, 1, 0]]
 
 
-def test_item_knn_is_the_regularised_cosine_to_the_last_click() -> None:
-    # Co-occurrence from click counts: items 0 and 1 share 2 x 1 + 1 x 1 = 3, items 1 and 2 share 1; clicks 3, 3, 1.
-    expected = [3 / 5, 0, 1 / np.sqrt(5 * 3), 0]
-    fields = {"regularisation": 2, "alpha": 0.5}
-    assert scores("item_knn", TRAIN, Sessions.of([[0, 2, 1]], 4), fields)[0] == pytest.approx(np.array(expected))
+def test_s_pop_knows_the_popularity_of_the_most_clicked_items_only_and_of_those_tied_with_the_last() -> None:
+    # With two known, and with one, items 0 and 1 are: two popularities, so a click in the session is worth 2.
+    for popular in (1, 2):
+        found = scores("s_pop", TRAIN, Sessions.of([[3, 2, 3], [0]], 4), {"popular": popular})
+        assert found.tolist() == [[1, 1, 2, 4], [2 + 1, 1, 0, 0]]
+
+
+def original_s_pop(train: list[list[int]], session: list[int], popular: int) -> list[Fraction]:
+    """Clicks in the session, and n / (n + 1) of the most clicked items and of those tied with the last of them."""
+    n = [sum(one.count(i) for one in train) for i in range(6)]
+    least = sorted(n, reverse=True)[popular - 1] if 0 < popular < 6 else 0
+    return [session.count(i) + (Fraction(n[i], n[i] + 1) if n[i] >= least else 0) for i in range(6)]
+
+
+@settings(max_examples=60, deadline=None)
+@given(log, log, st.integers(0, 7))
+def test_s_pop_orders_the_items_as_the_original_formula(
+    train: list[list[int]], sessions: list[list[int]], popular: int
+) -> None:
+    found = scores("s_pop", Sessions.of(train, 6), Sessions.of(sessions, 6), {"popular": popular})
+    for row, session in zip(found, sessions, strict=True):
+        expected = original_s_pop(train, session, popular)
+        for i, j in combinations(range(6), 2):
+            assert np.sign(row[i] - row[j]) == np.sign(expected[i] - expected[j])
+
+
+def test_s_pop_tells_popularities_apart_beside_any_number_of_clicks_in_the_session() -> None:
+    # Item i has i + 1 clicks in train: 1,000 popularities, whose fractions lie closer than float32 can tell.
+    items = np.repeat(np.arange(1000), np.arange(1, 1001))
+    train = Sessions.packed(items, np.array([len(items)]), 1000)
+    often = np.concatenate([np.full(20_000, 7), np.full(20_000, 8)])
+    session = Sessions.packed(often, np.array([len(often)]), 1000)
+    found = scores("s_pop", train, session, {"popular": 0})[0]
+    assert np.argsort(-found)[:3].tolist() == [8, 7, 999]
+    assert len(np.unique(found)) == 1000
+
+
+@pytest.mark.parametrize(
+    ("counts", "together", "n"),
+    [
+        ("original", 2 + 1, (3, 3)),  # clicks on item 0, the last click, in the sessions with item 1
+        ("product", 2 * 1 + 1 * 1, (3, 3)),
+        ("sessions", 1 + 1, (2, 3)),
+    ],
+)
+def test_item_knn_is_the_regularised_cosine_to_the_last_click(counts: str, together: int, n: tuple[int, int]) -> None:
+    fields = {"regularisation": 2, "alpha": 0.5, "counts": counts}
+    expected = [0, together / np.sqrt((n[0] + 2) * (n[1] + 2)), 0, 0]
+    assert scores("item_knn", TRAIN, Sessions.of([[2, 1, 0]], 4), fields)[0] == pytest.approx(np.array(expected))
+
+
+def test_item_knn_counts_the_clicks_on_the_last_click_not_those_on_the_item_scored() -> None:
+    # Session [0, 1, 0]: after item 0 item 1 has two clicks on 0 beside it; after item 1 item 0 has one click on 1.
+    found = scores("item_knn", Sessions.of([[0, 1, 0]], 2), Sessions.of([[0], [1]], 2), {"regularisation": 0})
+    assert found == pytest.approx(np.array([[0, 2 / np.sqrt(2)], [1 / np.sqrt(2), 0]]))
 
 
 def test_item_knn_leaves_the_item_itself_out() -> None:
     assert scores("item_knn", Sessions.of([[0, 0, 0, 1]], 2), Sessions.of([[0]], 2))[0, 0] == 0
 
 
-log = st.lists(st.lists(st.integers(0, 5), min_size=2, max_size=5), min_size=1, max_size=8)
+def together(one: list[int], i: int, j: int, counts: str) -> int:
+    """What a session adds to the co-occurrence of i, the last click, and j: click by click."""
+    if counts == "sessions":
+        return int(i in one and j in one)
+    if counts == "product":
+        return sum(a == i and b == j for a in one for b in one)
+    return sum(j in one for a in one if a == i)
 
 
-@settings(max_examples=40, deadline=None)
-@given(log, st.sampled_from(["clicks", "sessions"]), st.integers(1, 3), st.sampled_from([0.0, 0.5, 0.8]))
+@settings(max_examples=60, deadline=None)
+@given(log, st.sampled_from(["original", "product", "sessions"]), st.integers(1, 3), st.sampled_from([0.0, 0.5, 0.8]))
 def test_item_knn_equals_brute_force(lists: list[list[int]], counts: str, k: int, alpha: float) -> None:
-    c = [Counter(one) if counts == "clicks" else Counter(set(one)) for one in lists]
-    n = {i: sum(one[i] for one in c) for i in range(6)}
+    n = [sum((i in one) if counts == "sessions" else one.count(i) for one in lists) for i in range(6)]
     expected = np.zeros((6, 6))
     for i in range(6):
         similar = {
-            j: together / ((n[i] + 20) ** alpha * (n[j] + 20) ** (1 - alpha))
+            j: cooc / ((n[i] + 20) ** alpha * (n[j] + 20) ** (1 - alpha))
             for j in range(6)
-            if j != i and (together := sum(one[i] * one[j] for one in c))
+            if j != i and (cooc := sum(together(one, i, j, counts) for one in lists))
         }
         least = sorted(similar.values(), reverse=True)[:k]
         for j, value in similar.items():
@@ -73,3 +132,35 @@ def test_item_knn_equals_brute_force(lists: list[list[int]], counts: str, k: int
 def test_neighbours_tied_with_the_last_one_kept_stay_too() -> None:
     row, value = np.array([0, 0, 0, 0, 1]), np.array([5.0, 2.0, 2.0, 1.0, 1.0])
     assert nearest(row, value, 2).tolist() == [True, True, True, False, True]
+
+
+def as_published(greater: np.ndarray, equal: np.ndarray) -> tuple[float, float]:
+    """What the public code of Hidasi et al. calls Recall@20 and MRR@20: of ranks below 20, ties falling at random.
+
+    Its expected value over the tied places greater + 1 to greater + equal + 1.
+    """
+    place = np.arange(1, 20)
+    inside = (place > greater[:, None]) & (place <= (greater + equal + 1)[:, None])  # (n, 19)
+    share = inside / (equal + 1)[:, None]
+    return 100 * float(share.sum(1).mean()), 100 * float((share / place).sum(1).mean())
+
+
+@pytest.mark.real
+def test_counted_as_the_original_counts_the_rows_have_its_digits_on_yoochoose_1_64(real_data: Path) -> None:
+    split = catalog.load_split("yoochoose1_64", real_data)
+    prefixes, targets = split.test.prefixes()
+    seen = np.bincount(split.train.clicks()[0], minlength=split.train.n_items) > 0
+    found = {}
+    for name in ("pop", "s_pop", "item_knn"):
+        model = catalog.make_recommender(name)
+        model.fit(split.train, seed=0, device=CPU, journal=Journal())
+        greater, equal = ranking.rank_all(model, prefixes, targets)
+        if name == "item_knn":
+            ranks = ranking.rank(greater, equal)
+            assert (round(ranking.recall_at(ranks), 2), round(ranking.mrr_at(ranks), 2)) == (52.12, 21.80)
+        greater[~seen[targets]] = prefixes.n_items  # the original recommends no item that is not in train
+        found[name] = as_published(greater, equal)
+    # One run of the original; of S-POP 30 draws of the ties.
+    assert found["pop"] == pytest.approx((6.725, 1.661), abs=0.001)
+    assert found["s_pop"] == (pytest.approx(30.437, abs=0.012), pytest.approx(18.372, abs=0.025))
+    assert found["item_knn"] == (pytest.approx(51.54, abs=0.01), pytest.approx(21.80, abs=0.01))

@@ -29,12 +29,15 @@ TWO_EPOCHS = {"epochs": 2}
 GRU = {"epochs": 2, "batch": 8, "hidden": 12, "learning_rate": 0.01}
 GRU_2018 = {"loss_function": "bpr-max", "activation": "elu", "negatives": 16, "alpha": 0.0, "momentum": 0.3}
 STAMP_CODE = {"form": "code", "embedding_norm": 1.0, "gradient_norm": 150.0, "batching": "one-length"}
+IDF_OF_SESSIONS = {"idf_counts": "sessions", "neighbours": 50}
 
 # A name of the case -> its model and fields. Fields whose default may change are named.
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "pop": ("pop", {}),
-    "s_pop": ("s_pop", {}),
+    "s_pop": ("s_pop", {"popular": 10}),
+    "s_pop all": ("s_pop", {"popular": 0}),
     "item_knn": ("item_knn", {}),
+    "item_knn product": ("item_knn", {"counts": "product"}),
     "item_knn sessions": ("item_knn", {"counts": "sessions"}),
     "bpr_mf": ("bpr_mf", TWO_EPOCHS),
     "fpmc": ("fpmc", TWO_EPOCHS),
@@ -51,8 +54,10 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "narm hard attention": ("narm", {**SHORT, "attention_sigmoid": "hard"}),
     "narm authors' cell": ("narm", {**SHORT, "cell": "authors", "attention_sigmoid": "hard"}),
     "sknn": ("sknn", {}),
-    "vsknn": ("vsknn", {}),
-    "vsknn searched": ("vsknn", {"decays": "quadratic", "idf": 5.0, "weights": "quadratic", "sample": 50}),
+    "vsknn": ("vsknn", {"sample": 50}),
+    "vsknn log": ("vsknn", {"weights": "log", "decays": "quadratic", "idf": 2.0, "sample": 50}),
+    "vsknn div": ("vsknn", {**IDF_OF_SESSIONS, "weights": "div", "decays": "linear-to-0", "sample": 2500}),
+    "vsknn quadratic": ("vsknn", {**IDF_OF_SESSIONS, "decays": "quadratic", "idf": 5.0, "sample": 50}),
     "stamp": ("stamp", {"epochs": 2, "batch": 64}),
     "stamp code": ("stamp", {"epochs": 2, "batch": 64, **STAMP_CODE}),
     "sr_gnn": ("sr_gnn", {"epochs": 2, "batch": 64}),

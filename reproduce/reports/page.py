@@ -42,7 +42,7 @@ class Shelf:
         """All seeds of a row on a data set, in the order of the seeds; outdated and broken records are left out."""
         if row.model not in catalog.recommenders():
             return []
-        first = Experiment.of(dataset, row.model, row.fields)
+        first = Experiment.of(dataset, row.model, row.at(dataset).fields)
         stem = first.path.removesuffix("0")
         found = []
         for file in (self.folder / stem).parent.glob(Path(stem).name + "*.json"):

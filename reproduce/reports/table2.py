@@ -53,7 +53,7 @@ def page(request: Request, failed: Mapping[str, str]) -> str:
 
 
 def _section(request: Request, own: Shelf, dataset: str, failed: Mapping[str, str]) -> str:
-    beyond = [row for row in controls.ROWS if request.options.get("beyond") or own.results(row, dataset)]
+    beyond = [row.at(dataset) for row in controls.ROWS if request.options.get("beyond") or own.results(row, dataset)]
     own.remarks.clear()  # each row's are made again where the row is shown
     try:
         searches = stored_search.found(request.results, dataset)
@@ -61,7 +61,7 @@ def _section(request: Request, own: Shelf, dataset: str, failed: Mapping[str, st
         searches = []
         own.remarks.append(str(error))
     shown = list(ROWS)
-    for row in rows(request):
+    for row in [one.at(dataset) for one in rows(request)]:
         if not any(same(row, one) for one in [*shown, *beyond, *(one.row for one in searches)]):
             shown.append(row)
     text = [f"## {catalog.dataset(dataset).title}"]
@@ -74,7 +74,7 @@ def _section(request: Request, own: Shelf, dataset: str, failed: Mapping[str, st
         later, records_beyond, missing_beyond = comparison_table(
             request, own, dataset, beyond, controls.PUBLISHED, failed, source="published"
         )
-        text += [f"### Beyond the paper: {catalog.dataset(dataset).title}", controls.NOTE, later]
+        text += [f"### Beyond the paper: {catalog.dataset(dataset).title}", controls.note(dataset), later]
         records, missing = records + records_beyond, missing + missing_beyond
     if searches:
         better = [one.row for one in searches if one.better]

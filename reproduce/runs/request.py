@@ -66,22 +66,29 @@ def settings(words: Iterable[str]) -> dict[str, dict[str, str]]:
 
 
 def set_fields(row: Row, fields: Mapping[str, Any]) -> Row:
-    """The row with more fields set; its label says which."""
-    changed = catalog.changed(catalog.make_recommender(row.model, {**row.fields, **fields}))
-    before = catalog.changed(catalog.make_recommender(row.model, row.fields))
-    told = ", ".join(f"{key}={value}" for key, value in changed.items() if before.get(key) != value)
-    return Row(f"{row.label} ({told})" if told else row.label, row.model, changed)
+    """The row with more fields set, on every data set; its label says which of them it did not have before."""
+    made: list[dict[str, Any]] = []
+    new: dict[str, Any] = {}
+    for its_own in (row.fields, *row.on.values()):
+        before = catalog.resolved(catalog.make_recommender(row.model, its_own))
+        model = catalog.make_recommender(row.model, {**its_own, **fields})
+        new |= {key: value for key, value in catalog.resolved(model).items() if before[key] != value}
+        made.append(catalog.changed(model))
+    told = ", ".join(f"{key}={new[key]}" for key in sorted(new))
+    on = dict(zip(row.on, made[1:], strict=True))
+    return Row(f"{row.label} ({told})" if told else row.label, row.model, made[0], on)
 
 
 def same(row: Row, other: Row) -> bool:
     """Whether two rows are one model with the same fields, those left at their defaults included."""
-    return row.model == other.model and set_fields(row, {}).fields == set_fields(other, {}).fields
+    one, two = set_fields(row, {}), set_fields(other, {})
+    return (one.model, one.fields, one.on) == (two.model, two.fields, two.on)
 
 
 def cells(request: Request, rows: Iterable[Row]) -> list[Experiment]:
     """Every data set with every row and seed, in the order of a page, each once."""
     made = [
-        Experiment.of(dataset, row.model, row.fields, seed)
+        Experiment.of(dataset, row.model, row.at(dataset).fields, seed)
         for dataset in request.datasets
         for row in rows
         for seed in request.seeds
