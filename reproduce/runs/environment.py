@@ -65,8 +65,6 @@ def circumstances(device: torch.device, n_items: int) -> dict[str, Any]:
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu ({platform.machine()})",
         "threads": torch.get_num_threads(),
         "scoring_chunk": ranking.chunk_rows(n_items),
-        "deterministic_algorithms": True,
-        "tf32": False,
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
 
