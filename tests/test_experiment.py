@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+import reproduce
 from reproduce import catalog
 from reproduce.errors import InputError, UsageError
 from reproduce.evaluation.ranking import mrr_at, recall_at
@@ -207,3 +209,35 @@ def test_an_unwritable_results_folder_is_said_before_training(tmp_path: Path, mo
 def test_a_device_that_is_not_there_is_a_usage_error(device: str) -> None:
     with pytest.raises(UsageError, match="device"):
         environment.choose_device(device)
+
+
+@pytest.mark.parametrize(
+    ("file", "dirty"),
+    [
+        ("baselines/mine.py", True),
+        ("datasets/mine.py", True),
+        ("reproduce/reports/mine.py", True),
+        ("baselines/ignored.py", True),
+        ("baselines/notes.txt", False),
+        ("mine.py", False),
+        ("results/mine.json", False),
+        ("README.md", True),
+        ("results/table2.md", False),
+    ],
+)
+def test_a_file_that_can_change_a_run_makes_the_commit_unclean(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, dirty: bool
+) -> None:
+    for name in ("reproduce/__init__.py", "reproduce/reports/a.py", "README.md", "results/table2.md"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("")
+    (tmp_path / ".gitignore").write_text("ignored.py\n")
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b"]
+    for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "a"]):
+        subprocess.run([*git, *words], check=True)
+    monkeypatch.setattr(reproduce, "__file__", str(tmp_path / "reproduce/__init__.py"))
+    commit, before = environment.commit_of_checkout.__wrapped__()
+    assert commit and before is False
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).write_text("changed")
+    assert environment.commit_of_checkout.__wrapped__() == (commit, dirty)
