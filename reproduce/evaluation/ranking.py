@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Protocol
 
 import numpy as np
@@ -65,18 +63,6 @@ def mrr_at(ranks: np.ndarray, k: int = 20) -> float:
 def chunk_rows(n_items: int) -> int:
     """Prefixes scored at a time: by the catalogue's size only, so that a rank never depends on the machine."""
     return max(1, CHUNK_SCORES // max(n_items, 1))
-
-
-@contextmanager
-def halved_chunks() -> Iterator[None]:
-    """Inside, half as many prefixes are scored at a time: for a second try after the memory ran out."""
-    global CHUNK_SCORES
-    before = CHUNK_SCORES
-    CHUNK_SCORES = before // 2
-    try:
-        yield
-    finally:
-        CHUNK_SCORES = before
 
 
 def rank_all(
