@@ -15,7 +15,7 @@ from tabulate import tabulate
 import reproduce
 from reproduce import catalog
 from reproduce.errors import InputError
-from reproduce.evaluation import bootstrap
+from reproduce.evaluation import bootstrap, ranking
 from reproduce.evaluation.bootstrap import Sample
 from reproduce.paper import numbers
 from reproduce.paper.rows import Row
@@ -112,7 +112,7 @@ def measured(rows: Mapping[str, list[Result]], metric: str) -> dict[str, Sample]
     values = []
     for results in rows.values():
         ranks = np.stack([one.ranks() for one in results])  # (K, n)
-        values.append(100.0 * np.where(ranks <= 20, 1.0 if metric == "recall" else 1.0 / ranks, 0.0))
+        values.append(100.0 * ranking.METRICS[metric](ranks))
     return dict(zip(rows, bootstrap.samples(values, session), strict=True))
 
 
