@@ -103,8 +103,7 @@ class GRU4Rec(Neural):
     truncation: Literal["first", "last", "none"] = setting("none")
 
     def part(self, train: Sessions, rng: np.random.Generator, device: torch.device) -> tuple[Lanes, Sessions, Any]:
-        held_out = np.zeros(len(train), dtype=bool)
-        held_out[rng.permutation(len(train))[: self._held_out(len(train))]] = True
+        held_out = self.drawn(len(train), rng)
         kept = train.take(np.flatnonzero(~held_out))
         return (side_by_side(kept, self.batch, self.alpha, device), *train.take(np.flatnonzero(held_out)).prefixes())
 

@@ -29,8 +29,9 @@ import numpy as np
 
 from reproduce.errors import InputError
 from reproduce.paper import numbers
-from reproduce.reading import clicklog, parsers, processed, split_cache
+from reproduce.reading import clicklog, parsers, processed
 from reproduce.reading.clicklog import ClickLog, Column, Format
+from reproduce.reading.either import TwoForms
 from reproduce.reading.preprocessing import (
     frequent_items,
     known_items,
@@ -74,12 +75,11 @@ def full_split(log: ClickLog, *, by_time: bool) -> tuple[Sessions, Sessions]:
     return numbered_again(train.sessions(), known_items(test, train).sessions())
 
 
-def _read_raw(name: str, file: Path) -> Split:
-    train, test = full_split(read_log(file), by_time=name == BY_TIME)
-    return _split(name, train, test, "raw log", {file.name: split_cache.sha256(file)})
+def _split_raw(name: str, log: ClickLog, files: dict[str, str]) -> Split:
+    return _split(name, *full_split(log, by_time=name == BY_TIME), "raw log", files)
 
 
-def _read_processed(name: str, folder: Path) -> Split:
+def _split_processed(name: str, folder: Path) -> Split:
     train_clicks, test_clicks, files = processed.read(folder)
     if name == BY_TIME:
         return _split(name, *to_sessions(train_clicks, test_clicks), "processed files", files)
@@ -165,40 +165,22 @@ def _split(
     return Split(name, train, test, provenance)
 
 
-def find_log(data: Path) -> list[Path]:
-    return clicklog.find(data, RAW)
-
-
-def _find(name: str, data: Path) -> list[Path]:
-    packed = clicklog.find_unreadable(data, RAW + ".7z", "train-item-views.7z")
-    return find_log(data) or _find_processed(name, data / FOLDER) or packed
-
-
-def _find_processed(name: str, folder: Path) -> list[Path]:
-    """Both files, and the order of the items where it lies beside them and is wanted."""
-    files, order = processed.find(folder), folder / ORDER
-    return [*files, order] if files and name == IN_FILE_ORDER and order.exists() else files
-
-
-def _read(name: str, data: Path) -> Split:
-    files = _find(name, data)
-    return _read_raw(name, files[0]) if len(files) == 1 else _read_processed(name, data / FOLDER)
-
-
 def _dataset(name: str, title: str) -> Dataset:
-    beside = f", and beside them {ORDER}, if you have it" if name == IN_FILE_ORDER else ""
-    return Dataset(
-        name=name,
-        title=title,
-        find=partial(_find, name),
-        read=partial(_read, name),
-        obtain=(
-            f"the CIKM Cup 2016 Track 2 data (DIGINETICA, the Cup's terms): put {RAW}, or it as .gz or .zip, "
-            f"into {{data}}/; or put the processed {processed.TRAIN} and {processed.TEST} that circulate with later "
-            f"papers into {{data}}/{FOLDER}/{beside}"
-        ),
-        find_log=find_log,
+    in_file_order = name == IN_FILE_ORDER
+    forms = TwoForms(
+        name,
+        RAW,
+        archives=(RAW + ".7z", "train-item-views.7z"),
+        folder=FOLDER,
         read_log=read_log,
+        split_raw=partial(_split_raw, name),
+        split_processed=partial(_split_processed, name),
+        beside=(ORDER,) if in_file_order else (),
+    )
+    return forms.dataset(
+        title,
+        "the CIKM Cup 2016 Track 2 data (DIGINETICA, the Cup's terms)",
+        f", and beside them {ORDER}, if you have it" if in_file_order else "",
     )
 
 

@@ -11,8 +11,9 @@ from functools import partial
 from pathlib import Path
 
 from reproduce.paper import numbers
-from reproduce.reading import clicklog, parsers, processed, split_cache
+from reproduce.reading import clicklog, parsers, processed
 from reproduce.reading.clicklog import ClickLog, Column, Format
+from reproduce.reading.either import TwoForms
 from reproduce.reading.preprocessing import (
     frequent_items,
     known_items,
@@ -60,12 +61,11 @@ def newest(train: Sessions, test: Sessions, fraction: int) -> tuple[Sessions, Se
     return numbered_again(newest_prefixes(train, prefixes // fraction), test)
 
 
-def _read_raw(name: str, file: Path) -> Split:
-    train, test = newest(*full_split(read_log(file)), FRACTION[name])
-    return _split(name, train, test, "raw log", {file.name: split_cache.sha256(file)})
+def _split_raw(name: str, log: ClickLog, files: dict[str, str]) -> Split:
+    return _split(name, *newest(*full_split(log), FRACTION[name]), "raw log", files)
 
 
-def _read_processed(name: str, folder: Path) -> Split:
+def _split_processed(name: str, folder: Path) -> Split:
     """The processed files, the boundary session cut to the number of prefixes the paper trained on."""
     train_clicks, test_clicks, files = processed.read(folder)
     train, test = to_sessions(train_clicks, test_clicks)
@@ -85,34 +85,17 @@ def _split(name: str, train: Sessions, test: Sessions, source: str, files: dict[
     return Split(name, train, test, provenance)
 
 
-def find_log(data: Path) -> list[Path]:
-    return clicklog.find(data, RAW)
-
-
-def _find(name: str, data: Path) -> list[Path]:
-    packed = clicklog.find_unreadable(data, RAW + ".7z", "yoochoose-clicks.7z", "yoochoose-data.7z")
-    return find_log(data) or processed.find(data / name) or packed
-
-
-def _read(name: str, data: Path) -> Split:
-    files = _find(name, data)
-    return _read_raw(name, files[0]) if len(files) == 1 else _read_processed(name, data / name)
-
-
 def _dataset(name: str, title: str) -> Dataset:
-    return Dataset(
-        name=name,
-        title=title,
-        find=partial(_find, name),
-        read=partial(_read, name),
-        obtain=(
-            f"the RecSys Challenge 2015 click log (YOOCHOOSE, CC BY-NC-ND 4.0): put {RAW}, or it as .gz or .zip, "
-            f"into {{data}}/; or put the processed {processed.TRAIN} and {processed.TEST} that circulate with later "
-            f"papers into {{data}}/{name}/"
-        ),
-        find_log=find_log,
+    forms = TwoForms(
+        name,
+        RAW,
+        archives=(RAW + ".7z", "yoochoose-clicks.7z", "yoochoose-data.7z"),
+        folder=name,
         read_log=read_log,
+        split_raw=partial(_split_raw, name),
+        split_processed=partial(_split_processed, name),
     )
+    return forms.dataset(title, "the RecSys Challenge 2015 click log (YOOCHOOSE, CC BY-NC-ND 4.0)")
 
 
 DATASETS = (

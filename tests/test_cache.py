@@ -10,7 +10,7 @@ import pytest
 from reproduce import catalog
 from reproduce.__main__ import main
 from reproduce.datasets import yoochoose
-from reproduce.reading import split_cache
+from reproduce.reading import clicklog, split_cache
 
 
 @pytest.fixture
@@ -34,10 +34,10 @@ def load(data: Path) -> str:
 
 
 def forbid_reading(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(file: Path) -> None:
+    def refuse(file: Path, *form: object) -> None:
         raise AssertionError(f"{file} was read again")
 
-    monkeypatch.setattr(yoochoose, "read_log", refuse)
+    monkeypatch.setattr(clicklog, "read", refuse)
 
 
 def test_a_cached_split_is_the_same_and_the_log_is_not_read_again(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,10 +64,10 @@ def test_a_log_of_the_same_size_with_another_time_is_hashed_again(data: Path) ->
     assert split_cache.sha256(file) != first
 
 
-def test_another_rule_is_another_entry(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_version_of_the_rules_is_another_entry(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     dataset = catalog.dataset("yoochoose1_4")
     before = split_cache.place(dataset, data)
-    monkeypatch.setattr(split_cache.inspect, "getsource", lambda module: "other rules")
+    monkeypatch.setattr(split_cache, "RULES_VERSION", split_cache.RULES_VERSION + 1)
     assert split_cache.place(dataset, data) != before
 
 

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import subprocess
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
 import numpy as np
 import pytest
+import torch
 
+import reproduce
 from reproduce import catalog
 from reproduce.errors import InputError, UsageError
 from reproduce.evaluation.ranking import mrr_at, recall_at
+from reproduce.fitting import neural
 from reproduce.fitting.recommender import Recommender, setting
 from reproduce.reading.sessions import Split
 from reproduce.runs import environment, experiment, record
@@ -46,6 +51,38 @@ def test_force_runs_again_and_gives_the_same_ranks(tmp_path: Path) -> None:
     assert second.environment["started"] != "long ago"
     for name in record.ARRAYS:
         assert (getattr(first, name) == getattr(second, name)).all()
+
+
+@pytest.mark.parametrize("model", ["pop", "bpr_mf", "narm"])
+def test_a_record_says_what_was_in_force_while_its_model_was_fitted_and_scored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str
+) -> None:
+    fields = {"epochs": 2} if model == "bpr_mf" else NARM if model == "narm" else {}
+    kept = make(tmp_path, model, fields).environment
+    assert (kept["deterministic_algorithms"], kept["tf32"]) == (True, False)
+    fit = catalog.recommender(model).fit
+
+    def careless(self: Recommender, *args: object, **options: object) -> None:
+        fit(self, *args, **options)  # type: ignore[arg-type]
+        torch.use_deterministic_algorithms(False)
+        torch.backends.cuda.matmul.allow_tf32 = True
+
+    monkeypatch.setattr(catalog.recommender(model), "fit", careless)
+    kept = make(tmp_path, model, fields, force=True).environment
+    assert (kept["deterministic_algorithms"], kept["tf32"]) == (False, True)
+    assert not torch.backends.cuda.matmul.allow_tf32  # as it was before the run
+
+
+def test_what_is_in_force_is_looked_at_inside_the_epochs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(neural, "deterministic", nullcontext)
+    epoch = neural.Neural._epoch
+
+    def careless(self: neural.Neural, *args: object) -> dict[str, float]:
+        torch.use_deterministic_algorithms(args[3] != 1)  # off in the first epoch only
+        return epoch(self, *args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(neural.Neural, "_epoch", careless)
+    assert make(tmp_path, "narm", NARM).environment["deterministic_algorithms"] is False
 
 
 def test_metrics_are_recomputed_from_the_stored_ranks(tmp_path: Path) -> None:
@@ -172,3 +209,35 @@ def test_an_unwritable_results_folder_is_said_before_training(tmp_path: Path, mo
 def test_a_device_that_is_not_there_is_a_usage_error(device: str) -> None:
     with pytest.raises(UsageError, match="device"):
         environment.choose_device(device)
+
+
+@pytest.mark.parametrize(
+    ("file", "dirty"),
+    [
+        ("baselines/mine.py", True),
+        ("datasets/mine.py", True),
+        ("reproduce/reports/mine.py", True),
+        ("baselines/ignored.py", True),
+        ("baselines/notes.txt", False),
+        ("mine.py", False),
+        ("results/mine.json", False),
+        ("README.md", True),
+        ("results/table2.md", False),
+    ],
+)
+def test_a_file_that_can_change_a_run_makes_the_commit_unclean(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, dirty: bool
+) -> None:
+    for name in ("reproduce/__init__.py", "reproduce/reports/a.py", "README.md", "results/table2.md"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("")
+    (tmp_path / ".gitignore").write_text("ignored.py\n")
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b"]
+    for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "a"]):
+        subprocess.run([*git, *words], check=True)
+    monkeypatch.setattr(reproduce, "__file__", str(tmp_path / "reproduce/__init__.py"))
+    commit, before = environment.commit_of_checkout.__wrapped__()
+    assert commit and before is False
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).write_text("changed")
+    assert environment.commit_of_checkout.__wrapped__() == (commit, dirty)

@@ -14,11 +14,15 @@ from pathlib import Path
 import pytest
 import torch
 
+from reproduce import catalog
 from reproduce.errors import InputError, ModelError, SuiteError
 from reproduce.evaluation import ranking
 from reproduce.files import Busy, only_one
+from reproduce.fitting.recommender import Recommender
+from reproduce.reading.sessions import Sessions
 from reproduce.runs import runner, scheduler
 from reproduce.runs.experiment import Experiment
+from reproduce.runs.memory import out_of_memory
 from reproduce.runs.record import Result
 from reproduce.runs.request import Request
 from reproduce.runs.scheduler import cheap_first, run_cells
@@ -76,34 +80,75 @@ def test_a_corrupt_record_is_its_cells_failure_and_bad_input(tmp_path: Path) -> 
     assert list(tmp_path.rglob("s_pop-seed0.json"))
 
 
-@pytest.mark.parametrize(
-    "error", [torch.OutOfMemoryError("CUDA"), MemoryError(), RuntimeError("can't allocate memory")]
-)
-def test_out_of_memory_is_tried_once_more_with_half_the_chunk_and_the_record_says_so(
+NO_MEMORY = [torch.OutOfMemoryError("CUDA"), MemoryError(), RuntimeError("can't allocate memory")]
+
+
+@pytest.mark.parametrize("error", NO_MEMORY)
+def test_out_of_memory_in_scoring_is_tried_once_more_with_half_the_chunk_and_nothing_is_trained_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    whole = ranking.chunk_rows(12)
-    rank_all = ranking.rank_all
+    monkeypatch.setattr(ranking, "CHUNK_SCORES", 12 * 64)  # 64 prefixes of 12 items
+    kind = catalog.recommender("pop")
+    score, fit = kind.score, kind.fit
+    fits, sizes = [], []
 
-    def hungry(*args: object) -> object:
-        if ranking.chunk_rows(12) == whole:
+    def counted(self: Recommender, *args: object, **options: object) -> None:
+        fits.append(self)
+        fit(self, *args, **options)  # type: ignore[arg-type]
+
+    def hungry(self: Recommender, prefixes: Sessions) -> torch.Tensor:
+        sizes.append(len(prefixes))
+        if len(prefixes) > 32:
             raise error
-        return rank_all(*args)  # type: ignore[arg-type]
+        return score(self, prefixes)
 
-    monkeypatch.setattr(ranking, "rank_all", hungry)
+    monkeypatch.setattr(kind, "fit", counted)
+    monkeypatch.setattr(kind, "score", hungry)
     assert run_cells(request(tmp_path), few("pop")) == {}
     content = json.loads(next(tmp_path.rglob("*.json")).read_text())
-    assert content["environment"]["scoring_chunk"] == whole // 2
-    assert ranking.chunk_rows(12) == whole
+    assert content["environment"]["scoring_chunk"] == 32
+    assert sizes[:2] == [64, 32] and max(sizes[1:]) == 32
+    assert len(fits) == 1
 
 
-def test_out_of_memory_twice_is_a_failed_cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_out_of_memory_twice_in_scoring_is_a_failed_cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def hungry(*args: object) -> object:
         raise MemoryError
 
-    monkeypatch.setattr(ranking, "rank_all", hungry)
+    monkeypatch.setattr(catalog.recommender("pop"), "score", hungry)
     (error,) = run_cells(request(tmp_path), few("pop")).values()
-    assert isinstance(error, ModelError) and "out of memory" in str(error)
+    assert isinstance(error, ModelError) and "out of memory in scoring, with half the chunk too" in str(error)
+
+
+@pytest.mark.parametrize("error", NO_MEMORY)
+@pytest.mark.parametrize(
+    ("model", "told"),
+    [
+        ("narm", "out of memory in training; try a smaller batch, --set narm.batch=256"),
+        ("pop", "out of memory in training; it has no batch"),
+    ],
+)
+def test_out_of_memory_in_training_names_the_remedy_and_is_not_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, model: str, told: str
+) -> None:
+    fits = []
+
+    def hungry(self: Recommender, *args: object, **options: object) -> None:
+        fits.append(self)
+        raise error
+
+    monkeypatch.setattr(catalog.recommender(model), "fit", hungry)
+    (why,) = run_cells(request(tmp_path), few(model)).values()
+    assert isinstance(why, ModelError) and str(why) == told
+    assert len(fits) == 1
+    assert why.__cause__ is None and why.__context__ is None  # they would hold the memory
+
+
+def test_an_own_models_lack_of_memory_is_told_apart_too() -> None:
+    wrapped = ModelError("mine: fit raised MemoryError")
+    assert not out_of_memory(wrapped)
+    wrapped.__cause__ = MemoryError()
+    assert out_of_memory(wrapped)
 
 
 def test_a_cell_that_another_process_runs_is_left_to_it(tmp_path: Path) -> None:

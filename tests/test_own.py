@@ -90,6 +90,11 @@ def test_the_identity_of_the_suites_models_knows_no_source() -> None:
             "mine: score returned a number that is",
         ),
         ("self.counts_[prefixes.last]", "self.counts_[0]", "mine: score must return a tensor of shape"),
+        (
+            "prefixes, following =",
+            "torch.use_deterministic_algorithms(False); prefixes, following =",
+            "mine: fit turned deterministic algorithms off or TF32 on",
+        ),
         ("prefixes, following =", "train.items[:] = 0; prefixes, following =", "mine: fit changed the items"),
         ("return torch", "prefixes.stops[:] -= 1; return torch", "mine: score changed the stops"),
         ("class Mine", "class Mine(:", "mine: mine.py raised SyntaxError"),

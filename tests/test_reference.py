@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import json
 from pathlib import Path
 
 import pytest
@@ -26,9 +26,10 @@ def test_nothing_of_the_synthetic_log_is_committed_as_reference() -> None:
     ("folder", "file"), RECORDS, ids=[str(file.relative_to(RESULTS).with_suffix("")) for _, file in RECORDS]
 )
 def test_a_committed_record_is_whole_current_and_from_a_committed_state(folder: Path, file: Path) -> None:
-    model, seed = re.fullmatch(r"([^,]+?)(?:,.*)?-seed(\d+)", file.stem).groups()  # type: ignore[union-attr]
-    fields = dict(word.split("=") for word in file.stem.removesuffix(f"-seed{seed}").split(",")[1:])
-    result = load(Experiment.of(file.parent.name, model, fields, int(seed)), folder)
+    said = Experiment(**json.loads(file.read_text())["experiment"])
+    assert Experiment.of(said.dataset, said.model, said.params, said.seed) == said
+    assert folder / f"{said.path}.json" == file
+    result = load(said, folder)
     assert result is not None
     assert current(result)
     assert result.identity == result.experiment.identity(result.split["digest"])

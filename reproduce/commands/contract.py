@@ -12,6 +12,7 @@ from reproduce import catalog
 from reproduce.commands.rules import RULES, Maker
 from reproduce.errors import ModelError
 from reproduce.fitting import user_model
+from reproduce.fitting.determinism import deterministic
 from reproduce.runs.environment import choose_device
 
 
@@ -44,7 +45,8 @@ def broken(make: Maker, device: torch.device) -> list[str]:
     lines = []
     for name, rule in RULES.items():
         try:
-            found = rule(make, device)
+            with deterministic():
+                found = rule(make, device)
         except Exception as error:  # a user's model may raise anything; it is reported as the rule that met it
             found = user_model.raised(error)
         if found:

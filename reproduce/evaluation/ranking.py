@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import numpy as np
@@ -20,6 +19,7 @@ class Scorer(Protocol):
     def score(self, prefixes: Sessions) -> Tensor: ...
 
 
+CUTOFF = 20  # the paper's: Recall@20, MRR@20
 CHUNK_SCORES = 1 << 22  # scores held at a time: 16 MiB of float32
 
 
@@ -52,31 +52,32 @@ def rank(greater: np.ndarray, equal: np.ndarray, *, ties_favour_target: bool = F
     return greater + 1 if ties_favour_target else greater + equal + 1
 
 
-def recall_at(ranks: np.ndarray, k: int = 20) -> float:
+def hit(ranks: np.ndarray, k: int = CUTOFF) -> np.ndarray:
+    """Whether the target is among the first k: bool, in the shape of `ranks`. Recall is its mean."""
+    return ranks <= k
+
+
+def reciprocal(ranks: np.ndarray, k: int = CUTOFF) -> np.ndarray:
+    """1 / rank, 0 beyond the first k, in the shape of `ranks`. MRR is its mean."""
+    return np.where(hit(ranks, k), 1.0 / ranks, 0.0)
+
+
+METRICS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {"recall": hit, "mrr": reciprocal}
+
+
+def recall_at(ranks: np.ndarray, k: int = CUTOFF) -> float:
     """Share of targets among the first k, in per cent; not a number where there are no targets."""
-    return 100.0 * float(np.mean(ranks <= k)) if len(ranks) else float("nan")
+    return 100.0 * float(np.mean(hit(ranks, k))) if len(ranks) else float("nan")
 
 
-def mrr_at(ranks: np.ndarray, k: int = 20) -> float:
+def mrr_at(ranks: np.ndarray, k: int = CUTOFF) -> float:
     """Mean of 1 / rank, 0 beyond the first k, in per cent; not a number where there are no targets."""
-    return 100.0 * float(np.mean(np.where(ranks <= k, 1.0 / ranks, 0.0))) if len(ranks) else float("nan")
+    return 100.0 * float(np.mean(reciprocal(ranks, k))) if len(ranks) else float("nan")
 
 
 def chunk_rows(n_items: int) -> int:
     """Prefixes scored at a time: by the catalogue's size only, so that a rank never depends on the machine."""
     return max(1, CHUNK_SCORES // max(n_items, 1))
-
-
-@contextmanager
-def halved_chunks() -> Iterator[None]:
-    """Inside, half as many prefixes are scored at a time: for a second try after the memory ran out."""
-    global CHUNK_SCORES
-    before = CHUNK_SCORES
-    CHUNK_SCORES = before // 2
-    try:
-        yield
-    finally:
-        CHUNK_SCORES = before
 
 
 def rank_all(

@@ -1,11 +1,24 @@
-"""deterministic(): the same arithmetic whenever a model is fitted or scored."""
+"""deterministic(): the same arithmetic whenever a model is fitted or scored; Precision: whether it was in force."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import torch
+
+
+@dataclass
+class Precision:
+    """What was in force at every look so far; what one hopes for before the first."""
+
+    deterministic_algorithms: bool = True  # at all of them
+    tf32: bool = False  # at any of them, for matrix products or in cuDNN
+
+    def look(self) -> None:
+        self.deterministic_algorithms &= torch.are_deterministic_algorithms_enabled()
+        self.tf32 |= torch.backends.cudnn.allow_tf32 or torch.backends.cuda.matmul.allow_tf32
 
 
 @contextmanager

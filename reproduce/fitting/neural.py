@@ -6,7 +6,6 @@ and its scores, and may replace how train is parted, the batches, the optimiser 
 
 from __future__ import annotations
 
-import time
 from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,10 +16,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from reproduce.errors import InputError, ModelError
+from reproduce.errors import InputError
 from reproduce.evaluation.ranking import rank, rank_all, recall_at
 from reproduce.fitting import padding
 from reproduce.fitting.determinism import deterministic
+from reproduce.fitting.epochs import run_epoch
 from reproduce.fitting.recommender import Journal, Recommender, setting
 from reproduce.reading.sessions import Sessions
 
@@ -132,12 +132,9 @@ class Neural(Recommender):
         """Training examples, in whatever form `batches` takes; validation prefixes and their labels."""
         prefixes, labels = train.prefixes()
         if self.validation == "prefixes":
-            held_out = np.zeros(len(prefixes), dtype=bool)
-            held_out[rng.permutation(len(prefixes))[: self._held_out(len(prefixes))]] = True
+            held_out = self.drawn(len(prefixes), rng)
         else:
-            sessions = np.zeros(len(train), dtype=bool)
-            sessions[rng.permutation(len(train))[: self._held_out(len(train))]] = True
-            held_out = sessions[train.prefix_owner()]
+            held_out = self.drawn(len(train), rng)[train.prefix_owner()]
         kept = np.flatnonzero(~held_out)
         training = Examples.of(prefixes.take(kept), labels[kept], self.truncation, self.longest, device)
         held = np.flatnonzero(held_out)
@@ -210,29 +207,24 @@ class Neural(Recommender):
         torch.manual_seed(int(np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)[0] >> 1))
         self.network_.train()
         self.schedule(optimiser, epoch)
-        began = time.monotonic()
-        total = torch.zeros((), device=self.device_)  # summed on the device: the host waits for it once, at the end
-        seen = 0
-        steps = self.batches(training)
-        for batch in journal.steps(steps, epoch=epoch, epochs=self.epochs, examples=len(training)):
+
+        def step(batch: Any) -> Tensor:
             optimiser.zero_grad(set_to_none=True)
             loss = self.loss(self.network_, batch)
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
-            total += loss.detach() * len(batch)
-            seen += len(batch)
-        mean = float(total) / max(seen, 1)
-        if not np.isfinite(mean):
-            raise ModelError(
-                f"{self.name}: the loss is not a finite number in epoch {epoch}; try a lower learning rate"
-            )
-        seconds = time.monotonic() - began
-        return {
-            "epoch": epoch,
-            "loss": mean,
-            "seconds": round(seconds, 3),
-            "examples_per_second": round(seen / seconds, 1),
-        }
+            return loss.detach() * len(batch)
+
+        return run_epoch(
+            self.name,
+            self.batches(training),
+            step,
+            epoch=epoch,
+            epochs=self.epochs,
+            examples=len(training),
+            journal=journal,
+            device=self.device_,
+        )
 
     def _go_on(self, state: dict[str, Any], optimiser: torch.optim.Optimizer) -> tuple[int, dict[str, Any]]:
         """Take over what an interrupted fit saved: the epoch it had finished and its best one."""
@@ -248,5 +240,8 @@ class Neural(Recommender):
         self.network_.eval()
         return recall_at(rank(*rank_all(self, prefixes, labels))) if len(prefixes) else 0.0
 
-    def _held_out(self, n: int) -> int:
-        return round(self.validation_share * n) if n > 1 else 0
+    def drawn(self, n: int, rng: np.random.Generator) -> np.ndarray:
+        """Which of n are held out for validation: a share of them at random, (n,) bool; of a single one, none."""
+        held_out = np.zeros(n, dtype=bool)
+        held_out[rng.permutation(n)[: round(self.validation_share * n) if n > 1 else 0]] = True
+        return held_out

@@ -8,7 +8,6 @@ takes one triple after another. The two are the same where no two triples of a b
 
 from __future__ import annotations
 
-import time
 from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,8 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from reproduce.errors import InputError, ModelError
+from reproduce.errors import InputError
 from reproduce.fitting.determinism import deterministic
+from reproduce.fitting.epochs import run_epoch
 from reproduce.fitting.recommender import Journal, Recommender, setting
 from reproduce.reading.sessions import Sessions
 
@@ -108,25 +108,22 @@ class Pairwise(Recommender):
     def _epoch(
         self, tables: Tables, positives: Positives, rng: np.random.Generator, epoch: int, journal: Journal
     ) -> None:
-        began = time.monotonic()
-        total = torch.zeros((), dtype=torch.float64, device=self.device_)
-        batches = draw_triples(positives, self.batch, rng, self.device_)
-        for triples in journal.steps(batches, epoch=epoch, epochs=self.epochs, examples=len(positives.right)):
-            total -= torch.nn.functional.logsigmoid(self.margin(tables, triples)).sum()
+        def step(triples: Triples) -> Tensor:
+            loss = -torch.nn.functional.logsigmoid(self.margin(tables, triples)).sum()
             climb(tables, self.steps(tables, triples), self.learning_rate, self.regularisation)
-        seen = len(positives.right)
-        loss = float(total) / max(seen, 1)
-        if not np.isfinite(loss):
-            raise ModelError(f"{self.name}: the loss is not a finite number in epoch {epoch}; lower learning_rate")
-        seconds = time.monotonic() - began
-        journal.epoch(
-            {
-                "epoch": epoch,
-                "loss": loss,
-                "seconds": round(seconds, 3),
-                "examples_per_second": round(seen / max(seconds, 1e-9), 1),
-            }
+            return loss
+
+        numbers = run_epoch(
+            self.name,
+            draw_triples(positives, self.batch, rng, self.device_),
+            step,
+            epoch=epoch,
+            epochs=self.epochs,
+            examples=len(positives.right),
+            journal=journal,
+            device=self.device_,
         )
+        journal.epoch(numbers)
 
 
 def climb(tables: Tables, steps: list[tuple[str, Tensor, Tensor]], rate: float, regularisation: float) -> None:

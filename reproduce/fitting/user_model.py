@@ -21,6 +21,7 @@ import numpy as np
 import torch
 
 from reproduce.errors import InputError, ModelError, SuiteError, UsageError
+from reproduce.fitting.determinism import Precision, deterministic
 from reproduce.fitting.recommender import Journal, Recommender
 from reproduce.reading.sessions import Sessions
 
@@ -137,7 +138,10 @@ def raised(error: BaseException) -> str:
 
 
 class Guard(Recommender):
-    """An own model behind a fence: it works on copies, and whatever it breaks is a ModelError that names it."""
+    """An own model behind a fence: it works on copies, and whatever it breaks is a ModelError that names it.
+
+    It computes as the suite's models do, with deterministic algorithms and without TF32, and may not change that.
+    """
 
     def __init__(self, model: Recommender) -> None:
         self.model = model
@@ -157,12 +161,17 @@ class Guard(Recommender):
 
     def _call(self, verb: str, work: Callable[[Sessions], Any], sessions: Sessions) -> Any:
         given = Sessions(sessions.items.copy(), sessions.starts.copy(), sessions.stops.copy(), sessions.n_items)
+        precision = Precision()
         try:
-            answer = work(given)
+            with deterministic():
+                answer = work(given)
+                precision.look()
         except SuiteError:
             raise
         except Exception as error:
             raise ModelError(f"{self.name}: {verb} {raised(error)}") from error
+        if precision != Precision():
+            raise ModelError(f"{self.name}: {verb} turned deterministic algorithms off or TF32 on; leave both alone")
         for array in ("items", "starts", "stops"):
             if not np.array_equal(getattr(given, array), getattr(sessions, array)):
                 raise ModelError(f"{self.name}: {verb} changed the {array} of the sessions it was given")

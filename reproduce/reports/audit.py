@@ -30,6 +30,7 @@ from reproduce.reports import page as pages
 from reproduce.reports.page import DASH, Shelf
 from reproduce.runs import stored_search
 from reproduce.runs.environment import choose_device
+from reproduce.runs.listing import listed
 from reproduce.runs.record import Result
 from reproduce.runs.request import Request, same, set_fields
 
@@ -275,15 +276,16 @@ def _short_label(row: Row, tuned: Sequence[Row]) -> str:
 
 
 def _rows_of(shelf: Shelf, dataset: str) -> list[Row]:
-    """Every model and set of fields with records on a data set, as the records' names say."""
+    """Every model and set of fields with records on a data set."""
     found = {}
-    for file in sorted((shelf.folder / "runs" / dataset).glob("*-seed*.json")):
-        name = file.stem.rpartition("-seed")[0]
-        model, *fields = name.split(",")
+    for one in listed(shelf.folder, dataset):
+        if one.experiment is None:
+            continue  # the shelf says so for any row
         try:
-            catalog.make_recommender(model, chosen := dict(field.split("=", 1) for field in fields))
-        except (UsageError, ValueError):
-            shelf.remarks.append(f"{file.name}: no model or field of the suite has this name; left out.")
+            catalog.make_recommender(one.experiment.model, one.experiment.params)
+        except UsageError:
+            shelf.remarks.append(f"{one.file.name}: no model or field of the suite has this name; left out.")
             continue
-        found[name] = Row(name, model, chosen)
+        name = one.file.stem.removesuffix(f"-seed{one.experiment.seed}")
+        found[name] = Row(name, one.experiment.model, one.experiment.params)
     return list(found.values())

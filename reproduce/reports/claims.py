@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from reproduce import catalog
-from reproduce.evaluation import bootstrap
+from reproduce.evaluation import bootstrap, ranking
 from reproduce.evaluation.bootstrap import Effect, Sample
 from reproduce.fitting.neural import Neural
 from reproduce.paper import numbers
@@ -193,8 +193,7 @@ def _samples(first: list[Result], second: list[Result], metric: str, where: np.n
     values = []
     for results in (first, second):
         ranks = np.stack([one.ranks() for one in results])  # (K, n)
-        worth = 1.0 if metric == "recall" else 1.0 / ranks
-        values.append(100.0 * np.where(ranks <= 20, worth, 0.0))
+        values.append(100.0 * ranking.METRICS[metric](ranks))
     return bootstrap.samples(values, first[0].session, None if where is None else [where, where])
 
 

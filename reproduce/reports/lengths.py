@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from reproduce import catalog
-from reproduce.evaluation import bootstrap
+from reproduce.evaluation import bootstrap, ranking
 from reproduce.evaluation.bootstrap import Sample
 from reproduce.paper import controls, numbers
 from reproduce.paper.rows import ROWS, Row
@@ -40,7 +40,7 @@ def page(request: Request, failed: Mapping[str, str]) -> str:
 
 def hits(result: Result) -> dict[int, int]:
     """Targets among the first 20, by the number of clicks before them."""
-    lengths = result.length[result.ranks() <= 20]
+    lengths = result.length[ranking.hit(result.ranks())]
     return {int(n): int(count) for n, count in zip(*np.unique(lengths, return_counts=True), strict=True)}
 
 
@@ -124,7 +124,7 @@ def _by(first: Mapping[str, Result], low: int, high: int) -> tuple[int, np.ndarr
 def per_prefix(result: Result) -> np.ndarray:
     """What Recall@20 and MRR@20 are means of, in per cent: (n, 2)."""
     ranks = result.ranks()
-    return 100.0 * np.stack([ranks <= 20, np.where(ranks <= 20, 1.0 / ranks, 0.0)], 1)
+    return 100.0 * np.stack([metric(ranks) for metric in ranking.METRICS.values()], 1)
 
 
 def _binned(first: Mapping[str, Result]) -> list[str]:

@@ -15,12 +15,13 @@ from tabulate import tabulate
 import reproduce
 from reproduce import catalog
 from reproduce.errors import InputError
-from reproduce.evaluation import bootstrap
+from reproduce.evaluation import bootstrap, ranking
 from reproduce.evaluation.bootstrap import Sample
 from reproduce.paper import numbers
 from reproduce.paper.rows import Row
 from reproduce.reading.sessions import as_printed, exactness
 from reproduce.runs.experiment import Experiment
+from reproduce.runs.listing import listed
 from reproduce.runs.record import Result, current, load
 from reproduce.runs.request import Request
 
@@ -42,22 +43,27 @@ class Shelf:
         """All seeds of a row on a data set, in the order of the seeds; outdated and broken records are left out."""
         if row.model not in catalog.recommenders():
             return []
-        first = Experiment.of(dataset, row.model, row.at(dataset).fields)
-        stem = first.path.removesuffix("0")
+        wanted = Experiment.of(dataset, row.model, row.at(dataset).fields)
         found = []
-        for file in (self.folder / stem).parent.glob(Path(stem).name + "*.json"):
-            seed = file.stem.removeprefix(Path(stem).name)
-            if not seed.isdigit():
-                continue
-            try:
-                result = load(Experiment(dataset, row.model, first.params, int(seed)), self.folder)
+        for one in listed(self.folder, dataset):
+            if one.experiment is None:
+                self._remark(f"{one.file.name}: {one.fault}")
+            elif (one.experiment.model, one.experiment.params) == (wanted.model, wanted.params):
+                try:
+                    result = load(one.experiment, self.folder)
+                except InputError as error:
+                    self._remark(f"{one.file.name}: {str(error).partition(': ')[2]}")
+                    continue
                 if result is not None and current(result):
                     found.append(result)
                 elif result is not None:
-                    self.remarks.append(f"{file.name}: made with fields the model no longer has; left out.")
-            except InputError as error:
-                self.remarks.append(f"{file.name}: {str(error).partition(': ')[2]}")
+                    self._remark(f"{one.file.name}: made with fields the model no longer has; left out.")
         return sorted(found, key=lambda one: one.experiment.seed)
+
+    def _remark(self, line: str) -> None:
+        """Say it once, however many rows meet it."""
+        if line not in self.remarks:
+            self.remarks.append(line)
 
     def datasets(self) -> list[str]:
         """The data sets of the paper that have records here, in the paper's order, then any others."""
@@ -106,7 +112,7 @@ def measured(rows: Mapping[str, list[Result]], metric: str) -> dict[str, Sample]
     values = []
     for results in rows.values():
         ranks = np.stack([one.ranks() for one in results])  # (K, n)
-        values.append(100.0 * np.where(ranks <= 20, 1.0 if metric == "recall" else 1.0 / ranks, 0.0))
+        values.append(100.0 * ranking.METRICS[metric](ranks))
     return dict(zip(rows, bootstrap.samples(values, session), strict=True))
 
 

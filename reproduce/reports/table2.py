@@ -142,7 +142,7 @@ def comparison_table(
         lines.append(line)
         if not results:
             missing.append(_why_missing(request, row, dataset, failed))
-            if _failure(row, dataset, failed):
+            if _failure(request, row, dataset, failed):
                 line[1] = "failed"
     if reference is None:
         head = ["model", "Recall@20", source, "Δ", "MRR@20", source, "Δ"]
@@ -154,14 +154,14 @@ def comparison_table(
 def _why_missing(request: Request, row: Row, dataset: str, failed: Mapping[str, str]) -> str:
     if row.model not in catalog.recommenders():
         return f"{row.label}: {DASH} the suite has no model `{row.model}` yet."
-    reason = _failure(row, dataset, failed)
+    reason = _failure(request, row, dataset, failed)
     fields = {"set": " ".join(f"{row.model}.{key}={value}" for key, value in row.fields.items())} if row.fields else {}
     command = pages.command("table2", request, dataset=dataset, model=asked_for_as(row.model), **fields)
     return f"{row.label}: " + (f"failed, {reason}; again with {command}" if reason else command)
 
 
-def _failure(row: Row, dataset: str, failed: Mapping[str, str]) -> str:
+def _failure(request: Request, row: Row, dataset: str, failed: Mapping[str, str]) -> str:
     if row.model not in catalog.recommenders():
         return ""
-    stem = Experiment.of(dataset, row.model, row.fields).path.removesuffix("0")
-    return next((why for path, why in failed.items() if path.startswith(stem)), "")
+    paths = (Experiment.of(dataset, row.model, row.at(dataset).fields, seed).path for seed in request.seeds)
+    return next((failed[path] for path in paths if path in failed), "")

@@ -8,7 +8,7 @@ import sys
 import time
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from reproduce.errors import InputError
 from reproduce.files import replacing
+from reproduce.fitting.determinism import Precision
 from reproduce.fitting.recommender import Batch, Journal
 
 
@@ -36,6 +37,7 @@ class RunJournal(Journal):
     quiet: bool = False
     fresh: bool = False
     resumed: list[dict[str, Any]] = field(default_factory=list)  # the circumstances of the sittings before this one
+    precision: Precision = field(default_factory=Precision)  # as seen after every epoch
     _began: float = field(default_factory=time.monotonic)
     _first: int = 0
     _epochs: int = 0
@@ -56,6 +58,7 @@ class RunJournal(Journal):
 
     def epoch(self, numbers: Mapping[str, float]) -> None:
         super().epoch(numbers)
+        self.precision.look()
         if self.quiet:
             return
         done = int(numbers["epoch"]) - self._first + 1
@@ -102,7 +105,7 @@ class RunJournal(Journal):
         content = {
             "identity": self.identity,
             "torch": str(torch.__version__),
-            "circumstances": dict(self.circumstances),
+            "circumstances": {**self.circumstances, **asdict(self.precision)},
             "resumed": self.resumed,
             "history": self.history,
             "state": state,

@@ -19,6 +19,8 @@ import reproduce
 from reproduce.errors import InputError, UsageError
 from reproduce.evaluation import ranking
 
+CODE = ("reproduce", "baselines", "datasets")  # what is imported; the folders of a checkout
+
 
 def choose_device(name: torch.device | str) -> torch.device:
     """auto is the GPU where there is one. Raises UsageError for a device that is not there."""
@@ -65,17 +67,18 @@ def circumstances(device: torch.device, n_items: int) -> dict[str, Any]:
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu ({platform.machine()})",
         "threads": torch.get_num_threads(),
         "scoring_chunk": ranking.chunk_rows(n_items),
-        "deterministic_algorithms": True,
-        "tf32": False,
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
 
 
 @lru_cache
 def commit_of_checkout() -> tuple[str | None, bool | None]:
-    """The commit this code runs from and whether tracked files differ from it; (None, None) outside a checkout.
+    """The commit this code runs from and whether the code differs from it; (None, None) outside a checkout.
 
-    Asked once a process: the code in memory is the code as it was then. Results do not count as a difference.
+    It differs where a tracked file does, results aside, or where a file of Python lies in a folder that is looked
+    through for models, data sets and pages and is not in the commit, be it one that git ignores.
+
+    Asked once a process: the code in memory is the code as it was then.
     """
     root = Path(reproduce.__file__).resolve().parent.parent
     try:
@@ -85,7 +88,9 @@ def commit_of_checkout() -> tuple[str | None, bool | None]:
         if Path(where).resolve() != root:
             return None, None
         status = [*git, "status", "--porcelain", "--untracked-files=no", "--", ".", ":!results"]
-        return commit, bool(subprocess.run(status, capture_output=True, text=True, check=True).stdout.strip())
+        untracked = [*git, "ls-files", "--others", "--", *(f"{folder}/*.py" for folder in CODE)]
+        told = [subprocess.run(ask, capture_output=True, text=True, check=True).stdout for ask in (status, untracked)]
+        return commit, any(one.strip() for one in told)
     except (OSError, subprocess.CalledProcessError, ValueError):
         return None, None
 

@@ -47,11 +47,11 @@ class Result:
         """(n,), 1 is best."""
         return ranking.rank(self.greater, self.equal, ties_favour_target=ties_favour_target)
 
-    def recall(self, k: int = 20) -> float:
+    def recall(self, k: int = ranking.CUTOFF) -> float:
         """Recall@k in per cent; a tie counts against the model."""
         return ranking.recall_at(self.ranks(), k)
 
-    def mrr(self, k: int = 20) -> float:
+    def mrr(self, k: int = ranking.CUTOFF) -> float:
         """MRR@k in per cent; a tie counts against the model."""
         return ranking.mrr_at(self.ranks(), k)
 

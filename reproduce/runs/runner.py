@@ -12,10 +12,11 @@ from typing import Any
 import torch
 
 from reproduce import catalog
-from reproduce.evaluation import ranking
 from reproduce.files import Busy, only_one, sweep
 from reproduce.fitting import attention, user_model
+from reproduce.fitting.determinism import deterministic
 from reproduce.reading.sessions import Split
+from reproduce.runs import memory
 from reproduce.runs.checkpoint import RunJournal
 from reproduce.runs.environment import check_writable, choose_device, circumstances, peak_memory_mib
 from reproduce.runs.experiment import Experiment
@@ -47,7 +48,7 @@ def run(
 
     Raises:
         InputError: data or records absent or broken, a checkpoint not ours, results folder not writable or full.
-        ModelError: the model broke its contract.
+        ModelError: the model broke its contract, or memory does not suffice for it.
         Busy: another process runs this experiment, and `wait` is off.
     """
     results = Path(results)
@@ -113,12 +114,15 @@ def _made(
     model = experiment.recommender()
     guarded = user_model.guarded(model)
     began = time.monotonic()
-    guarded.fit(split.train, seed=experiment.seed, device=device, journal=journal)
-    fitted = time.monotonic()
     prefixes, targets = split.test.prefixes()
-    greater, equal = ranking.rank_all(guarded, prefixes, targets)
-    scored = time.monotonic()
-    weights = attention.collect(guarded, split.test, getattr(model, "truncation", "none"))
+    with deterministic():
+        memory.fit(model, lambda: guarded.fit(split.train, seed=experiment.seed, device=device, journal=journal))
+        journal.precision.look()
+        fitted = time.monotonic()
+        greater, equal, chunk = memory.rank_all(guarded, prefixes, targets, experiment.path.removeprefix("runs/"))
+        journal.precision.look()
+        scored = time.monotonic()
+        weights = attention.collect(guarded, split.test, getattr(model, "truncation", "none"))
     return Result(
         experiment=experiment,
         identity=identity,
@@ -127,6 +131,8 @@ def _made(
         epochs=journal.history,
         environment={
             **environment,
+            **asdict(journal.precision),
+            "scoring_chunk": chunk,
             "resumed": journal.resumed,
             "fit_seconds": round(fitted - began, 2),
             "score_seconds": round(scored - fitted, 2),

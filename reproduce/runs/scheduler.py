@@ -15,7 +15,6 @@ import torch
 
 from reproduce import catalog
 from reproduce.errors import ModelError, SuiteError
-from reproduce.evaluation.ranking import halved_chunks
 from reproduce.files import Busy, Terminated, heed_sigterm
 from reproduce.fitting.neural import Neural
 from reproduce.reading.sessions import Split
@@ -77,62 +76,28 @@ def _one_by_one(request: Request, ordered: Sequence[Experiment]) -> Iterator[tup
 
 
 def run_cell(request: Request, experiment: Experiment, split: Split, *, wait: bool = True) -> Result:
-    """`run`, and once more with half the scoring chunk if the memory does not suffice (the record says which chunk).
+    """`run`, with whatever goes wrong in a line.
 
     Raises:
-        SuiteError: whatever went wrong, in a line; an unforeseen error's traceback goes to standard error.
+        SuiteError: that; an unforeseen error's traceback goes to standard error.
     """
     try:
-        return _run(request, experiment, split, wait)
+        return run(
+            experiment,
+            data=request.data,
+            results=request.results,
+            device=request.device,
+            force=request.force,
+            fresh=request.fresh,
+            quiet=request.quiet,
+            wait=wait,
+            split=split,
+        )
+    except SuiteError:
+        raise
     except Exception as error:
-        if isinstance(error, SuiteError):
-            raise
-        if not out_of_memory(error):
-            raise _unforeseen(error) from error
-    # Outside the except clause: the error holds the frames, and they hold the memory.
-    print(
-        f"{experiment.path.removeprefix('runs/')}: out of memory; once more with half the scoring chunk",
-        file=sys.stderr,
-        flush=True,
-    )
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-    try:
-        with halved_chunks():
-            return _run(request, experiment, split, wait)
-    except Exception as error:
-        if isinstance(error, SuiteError):
-            raise
-        if out_of_memory(error):
-            raise ModelError("out of memory, with half the scoring chunk too; try a smaller batch (--set)") from error
-        raise _unforeseen(error) from error
-
-
-def out_of_memory(error: BaseException) -> bool:
-    """torch has an error of its own for a GPU's memory; for the machine's it raises a plain RuntimeError."""
-    told = str(error)
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
-        isinstance(error, RuntimeError) and ("can't allocate memory" in told or "not enough memory" in told)
-    )
-
-
-def _unforeseen(error: Exception) -> ModelError:
-    traceback.print_exception(error)
-    return ModelError(f"{type(error).__name__}: {str(error).partition(chr(10))[0]}")
-
-
-def _run(request: Request, experiment: Experiment, split: Split, wait: bool) -> Result:
-    return run(
-        experiment,
-        data=request.data,
-        results=request.results,
-        device=request.device,
-        force=request.force,
-        fresh=request.fresh,
-        quiet=request.quiet,
-        wait=wait,
-        split=split,
-    )
+        traceback.print_exception(error)
+        raise ModelError(f"{type(error).__name__}: {str(error).partition(chr(10))[0]}") from error
 
 
 def _side_by_side(request: Request, ordered: Sequence[Experiment]) -> Iterator[tuple[Experiment, SuiteError | None]]:

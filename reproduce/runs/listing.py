@@ -1,0 +1,42 @@
+"""What a results folder holds: its records by the experiment that each says it is of, their arrays left unread."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from reproduce.runs.experiment import Experiment
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A record's .json: the experiment it says it is of, or what is wrong with the file."""
+
+    file: Path
+    experiment: Experiment | None
+    fault: str = ""
+
+
+def listed(results: Path, dataset: str) -> list[Listed]:
+    """The records on a data set, by file name. A file is read once for as long as it stays the same."""
+    return [_listed(results, file) for file in sorted((results / "runs" / dataset).glob("*.json"))]
+
+
+def _listed(results: Path, file: Path) -> Listed:
+    try:
+        state = file.stat()
+        experiment = _experiment(file, state.st_mtime_ns, state.st_size)
+        named = results / f"{experiment.path}.json"
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return Listed(file, None, f"broken record ({type(error).__name__}: {error}); run again with --force")
+    if named != file:
+        return Listed(file, None, f"is a record of {experiment.path}, not of its own name; left out.")
+    return Listed(file, experiment)
+
+
+@lru_cache(maxsize=1 << 14)
+def _experiment(file: Path, modified: int, size: int) -> Experiment:
+    """`modified` and `size` tell one state of a file from the next."""
+    return Experiment(**json.loads(file.read_text(encoding="utf-8"))["experiment"])

@@ -1,0 +1,65 @@
+"""A results folder is listed by what its records say of themselves."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from reproduce.paper.rows import Row
+from reproduce.reports.page import Shelf
+from reproduce.runs.experiment import Experiment
+from reproduce.runs.listing import listed
+from reproduce.runs.runner import run
+
+FIELDS = {"neighbours": 3}
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    for model, fields, seed in (("pop", {}, 0), ("item_knn", FIELDS, 0), ("item_knn", FIELDS, 4), ("item_knn", {}, 2)):
+        run(Experiment("cycle", model, fields, seed), data=".", results=tmp_path, device="cpu")  # type: ignore[arg-type]
+    return tmp_path
+
+
+def test_every_record_is_listed_under_the_experiment_it_says_it_is_of(results: Path) -> None:
+    found = {one.file.stem: one.experiment for one in listed(results, "cycle")}
+    assert found == {
+        "pop-seed0": Experiment("cycle", "pop"),
+        "item_knn,neighbours=3-seed0": Experiment("cycle", "item_knn", FIELDS),
+        "item_knn,neighbours=3-seed4": Experiment("cycle", "item_knn", FIELDS, 4),
+        "item_knn-seed2": Experiment("cycle", "item_knn", {}, 2),
+    }
+    assert listed(results, "diginetica") == []
+
+
+def test_a_row_gets_the_records_of_its_model_and_fields_only(results: Path) -> None:
+    own = Shelf.at(results)
+    assert [one.experiment.seed for one in own.results(Row("", "item_knn", FIELDS), "cycle")] == [0, 4]
+    assert [one.experiment.seed for one in own.results(Row("", "item_knn"), "cycle")] == [2]
+    assert own.remarks == []
+
+
+def test_a_renamed_and_a_broken_record_are_said_once_and_left_out(results: Path) -> None:
+    place = results / "runs/cycle"
+    for ending in (".json", ".npz"):
+        (place / f"pop-seed0{ending}").rename(place / f"pop-seed1{ending}")
+    (place / "item_knn-seed2.json").write_text("[]")
+    own = Shelf.at(results)
+    assert own.results(Row("", "pop"), "cycle") == own.results(Row("", "item_knn"), "cycle") == []
+    assert sorted(line.partition(" (")[0] for line in own.remarks) == [
+        "item_knn-seed2.json: broken record",
+        "pop-seed1.json: is a record of runs/cycle/pop-seed0, not of its own name; left out.",
+    ]
+
+
+def test_a_file_is_read_once_until_it_changes(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    listed(results, "cycle")
+    file = results / "runs/cycle/pop-seed0.json"
+    reads = []
+    read_text = Path.read_text
+    monkeypatch.setattr(Path, "read_text", lambda self, **how: reads.append(self.name) or read_text(self, **how))
+    assert len(listed(results, "cycle")) == 4 and reads == []
+    os.utime(file, ns=(1, 1))
+    assert len(listed(results, "cycle")) == 4 and reads == [file.name]
