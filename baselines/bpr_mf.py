@@ -5,10 +5,17 @@ Rendle, Freudenthaler, Gantner, Schmidt-Thieme: BPR: Bayesian Personalized Ranki
     score_ui = w_u . h_i        maximise ln sigma(score_ui - score_uj), i clicked in session u, j not
 
 A session is a user in training. A new session has no factors; as Hidasi et al. (ICLR 2016) do it, the mean of its
-items' h stands in for w_u. The NARM paper gives no settings. Published, in the baselines beside Hidasi's GRU4Rec: 10
-iterations, learning rate 0.01, no regularisation, factors uniform in +-0.05, no trained bias, the wrong item that of
-a click drawn at random (there among the first clicks only, here among all); 100 factors are their paper's. Ours: j is
-drawn again where the session has clicked it, as in Rendle's paper. Batches: see reproduce/fitting/pairwise.py.
+items' h stands in for w_u. The NARM paper gives no settings. Published, in the baselines beside Hidasi's GRU4Rec: 100
+factors, 10 iterations, learning rate 0.01, no regularisation, factors uniform in +-0.05, no trained bias, the wrong
+item that of a click drawn at random. Ours: j is drawn again where the session has clicked it, as in Rendle's paper.
+Batches: see reproduce/fitting/pairwise.py.
+
+`negatives` says from which clicks. The default is all of them, as in Rendle's paper. The published code draws a number
+below the number of items m and takes the item in that row of its table of clicks, so from the first m rows only, and
+which items those are depends on the order of the rows. With the table library of its time joining the numbers of items
+and sessions to the clicks moves the rows: they end grouped, each session's by item, the sessions by the earliest of
+their items, the items by their first click. `grouped` is the order of that table, `first-rows` and `last-rows` leave
+the clicks as the sessions lie in the split.
 """
 
 from __future__ import annotations
@@ -24,6 +31,8 @@ from reproduce.fitting.pairwise import Pairwise, Positives, Tables, Triples
 from reproduce.fitting.recommender import setting
 from reproduce.reading.sessions import Sessions
 
+Negatives = Literal["all-clicks", "first-rows", "last-rows", "grouped"]
+
 
 @dataclass(kw_only=True)
 class BPRMF(Pairwise):
@@ -35,15 +44,30 @@ class BPRMF(Pairwise):
 
     spread: float = setting(0.05, low=0.0, high=10.0, search=(0.01, 0.5), note="initial factors lie in +- this")
     wrong: Literal["clicks", "items"] = setting("clicks", note="items of clicks drawn at random; or all items alike")
+    negatives: Negatives = setting(
+        "all-clicks", before="all-clicks", note="the clicks whose items are wrong ones; grouped: the published code's"
+    )
 
     def positives(self, train: Sessions) -> Positives:
         items, owner = train.clicks()
-        pool = items if self.wrong == "clicks" else np.arange(train.n_items)
+        pool = self._pool(train)
         taken = np.unique(owner * train.n_items + items)
-        clicked = np.bincount(taken // train.n_items, minlength=len(train))  # (sessions,) different items
-        some_left = clicked[owner] < len(np.unique(pool))  # who clicked everything has no wrong item
+        in_pool = np.zeros(train.n_items, dtype=bool)
+        in_pool[pool] = True
+        of_pool = taken[in_pool[taken % train.n_items]] // train.n_items
+        clicked = np.bincount(of_pool, minlength=len(train))  # (sessions,) different items of the pool
+        some_left = clicked[owner] < in_pool.sum()  # who clicked the whole pool has no wrong item
         items, owner = items[some_left], owner[some_left]
-        return Positives(owner, items, items, taken, owner, pool, train.n_items)
+        nothing = Sessions.packed(items[:0], np.zeros(len(items), np.int64), train.n_items)
+        return Positives(owner, items, nothing, taken, owner, pool, train.n_items)
+
+    def _pool(self, train: Sessions) -> np.ndarray:
+        """Items, of which one at random is the wrong one."""
+        items, _ = train.clicks()
+        if self.negatives != "all-clicks":
+            items = items[rows(train, self.negatives)]
+            return items if self.wrong == "clicks" else np.unique(items)
+        return items if self.wrong == "clicks" else np.arange(train.n_items)
 
     def tables(self, sessions: int, n_items: int, draw: torch.Generator) -> Tables:
         rows = {"w": sessions, "h": n_items}
@@ -71,3 +95,23 @@ class BPRMF(Pairwise):
         total.index_add_(0, owner, self.h_[items])  # (n, factors)
         mean = total / torch.as_tensor(prefixes.lengths, device=self.device_)[:, None]
         return mean @ self.h_.T  # (n, m)
+
+
+def rows(train: Sessions, negatives: Negatives) -> np.ndarray:
+    """Places of as many clicks as there are different items: the first, or the last, in one order of the clicks."""
+    items, owner = train.clicks()
+    m = len(np.unique(items))
+    if negatives == "last-rows":
+        return np.arange(len(items))[-m:]
+    order = np.arange(len(items))
+    if negatives == "grouped":
+        for key in (items, owner):  # the one join, then the other
+            order = order[np.argsort(by_appearance(key[order]), kind="stable")]
+    return order[:m]
+
+
+def by_appearance(keys: np.ndarray) -> np.ndarray:
+    """Numbers the keys in the order in which they first appear: [7, 3, 7, 5] gives [0, 1, 0, 2]."""
+    _, first, number = np.unique(keys, return_index=True, return_inverse=True)
+    place: np.ndarray = np.argsort(np.argsort(first))
+    return place[number]

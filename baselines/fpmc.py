@@ -5,15 +5,21 @@ Rendle, Freudenthaler, Schmidt-Thieme: Factorizing Personalized Markov Chains fo
     score_uli = v_u . v_i + a_l . c_i        (the paper's V^UI . V^IU and V^LI . V^IL; its V^UL . V^LU ranks nothing)
     S-BPR: maximise ln sigma(score_uli - score_ulj), l -> i in session u, j another item
 
-Wrong items are uniform over the catalogue, as in the paper. A basket is one click. A session is a user in training; a
-new session has no factors, so only a_l . c_i of its last click scores. The NARM paper gives no settings, nor do we know
-of published ones for clicks: all of them are ours. Batches: see reproduce/fitting/pairwise.py.
+Wrong items are uniform over the catalogue, as in the paper. A session is a user in training; a new session has no
+factors, so only the Markov chain scores. By default a basket is one click and l the last one; with basket=prefix it is
+all clicks so far, and the mean of their a stands for a_l, as the paper has it for baskets of several items.
+
+The NARM paper gives no settings; the defaults are ours. Those of the public implementation in Python of the paper's
+time (github khesui/FPMC, 2016) are factors=32, epochs=15, learning_rate=0.01, regularisation=0.001, spread=0.01,
+negatives=10, basket=prefix; see results/findings.md. It differs besides in that an epoch draws its examples with
+replacement, that an example's ten wrong items take their steps one after the other, and that it knows no new user.
+Batches: see reproduce/fitting/pairwise.py.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -31,11 +37,13 @@ class FPMC(Pairwise):
     name: ClassVar[str] = "fpmc"
     label: ClassVar[str] = "FPMC"
 
-    factors: int = setting(100, low=1, search=[50, 100, 200], note="ours")
-    epochs: int = setting(20, low=1, search=[10, 20, 40], note="ours")
+    factors: int = setting(100, low=1, high=4096, search=[50, 100, 200], note="ours")
+    epochs: int = setting(20, low=1, high=10_000, search=[10, 20, 40], note="ours")
     learning_rate: float = setting(0.1, low=1e-6, high=10.0, search=(0.01, 0.3), note="ours")
     regularisation: float = setting(0.0, low=0.0, high=1.0, search=(0.0, 0.05), note="ours")
     spread: float = setting(0.1, low=0.0, high=10.0, search=(0.03, 0.3), note="ours: sd of the initial factors")
+    basket: Literal["last", "prefix"] = setting("last", before="last", note="the clicks that predict the next one")
+    negatives: int = setting(1, low=1, high=1000, before=1, note="ours: wrong items drawn for each right one")
 
     def positives(self, train: Sessions) -> Positives:
         prefixes, right = train.prefixes()
@@ -45,7 +53,16 @@ class FPMC(Pairwise):
         # The wrong item is any but the right one: the key of what is taken is the right item itself, twice.
         every = np.arange(train.n_items)
         taken = every * (train.n_items + 1)
-        return Positives(train.prefix_owner()[kept], prefixes.last[kept], right, taken, right, every, train.n_items)
+        before = self._baskets(prefixes.take(kept))
+        return Positives(
+            train.prefix_owner()[kept], right, before, taken, right, every, train.n_items, each=self.negatives
+        )
+
+    def _baskets(self, prefixes: Sessions) -> Sessions:
+        """What predicts the click after each prefix."""
+        if self.basket == "prefix":
+            return prefixes
+        return Sessions(prefixes.items, prefixes.stops - 1, prefixes.stops, prefixes.n_items)
 
     def tables(self, sessions: int, n_items: int, draw: torch.Generator) -> Tables:
         rows = {"u": sessions, "i": n_items, "a": n_items, "c": n_items}
@@ -54,23 +71,39 @@ class FPMC(Pairwise):
     def margin(self, tables: Tables, triples: Triples) -> Tensor:
         i, c = tables["i"], tables["c"]
         by_session = (tables["u"][triples.session] * (i[triples.right] - i[triples.wrong])).sum(1)
-        by_click = (tables["a"][triples.previous] * (c[triples.right] - c[triples.wrong])).sum(1)
-        return by_session + by_click  # (B,)
+        a = mean_by(tables["a"][triples.before], triples.owner, len(triples))
+        by_clicks = (a * (c[triples.right] - c[triples.wrong])).sum(1)
+        return by_session + by_clicks  # (B,)
 
     def steps(self, tables: Tables, triples: Triples) -> list[tuple[str, Tensor, Tensor]]:
         slope = torch.sigmoid(-self.margin(tables, triples))[:, None]  # (B, 1)
-        found = []
-        for left, at, right in (("u", triples.session, "i"), ("a", triples.previous, "c")):
-            mine, theirs = tables[left][at], tables[right]
-            found += [
-                (left, at, slope * (theirs[triples.right] - theirs[triples.wrong])),
-                (right, triples.right, slope * mine),
-                (right, triples.wrong, -slope * mine),
-            ]
-        return found
+        u, i, c = tables["u"][triples.session], tables["i"], tables["c"]
+        a = mean_by(tables["a"][triples.before], triples.owner, len(triples))  # (B, factors)
+        share = slope / sizes(triples.owner, len(triples))[:, None]  # (B, 1)
+        on_a = share * (c[triples.right] - c[triples.wrong])  # (B, factors)
+        return [
+            ("u", triples.session, slope * (i[triples.right] - i[triples.wrong])),
+            ("i", triples.right, slope * u),
+            ("i", triples.wrong, -slope * u),
+            ("a", triples.before, on_a[triples.owner]),
+            ("c", triples.right, slope * a),
+            ("c", triples.wrong, -slope * a),
+        ]
 
     def keep(self, tables: Tables) -> None:
         self.a_, self.c_ = tables["a"], tables["c"]
 
     def score(self, prefixes: Sessions) -> Tensor:
-        return self.a_[torch.as_tensor(prefixes.last, device=self.device_)] @ self.c_.T  # (n, m)
+        items, owner = (torch.as_tensor(one, device=self.device_) for one in self._baskets(prefixes).clicks())
+        return mean_by(self.a_[items], owner, len(prefixes)) @ self.c_.T  # (n, m)
+
+
+def sizes(owner: Tensor, n: int) -> Tensor:
+    """How many rows each of n has, (n,)."""
+    return torch.zeros(n, device=owner.device).index_add_(0, owner, torch.ones(len(owner), device=owner.device))
+
+
+def mean_by(rows: Tensor, owner: Tensor, n: int) -> Tensor:
+    """The mean of the rows of each of n owners: (clicks, d), (clicks,) -> (n, d)."""
+    total = torch.zeros(n, rows.shape[1], dtype=rows.dtype, device=rows.device).index_add_(0, owner, rows)
+    return total / sizes(owner, n)[:, None]

@@ -20,10 +20,14 @@ the negatives; `negatives` more of them are drawn for the whole batch, by clicks
     BPR-max  = -ln sum_j softmax_j sigma(s_i - s_j) + penalty sum_j softmax_j s_j^2
     cross-entropy = -ln softmax(s)_i over i and its negatives
 
-Departs from the published code: a negative that is the target itself is left out (there it counts); an epoch goes on
-with fewer sessions where none is left to begin (there it ends); a tenth of the sessions is held out to choose the epoch
-(there the last is kept); gradients of a row that a batch names twice are added before Adagrad (there each takes its own
-step). Scores are w_i . h + b_i without f, which does not change their order but where f is flat.
+Departs from the published code: an epoch goes on with fewer sessions where none is left to begin (there it ends). By
+default also, each with a field that follows the code instead:
+- a negative that is the target itself is left out, as in the equations, in which j is not i; own_target=counted counts
+  it, and takes the mean over the target's own column too, whose gradient is 0;
+- gradients of a row that a batch names twice are added before Adagrad, which is the gradient of the loss, and what the
+  authors' later PyTorch version does; duplicates=separate gives each its own step (reproduce/fitting/adagrad.py);
+- a tenth of the sessions is held out to choose the epoch; validation=none trains on all and keeps the last.
+Scores are w_i . h + b_i without f, which does not change their order but where f is flat.
 """
 
 from __future__ import annotations
@@ -39,6 +43,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from reproduce.fitting.adagrad import Duplicates, MomentumAdagrad
 from reproduce.fitting.neural import Batch, Neural
 from reproduce.fitting.recommender import setting
 from reproduce.reading.sessions import Sessions
@@ -88,18 +93,24 @@ class GRU4Rec(Neural):
     name: ClassVar[str] = "gru4rec"
     label: ClassVar[str] = "GRU-Rec"
 
-    hidden: int = setting(100, low=1)
+    hidden: int = setting(100, low=1, high=4096)
     loss_function: Literal["top1", "bpr", "top1-max", "bpr-max", "cross-entropy"] = setting("top1")
     activation: Literal["tanh", "linear", "elu"] = setting("tanh", note="f; elu is that of slope 0.5, for bpr-max")
     dropout: float = setting(0.5, low=0.0, high=0.99, search=(0.0, 0.6))
     momentum: float = setting(0.0, low=0.0, high=0.99, search=(0.0, 0.5))
-    negatives: int = setting(0, low=0, note="2018: 2048")
+    negatives: int = setting(0, low=0, high=65_536, note="2018: 2048")
     alpha: float = setting(0.75, low=0.0, high=1.0, note="2018: 0.75 in the paper, 0 in the code's example")
-    penalty: float = setting(1.0, low=0.0, note="2018: of bpr-max")
+    penalty: float = setting(1.0, low=0.0, high=1000.0, note="2018: of bpr-max")
+    own_target: Literal["left-out", "counted"] = setting(
+        "left-out", before="left-out", note="a negative that is the target; the published code counts it"
+    )
+    duplicates: Duplicates = setting(
+        "added", before="added", note="steps of a row that a batch names twice; the published code's are separate"
+    )
     learning_rate: float = setting(0.01, low=1e-6, high=1.0, search=(0.01, 0.3))
-    batch: int = setting(50, low=1, search=[32, 50, 100, 200])
-    epochs: int = setting(10, low=1, note="the published code's")
-    validation: Literal["sessions"] = setting("sessions", note="ours: the published code has no validation")
+    batch: int = setting(50, low=1, high=8192, search=[32, 50, 100, 200])
+    epochs: int = setting(10, low=1, high=10_000, note="the published code's")
+    validation: Literal["sessions", "none"] = setting("sessions", note="ours: the published code has none")
     truncation: Literal["first", "last", "none"] = setting("none")
 
     def part(self, train: Sessions, rng: np.random.Generator, device: torch.device) -> tuple[Lanes, Sessions, Any]:
@@ -114,7 +125,7 @@ class GRU4Rec(Neural):
         yield from training.steps(self.negatives)
 
     def optimiser(self, network: nn.Module) -> torch.optim.Optimizer:
-        return MomentumAdagrad(network.parameters(), self.learning_rate, self.momentum)
+        return MomentumAdagrad(network.parameters(), self.learning_rate, self.momentum, self.duplicates)
 
     def network(self, n_items: int) -> Network:
         return Network(self, n_items)
@@ -124,7 +135,11 @@ class GRU4Rec(Neural):
         columns = torch.cat([batch.targets, batch.negatives])  # (B + N,)
         scores = ACTIVATIONS[self.activation](network.rate(network.go_on(batch), columns))  # (B, B + N)
         wrong = columns != batch.targets[:, None]  # (B, B + N)
+        if self.own_target == "counted":
+            wrong = torch.ones_like(wrong).fill_diagonal_(False)
         rows = LOSSES[self.loss_function](scores.diagonal()[:, None], scores, wrong, self.penalty)  # (B,)
+        if self.own_target == "counted" and self.loss_function in ("top1", "bpr"):
+            rows = rows * (1 - 1 / len(columns))  # the mean is over the target's own column too
         return (rows * wrong.any(1)).mean()  # a row without a negative has nothing to learn from
 
     def scores(self, network: nn.Module, batch: Batch) -> Tensor:
@@ -260,38 +275,3 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "linear": lambda scores: scores,
     "elu": lambda scores: F.elu(scores, alpha=0.5),
 }
-
-
-class MomentumAdagrad(torch.optim.Optimizer):
-    """Adagrad whose steps have momentum; of a sparse gradient only the rows that it names move.
-
-    G += g^2,  v = momentum v - learning_rate g / sqrt(G + 1e-6),  theta += v. All state survives `state_dict`.
-    """
-
-    def __init__(self, parameters: Any, learning_rate: float, momentum: float) -> None:
-        super().__init__(parameters, {"learning_rate": learning_rate, "momentum": momentum})
-
-    @torch.no_grad()
-    def step(self, closure: None = None) -> None:  # type: ignore[override]
-        for group in self.param_groups:
-            for parameter in group["params"]:
-                if parameter.grad is not None:
-                    self._move(parameter, parameter.grad, group["learning_rate"], group["momentum"])
-
-    def _move(self, parameter: Tensor, slope: Tensor, rate: float, momentum: float) -> None:
-        state = self.state[parameter]
-        if not state:
-            state["squares"] = torch.zeros_like(parameter)
-            if momentum:
-                state["velocity"] = torch.zeros_like(parameter)
-        rows: Any = slice(None)
-        if slope.is_sparse:
-            slope = slope.coalesce()
-            rows, slope = slope.indices()[0], slope.values()
-        squares = state["squares"][rows] + slope**2
-        state["squares"][rows] = squares
-        move = slope * torch.rsqrt(squares + 1e-6) * -rate
-        if momentum:
-            move += momentum * state["velocity"][rows]
-            state["velocity"][rows] = move
-        parameter[rows] += move

@@ -23,7 +23,8 @@ def tables() -> dict[str, torch.Tensor]:
 def test_one_step_by_hand() -> None:
     """Margin 1 * 3 - 2 * 1 = 1, so the slope is 1 / (1 + e)."""
     model, there = BPRMF(factors=2), tables()
-    triple = Triples(*(torch.tensor([n]) for n in (0, 0, 0, 1)))
+    nothing = torch.empty(0, dtype=torch.int64)
+    triple = Triples(*(torch.tensor([n]) for n in (0, 0, 1)), nothing, nothing)
     assert float(model.margin(there, triple)) == 1.0
     climb(there, model.steps(there, triple), 0.1, 0.01)
     s = 1 / (1 + math.e)

@@ -1,4 +1,4 @@
-"""GRU-Rec: lanes against a literal iterator, losses by double loops, the equations in numpy, Adagrad by hand."""
+"""GRU-Rec: lanes against a literal iterator, losses by double loops, the equations and 300 steps in numpy."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reproduce import catalog
-from reproduce.baselines.gru4rec import LOSSES, GRU4Rec, Lanes, MomentumAdagrad, Network, Step, side_by_side
+from reproduce.baselines.gru4rec import LOSSES, GRU4Rec, Lanes, Network, Step, side_by_side
 from reproduce.fitting.recommender import Journal
 from reproduce.reading.sessions import Sessions
 
@@ -56,8 +56,14 @@ def test_sessions_sit_in_their_lanes_as_a_literal_iterator_puts_them(lists: list
     assert len(lanes) == sum(len(one) - 1 for one in lists)
 
 
-def by_loops(kind: str, scores: np.ndarray, targets: list[int], columns: list[int], penalty: float) -> float:
-    """Mean over the batch of the paper's losses, a pair at a time."""
+def by_loops(
+    kind: str, scores: np.ndarray, targets: list[int], columns: list[int], penalty: float, own_target: str
+) -> float:
+    """Mean over the batch of the losses, a pair at a time.
+
+    With the own target counted, a negative is every column but the target's own, and top1 and bpr are means over all
+    columns; the own one's constant is left out.
+    """
 
     def sigma(x: float) -> float:
         return 1 / (1 + math.exp(-x))
@@ -65,14 +71,16 @@ def by_loops(kind: str, scores: np.ndarray, targets: list[int], columns: list[in
     total = 0.0
     for i, target in enumerate(targets):
         s, right = scores[i], scores[i, i]
-        wrong = [s[j] for j, item in enumerate(columns) if item != target]
+        counted = own_target == "counted"
+        wrong = [s[j] for j, item in enumerate(columns) if (j != i if counted else item != target)]
         if not wrong:
             continue
+        among = len(columns) if counted else len(wrong)
         share = [math.exp(x) / sum(math.exp(y) for y in wrong) for x in wrong]
         if kind == "top1":
-            total += sum(sigma(x - right) + sigma(x * x) for x in wrong) / len(wrong)
+            total += sum(sigma(x - right) + sigma(x * x) for x in wrong) / among
         elif kind == "bpr":
-            total -= sum(math.log(sigma(right - x)) for x in wrong) / len(wrong)
+            total -= sum(math.log(sigma(right - x)) for x in wrong) / among
         elif kind == "top1-max":
             total += sum(p * (sigma(x - right) + sigma(x * x)) for p, x in zip(share, wrong, strict=True))
         elif kind == "bpr-max":
@@ -105,6 +113,7 @@ def one_step(targets: list[int], negatives: list[int]) -> Step:
     )
 
 
+@pytest.mark.parametrize("own_target", ["left-out", "counted"])
 @pytest.mark.parametrize("activation", ["tanh", "linear", "elu"])
 @pytest.mark.parametrize("kind", LOSSES)
 @pytest.mark.parametrize(
@@ -113,14 +122,15 @@ def one_step(targets: list[int], negatives: list[int]) -> Step:
     ids=["in the batch", "drawn too", "one target twice", "no negative", "none at all"],
 )
 def test_losses_equal_their_formulas_by_double_loops(
-    kind: Any, activation: Any, targets: list[int], negatives: list[int]
+    kind: Any, activation: Any, targets: list[int], negatives: list[int], own_target: str
 ) -> None:
-    model, network = untrained({"loss_function": kind, "activation": activation, "penalty": 0.3})
+    fields = {"loss_function": kind, "activation": activation, "penalty": 0.3, "own_target": own_target}
+    model, network = untrained(fields)
     step = one_step(targets, negatives)
     columns = targets + negatives
     raw = model.score(Sessions.of([[i] for i in range(len(targets))], 7)).numpy()[:, columns]
     f = {"tanh": np.tanh, "linear": lambda x: x, "elu": lambda x: np.where(x > 0, x, 0.5 * (np.exp(x) - 1))}[activation]
-    expected = by_loops(kind, f(raw), targets, columns, 0.3)
+    expected = by_loops(kind, f(raw), targets, columns, 0.3, own_target)
     loss = model.loss(network, step)
     assert float(loss.detach()) == pytest.approx(expected, rel=1e-10)
     loss.backward()  # type: ignore[no-untyped-call]
@@ -184,35 +194,27 @@ def test_whole_sessions_are_held_out() -> None:
     assert set(lanes.items.tolist()) == set(range(20)) - set(labels.tolist())
 
 
-def test_two_steps_of_adagrad_with_momentum_by_hand() -> None:
-    """Gradients 3, then 4: squares 9, then 25; moves -0.1, then 0.5 * -0.1 - 0.1 * 4 / 5."""
-    parameter = torch.nn.Parameter(torch.tensor([1.0], dtype=torch.float64))
-    optimiser = MomentumAdagrad([parameter], 0.1, 0.5)
-    for slope, expected in ((3.0, 1 - 0.1), (4.0, 1 - 0.1 - 0.05 - 0.08)):
-        parameter.grad = torch.tensor([slope], dtype=torch.float64)
-        optimiser.step()
-        assert float(parameter.detach()) == pytest.approx(expected, abs=1e-7)
+def test_without_validation_all_sessions_train_and_the_last_epoch_stands() -> None:
+    train = catalog.load_split("cycle", ".").train
+    model, journal = GRU4Rec(hidden=4, epochs=7, batch=16, patience=1, validation="none"), Journal()
+    lanes, held_out, _ = model.part(train, np.random.default_rng(0), CPU)
+    assert len(held_out) == 0 and len(lanes) == len(train.prefixes()[0])
+    model.fit(train, seed=0, device=CPU, journal=journal)
+    assert [sorted(epoch) for epoch in journal.history] == 7 * [["epoch", "examples_per_second", "loss", "seconds"]]
+    shorter = GRU4Rec(hidden=4, epochs=6, batch=16, validation="none")
+    shorter.fit(train, seed=0, device=CPU, journal=Journal())
+    assert not torch.equal(model.score(train), shorter.score(train))
 
 
-def test_a_sparse_gradient_adds_equal_rows_and_moves_no_other_row() -> None:
-    sparse, dense = (torch.nn.Parameter(torch.ones(4, 2)) for _ in range(2))
-    rows, slopes = torch.tensor([[2, 0, 2]]), torch.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
-    optimisers = [MomentumAdagrad([one], 0.1, 0.5) for one in (sparse, dense)]
-    for _ in range(2):
-        sparse.grad = torch.sparse_coo_tensor(rows, slopes, (4, 2), check_invariants=True)
-        dense.grad = torch.tensor([[3.0, 4.0], [0.0, 0.0], [6.0, 8.0], [0.0, 0.0]])
-        for optimiser in optimisers:
-            optimiser.step()
-    torch.testing.assert_close(sparse, dense)
-    momentum = optimisers[0].state[sparse]["velocity"].clone()
-    sparse.grad = torch.sparse_coo_tensor(torch.tensor([[1]]), torch.ones(1, 2), (4, 2), check_invariants=True)
-    before = sparse.detach().clone()
-    optimisers[0].step()
-    assert torch.equal(sparse.detach()[[0, 2, 3]], before[[0, 2, 3]]) and (sparse.detach()[1] < before[1]).all()
-    assert torch.equal(optimisers[0].state[sparse]["velocity"][[0, 2, 3]], momentum[[0, 2, 3]])
-
-
-@pytest.mark.parametrize("fields", [{}, {"momentum": 0.3, "negatives": 5, "loss_function": "bpr-max"}], ids=str)
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"momentum": 0.3, "negatives": 5, "loss_function": "bpr-max"},
+        {"momentum": 0.3, "duplicates": "separate", "own_target": "counted"},
+    ],
+    ids=str,
+)
 def test_a_fit_that_goes_on_from_a_checkpoint_ends_in_the_same_bits(fields: dict[str, Any]) -> None:
     train = catalog.load_split("cycle", ".").train
     kept = {}

@@ -22,14 +22,15 @@ CPU = torch.device("cpu")
 LOGS = st.lists(st.lists(st.integers(0, 4), min_size=1, max_size=7), min_size=1, max_size=6)
 
 
-def drawn(model: Pairwise, log: Sessions, batch: int = 3) -> list[tuple[int, int, int, int]]:
+def drawn(model: Pairwise, log: Sessions, batch: int = 3) -> list[tuple[int, list[int], int, int]]:
+    """Session, clicks before, right and wrong item of every triple."""
     steps = list(draw_triples(model.positives(log), batch, np.random.default_rng(0), CPU))
     assert all(len(one) == batch for one in steps[:-1])
-    return [
-        row
-        for one in steps
-        for row in zip(*(c.tolist() for c in (one.session, one.previous, one.right, one.wrong)), strict=True)
-    ]
+    rows = []
+    for one in steps:
+        before = [one.before[one.owner == k].tolist() for k in range(len(one))]
+        rows += list(zip(one.session.tolist(), before, one.right.tolist(), one.wrong.tolist(), strict=True))
+    return rows
 
 
 @given(LOGS)
@@ -39,15 +40,56 @@ def test_bpr_draws_every_click_once_with_an_item_the_session_never_clicked(lists
     assert sorted((s, r) for s, _, r, _ in rows) == sorted(
         (s, item) for s, one in enumerate(lists) for item in one if set(one) != clicked
     )
-    assert all(wrong not in lists[s] for s, _, _, wrong in rows)
+    assert all(wrong not in lists[s] and not before for s, before, _, wrong in rows)
 
 
 @given(LOGS)
 def test_fpmc_draws_every_pair_of_clicks_once_with_an_item_that_is_not_the_next(lists: list[list[int]]) -> None:
     rows = drawn(FPMC(), Sessions.of(lists, n_items=5))
-    pairs = [(s, *pair) for s, one in enumerate(lists) for pair in pairwise(one)]
-    assert sorted((s, p, r) for s, p, r, _ in rows) == sorted(pairs)
+    pairs = [(s, [before], right) for s, one in enumerate(lists) for before, right in pairwise(one)]
+    assert sorted((s, b, r) for s, b, r, _ in rows) == sorted(pairs)
     assert all(wrong != right for _, _, right, wrong in rows)
+
+
+@given(LOGS, st.integers(1, 4))
+def test_fpmc_draws_several_wrong_items_after_all_clicks_so_far(lists: list[list[int]], each: int) -> None:
+    rows = drawn(FPMC(basket="prefix", negatives=each), Sessions.of(lists, n_items=5))
+    expected = [(s, one[:k], one[k]) for s, one in enumerate(lists) for k in range(1, len(one))]
+    assert sorted((s, b, r) for s, b, r, _ in rows) == sorted(expected * each)
+    assert all(wrong != right for _, _, right, wrong in rows)
+
+
+def grouped_by_loops(log: list[list[int]]) -> list[int]:
+    """The items of all clicks, the rows of a table of (item, session) joined by item and then by session."""
+    table = [(item, s) for s, one in enumerate(log) for item in one]
+    for column in (0, 1):
+        joined: dict[int, list[tuple[int, int]]] = {}
+        for row in table:
+            joined.setdefault(row[column], []).append(row)
+        table = [row for group in joined.values() for row in group]
+    return [item for item, _ in table]
+
+
+@given(LOGS)
+def test_the_rows_that_wrong_items_come_from_are_the_first_in_their_order(lists: list[list[int]]) -> None:
+    log = Sessions.of(lists, n_items=5)
+    clicks = [item for one in lists for item in one]
+    m = len(set(clicks))
+    expected = {"first-rows": clicks[:m], "last-rows": clicks[-m:], "grouped": grouped_by_loops(lists)[:m]}
+    for negatives, items in expected.items():
+        model = BPRMF(negatives=negatives)  # type: ignore[arg-type]
+        assert model.positives(log).pool.tolist() == items
+        rows = drawn(model, log)
+        kept = [(s, item) for s, one in enumerate(lists) for item in one if not set(items) <= set(one)]
+        assert sorted((s, r) for s, _, r, _ in rows) == sorted(kept)
+        assert all(wrong in items and wrong not in lists[s] for s, _, _, wrong in rows)
+        alike = BPRMF(negatives=negatives, wrong="items").positives(log).pool  # type: ignore[arg-type]
+        assert alike.tolist() == sorted(set(items))
+
+
+def test_rows_grouped_by_hand() -> None:
+    """Sessions [3, 5] and [5, 3, 4] with 3 before 5: by item 3 3 5 5 4, then by session 3 5, 3 5 4; 3 items, 3 rows."""
+    assert BPRMF(negatives="grouped").positives(Sessions.of([[3, 5], [5, 3, 4]], 6)).pool.tolist() == [3, 5, 3]
 
 
 def test_wrong_items_are_drawn_alike_or_as_often_as_they_are_clicked() -> None:
@@ -60,10 +102,14 @@ def test_wrong_items_are_drawn_alike_or_as_often_as_they_are_clicked() -> None:
     assert np.abs(shares["items"] - [0, 0, 2000, 2000, 2000]).max() < 200
 
 
-@pytest.mark.parametrize("model", [BPRMF(factors=3), FPMC(factors=3)], ids=["bpr_mf", "fpmc"])
+@pytest.mark.parametrize(
+    "model",
+    [BPRMF(factors=3), FPMC(factors=3), FPMC(factors=3, basket="prefix")],
+    ids=["bpr_mf", "fpmc", "fpmc baskets"],
+)
 def test_a_batch_climbs_the_gradient_of_the_summed_log_sigmoid(model: Pairwise) -> None:
     """Against autograd, with rows that occur twice in the batch."""
-    columns = ([0, 0, 1], [1, 2, 1], [2, 3, 3], [4, 2, 0])
+    columns = ([0, 0, 1], [2, 3, 3], [4, 2, 0], [1, 2, 4, 2, 1, 3], [0, 1, 1, 1, 2, 2])
     triples = Triples(*(torch.tensor(column) for column in columns))
     draw = torch.Generator().manual_seed(0)
     tables = {name: table.double() for name, table in model.tables(2, 5, draw).items()}

@@ -92,7 +92,8 @@ class Neural(Recommender):
         batch: the most examples of a training step.
         epochs: the most passes over the training examples.
         patience: the epochs without a new best after which fitting stops, counted from the 5th epoch on.
-        validation: what is held out of train for validation: single prefixes or whole sessions.
+        validation: what is held out of train for validation: single prefixes, whole sessions, or nothing (then the last
+            epoch is kept).
         validation_share: the share of them that is held out.
         truncation: what is kept of a prefix of more than `longest` clicks: its first clicks, its last, or all.
         longest: the clicks kept by it.
@@ -107,7 +108,7 @@ class Neural(Recommender):
         high=100_000,
         note="ours: the authors stop only after 30 epochs; epochs without a new best, counted from the 5th on",
     )
-    validation: Literal["prefixes", "sessions"] = setting("prefixes")
+    validation: Literal["prefixes", "sessions", "none"] = setting("prefixes")
     validation_share: float = setting(0.1, low=0.001, high=0.9)
     truncation: Literal["first", "last", "none"] = setting("first")
     longest: int = setting(19, low=1, high=10_000)
@@ -174,7 +175,7 @@ class Neural(Recommender):
                 if recall >= best["recall"] or not best["weights"]:
                     weights = {name: value.detach().clone() for name, value in self.network_.state_dict().items()}
                     best = {"epoch": epoch, "recall": recall, "weights": weights}
-                journal.epoch({**numbers, "validation_recall": recall})
+                journal.epoch({**numbers, "validation_recall": recall} if len(held_out) else numbers)
                 journal.save(
                     {
                         "epoch": epoch,
@@ -243,5 +244,6 @@ class Neural(Recommender):
     def drawn(self, n: int, rng: np.random.Generator) -> np.ndarray:
         """Which of n are held out for validation: a share of them at random, (n,) bool; of a single one, none."""
         held_out = np.zeros(n, dtype=bool)
-        held_out[rng.permutation(n)[: round(self.validation_share * n) if n > 1 else 0]] = True
+        share = self.validation_share if n > 1 and self.validation != "none" else 0.0
+        held_out[rng.permutation(n)[: round(share * n)]] = True
         return held_out

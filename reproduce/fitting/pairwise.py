@@ -27,12 +27,13 @@ Tables = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Triples:
-    """Session, click before (or the session's own first, where the model has no use for it), right and wrong item."""
+    """Session, right and wrong item, and the clicks that the right one follows, if the model has a use for them."""
 
     session: Tensor  # (B,)
-    previous: Tensor  # (B,)
     right: Tensor  # (B,)
     wrong: Tensor  # (B,)
+    before: Tensor  # (clicks,) of all triples, one after the other
+    owner: Tensor  # (clicks,) which triple each belongs to
 
     def __len__(self) -> int:
         return len(self.session)
@@ -43,23 +44,24 @@ class Positives:
     """Everything a triple is drawn from; `taken` holds session * n_items + item of what may not be a wrong item."""
 
     session: np.ndarray  # (n,)
-    previous: np.ndarray  # (n,)
     right: np.ndarray  # (n,)
+    before: Sessions  # (n,) the clicks that the right item follows; empty where the model has no use for them
     taken: np.ndarray  # sorted, unique
     taken_by: np.ndarray  # (n,) the key of `taken` is taken_by * n_items + item
     pool: np.ndarray  # item numbers, of which one at random is the wrong item; some of them are not taken
     n_items: int
+    each: int = 1  # wrong items drawn for each right one
 
 
 @dataclass(kw_only=True)
 class Pairwise(Recommender):
     """Factor tables learned from triples."""
 
-    factors: int = setting(100, low=1, search=[50, 100, 200])
-    epochs: int = setting(10, low=1, search=[5, 10, 20, 40])
+    factors: int = setting(100, low=1, high=4096, search=[50, 100, 200])
+    epochs: int = setting(10, low=1, high=10_000, search=[5, 10, 20, 40])
     learning_rate: float = setting(0.01, low=1e-6, high=10.0, search=(0.003, 0.3))
     regularisation: float = setting(0.0, low=0.0, high=1.0, search=(0.0, 0.05))
-    batch: int = setting(256, low=1, note="ours, for speed: triples drawn at once")
+    batch: int = setting(256, low=1, high=65_536, note="ours, for speed: triples drawn at once")
 
     # What a model gives.
 
@@ -119,7 +121,7 @@ class Pairwise(Recommender):
             step,
             epoch=epoch,
             epochs=self.epochs,
-            examples=len(positives.right),
+            examples=positives.each * len(positives.right),
             journal=journal,
             device=self.device_,
         )
@@ -134,14 +136,15 @@ def climb(tables: Tables, steps: list[tuple[str, Tensor, Tensor]], rate: float, 
 
 
 def draw_triples(positives: Positives, batch: int, rng: np.random.Generator, device: torch.device) -> Iterator[Triples]:
-    """Every positive once, in random order, each with a wrong item drawn for it; drawn on the CPU for every device."""
-    order = rng.permutation(len(positives.right))
+    """Every positive in random order, with each wrong item drawn for it; drawn on the CPU for every device."""
+    order = np.repeat(rng.permutation(len(positives.right)), positives.each)
     wrong = wrong_items(positives, order, rng)
-    columns = [positives.session[order], positives.previous[order], positives.right[order], wrong]
-    session, previous, right, drawn = (torch.as_tensor(column, device=device) for column in columns)
+    columns = [positives.session[order], positives.right[order], wrong]
+    session, right, drawn = (torch.as_tensor(column, device=device) for column in columns)
     for begin in range(0, len(order), batch):
         part = slice(begin, begin + batch)
-        yield Triples(session[part], previous[part], right[part], drawn[part])
+        before, owner = (torch.as_tensor(one, device=device) for one in positives.before.take(order[part]).clicks())
+        yield Triples(session[part], right[part], drawn[part], before, owner)
 
 
 def wrong_items(positives: Positives, order: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -1,0 +1,81 @@
+"""MomentumAdagrad: Adagrad whose steps have momentum, and two ways with a row that a batch names more than once.
+
+    G += g^2,  v = momentum v - rate g / sqrt(G + 1e-6),  theta += v
+
+Of a sparse gradient only the rows that it names move. "added": the gradients of a row are added first, and the row
+takes one step. "separate": each occurrence k of a row takes a step of its own from where the row was before the batch,
+as in the public GRU4Rec code on Theano:
+
+    v_k = momentum v - rate g_k / sqrt(G + g_k^2 + 1e-6),  G += sum_k g_k^2,  theta += sum_k v_k,  v = the last v_k
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+Duplicates = Literal["added", "separate"]
+EPSILON = 1e-6
+
+
+class MomentumAdagrad(torch.optim.Optimizer):
+    """All its state, G and v, survives `state_dict`."""
+
+    def __init__(
+        self, parameters: Iterable[Tensor], learning_rate: float, momentum: float, duplicates: Duplicates = "added"
+    ) -> None:
+        super().__init__(parameters, {"learning_rate": learning_rate, "momentum": momentum})
+        self.duplicates = duplicates
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is None:
+                    continue
+                state = self.state[parameter]
+                if not state:
+                    state["squares"] = torch.zeros_like(parameter)
+                    if group["momentum"]:
+                        state["velocity"] = torch.zeros_like(parameter)
+                move = _move_each if self.duplicates == "separate" and parameter.grad.is_sparse else _move
+                move(parameter, parameter.grad, state, group["learning_rate"], group["momentum"])
+
+
+def _move(parameter: Tensor, slope: Tensor, state: dict[str, Tensor], rate: float, momentum: float) -> None:
+    """One step of every row that the gradient names, of all of them where it is dense."""
+    rows: Any = slice(None)
+    if slope.is_sparse:
+        slope = slope.coalesce()
+        rows, slope = slope.indices()[0], slope.values()
+    squares = state["squares"][rows] + slope**2
+    state["squares"][rows] = squares
+    move = slope * torch.rsqrt(squares + EPSILON) * -rate
+    if momentum:
+        move += momentum * state["velocity"][rows]
+        state["velocity"][rows] = move
+    parameter[rows] += move
+
+
+def _move_each(parameter: Tensor, slope: Tensor, state: dict[str, Tensor], rate: float, momentum: float) -> None:
+    """A step of every occurrence of a row in a sparse gradient, all from the old row, squares and velocity."""
+    rows, slope = slope._indices()[0], slope._values()  # as the batch names them: not added, in its order
+    move = slope * torch.rsqrt(state["squares"][rows] + slope**2 + EPSILON) * -rate
+    state["squares"].index_add_(0, rows, slope**2)
+    if momentum:
+        move += momentum * state["velocity"][rows]
+        last = _last_of_each(rows)
+        state["velocity"][rows[last]] = move[last]
+    parameter.index_add_(0, rows, move)
+
+
+def _last_of_each(rows: Tensor) -> Tensor:
+    """The place of each row's last occurrence: [5, 2, 5] gives [1, 2]."""
+    order = torch.argsort(rows, stable=True)
+    ordered = rows[order]
+    ends = torch.ones_like(ordered, dtype=torch.bool)
+    ends[:-1] = ordered[1:] != ordered[:-1]
+    return order[ends]
