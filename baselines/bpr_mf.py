@@ -36,17 +36,21 @@ Negatives = Literal["all-clicks", "first-rows", "last-rows", "grouped"]
 
 @dataclass(kw_only=True)
 class BPRMF(Pairwise):
-    """Score of an item: the mean factors of the session's clicks times its own."""
+    """Score of an item: the mean factors of the session's clicks times its own.
+
+    Args:
+        spread: the initial factors lie in +- this.
+        wrong: a wrong item is that of a click, so that much clicked items are drawn more often, or any item alike.
+        negatives: the clicks that wrong items come from: all, or as many as there are items, see this file's head.
+    """
 
     name: ClassVar[str] = "bpr_mf"
     label: ClassVar[str] = "BPR-MF"
     learns_order: ClassVar[bool] = False
 
-    spread: float = setting(0.05, low=0.0, high=10.0, search=(0.01, 0.5), note="initial factors lie in +- this")
-    wrong: Literal["clicks", "items"] = setting("clicks", note="items of clicks drawn at random; or all items alike")
-    negatives: Negatives = setting(
-        "all-clicks", before="all-clicks", note="the clicks whose items are wrong ones; grouped: the published code's"
-    )
+    spread: float = setting(0.05, low=0.0, high=10.0, search=(0.01, 0.5))
+    wrong: Literal["clicks", "items"] = setting("clicks")
+    negatives: Negatives = setting("all-clicks", before="all-clicks", note="the published code's are grouped")
 
     def positives(self, train: Sessions) -> Positives:
         items, owner = train.clicks()

@@ -32,7 +32,13 @@ from reproduce.reading.sessions import Sessions
 
 @dataclass(kw_only=True)
 class FPMC(Pairwise):
-    """Score of an item: its factors as a next click times those of the last click."""
+    """Score of an item: its factors as a next click times those of the last click.
+
+    Args:
+        spread: the standard deviation of the initial factors.
+        basket: the clicks that predict the next one: the last, or all so far.
+        negatives: wrong items drawn for each right one.
+    """
 
     name: ClassVar[str] = "fpmc"
     label: ClassVar[str] = "FPMC"
@@ -41,9 +47,9 @@ class FPMC(Pairwise):
     epochs: int = setting(20, low=1, high=10_000, search=[10, 20, 40], note="ours")
     learning_rate: float = setting(0.1, low=1e-6, high=10.0, search=(0.01, 0.3), note="ours")
     regularisation: float = setting(0.0, low=0.0, high=1.0, search=(0.0, 0.05), note="ours")
-    spread: float = setting(0.1, low=0.0, high=10.0, search=(0.03, 0.3), note="ours: sd of the initial factors")
-    basket: Literal["last", "prefix"] = setting("last", before="last", note="the clicks that predict the next one")
-    negatives: int = setting(1, low=1, high=1000, before=1, note="ours: wrong items drawn for each right one")
+    spread: float = setting(0.1, low=0.0, high=10.0, search=(0.03, 0.3), note="ours")
+    basket: Literal["last", "prefix"] = setting("last", before="last", note="ours")
+    negatives: int = setting(1, low=1, high=1000, before=1, note="the paper's")
 
     def positives(self, train: Sessions) -> Positives:
         prefixes, right = train.prefixes()

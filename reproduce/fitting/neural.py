@@ -92,8 +92,8 @@ class Neural(Recommender):
         batch: the most examples of a training step.
         epochs: the most passes over the training examples.
         patience: the epochs without a new best after which fitting stops, counted from the 5th epoch on.
-        validation: what is held out of train for validation: single prefixes, whole sessions, or nothing (then the last
-            epoch is kept).
+        validation: what is held out of train for validation: prefixes, whole sessions, or nothing, which keeps the last
+            epoch.
         validation_share: the share of them that is held out.
         truncation: what is kept of a prefix of more than `longest` clicks: its first clicks, its last, or all.
         longest: the clicks kept by it.

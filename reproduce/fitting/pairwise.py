@@ -55,13 +55,21 @@ class Positives:
 
 @dataclass(kw_only=True)
 class Pairwise(Recommender):
-    """Factor tables learned from triples."""
+    """Factor tables learned from triples.
+
+    Args:
+        factors: the columns of each table.
+        epochs: passes over the right items.
+        learning_rate: the size of a step.
+        regularisation: the share of each factor that a step takes off, times the learning rate.
+        batch: triples drawn and differentiated at once.
+    """
 
     factors: int = setting(100, low=1, high=4096, search=[50, 100, 200])
     epochs: int = setting(10, low=1, high=10_000, search=[5, 10, 20, 40])
     learning_rate: float = setting(0.01, low=1e-6, high=10.0, search=(0.003, 0.3))
     regularisation: float = setting(0.0, low=0.0, high=1.0, search=(0.0, 0.05))
-    batch: int = setting(256, low=1, high=65_536, note="ours, for speed: triples drawn at once")
+    batch: int = setting(256, low=1, high=65_536, note="ours, for speed")
 
     # What a model gives.
 
