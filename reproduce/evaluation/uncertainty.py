@@ -11,9 +11,15 @@ seeds. Of a difference of rows A and B on the same prefixes, and in the same way
 - sigma: other seeds move a number too, and no set of sessions shows it. The spread of runs about the mean of their row
   is pooled over all rows with several seeds within a data set and metric; K runs each of R rows give R (K - 1) degrees
   of freedom. Rows without chance, such as a popularity count, have none; whoever measures says which those are.
-- Both parts are estimates. Degrees of freedom of the sum are Satterthwaite's (Biometrics 2, 1946), interval and p-value
-  are of the same Student t. The session part has 2 G / (kurtosis - 1) of them, at most G - 1: a variance that hangs on
-  few long sessions is known less well than their number suggests.
+- Both parts are estimates, sigma often from few runs. With t_1 and t_2, quantiles of Student's t at the degrees of
+  freedom of each part, an interval is the value and to either side sqrt(t_1^2 s_session^2 + t_2^2 s_seed^2). It covers
+  at least as often as it says (Banerjee, Sankhya 22, 1960), and as often where one part is the larger by far. The
+  p-value is the level at which 0 is the interval's end. A single t for the sum with Satterthwaite's degrees of freedom
+  is narrower and was tried first: by chance a sigma comes out small, and just then it finds degrees of freedom galore.
+  With 3 of them for sigma and seed noise twice the session noise it called 0.7 % of true hypotheses false at a level of
+  0.14 %, and 6.4 % at 5 %; this interval's numbers are 0.05 % and 3.8 %.
+- s_session has 2 G / (kurtosis - 1) degrees of freedom, at most G - 1, with the kurtosis of the u_c: a variance that
+  hangs on few long sessions is known less well than their number suggests.
 
 Nothing is subtracted and nothing clipped at zero. So one part is counted twice: that two seeds of a model err on
 different prefixes is in their spread sigma as it is in s_session, where 1 / K_A + 1 / K_B of it is left in the mean
@@ -30,10 +36,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import stats
+from scipy import optimize, special
 
 LEVEL = 0.95
 ALPHA = 0.05
+FURTHEST = 20.0  # normal deviate of p = 5e-89, the least p-value that is told from 0
 POWER = 2.8  # z(0.975) + z(0.8): a true effect of 2.8 s has p < 0.05 four times in five
 
 
@@ -110,16 +117,13 @@ class Estimate:
         """The standard error."""
         return math.sqrt(self.session_variance + self.seed_variance)
 
-    @property
-    def df(self) -> float:
-        """Satterthwaite's degrees of freedom."""
-        parts = [(self.session_variance, self.session_df), (self.seed_variance, self.seed_df)]
-        squares = sum(variance**2 / df for variance, df in parts if variance != 0)
-        return (self.session_variance + self.seed_variance) ** 2 / squares if squares else math.inf
-
     def interval(self, level: float = LEVEL) -> tuple[float, float]:
-        half = float(stats.t.ppf((1 + level) / 2, self.df)) * self.s
+        half = self._half(1 - level)
         return self.value - half, self.value + half
+
+    def _half(self, alpha: float) -> float:
+        parts = [(self.session_variance, self.session_df), (self.seed_variance, self.seed_df)]
+        return math.hypot(*(-special.stdtrit(df, alpha / 2) * math.sqrt(v) for v, df in parts if v != 0))
 
     @property
     def low(self) -> float:
@@ -137,9 +141,13 @@ class Estimate:
     def p_beyond(self, bound: float) -> float:
         """p-value of its lying within -bound and bound: below 0.05 just where the 95 % interval lies outside."""
         distance = abs(self.value) - bound
-        if self.s == 0:
-            return 0.0 if distance > 0 else 1.0
-        return float(np.minimum(1.0, 2 * stats.t.sf(distance / self.s, self.df)))
+        if math.isnan(self.s) or distance <= 0:
+            return math.nan if math.isnan(self.s) else 1.0
+
+        def short(z: float) -> float:
+            return self._half(2 * special.ndtr(-z)) - distance
+
+        return 2 * float(special.ndtr(-optimize.brentq(short, 0.0, FURTHEST))) if short(FURTHEST) > 0 else 0.0
 
     @property
     def detectable(self) -> float:
