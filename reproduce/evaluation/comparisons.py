@@ -5,7 +5,7 @@ itself, becomes P(min_k p_k <= p_j) where no two rows differ, and each interval 
 probability is 5 %: all hold together in 95 % of cases, and one leaves 0 out just where its p is below 0.05. With equal
 degrees of freedom this is the single-step max-t procedure (Hothorn, Bretz & Westfall, Biom. J. 50, 2008). The
 distribution of min_k p_k is drawn from the pairs' joint law: normal numbers with the estimated covariance of the rows,
-each pair divided by its own standard error, whose seed part is one chi-square for all pairs, as sigma is. Draws end
+each pair divided by its own standard error. Of that each part is drawn once for all pairs, as sigma is one. Draws end
 where a p-value is 1 in 20,000; from there on Bonferroni's bound is the smaller one, so that no p-value has a floor.
 """
 
@@ -46,7 +46,7 @@ def pairwise(rows: Mapping[str, Measurement]) -> dict[tuple[str, str], Pair | On
     for _, _, z in _null(judged):
         np.maximum(most, np.abs(z), out=most)
     drawn = 2 * special.ndtr(-most)  # the least p-value of each draw
-    count = len(judged) * (len(judged) - 1) // 2
+    count = max(len(judged) * (len(judged) - 1) // 2, 1)
     level = 1 - _critical(drawn, count)
     found: dict[tuple[str, str], Pair | OneRun] = {}
     for a, b in combinations(rows, 2):
@@ -68,6 +68,7 @@ def best(rows: Mapping[str, Measurement]) -> dict[str, bool | None]:
         noise between seeds is not known: it is held against no other.
     """
     judged = {label: one for label, one in rows.items() if not one.unknown}
+    others = max(len(judged) - 1, 1)
     most = {label: np.full(DRAWS, -np.inf) for label in judged}  # of each row, how far it is behind another at most
     for a, b, z in _null(judged):
         np.maximum(most[b], z, out=most[b])
@@ -78,7 +79,7 @@ def best(rows: Mapping[str, Measurement]) -> dict[str, bool | None]:
             found[label] = None
             continue
         behind = min((_ahead(one, judged[label]) for key, one in judged.items() if key != label), default=1.0)
-        found[label] = _adjusted(behind, special.ndtr(-most[label]), len(judged) - 1) >= ALPHA
+        found[label] = _adjusted(behind, special.ndtr(-most[label]), others) >= ALPHA
     return found
 
 
@@ -103,14 +104,15 @@ def _null(rows: Mapping[str, Measurement]) -> Iterator[tuple[str, str, np.ndarra
     for label, deviation in zip(rows, seeds, strict=True):
         moved[label] = moved[label] + deviation * rng.standard_normal(DRAWS)
     seed_df = min((one.noise.df for one in rows.values() if one.noise and not one.deterministic), default=1)
-    sigma = rng.chisquare(seed_df, DRAWS) / seed_df
+    sigma, sessions = rng.chisquare(seed_df, DRAWS) / seed_df, rng.standard_normal(DRAWS)
     for a, b in combinations(rows, 2):
         one = difference(rows[a], rows[b])
         assert isinstance(one, Estimate)
         if not one.s > 0:  # equal rows, or too few sessions: never different
             yield a, b, np.zeros(DRAWS)
             continue
-        session = one.session_variance * rng.chisquare(one.session_df, DRAWS) / one.session_df
+        share = 2 / (9 * one.session_df)  # chi-square over its degrees of freedom (Wilson & Hilferty, PNAS 17, 1931)
+        session = one.session_variance * np.maximum(1 - share + sessions * np.sqrt(share), 0.0) ** 3
         yield a, b, _deviates(moved[a] - moved[b], session, one.session_df, one.seed_variance * sigma, one.seed_df)
 
 
@@ -135,10 +137,10 @@ def _deviates(
 
 def _adjusted(p: float, drawn: np.ndarray, count: int) -> float:
     """The probability of a p-value as small among `count` of them: by the draws, or Bonferroni's where that is less."""
-    return float(min(1.0, count * p, (1 + np.count_nonzero(drawn <= p)) / (1 + len(drawn))))
+    return float(max(p, min(1.0, count * p, (1 + np.count_nonzero(drawn <= p)) / (1 + len(drawn)))))
 
 
 def _critical(drawn: np.ndarray, count: int) -> float:
     """The p-value from which on the adjusted one is ALPHA or more."""
-    place = round(ALPHA * (1 + len(drawn))) - 2  # with one fewer draw at or below p, 1 + those is still too few
-    return max(ALPHA / max(count, 1), float(np.sort(drawn)[place]))
+    place = round(ALPHA * (1 + len(drawn))) - 2  # this draw and those before it are, with 1, ALPHA of them all
+    return min(ALPHA, max(ALPHA / count, float(np.sort(drawn)[place])))
