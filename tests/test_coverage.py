@@ -105,6 +105,19 @@ def test_an_interval_that_forgets_the_seeds_would_miss():
     assert missed > 40
 
 
+@pytest.mark.slow
+def test_one_t_for_both_parts_with_satterthwaites_degrees_of_freedom_would_cry_wolf():
+    """Why each part has a t of its own; and that the tests above see a tail that is too light."""
+    rng = np.random.default_rng(17)
+    p = []
+    for _ in range(4_000):
+        a, b, *_ = world(rng, (2, 2, 2))
+        one = judged(difference(a, b))
+        df = one.s**4 / (one.session_variance**2 / one.session_df + one.seed_variance**2 / one.seed_df)
+        p.append(2 * stats.t.sf(abs(one.value) / one.s, df))
+    assert np.mean(np.array(p) < FIRST_OF_36) > 3 * FIRST_OF_36 > at_most(FIRST_OF_36, 4_000)
+
+
 @pytest.mark.parametrize("worlds", WORLDS)
 def test_a_true_difference_is_found_as_often_as_it_should_be(worlds: int):
     rng = np.random.default_rng(20)

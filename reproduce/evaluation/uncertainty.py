@@ -16,8 +16,9 @@ seeds. Of a difference of rows A and B on the same prefixes, and in the same way
   at least as often as it says (Banerjee, Sankhya 22, 1960), and as often where one part is the larger by far. The
   p-value is the level at which 0 is the interval's end. A single t for the sum with Satterthwaite's degrees of freedom
   is narrower and was tried first: by chance a sigma comes out small, and just then it finds degrees of freedom galore.
-  With 3 of them for sigma and seed noise twice the session noise it called 0.7 % of true hypotheses false at a level of
-  0.14 %, and 6.4 % at 5 %; this interval's numbers are 0.05 % and 3.8 %.
+  With two seeds a row, 3 degrees of freedom for sigma and more noise between seeds than between sessions (the worlds
+  of tests/test_coverage.py) it called 0.7 % of true hypotheses false at a level of 0.14 %, and 6.0 % at 5 %; the
+  interval here 0.08 % and 4.1 %.
 - s_session has 2 G / (kurtosis - 1) degrees of freedom, at most G - 1, with the kurtosis of the u_c: a variance that
   hangs on few long sessions is known less well than their number suggests.
 
