@@ -1,0 +1,168 @@
+"""How often intervals cover and tests cry wolf, on worlds whose truth is known.
+
+A world has 200 sessions of 1 to some 15 prefixes. A session is easy or hard as a whole, for all rows alike and for each
+row in a way of its own; a seed moves all prefixes of its run by more than the sessions move the mean. A few hundred
+worlds are tried by default, thousands in tox's environment `simulations`. What a share may be beside the nominal one is
+said by the binomial distribution of that many worlds, at one chance in a thousand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from reproduce.evaluation import comparisons
+from reproduce.evaluation.comparisons import Pair, best, pairwise
+from reproduce.evaluation.uncertainty import Estimate, Measurement, contrast, difference, measure, with_noise
+from reproduce.evaluation.verdicts import equivalent
+
+SESSIONS, TRUTH = 200, 50.0
+SEED_NOISE = 6.0  # points; sessions move the difference of two rows by 2, a row by 2
+FIRST_OF_36 = 0.0014  # Holm's first step among 36 pairs at 5 %
+
+# Seeds of two rows that are compared, and of the other rows from which, with them, the noise between seeds is known.
+RUNS = {
+    "K = 1": (1, 1, 5, 5, 5),
+    "K = 2": (2, 2, 2),
+    "K = 3": (3, 3, 3),
+    "K = 5": (5, 5, 5),
+    "K = 1, from two pairs": (1, 1, 2, 2),
+    "K = 5 against 1": (5, 1),
+}
+WORLDS = [pytest.param(300, id="300 worlds"), pytest.param(4_000, id="4,000 worlds", marks=pytest.mark.slow)]
+
+
+def world(
+    rng: np.random.Generator, runs: Sequence[int], shifts: Sequence[float] = (), seed_noise: float = SEED_NOISE
+) -> list[Measurement]:
+    """A row for each number of runs; every row is a half of its prefixes right, but for its shift in points."""
+    sizes = rng.geometric(0.25, SESSIONS)
+    session = np.repeat(np.arange(SESSIONS), sizes)
+    ease = rng.uniform(0.3, 0.7, SESSIONS)
+    rows = {}
+    for i, K in enumerate(runs):
+        shift = shifts[i] if i < len(shifts) else 0.0
+        by_seed = rng.normal(0, seed_noise / 100, (K, 1))
+        chance = ease + rng.uniform(-0.1, 0.1, SESSIONS) + shift / 100 + by_seed  # (K, sessions), seldom outside 0 to 1
+        rows[str(i)] = measure(100.0 * (rng.random((K, len(session))) < chance[:, session]), session)
+    return list(with_noise(rows).values())
+
+
+def judged(one: object) -> Estimate:
+    assert isinstance(one, Estimate)
+    return one
+
+
+def at_most(share: float, worlds: int) -> float:
+    """What a share may come out as that is no larger in truth."""
+    return float(stats.binom.ppf(0.999, worlds, share)) / worlds
+
+
+def at_least(share: float, worlds: int) -> float:
+    return float(stats.binom.ppf(0.001, worlds, share)) / worlds
+
+
+@pytest.mark.parametrize("worlds", WORLDS)
+@pytest.mark.parametrize("runs", RUNS.values(), ids=RUNS)
+def test_intervals_cover_and_tests_seldom_cry_wolf(runs: tuple[int, ...], worlds: int):
+    rng = np.random.default_rng(17)
+    rows, differences = [], []
+    for _ in range(worlds):
+        a, b, *_ = world(rng, runs)
+        rows.append(judged(contrast([(1, a)])))
+        differences.append(judged(difference(a, b)))
+    for found, truth in ((rows, TRUTH), (differences, 0.0)):
+        covered = np.mean([one.low <= truth <= one.high for one in found])
+        assert at_least(0.95, worlds) <= covered <= at_most(0.97, worlds)
+    p = np.array([one.p for one in differences])
+    assert at_least(0.03, worlds) <= np.mean(p < 0.05) <= at_most(0.05, worlds)
+    assert np.mean(p < FIRST_OF_36) <= at_most(FIRST_OF_36, worlds)
+
+
+@pytest.mark.parametrize("worlds", WORLDS)
+@pytest.mark.parametrize("runs", [(1, 1, 5, 5, 5), (3, 3, 3)])
+def test_without_noise_between_seeds_intervals_are_wide_but_never_too_narrow(runs: tuple[int, ...], worlds: int):
+    rng = np.random.default_rng(18)
+    p = []
+    for _ in range(worlds):
+        a, b, *_ = world(rng, runs, seed_noise=0.0)
+        p.append(judged(difference(a, b)).p)
+    assert np.mean(np.array(p) < 0.05) <= at_most(0.05, worlds)
+
+
+def test_an_interval_that_forgets_the_seeds_would_miss():
+    """What the worlds are like: were it not so, the tests above would say little."""
+    rng = np.random.default_rng(19)
+    missed = 0
+    for _ in range(100):
+        a, b, *_ = world(rng, (1, 1, 5, 5, 5))
+        one = judged(difference(a, b))
+        assert one.seed_variance > one.session_variance
+        missed += abs(one.value) > 1.96 * np.sqrt(one.session_variance)
+    assert missed > 40
+
+
+@pytest.mark.slow
+def test_one_t_for_both_parts_with_satterthwaites_degrees_of_freedom_would_cry_wolf():
+    """Why each part has a t of its own; and that the tests above see a tail that is too light."""
+    rng = np.random.default_rng(17)
+    p = []
+    for _ in range(4_000):
+        a, b, *_ = world(rng, (2, 2, 2))
+        one = judged(difference(a, b))
+        df = one.s**4 / (one.session_variance**2 / one.session_df + one.seed_variance**2 / one.seed_df)
+        p.append(2 * stats.t.sf(abs(one.value) / one.s, df))
+    assert np.mean(np.array(p) < FIRST_OF_36) > 3 * FIRST_OF_36 > at_most(FIRST_OF_36, 4_000)
+
+
+@pytest.mark.parametrize("worlds", WORLDS)
+def test_a_true_difference_is_found_as_often_as_it_should_be(worlds: int):
+    rng = np.random.default_rng(20)
+    found = []
+    for _ in range(worlds):
+        a, b, *_ = world(rng, (5, 5, 5), (12.0, 0.0))
+        found.append(judged(difference(a, b)))
+    assert np.mean([one.low <= 12.0 <= one.high for one in found]) >= at_least(0.95, worlds)
+    detectable = np.mean([one.detectable for one in found])
+    assert detectable == pytest.approx(12.0, rel=0.15)  # so four in five should be found, a little fewer at 12 degrees
+    assert 0.65 <= np.mean([one.p < 0.05 and one.value > 0 for one in found]) <= 0.9
+
+
+@pytest.mark.parametrize(
+    ("worlds", "draws"),
+    [pytest.param(60, 1_999, id="60 worlds"), pytest.param(1_200, 4_999, id="1,200 worlds", marks=pytest.mark.slow)],
+)
+@pytest.mark.parametrize("runs", [(1, 1, 1, 1, 5, 5), (3, 3, 3, 3, 3, 3)])
+def test_all_intervals_of_a_page_hold_together_and_the_best_row_is_kept(
+    runs: tuple[int, ...], worlds: int, draws: int, monkeypatch: pytest.MonkeyPatch
+):
+    """All rows are equal, so any may be called the best: the hardest case for keeping it, and the one for pairs."""
+    monkeypatch.setattr(comparisons, "DRAWS", draws)
+    rng = np.random.default_rng(21)
+    alarms, kept, dropped = 0, 0, 0
+    for _ in range(worlds):
+        rows = {str(i): one for i, one in enumerate(world(rng, runs))}
+        pairs = pairwise(rows).values()
+        alarms += any(one.low > 0 or one.high < 0 for one in pairs if isinstance(one, Pair))
+        named = best(rows)
+        kept += named["0"] is True
+        dropped += sum(one is False for one in named.values())
+    assert alarms / worlds <= at_most(0.05, worlds)
+    assert kept / worlds >= at_least(0.95, worlds)
+    assert alarms + dropped > 0  # it does say no at times
+
+
+@pytest.mark.parametrize("worlds", WORLDS)
+@pytest.mark.parametrize("runs", [(1, 1, 5, 5, 5), (5, 5, 5)])
+def test_a_difference_as_large_as_the_margin_is_seldom_called_equivalent(runs: tuple[int, ...], worlds: int):
+    rng = np.random.default_rng(22)
+    called = {8.0: 0, 20.0: 0}
+    for _ in range(worlds):
+        for margin in called:
+            a, b, *_ = world(rng, runs, (margin, 0.0), seed_noise=3.0)
+            called[margin] += equivalent(judged(difference(a, b)), margin)
+    assert max(called.values()) / worlds <= at_most(0.05, worlds)
+    assert called[20.0] > 0

@@ -1,0 +1,140 @@
+"""What is said of a statement, by numbers one can follow: standard errors of 1 and many degrees of freedom."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reproduce.evaluation.uncertainty import Estimate, OneRun
+from reproduce.evaluation.verdicts import (
+    MARGIN,
+    Above,
+    Close,
+    Verdict,
+    equivalent,
+    gain_as_published,
+    holm,
+    judge,
+)
+
+
+def known(value: float, s: float = 1.0, by_seeds: float = 0.0) -> Estimate:
+    """An effect whose noise is known, so that its 95 % interval is 1.96 s to either side, its 90 % one 1.645 s."""
+    return Estimate(value, s**2, math.inf, by_seeds**2, math.inf, by_seeds**2, 100)
+
+
+@pytest.mark.parametrize(
+    ("effect", "said"),
+    [
+        (known(1.97), Verdict.HOLDS),
+        (known(1.95), Verdict.UNDECIDED),
+        (known(-1.95), Verdict.UNDECIDED),
+        (known(-1.97), Verdict.FAILS),
+        (known(0.0, 0.30), Verdict.NEGLIGIBLE),  # 0.49
+        (known(0.0, 0.31), Verdict.UNDECIDED),  # 0.51
+        (known(0.1, 0.24), Verdict.NEGLIGIBLE),
+        (known(0.1, 0.25), Verdict.UNDECIDED),
+        (known(0.1, 0.01), Verdict.HOLDS),
+        (OneRun(known(50.0)), Verdict.ONE_RUN),
+        (known(math.nan, math.nan), Verdict.UNDECIDED),
+    ],
+)
+def test_above(effect: Estimate | OneRun, said: Verdict):
+    assert judge([Above(effect)]) == [said]
+
+
+def test_without_a_margin_nothing_is_negligible():
+    assert judge([Above(known(0.0, 0.001), margin=None)]) == [Verdict.UNDECIDED]
+
+
+@pytest.mark.parametrize(
+    ("effect", "said"),
+    [
+        (known(0.0, 0.30), Verdict.HOLDS),
+        (known(0.0, 0.31), Verdict.UNDECIDED),
+        (known(-0.4, 0.06), Verdict.HOLDS),
+        (known(-0.4, 0.07), Verdict.UNDECIDED),
+        (known(2.4, 1.0), Verdict.UNDECIDED),  # from 0.44
+        (known(2.5, 1.0), Verdict.FAILS),  # from 0.54
+        (known(-2.5, 1.0), Verdict.FAILS),
+        (OneRun(known(0.0, 0.01)), Verdict.ONE_RUN),
+    ],
+)
+def test_close(effect: Estimate | OneRun, said: Verdict):
+    assert judge([Close(effect)]) == [said]
+
+
+@pytest.mark.parametrize(
+    ("gain", "said"),
+    [
+        # 8 % as published, within 2 %; the paper's noise doubles the variance: 90 % is 1.645 * 1.414 s to either side
+        (known(8.0, 0.85), Verdict.HOLDS),
+        (known(8.0, 0.87), Verdict.UNDECIDED),
+        (known(6.5, 0.2), Verdict.HOLDS),
+        (known(6.5, 0.25), Verdict.UNDECIDED),
+        (known(3.0, 1.0), Verdict.FAILS),  # 5 below, 1.96 * 1.414 to either side: up to 2.23 below
+        (known(3.0, 1.1), Verdict.UNDECIDED),
+        (known(12.9, 1.0), Verdict.FAILS),  # also a gain that is far too large is not the paper's
+        (known(1.0, 5.0), Verdict.UNDECIDED),
+        (OneRun(known(8.0, 0.1)), Verdict.ONE_RUN),
+    ],
+)
+def test_a_gain_as_published(gain: Estimate | OneRun, said: Verdict):
+    assert judge([gain_as_published(gain, 8.0)]) == [said]
+
+
+@given(st.floats(-20, 20), st.floats(0.01, 5), st.floats(0, 5))
+def test_a_gain_that_is_the_papers_is_a_gain(value: float, s: float, by_seeds: float):
+    gain = known(value, s, by_seeds)
+    if judge([gain_as_published(gain, 8.0)]) == [Verdict.HOLDS]:
+        assert gain.low > 0
+
+
+def test_what_noise_hides_cannot_be_tested_whatever_came_out():
+    for value in (-9.0, 0.0, 9.0):
+        assert judge([Above(known(value), needed=2.7)]) == [Verdict.UNTESTABLE]
+        assert judge([Above(known(value), needed=-2.7)]) == [Verdict.UNTESTABLE]
+        assert judge([Above(OneRun(known(value)), needed=2.7)]) == [Verdict.UNTESTABLE]
+    assert judge([Above(known(9.0), needed=2.9)]) == [Verdict.HOLDS]
+    assert judge([Above(known(math.nan, math.nan), needed=2.9)]) == [Verdict.UNTESTABLE]
+
+
+def test_the_statements_of_a_claim_are_judged_together():
+    alone = known(2.2)  # p = 0.028
+    assert judge([Above(alone)]) == [Verdict.HOLDS]
+    assert judge([Above(alone), Above(known(0.5))]) == [Verdict.UNDECIDED] * 2
+    assert judge([Above(alone), Above(known(-9.0))]) == [Verdict.HOLDS, Verdict.FAILS]
+    assert judge([Close(known(2.5)), Above(known(0.5))]) == [Verdict.UNDECIDED] * 2
+
+
+def test_statements_that_are_not_judged_cost_the_others_nothing():
+    others = [Above(OneRun(known(9.0))), Above(known(9.0), needed=0.1)]
+    assert judge([Above(known(2.2)), *others]) == [Verdict.HOLDS, Verdict.ONE_RUN, Verdict.UNTESTABLE]
+
+
+def test_equivalence_is_asked_of_both_sides():
+    assert equivalent(known(0.3, 0.12))
+    assert not equivalent(known(0.3, 0.13))
+    assert not equivalent(known(-0.3, 0.13))
+    assert not equivalent(known(MARGIN, 1e-6))
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=8), st.lists(st.integers(0, 8), max_size=3))
+@settings(max_examples=50)
+def test_holm_rejects_what_stepping_down_by_hand_rejects(p: list[float], gaps: list[int]):
+    with_gaps = list(p)
+    for place in gaps:
+        with_gaps.insert(place, math.nan)
+    adjusted = holm(with_gaps)
+    assert [math.isnan(one) for one in adjusted] == [math.isnan(one) for one in with_gaps]
+    adjusted = [one for one in adjusted if not math.isnan(one)]
+    for level in (0.01, 0.05, 0.2):
+        rejected = set()
+        for step, i in enumerate(sorted(range(len(p)), key=lambda i: p[i])):
+            if p[i] * (len(p) - step) > level:
+                break
+            rejected.add(i)
+        assert {i for i, value in enumerate(adjusted) if value <= level} == rejected
