@@ -72,7 +72,7 @@ ABOUT = AboutPage("counts records", (Option("--loud", "in capitals"),), heeds=("
 def draw(request: Request, failed: Mapping[str, str]) -> Drawn:
     own = Shelf.at(request.results)
     text = "\\n".join(f"{name}: {[row.label for row in own.others(name)]}" for name in own.datasets()) + "\\n"
-    return Drawn(text.upper() if request.options["loud"] else text)
+    return Drawn(text.upper() if request.options.get("loud") else text)
 
 
 PAGE = Page(ABOUT, draw)

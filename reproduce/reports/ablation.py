@@ -23,7 +23,7 @@ from reproduce.runs.request import Request, set_fields
 
 NARM_COLOUR = figures.colour("NARM")
 ABOUT = AboutPage(
-    "NARM with a detail changed (the paper's Tables 4 and 2)",
+    "compares NARM with variants of it (the paper's Tables 4 and 2)",
     (
         Option(
             "--variant",

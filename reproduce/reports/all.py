@@ -17,8 +17,8 @@ from reproduce.reports.shelf import Shelf
 from reproduce.runs.request import Request
 
 ABOUT = AboutPage(
-    "every page from what is stored, and an index; --run fills the gaps first",
-    (Option("--run", "run what the pages lack first"),),
+    "draws every page from stored records, and an index",
+    (Option("--run", "first make the records that are missing"),),
     heeds=("dataset", "model"),
     runs=True,
     runs_only_with="run",

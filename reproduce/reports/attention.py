@@ -18,7 +18,7 @@ from reproduce.runs.record import Result
 from reproduce.runs.request import Request
 
 ABOUT = AboutPage(
-    "what NARM attends to (the paper's Figure 6)",
+    "shows what NARM attends to (the paper's Figure 6)",
     (Option("--session", "test sessions, from 0 (default: a sample)", metavar="N", type=int, several=True),),
     heeds=("dataset", "set"),
 )

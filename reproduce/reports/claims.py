@@ -27,7 +27,7 @@ YES, NO, NOISE, ABSENT = "reproduced", "not reproduced", "within noise", "not ye
 CONTRADICTED = 4  # the exit status of --strict
 
 ABOUT = AboutPage(
-    "the paper's claims, each with a verdict from the records",
+    "tests the paper's claims on the stored records",
     (Option("--strict", f"exit {CONTRADICTED} when a claim is not reproduced on the paper's data"),),
 )
 

@@ -15,7 +15,9 @@ from reproduce.reports.shelf import Shelf
 from reproduce.runs.record import Result
 from reproduce.runs.request import Request
 
-ABOUT = AboutPage("all models as bars (the paper's Figure 5), and learning curves", heeds=("dataset", "model", "set"))
+ABOUT = AboutPage(
+    "draws all models as bars (the paper's Figure 5) and their learning curves", heeds=("dataset", "model", "set")
+)
 
 Found = Mapping[str, Sequence[Result]]  # label -> its records on one data set
 

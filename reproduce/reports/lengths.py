@@ -18,7 +18,9 @@ from reproduce.reports.shelf import Shelf
 from reproduce.runs.record import Result
 from reproduce.runs.request import Request
 
-ABOUT = AboutPage("hits by the length of the session (the paper's Table 5)", heeds=("dataset", "model", "set"))
+ABOUT = AboutPage(
+    "shows hits, Recall and MRR by length of the prefix (the paper's Table 5)", heeds=("dataset", "model", "set")
+)
 
 LONGEST = 19
 BINS = {"1-3": (1, 3), "4-17": (4, 17), "18-19": (18, 19), "over 19": (20, np.iinfo(np.int64).max)}

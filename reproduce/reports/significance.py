@@ -16,7 +16,7 @@ from reproduce.runs.record import Result
 from reproduce.runs.request import Request
 
 ABOUT = AboutPage(
-    "every pair of recommenders: the difference, its interval, the p-value", heeds=("dataset", "model", "set")
+    "compares every pair of recommenders: difference, interval, p-value", heeds=("dataset", "model", "set")
 )
 METRICS = {"recall": "Recall@20", "mrr": "MRR@20"}
 

@@ -13,7 +13,9 @@ from reproduce.reports import page as pages
 from reproduce.reports.description import AboutPage, Drawn, Page
 from reproduce.runs.request import Request
 
-ABOUT = AboutPage("the statistics of the data sets (the paper's Table 1)", heeds=("dataset",), reads_logs=True)
+ABOUT = AboutPage(
+    "counts the data as the paper did, beside its published counts (Table 1)", heeds=("dataset",), reads_logs=True
+)
 
 COLUMNS = {
     "clicks": "all clicks",

@@ -24,7 +24,7 @@ SEARCHED = (
     "tables above have the defaults, published ones where there are any. Recall@20 / MRR@20 on the held-out sessions:"
 )
 ABOUT = AboutPage(
-    "compare the recommenders (the paper's Table 3) and the decoders (its Table 2)",
+    "compares the recommenders (the paper's Table 3) and the decoders (its Table 2)",
     (
         Option(
             "--beyond", f"also the strong controls the paper lacked: {', '.join(row.label for row in controls.ROWS)}"
