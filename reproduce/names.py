@@ -136,12 +136,23 @@ def _fields(lineage: Lineage) -> list[Field]:
 
 def _field(file: Path, name: str, annotation: ast.expr, call: ast.Call) -> Field:
     words = {one.arg: source_text.evaluate(file, one.value) for one in call.keywords if one.arg in ("search", "note")}
-    choices: tuple[Any, ...] = ()
+    (default,) = [source_text.evaluate(file, one) for one in _arguments(call, "default")]
+    return Field(name, default, _choices(file, annotation), **words)
+
+
+def _choices(file: Path, annotation: ast.expr) -> tuple[Any, ...]:
+    """Those of a Literal, also of one that has a name, in this file or in the one it is imported from."""
     if isinstance(annotation, ast.Subscript) and ast.unparse(annotation.value) == "Literal":
         value = source_text.evaluate(file, annotation.slice)
-        choices = value if isinstance(value, tuple) else (value,)
-    (default,) = [source_text.evaluate(file, one) for one in _arguments(call, "default")]
-    return Field(name, default, choices, **words)
+        return value if isinstance(value, tuple) else (value,)
+    if isinstance(annotation, ast.Name):
+        if annotation.id in source_text.assigned(file):
+            return _choices(file, source_text.assigned(file)[annotation.id])
+        module, name = source_text.imported(file).get(annotation.id, ("", ""))
+        path = _path(module)
+        if path and name in source_text.assigned(path):
+            return _choices(path, source_text.assigned(path)[name])
+    return ()
 
 
 def _arguments(call: ast.Call, *names: str) -> list[ast.expr]:
