@@ -1,182 +1,107 @@
-"""The command line: a sub-command per page, plus list, data and bench."""
+"""The command line: a command for every page and every file in commands/.
+
+Only descriptions are read before it is clear what is to be done: help and the answer to a mistyped name come at once.
+"""
 
 from __future__ import annotations
 
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import ModuleType
 
-from reproduce import catalog, reports
-from reproduce.commands import bench, contract, inventory, search
-from reproduce.errors import InputError, PartialPage, SuiteError
-from reproduce.files import Terminated, heed_sigterm, replacing
-from reproduce.paper import numbers
-from reproduce.reports import check
-from reproduce.runs import scheduler
-from reproduce.runs.request import Request, cells, settings, state
+from reproduce import __version__, commands, names, reports
+from reproduce.errors import SuiteError, UsageError
+from reproduce.files import Terminated, heed_sigterm
+from reproduce.reports.description import RUN, About, AboutPage, options_of
 
 INTERRUPTED, TERMINATED = 130, 143
+PROGRAM = "python -m reproduce"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Returns the exit status: 0 done, 1 a cell failed, 2 a wrong name or value, 3 bad input, 130 or 143 stopped."""
-    parser, pages = _parser()
-    options = parser.parse_args(argv)
-    if options.command is None:
-        parser.print_help()
-        return 0
-    heed_sigterm()
+    """Returns the exit status: 0 done, 1 a run failed, 2 a wrong name or value, 3 bad input, 130 or 143 stopped."""
+    words = list(sys.argv[1:] if argv is None else argv)
     try:
-        if options.command in pages:
-            return _page(
-                options.command, pages[options.command], _request(options, pages[options.command]), options.dry_run
-            )
-        print(options.answer(options))
-        return 0
+        return _run(words)
     except SuiteError as error:
         print(f"reproduce: {error}", file=sys.stderr)
         return error.status
     except KeyboardInterrupt:
         print(
-            "\nreproduce: interrupted; finished epochs and runs are kept, the same command goes on from there",
+            "\nreproduce: interrupted; finished epochs and runs are kept, the same command resumes them",
             file=sys.stderr,
         )
         return INTERRUPTED
     except Terminated:
-        print("reproduce: terminated; what was being written is whole, the same command goes on", file=sys.stderr)
+        print("reproduce: terminated; no file is half-written, the same command resumes the run", file=sys.stderr)
         return TERMINATED
     except BrokenPipeError:  # `... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
 
 
-def _page(name: str, module: ModuleType, request: Request, dry_run: bool) -> int:
-    """Run what the page lacks, write the page, show it."""
-    experiments = cells(request, module.rows(request))
-    if dry_run:
-        for one in experiments:
-            what = "would run again" if request.force else state(one, request.results)
-            print(f"{what:<15} {one.path.removeprefix('runs/')}")
+def _run(words: list[str]) -> int:
+    pages = reports.abouts()
+    abouts: dict[str, About] = {**pages, **commands.abouts()}
+    parser = _parser(abouts)
+    if words and not words[0].startswith("-"):
+        names.known("command", words[0], abouts)
+    options, rest = parser.parse_known_args(words)
+    if options.command is None:
+        parser.print_help()
         return 0
-    failed = scheduler.run_cells(request, experiments)
-    if experiments and len(failed) == len(experiments) and all(isinstance(one, InputError) for one in failed.values()):
-        return InputError.status  # each was told; with no input at all there is nothing to write
-    partial = None
-    try:
-        text = module.page(request, {path: str(error) for path, error in failed.items()})
-    except PartialPage as error:  # what could be drawn is kept, then what could not is told
-        text, partial = error.text, error
-    with replacing(request.results / getattr(module, "FILE", f"{name}.md")) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-    print(text, end="")
-    if partial:
-        raise partial
-    statuses = [error.status for error in failed.values()]
-    return max([*statuses, module.status(request) if hasattr(module, "status") else 0])
+    _check(options, rest, abouts[options.command])
+    heed_sigterm()
+    if options.command in pages:
+        from reproduce.reports import making  # with torch, which takes seconds
+
+        return making.make(options.command, options)
+    print(commands.load(options.command).answer(options))
+    return 0
 
 
-def _parser() -> tuple[argparse.ArgumentParser, dict[str, ModuleType]]:
+def _parser(abouts: Mapping[str, About]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m reproduce",
+        prog=PROGRAM,
         description="Rebuild every table and figure of the NARM paper (Li et al., CIKM 2017) from click logs.",
-        epilog="Each command explains itself: python -m reproduce table2 --help",
+        epilog=f"Help on a command: {PROGRAM} table2 --help",
     )
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    pages = reports.pages()
-    for name, module in pages.items():
-        command = commands.add_parser(name, help=module.HELP, description=module.__doc__)
-        if hasattr(module, "arguments"):
-            module.arguments(command)
-        _page_options(command)
-    inventory.commands(commands)
-    contract.command(commands)
-    search.command(commands)
-    bench.command(commands)
-    check.command(commands, pages)
-    return parser, pages
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    several = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+    for name, about in abouts.items():
+        command = several.add_parser(name, help=_escaped(about.help), description=_escaped(about.help) + ".")
+        how = command.add_argument_group("how to run it") if isinstance(about, AboutPage) and about.runs else command
+        for option in options_of(about):
+            option.add_to(how if option in RUN else command)
+    return parser
 
 
-def _page_options(command: argparse.ArgumentParser) -> None:
-    what = command.add_argument_group("what to run")
-    what.add_argument("--dataset", nargs="+", default=[], metavar="NAME", help="default: the paper's that are found")
-    what.add_argument(
-        "--model",
-        nargs="+",
-        default=[],
-        metavar="NAME",
-        help="or the path of your own model's .py file; default: all of the page",
-    )
-    what.add_argument("--seed", nargs="+", type=int, default=[0], metavar="N", help="default: 0")
-    what.add_argument(
-        "--set", nargs="+", action="extend", default=[], metavar="MODEL.FIELD=VALUE", help="such as narm.hidden=50"
-    )
-    how = command.add_argument_group("how")
-    how.add_argument("--device", default="auto", help="auto (default), cpu, cuda or cuda:N")
-    inventory.data_option(how)
-    how.add_argument(
-        "--results", type=Path, default=Path("results/local"), metavar="DIR", help="default: results/local/"
-    )
-    how.add_argument("--jobs", type=_count, default=1, metavar="N", help="cells at a time, a process each (default: 1)")
-    how.add_argument("--dry-run", action="store_true", help="say what would run and what is stored, and stop")
-    how.add_argument("--force", action="store_true", help="run again what is stored")
-    how.add_argument("--fresh", action="store_true", help="do not go on from a checkpoint")
-    how.add_argument("--quiet", action="store_true", help="no progress, only the page")
+def _escaped(text: str) -> str:
+    return text.replace("%", "%%")
 
 
-def _request(options: argparse.Namespace, module: ModuleType) -> Request:
-    models = [catalog.recommender(name).name for name in options.model]  # first: files with own models join here
-    for name in options.dataset:
-        catalog.dataset(name)
-    own = {
-        "command",
-        "dataset",
-        "model",
-        "seed",
-        "set",
-        "device",
-        "jobs",
-        "data",
-        "results",
-        "dry_run",
-        "force",
-        "fresh",
-        "quiet",
-    }
-    return Request(
-        datasets=options.dataset or ([] if getattr(module, "VIEW", False) else _found(options.data)),
-        data=options.data,
-        results=options.results,
-        models=models,
-        seeds=options.seed,
-        settings=settings(options.set),
-        device=options.device,
-        jobs=options.jobs,
-        force=options.force,
-        fresh=options.fresh,
-        quiet=options.quiet,
-        options={key: value for key, value in vars(options).items() if key not in own},
-    )
+def _check(options: argparse.Namespace, rest: Sequence[str], about: About) -> None:
+    """Raise UsageError at a wrong name, before anything heavy is imported."""
+    offered = options_of(about)
+    for word in rest:
+        if not word.startswith("--"):
+            raise UsageError(f"{options.command}: unexpected {word!r}; see {PROGRAM} {options.command} --help")
+        flags = [one.name for one in offered if one.name.startswith("--")]
+        names.known(f"option of {options.command}", word.partition("=")[0], flags)
+    own = [Path(word).stem for word in _words(options, "model") if word.endswith(".py")]
+    for option in offered:
+        for word in _words(options, option.key):
+            if option.choices:
+                names.known(option.key, word, option.choices)
+            elif option.names:
+                names.check(option.names, word, own)
 
 
-def _count(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
-    return int(text)
-
-
-def _found(data: Path) -> list[str]:
-    """The paper's data sets that are here; without any, the synthetic log, saying so."""
-    found = [name for name in numbers.DATASETS if catalog.dataset(name).find(data)]
-    if not found:
-        print(
-            f"no data set of the paper found in {data}/: running on the synthetic log.\n"
-            "How to get the real ones: python -m reproduce data",
-            file=sys.stderr,
-        )
-    return found or ["synthetic"]
+def _words(options: argparse.Namespace, key: str) -> list[str]:
+    value = getattr(options, key, None)
+    return list(map(str, value)) if isinstance(value, list) else [value] if isinstance(value, str) else []
 
 
 if __name__ == "__main__":

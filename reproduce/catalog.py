@@ -7,7 +7,7 @@ import difflib
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
@@ -17,6 +17,7 @@ import reproduce
 from reproduce.errors import InputError, UsageError
 from reproduce.fitting import user_model
 from reproduce.fitting.recommender import UNKNOWN, Recommender
+from reproduce.names import known
 from reproduce.reading import split_cache
 from reproduce.reading.sessions import Split
 from reproduce.reading.source import Dataset
@@ -121,15 +122,6 @@ def _modules(room: str) -> list[ModuleType]:
     package = importlib.import_module(f"{reproduce.__name__}.{room}")
     names = sorted(found.name for found in pkgutil.iter_modules(package.__path__))
     return [importlib.import_module(f"{package.__name__}.{name}") for name in names]
-
-
-def known(what: str, name: str, names: Iterable[str]) -> str:
-    names = sorted(names)
-    if name not in names:
-        near = difflib.get_close_matches(name, names, n=3)
-        hint = f"did you mean {' or '.join(near)}? " if near else ""
-        raise UsageError(f"unknown {what} {name!r}; {hint}there is: {', '.join(names) or 'none'}")
-    return name
 
 
 def _value(name: str, value: Any, kind: Any, bounds: Mapping[str, Any]) -> Any:

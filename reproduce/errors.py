@@ -13,14 +13,6 @@ class UsageError(SuiteError):
     status = 2
 
 
-class PartialPage(UsageError):
-    """A part of a page asks for something that does not exist; `text` is the page with all the rest."""
-
-    def __init__(self, message: str, text: str) -> None:
-        super().__init__(message)
-        self.text = text
-
-
 class InputError(SuiteError):
     """A file or folder is absent, broken or of the wrong kind: exit status 3. The text names it and the remedy."""
 

@@ -11,13 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from reproduce import reports
 from reproduce.__main__ import main
 from reproduce.errors import InputError
-from reproduce.reports import check, table2
+from reproduce.reports import check
 from reproduce.runs import record, runner
 from reproduce.runs.experiment import Experiment
 
-PAGES = {"table2": table2}
+PAGES = reports.pages()
 NARM = Experiment.of("cycle", "narm", {"epochs": 2, "hidden": 4, "embedding": 4})
 
 

@@ -14,7 +14,7 @@ from reproduce.paper.claims import CLAIMS, Above, Claim, Close, DecoderSize, Gai
 from reproduce.paper.rows import Row
 from reproduce.reports import claims, significance
 from reproduce.reports import page as pages
-from reproduce.reports.page import Shelf
+from reproduce.reports.shelf import Shelf
 from reproduce.runs import record, runner, search, stored_search
 from reproduce.runs.experiment import Experiment
 from reproduce.runs.record import Result
@@ -164,7 +164,7 @@ def test_the_claims_are_the_twelve_of_the_paper_and_its_own_numbers_bear_them_ou
 def test_strict_exits_4_on_a_contradiction_and_0_without_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    command = ["claims", "--dataset", "cycle", "--results", str(tmp_path)]
+    command = ["claims", "--results", str(tmp_path)]
     assert main([*command, "--strict"]) == 0
     assert "not yet run" in capsys.readouterr().out
     monkeypatch.setattr(claims, "judge", lambda own, claim, dataset: [claims.Verdict(claims.NO, "x")])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import numpy as np
@@ -13,24 +14,23 @@ from reproduce.reports import figures
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def draw(folder: Path) -> dict[str, bytes]:
+def draw() -> dict[str, bytes]:
     bars = [figures.Bar("POP", 1.0, 1.5), figures.Bar("NARM", None, 2.0), figures.Bar("x", -1.0, None, (-2.0, 0.5))]
-    figures.bars(folder, "bars", [figures.Panel("a", "b", bars)] * 3)
+    drawn = figures.bars("bars", [figures.Panel("a", "b", bars)] * 3)
     line = figures.Line("NARM", [1, 2], [3.0, 4.0], [(2.0, 4.0), (3.0, 5.0)])
-    figures.lines(folder, "lines", [figures.Panel("a", "b", [line], "c")])
+    drawn |= figures.lines("lines", [figures.Panel("a", "b", [line], "c")])
     mark = np.array([False, True])
-    figures.heat_map(folder, "map", [figures.Session("0", np.array([0.25, 0.75], np.float16), mark)])
-    return {file.name: file.read_bytes() for file in sorted(folder.iterdir())}
+    return drawn | figures.heat_map("map", [figures.Session("0", np.array([0.25, 0.75], np.float16), mark)])
 
 
-def test_a_figure_drawn_twice_has_the_same_bytes(tmp_path: Path) -> None:
-    first, second = draw(tmp_path / "one"), draw(tmp_path / "two")
+def test_a_figure_drawn_twice_has_the_same_bytes() -> None:
+    first, second = draw(), draw()
     assert sorted(first) == ["bars.png", "bars.svg", "lines.png", "lines.svg", "map.png", "map.svg"]
     assert first == second
 
 
-def test_a_figure_tells_no_date_and_no_program(tmp_path: Path) -> None:
-    for name, content in draw(tmp_path).items():
+def test_a_figure_tells_no_date_and_no_program() -> None:
+    for name, content in draw().items():
         told = [word for word in (b"dc:date", b"Software", b"tEXt") if word in content]
         assert told == [], name
 
@@ -44,6 +44,23 @@ def test_every_model_of_the_tables_has_a_colour_of_its_own() -> None:
 
 def test_a_row_with_other_fields_keeps_its_models_colour() -> None:
     assert figures.colour("NARM (hidden=50)") == figures.colour("NARM") != figures.colour("nobody's")
+    assert figures.marker("NARM (hidden=50)") == figures.marker("NARM") == "s"
+    assert figures.colour("GRU4Rec (2018)") != figures.colour("GRU4Rec")
+
+
+def test_a_model_that_is_not_named_here_has_a_colour_and_a_marker_that_no_other_model_has() -> None:
+    colour, marker = figures.colour("Mine"), figures.marker("Mine")
+    assert (colour, marker) == (figures.colour("Mine (k=3)"), figures.marker("Mine (k=3)"))
+    assert re.fullmatch("#[0-9A-F]{6}", colour) and colour not in {*figures.COLOURS.values(), figures.OTHER}
+    assert marker not in figures.MARKERS.values()
+    assert len({figures.colour(f"model {i}") for i in range(50)}) > 45
+    line = figures.Line("Mine", [1, 2], [3.0, 4.0], None, colour, marker)
+    assert colour.lower().encode() in figures.lines("x", [figures.Panel("a", "b", [line])])["x.svg"]
+
+
+def test_an_svg_names_the_matplotlib_that_drew_it() -> None:
+    assert figures.drawn_with(draw()["bars.svg"]) == figures.version()
+    assert figures.drawn_with(b"<svg/>") == ""
 
 
 def test_only_figures_imports_matplotlib() -> None:

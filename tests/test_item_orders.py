@@ -22,7 +22,7 @@ from reproduce.paper.rows import Row
 from reproduce.reading import processed
 from reproduce.reading.sessions import Provenance, Sessions, Split
 from reproduce.reports import audit, item_orders
-from reproduce.reports.page import Shelf
+from reproduce.reports.shelf import Shelf
 
 CPU = torch.device("cpu")
 HEADING = "### What the order of the items is worth"

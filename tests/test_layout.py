@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 ROOMS = ("baselines", "datasets", "reproduce")
 # The floors of the house: a module imports from its own floor and from those above it in this list, never from below.
 FLOORS = (
-    ("errors", "files", "paper"),
+    ("errors", "files", "paper", "source_text", "names"),
     ("reading",),
     ("evaluation",),
     ("fitting",),

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from reproduce.paper.rows import Row
-from reproduce.reports.page import Shelf
+from reproduce.reports.shelf import Shelf
 from reproduce.runs.experiment import Experiment
 from reproduce.runs.listing import listed
 from reproduce.runs.runner import run

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,8 +18,8 @@ from reproduce import catalog, reports
 from reproduce.__main__ import main
 from reproduce.fitting.attention import LONGEST, Attention
 from reproduce.reports import ablation, attention, figure5, lengths
-from reproduce.reports import all as all_pages
 from reproduce.reports import page as pages
+from reproduce.reports.shelf import Shelf
 from reproduce.runs.experiment import Experiment
 from reproduce.runs.record import Result, store
 from reproduce.runs.request import Request
@@ -98,6 +99,11 @@ def records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "records"
 
 
+def snapshot(folder: Path) -> dict[Path, tuple[int, bytes]]:
+    """Every file with the time it was written and its content."""
+    return {file: (file.stat().st_mtime_ns, file.read_bytes()) for file in folder.rglob("*") if file.is_file()}
+
+
 def request(results: Path, datasets: tuple[str, ...] = (DATASET,)) -> Request:
     return Request(datasets=datasets, data=Path("data"), results=results, quiet=True)
 
@@ -107,7 +113,7 @@ def request(results: Path, datasets: tuple[str, ...] = (DATASET,)) -> Request:
     [("ablation", ablation), ("lengths", lengths), ("attention", attention), ("figure5", figure5)],
 )
 def test_a_page_is_the_golden_one(name: str, module: type[ablation], records: Path) -> None:
-    text = module.page(request(records), {})
+    text = module.draw(request(records), {}).text
     if os.environ.get("REWRITE_GOLDEN"):
         (GOLDEN / f"{name}.md").write_text(text, encoding="utf-8")
     assert text == (GOLDEN / f"{name}.md").read_text(encoding="utf-8")
@@ -115,18 +121,31 @@ def test_a_page_is_the_golden_one(name: str, module: type[ablation], records: Pa
 
 @pytest.mark.parametrize("module", [ablation, lengths, attention, figure5])
 def test_every_figure_that_a_page_embeds_is_there(module: type[ablation], records: Path) -> None:
-    text = module.page(request(records), {})
-    named = {word.partition(")")[0] for word in text.split("(figures/")[1:]}
+    drawn = module.draw(request(records), {})
+    named = {word.partition(")")[0] for word in drawn.text.split("(figures/")[1:]}
     assert named
-    assert {file.name for file in (records / "figures").iterdir()} == named
+    assert set(drawn.figures) == named
 
 
-def test_the_page_drawn_twice_has_figures_of_the_same_bytes(records: Path) -> None:
-    drawn = []
-    for _ in range(2):
-        ablation.page(request(records), {})
-        drawn.append({file.name: file.read_bytes() for file in (records / "figures").iterdir()})
-    assert drawn[0] == drawn[1]
+@pytest.mark.parametrize("module", [ablation, lengths, attention, figure5])
+def test_a_page_drawn_twice_is_the_same_bytes_and_nothing_is_written(module: type[ablation], records: Path) -> None:
+    before = snapshot(records)
+    assert module.draw(request(records), {}) == module.draw(request(records), {})
+    assert snapshot(records) == before
+
+
+def test_a_page_and_its_figures_are_written_by_the_command(records: Path) -> None:
+    before = snapshot(records)
+    assert main(["ablation", "--dataset", DATASET, "--results", "records", "--variant", "hybrid", "--dry-run"]) == 0
+    assert snapshot(records) == before
+    assert main(["lengths", "--results", "records"]) == 0
+    drawn = lengths.draw(request(Path("records"), ()), {})
+    assert {file.relative_to(records) for file in snapshot(records).keys() - before.keys()} == {
+        Path("lengths.md"),
+        *(Path("figures") / name for name in drawn.figures),
+    }
+    for path, content in drawn.files("lengths.md").items():
+        assert (records / path).read_bytes() == content
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: str(row[0]))
@@ -168,7 +187,7 @@ def test_the_same_sessions_are_drawn_every_time_and_only_ones_that_show_somethin
 def test_a_session_that_is_not_there_exits_2_and_the_others_are_drawn(
     records: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["attention", "--dataset", DATASET, "--session", "0", "15", "-1", "--results", "records", "--quiet"]
+    words = ["attention", "--dataset", DATASET, "--session", "0", "15", "-1", "--results", "records"]
     assert main(words) == 2
     said = capsys.readouterr()
     assert "--session 15: diginetica-file-order has the test sessions 0 to 14; --session -1" in said.err
@@ -179,10 +198,9 @@ def test_a_session_that_is_not_there_exits_2_and_the_others_are_drawn(
 def test_a_record_of_another_split_is_left_out_and_named(records: Path) -> None:
     store(record("narm", {"encoder": "global"}, 16.0, "b" * 64), records)
     store(record("pop", {}, 60.0, "b" * 64), records)
-    assert "global-only: records of another split than the hybrid's; not compared" in ablation.page(
-        request(records), {}
-    )
-    page = lengths.page(request(records), {})
+    page = ablation.draw(request(records), {}).text
+    assert "global-only: records of another split than the hybrid's; not compared" in page
+    page = lengths.draw(request(records), {}).text
     assert "Left out, their records are of another split: POP." in page
     assert "| Item-KNN" in page
     assert "| POP" not in page
@@ -192,19 +210,19 @@ def test_a_record_of_another_split_is_left_out_and_named(records: Path) -> None:
 def test_a_record_of_another_schema_is_named_and_the_rest_drawn(module: type[ablation], records: Path) -> None:
     file = records / "runs" / DATASET / "narm-seed0.json"
     file.write_text(json.dumps({**json.loads(file.read_text()), "schema": 99}))
-    assert "narm-seed0.json: schema 99, this suite reads schema 1" in module.page(request(records), {})
+    assert "narm-seed0.json: schema 99, this suite reads schema 1" in module.draw(request(records), {}).text
 
 
 @pytest.mark.parametrize("name", ["ablation", "lengths", "attention", "figure5", "all"])
 def test_an_empty_results_folder_makes_a_page_with_the_command_that_fills_it(name: str, tmp_path: Path) -> None:
-    page = reports.pages()[name].page(request(tmp_path, ("cycle",)), {})
+    page = reports.load(name).draw(request(tmp_path, ("cycle",)), {}).text
     assert "`python -m reproduce " in page
     assert "](figures/" not in page
 
 
 def test_no_model_is_run_for_a_view(records: Path) -> None:
-    for module in (lengths, attention, figure5, all_pages):
-        assert module.rows(request(records)) == []
+    for name in ("lengths", "attention", "figure5", "significance", "claims", "all"):
+        assert reports.load(name).rows(request(records)) == []
 
 
 def test_a_resumed_run_is_told_and_so_is_what_its_sittings_differ_in() -> None:
@@ -244,6 +262,64 @@ def test_verdicts_follow_the_interval() -> None:
     assert ablation.verdict(effect(-0.3, -0.5, -0.1, 0.0, one_run=True)) == "within noise"
     assert ablation.verdict(effect(-0.5, -0.7, -0.3, 0.0, one_run=True)) == "worse"
     assert ablation.verdict(effect(np.nan, np.nan, np.nan, np.nan)) == "within noise"
+
+
+@pytest.mark.parametrize("name", ["lengths", "attention", "figure5", "significance", "claims"])
+def test_a_view_without_logs_and_records_says_so_and_announces_no_synthetic_log(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main([name]) == 0
+    said = capsys.readouterr()
+    assert said.err == ""
+    assert "synthetic" not in said.out
+    assert name == "claims" or "`python -m reproduce table2`" in said.out
+
+
+def test_a_view_shows_the_synthetic_log_where_there_is_nothing_else(records: Path) -> None:
+    assert Shelf.at(records).datasets() == [DATASET]
+    (records / "runs" / "synthetic").mkdir()
+    shutil.copy(records / "runs" / DATASET / "pop-seed0.json", records / "runs" / "synthetic")
+    assert Shelf.at(records).datasets() == [DATASET]
+    shutil.rmtree(records / "runs" / DATASET)
+    assert Shelf.at(records).datasets() == ["synthetic"]
+
+
+def test_model_restricts_a_view(records: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--results", "records", "--model", "pop", "item_knn"]
+    assert main(["significance", *words]) == 0
+    out = capsys.readouterr().out
+    assert "| Item-KNN − POP " in out and "NARM" not in out
+    assert main(["lengths", *words]) == 0
+    out = capsys.readouterr().out
+    models = {
+        line.split("|")[1].strip() for line in out.partition("Recall@20 by length")[2].splitlines() if "|" in line
+    }
+    assert {"POP", "Item-KNN"} < models and not {"NARM", "Improved GRU-Rec"} & models
+
+
+def test_dataset_restricts_a_view(records: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["lengths", "--results", "records", "--dataset", "cycle"]) == 0
+    out = capsys.readouterr().out
+    assert "cycle toy" in out and "DIGINETICA in file order" not in out
+
+
+def test_a_variant_that_failed_is_told_from_one_that_was_not_run(records: Path) -> None:
+    path = Experiment.of(DATASET, "narm", {"encoder": "local"}).path
+    page = ablation.draw(request(records), {path: "out of memory"}).text
+    cells = {line.split("|")[1].strip(): line.split("|")[3].strip() for line in page.splitlines() if line[:2] == "| "}
+    assert cells["local-only"] == "failed"
+    assert "- local-only failed: out of memory" in page
+    (missing,) = [line for line in page.splitlines() if line.startswith("Not run yet: ")]
+    assert "local-only," not in missing and "hybrid-50" in missing
+
+
+def test_fields_set_for_an_ablation_are_those_of_every_variant(records: Path) -> None:
+    asked = replace(request(records), settings={"narm": {"hidden": "50"}})
+    assert [row.fields["hidden"] for row in ablation.rows(asked)] == [50] * 4
+    page = ablation.draw(asked, {}).text
+    assert "Set for every variant: narm.hidden=50." in page
+    assert "--set narm.hidden=50" in page
 
 
 def test_all_writes_every_page_it_can_and_an_index_that_links_them(

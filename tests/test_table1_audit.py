@@ -63,11 +63,10 @@ def test_repeats_and_lengths_add_up_by_eye() -> None:
     assert shares.round(6).tolist() == [3, 2, *[1] * 17, 2]
 
 
-def test_a_figure_is_the_same_bytes_each_time(tmp_path: Path) -> None:
-    for folder in ("a", "b"):
-        figures.prefix_lengths({"one": np.arange(20.0), "two": np.ones(20)}, tmp_path / folder)
-    for name in ("prefix-lengths.png", "prefix-lengths.svg"):
-        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+def test_a_figure_is_the_same_bytes_each_time() -> None:
+    once, again = (figures.prefix_lengths({"one": np.arange(20.0), "two": np.ones(20)}) for _ in range(2))
+    assert sorted(once) == ["prefix-lengths.png", "prefix-lengths.svg"]
+    assert once == again
 
 
 def test_bench_generates_as_many_rows_as_asked_and_the_reader_takes_them(tmp_path: Path) -> None:

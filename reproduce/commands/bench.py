@@ -28,6 +28,7 @@ from reproduce.fitting.neural import Neural
 from reproduce.fitting.recommender import Journal, Recommender
 from reproduce.fitting.user_model import asked_for_as
 from reproduce.reading.sessions import Sessions
+from reproduce.reports.description import DEVICE, About, Command, Option
 from reproduce.runs.environment import choose_device, peak_memory_mib
 
 # Items of train and test, labels included; clicks and examples (prefixes) of train.
@@ -37,20 +38,26 @@ SCORED = 5_000
 ZIPF = 0.8  # ours: how unevenly clicks fall on items
 
 
-def command(commands: Any) -> None:
-    """Add it to the sub-commands of a parser."""
-    parser = commands.add_parser("bench", help="the speed of every model at the paper's sizes")
-    parser.add_argument("--model", nargs="+", default=[], metavar="NAME", help="default: all")
-    parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda or cuda:N")
-    parser.add_argument("what", nargs="?", choices=["models", "data"], default="models", help="default: models")
-    parser.add_argument("--rows", type=int, default=bench_data.FULL, metavar="N", help="of data: rows of the raw log")
-    parser.set_defaults(
-        answer=lambda options: (
-            bench_data.report(options.rows)
-            if options.what == "data"
-            else report(options.model, choose_device(options.device))
-        )
-    )
+ABOUT = About(
+    "measures speed and peak memory of every model at the paper's sizes",
+    (
+        Option("what", "default: models", metavar="{models,data}", choices=("models", "data"), default="models"),
+        Option("--model", "default: all", metavar="NAME", several=True, names="model"),
+        DEVICE,
+        Option(
+            "--rows", "of data: rows of the raw log (default: as the real one)", metavar="N", type=int, default=None
+        ),
+    ),
+)
+
+
+def _answer(options: Any) -> str:
+    if options.what == "data":
+        return bench_data.report(bench_data.FULL if options.rows is None else options.rows)
+    return report(options.model, choose_device(options.device))
+
+
+COMMAND = Command(ABOUT, _answer)
 
 
 @dataclass(frozen=True)

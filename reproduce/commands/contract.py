@@ -13,15 +13,23 @@ from reproduce.commands.rules import RULES, Maker
 from reproduce.errors import ModelError
 from reproduce.fitting import user_model
 from reproduce.fitting.determinism import deterministic
+from reproduce.reports.description import About, Command, Option
 from reproduce.runs.environment import choose_device
 
-
-def command(commands: Any) -> None:
-    """Add it to the sub-commands of a parser."""
-    parser = commands.add_parser("contract", help="whether a model, one's own too, keeps the rules all models keep")
-    parser.add_argument("model", nargs="+", metavar="MODEL", help="a name, or the path of a .py file with your model")
-    parser.add_argument("--device", default="cpu", help="cpu (default), auto, cuda or cuda:N")
-    parser.set_defaults(answer=lambda options: report(options.model, choose_device(options.device)))
+ABOUT = About(
+    "checks a model against the contract",
+    (
+        Option(
+            "model",
+            "a name, or the path of a .py file with your model",
+            metavar="MODEL",
+            several=True,
+            required=True,
+            names="model",
+        ),
+        Option("--device", "cpu (default), auto, cuda or cuda:N", metavar="DEVICE", default="cpu"),
+    ),
+)
 
 
 def report(models: Sequence[str], device: torch.device) -> str:
@@ -38,6 +46,13 @@ def report(models: Sequence[str], device: torch.device) -> str:
     if failed:
         raise ModelError("\n".join([*failed, *kept]))
     return "\n".join(kept)
+
+
+def _answer(options: Any) -> str:
+    return report(options.model, choose_device(options.device))
+
+
+COMMAND = Command(ABOUT, _answer)
 
 
 def broken(make: Maker, device: torch.device) -> list[str]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from tabulate import tabulate
 
 from reproduce import catalog
-from reproduce.commands import inventory
 from reproduce.errors import UsageError
+from reproduce.reports.description import DATA, DEVICE, RESULTS, About, Command, Option
 from reproduce.runs import request
 from reproduce.runs.environment import choose_device
 from reproduce.runs.search import Search, Trial, as_options, best, run
@@ -18,21 +17,22 @@ from reproduce.runs.search import Search, Trial, as_options, best, run
 SHOWN = 5
 
 
-def command(commands: Any) -> None:
-    """Add it to the sub-commands of a parser."""
-    parser = commands.add_parser("search", help="the best fields of a model, on training sessions held out whole")
-    parser.add_argument("model", metavar="MODEL", help="a name, or the path of a .py file with your model")
-    parser.add_argument("--dataset", required=True, metavar="NAME")
-    parser.add_argument(
-        "--trials", type=int, default=20, metavar="N", help="in all, earlier sittings too (default: 20)"
-    )
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="default: 0")
-    parser.add_argument("--set", nargs="+", default=[], metavar="MODEL.FIELD=VALUE", help="fix a field: narm.epochs=5")
-    parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda or cuda:N")
-    inventory.data_option(parser)
-    parser.add_argument("--results", type=Path, default=Path("results/local"), metavar="DIR")
-    parser.add_argument("--quiet", action="store_true", help="no progress, only the outcome")
-    parser.set_defaults(answer=_answer)
+ABOUT = About(
+    "searches the best settings of a model on held-out training sessions, and prints the command for them",
+    (
+        Option(
+            "model", "a name, or the path of a .py file with your model", metavar="MODEL", required=True, names="model"
+        ),
+        Option("--dataset", "where to search", metavar="NAME", required=True, names="data set"),
+        Option("--trials", "in all, with those of earlier searches (default: 20)", metavar="N", type=int, default=20),
+        Option("--seed", "default: 0", metavar="N", type=int, default=0),
+        Option("--set", "fix a field: narm.epochs=5", metavar="MODEL.FIELD=VALUE", several=True, names="setting"),
+        DEVICE,
+        DATA,
+        RESULTS,
+        Option("--quiet", "no progress, only the result"),
+    ),
+)
 
 
 def _answer(options: Any) -> str:
@@ -51,6 +51,9 @@ def _answer(options: Any) -> str:
     device = choose_device(options.device)
     trials = run(what, train, options.trials, options.results, device, quiet=options.quiet)
     return report(what, trials)
+
+
+COMMAND = Command(ABOUT, _answer)
 
 
 def as_command(dataset: str, model: str, options: str) -> str:

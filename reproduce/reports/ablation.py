@@ -2,113 +2,98 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from statistics import mean
 
 from reproduce import catalog
+from reproduce.errors import UsageError
 from reproduce.evaluation import bootstrap
 from reproduce.evaluation.bootstrap import Effect
+from reproduce.names import known
 from reproduce.paper import numbers
-from reproduce.paper.numbers import Score
 from reproduce.paper.rows import Row
+from reproduce.paper.variants import PAPERS, VARIANTS
 from reproduce.reports import figures
 from reproduce.reports import page as pages
-from reproduce.reports.page import Shelf
+from reproduce.reports.description import AboutPage, Drawn, Option, Page
+from reproduce.reports.shelf import Shelf
 from reproduce.reports.significance import METRICS
 from reproduce.runs.record import Result
-from reproduce.runs.request import Request
+from reproduce.runs.request import Request, set_fields
 
-HELP = "NARM with a detail of it changed (the paper's Tables 4 and 2)"
-
-
-@dataclass(frozen=True)
-class Variant:
-    """Fields of NARM that are set, what that does to it, and what the paper published."""
-
-    told: str
-    fields: Mapping[str, object] = field(default_factory=dict)
-    published: Mapping[str, Score] = field(default_factory=dict)
-
-
-VARIANTS = {
-    "hybrid": Variant("the paper's NARM, 100 hidden units", {}, numbers.TABLE4["hybrid", 100]),
-    "global-only": Variant("c_t = h_t", {"encoder": "global"}, numbers.TABLE4["global", 100]),
-    "local-only": Variant("c_t = sum_j alpha_tj h_j", {"encoder": "local"}, numbers.TABLE4["local", 100]),
-    "fc-decoder": Variant(
-        "score = W c_t + b instead of emb B c_t", {"decoder": "fully-connected"}, numbers.TABLE2["fully connected"]
-    ),
-    "hybrid-50": Variant("50 hidden units", {"hidden": 50}, numbers.TABLE4["hybrid", 50]),
-    "global-only-50": Variant(
-        "c_t = h_t, 50 hidden units", {"encoder": "global", "hidden": 50}, numbers.TABLE4["global", 50]
-    ),
-    "local-only-50": Variant(
-        "c_t = sum_j alpha_tj h_j, 50 hidden units", {"encoder": "local", "hidden": 50}, numbers.TABLE4["local", 50]
-    ),
-    "raw-attention": Variant("alpha as in eq. 7, without the authors' softmax", {"attention": "raw"}),
-    "no-query": Variant("A_1 = 0: the attention does not see h_t", {"attention_query": "none"}),
-    "hard-attention": Variant(
-        "the attention's sigmoid hard, as in the authors' code; the gates smooth", {"attention_sigmoid": "hard"}
-    ),
-    "authors-cell": Variant(
-        "reset gate before the product, hard sigmoids, as in the authors' code",
-        {"cell": "authors", "attention_sigmoid": "hard"},
-    ),
-    "last-19": Variant("longer prefixes keep their last 19 clicks, not their first", {"truncation": "last"}),
-    "no-truncation": Variant("longer prefixes keep all clicks", {"truncation": "none"}),
-    "torch-init": Variant("torch's initial weights instead of the authors'", {"init": "torch"}),
-    "session-validation": Variant("validation on whole sessions instead of prefixes", {"validation": "sessions"}),
-    "no-dropout": Variant("neither of the two dropouts", {"embedding_dropout": 0.0, "session_dropout": 0.0}),
-}
 NARM_COLOUR = figures.colour("NARM")
-PAPERS = ("hybrid", "global-only", "local-only", "fc-decoder")  # run where no variant is named
-
-
-def arguments(parser: argparse.ArgumentParser) -> None:
-    told = "; ".join(f"{name}: {one.told}" for name, one in VARIANTS.items())
-    parser.add_argument(
-        "--variant", nargs="+", default=[], metavar="NAME", help=f"{told}. Default: {', '.join(PAPERS)}"
-    )
+ABOUT = AboutPage(
+    "compares NARM with variants of it (the paper's Tables 4 and 2)",
+    (
+        Option(
+            "--variant",
+            "; ".join(f"{name}: {one.meaning}" for name, one in VARIANTS.items()) + f". Default: {', '.join(PAPERS)}",
+            metavar="NAME",
+            several=True,
+            choices=tuple(VARIANTS),
+        ),
+    ),
+    heeds=("dataset", "set"),
+    runs=True,
+)
 
 
 def rows(request: Request) -> list[Row]:
-    return request.rows([_row(catalog.known("variant", name, VARIANTS)) for name in _asked(request)])
+    wrong = set(request.settings) - {"narm"}
+    if wrong:
+        raise UsageError(f"--set {sorted(wrong)[0]}.…: {sorted(wrong)[0]} is not among the models of this command")
+    return [_row(request, known("variant", name, VARIANTS)) for name in _asked(request)]
 
 
-def page(request: Request, failed: Mapping[str, str]) -> str:
+def draw(request: Request, failed: Mapping[str, str]) -> Drawn:
     own = Shelf.at(request.results)
     asked = pages.shown_datasets(request, own)
     title = "# Ablation: what NARM's details are worth"
     if asked == ["synthetic"]:
         title += ", on a synthetic log"
-    return "\n\n".join([title, *(_section(request, own, dataset) for dataset in asked)]) + "\n"
+    drawn: dict[str, bytes] = {}
+    parts = [_section(request, own, dataset, failed, drawn) for dataset in asked]
+    return Drawn("\n\n".join([title, *parts]) + "\n", drawn)
+
+
+PAGE = Page(ABOUT, draw, rows)
 
 
 def _asked(request: Request) -> Sequence[str]:
     return request.options.get("variant") or PAPERS
 
 
-def _row(name: str) -> Row:
-    return Row(name, "narm", VARIANTS[name].fields)
+def _row(request: Request, name: str) -> Row:
+    """A variant, with the fields that --set gives to all of them."""
+    return set_fields(Row(name, "narm", VARIANTS[name].fields), request.settings.get("narm", {}))
 
 
-def _section(request: Request, own: Shelf, dataset: str) -> str:
-    kept = {name: own.results(_row(name), dataset) for name in VARIANTS}
+def _section(request: Request, own: Shelf, dataset: str, failed: Mapping[str, str], drawn: dict[str, bytes]) -> str:
+    rows = {name: _row(request, name) for name in VARIANTS}
+    kept = {name: own.results(row, dataset) for name, row in rows.items()}
+    reasons = {name: why for name, row in rows.items() if (why := pages.failure(request, row, dataset, failed))}
     shown = [name for name in VARIANTS if kept[name] or name in PAPERS or name in _asked(request)]
-    text = [f"## {catalog.dataset(dataset).title}", _table(kept, shown, dataset)]
-    drawn = _changes({name: kept[name] for name in shown if kept[name]}, own.remarks)
-    if drawn:
-        text.append("\n".join(_sentence(name, effects) for name, effects in drawn.items()))
+    text = [f"## {catalog.dataset(dataset).title}"]
+    set_for_all = [f"narm.{key}={value}" for key, value in request.settings.get("narm", {}).items()]
+    if set_for_all:
+        text.append(f"Set for every variant: {', '.join(set_for_all)}.")
+    text.append(_table(kept, shown, dataset, reasons))
+    changes = _changes({name: kept[name] for name in shown if kept[name]}, own.remarks)
+    if changes:
+        text.append("\n".join(_sentence(name, effects) for name, effects in changes.items()))
         text.append(
             "Differences to the hybrid on the same test prefixes; intervals are of 95 %, by drawing test sessions, and "
             "over seeds where there are several. Another seed moves a number too, so from one run under "
             f"{bootstrap.ONE_RUN} points count as noise, whatever the interval."
         )
-        text.append(_figure(request, dataset, drawn))
-    missing = [name for name in VARIANTS if not kept[name]]
+        text.append(_figure(dataset, changes, drawn))
+    fields = {"set": " ".join(set_for_all)} if set_for_all else {}
+    if reasons:
+        command = pages.command("ablation", request, variant=" ".join(reasons), dataset=dataset, **fields)
+        text.append("\n".join(f"- {name} failed: {why}" for name, why in reasons.items()) + f"\n\nAgain: {command}")
+    missing = [name for name in VARIANTS if not kept[name] and name not in reasons]
     if missing:
-        command = pages.command("ablation", request, variant=" ".join(missing), dataset=dataset)
+        command = pages.command("ablation", request, variant=" ".join(missing), dataset=dataset, **fields)
         text.append(f"Not run yet: {', '.join(missing)}. All of them: {command}")
     told = pages.about([one for name in shown for one in kept[name]])
     told.append(f"Made by {pages.command('ablation', request, variant=' '.join(shown), dataset=dataset)}.")
@@ -117,16 +102,20 @@ def _section(request: Request, own: Shelf, dataset: str) -> str:
     return "\n\n".join(text)
 
 
-def _table(kept: Mapping[str, Sequence[Result]], shown: Sequence[str], dataset: str) -> str:
+def _table(kept: Mapping[str, Sequence[Result]], shown: Sequence[str], dataset: str, failed: Mapping[str, str]) -> str:
     lines = []
     for name in shown:
         theirs = VARIANTS[name].published.get(numbers.PAPER_COLUMN.get(dataset, ""))
-        line = [name, VARIANTS[name].told]
+        line = [name, VARIANTS[name].meaning]
         for metric in ("recall", "mrr"):
             values = [getattr(one, metric)() for one in kept[name]]
             value = getattr(theirs, metric) if theirs else None
             full = mean(getattr(one, metric)() for one in kept["hybrid"]) if kept["hybrid"] else None
-            line += [pages.number(values), pages.published(value), pages.difference(values, value)]
+            line += [
+                "failed" if name in failed and not values else pages.number(values),
+                pages.published(value),
+                pages.difference(values, value),
+            ]
             line.append(pages.DASH if name == "hybrid" else pages.difference(values, full))
         lines.append(line)
     columns = ["paper", "Δ paper", "Δ hybrid"]
@@ -163,18 +152,18 @@ def _sentence(name: str, effects: Mapping[str, Effect]) -> str:
     return f"- {name}: {'; '.join(told)}."
 
 
-def _figure(request: Request, dataset: str, drawn: Mapping[str, Mapping[str, Effect]]) -> str:
+def _figure(dataset: str, changes: Mapping[str, Mapping[str, Effect]], drawn: dict[str, bytes]) -> str:
     panels = []
     for metric, title in METRICS.items():
         content = []
-        for name, effects in drawn.items():
+        for name, effects in changes.items():
             one = effects[metric]
             content.append(
                 figures.Bar(name, one.value, _published(name, metric, dataset), (one.low, one.high), NARM_COLOUR)
             )
         panels.append(figures.Panel(title, "points to the hybrid", content))
     name = f"ablation-{dataset}"
-    figures.bars(request.results / "figures", name, panels)
+    drawn |= figures.bars(name, panels)
     return pages.figure(
         name,
         "What each change to NARM does to Recall@20 and MRR@20. A bar to the left of zero is a loss against the "

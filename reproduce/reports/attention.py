@@ -2,51 +2,47 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from reproduce import catalog
-from reproduce.errors import PartialPage
+from reproduce.errors import UsageError
 from reproduce.fitting.attention import Attention
 from reproduce.paper.rows import Row
 from reproduce.reports import figures
 from reproduce.reports import page as pages
-from reproduce.reports.page import Shelf
+from reproduce.reports.description import AboutPage, Drawn, Option, Page
+from reproduce.reports.shelf import Shelf
 from reproduce.runs.record import Result
 from reproduce.runs.request import Request
 
-HELP = "what NARM attends to (the paper's Figure 6)"
+ABOUT = AboutPage(
+    "shows what NARM attends to (the paper's Figure 6)",
+    (Option("--session", "test sessions, from 0 (default: a sample)", metavar="N", type=int, several=True),),
+    heeds=("dataset", "set"),
+)
 
 DRAWN = 12  # sessions of the sample
 LENGTHS = (4, 19)  # clicks of a session that is drawn: shorter ones show no pattern
 SHOWN = (2, 4, 8, 16)  # lengths whose mean weights are drawn by position
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--session", nargs="+", type=int, default=[], metavar="N", help="test sessions, from 0 (default: a sample)"
-    )
-
-
-def rows(request: Request) -> list[Row]:
-    return []
-
-
-def page(request: Request, failed: Mapping[str, str]) -> str:
-    """Raises PartialPage, with the page of the others, where a session asked for is not there."""
+def draw(request: Request, failed: Mapping[str, str]) -> Drawn:
+    """Sessions that are not there are its error; the others are drawn."""
     own = Shelf.at(request.results)
     title = "# Figure 6: what NARM attends to"
     wrong: list[str] = []
-    parts = [_section(request, own, dataset, wrong) for dataset in pages.shown_datasets(request, own)]
-    text = "\n\n".join([title, *parts]) + "\n"
-    if wrong:
-        raise PartialPage("; ".join(wrong), text)
-    return text
+    drawn: dict[str, bytes] = {}
+    parts = [_section(request, own, dataset, drawn, wrong) for dataset in pages.viewed_datasets(request, own)]
+    text = "\n\n".join([title, *(parts or [pages.no_records(request)])]) + "\n"
+    return Drawn(text, drawn, error=UsageError("; ".join(wrong)) if wrong else None)
 
 
-def _section(request: Request, own: Shelf, dataset: str, wrong: list[str]) -> str:
+PAGE = Page(ABOUT, draw)
+
+
+def _section(request: Request, own: Shelf, dataset: str, drawn: dict[str, bytes], wrong: list[str]) -> str:
     text = [f"## {catalog.dataset(dataset).title}"]
     row = request.rows([Row("NARM", "narm")])[0]
     results = [one for one in own.results(row, dataset) if one.attention is not None and one.attention.weights.any()]
@@ -54,7 +50,7 @@ def _section(request: Request, own: Shelf, dataset: str, wrong: list[str]) -> st
         command = pages.command("table2", request, dataset=dataset, model="narm")
         text.append(f"No record with attention yet: {command} makes one.")
     else:
-        text += _drawn(request, dataset, results[0], wrong)
+        text += _heat_map(request, dataset, results[0], drawn, wrong)
         told = [*pages.about(results[:1]), f"Drawn by {pages.command('attention', request, dataset=dataset)}."]
         text.append("\n".join(f"- {line}" for line in told))
     text += own.remarks
@@ -62,7 +58,7 @@ def _section(request: Request, own: Shelf, dataset: str, wrong: list[str]) -> st
     return "\n\n".join(text)
 
 
-def _drawn(request: Request, dataset: str, result: Result, wrong: list[str]) -> list[str]:
+def _heat_map(request: Request, dataset: str, result: Result, drawn: dict[str, bytes], wrong: list[str]) -> list[str]:
     attention = result.attention
     assert attention is not None
     chosen = list(dict.fromkeys(request.options.get("session") or sample(attention)))
@@ -73,17 +69,16 @@ def _drawn(request: Request, dataset: str, result: Result, wrong: list[str]) -> 
     text = []
     if there:
         name = f"attention-{dataset}"
-        drawn = [figures.Session(str(i), *attention.of_session(i)) for i in there]
-        figures.heat_map(request.results / "figures", name, drawn)
+        drawn |= figures.heat_map(name, [figures.Session(str(i), *attention.of_session(i)) for i in there])
         text.append(
             pages.figure(
                 name,
                 "Weights over the clicks that NARM reads of test sessions, oldest left; the session's last click, "
-                "the one to be predicted, is not drawn. Deep blue: NARM reads this click for the session's purpose. "
+                "the one to be predicted, is not drawn. Darker: more weight. "
                 "An orange frame: this click is on the very item clicked next.",
             )
         )
-    return [*text, *_means(request, dataset, attention)]
+    return [*text, *_means(dataset, attention, drawn)]
 
 
 def sample(attention: Attention) -> list[int]:
@@ -96,7 +91,7 @@ def sample(attention: Attention) -> list[int]:
     return sorted(int(i) for i in rng.choice(fit, min(DRAWN, len(fit)), replace=False))
 
 
-def _means(request: Request, dataset: str, attention: Attention) -> list[str]:
+def _means(dataset: str, attention: Attention, drawn: dict[str, bytes]) -> list[str]:
     examples, weight = attention.means["examples"], attention.means["weight"]
     by_distance = from_the_end(examples, weight)
     by_position = [
@@ -115,7 +110,7 @@ def _means(request: Request, dataset: str, attention: Attention) -> list[str]:
         ),
     ]
     name = f"attention-means-{dataset}"
-    figures.lines(request.results / "figures", name, panels)
+    drawn |= figures.lines(name, panels)
     caption = (
         "Mean weights over all test prefixes of up to 19 kept clicks. Left: by position, for some lengths. Right: by "
         "distance from the end, each weight times the number of clicks, so that 1 is an even share and above 1 is "

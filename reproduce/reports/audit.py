@@ -27,15 +27,21 @@ from reproduce.reading.preprocessing import DatedSessions, longer_than_one, sess
 from reproduce.reading.sessions import Sessions
 from reproduce.reports import item_orders
 from reproduce.reports import page as pages
-from reproduce.reports.page import DASH, Shelf
+from reproduce.reports.description import AboutPage, Drawn, Page
+from reproduce.reports.page import DASH
+from reproduce.reports.shelf import Shelf
 from reproduce.runs import stored_search
 from reproduce.runs.environment import choose_device
 from reproduce.runs.listing import listed
 from reproduce.runs.record import Result
 from reproduce.runs.request import Request, same, set_fields
 
-LOGS = True
-HELP = "the order of a log's clicks, and what it and the tie rule are worth"
+ABOUT = AboutPage(
+    "measures the order of clicks and what it and the tie rule are worth",
+    heeds=("dataset", "model", "set"),
+    runs=True,
+    reads_logs=True,
+)
 
 COUNTING = (Row("POP", "pop"), Row("S-POP", "s_pop"), Row("Item-KNN", "item_knn"))
 NARM = Row("NARM", "narm")
@@ -51,7 +57,7 @@ def rows(request: Request) -> list[Row]:
     return request.rows(COUNTING)
 
 
-def page(request: Request, failed: Mapping[str, str]) -> str:
+def draw(request: Request, failed: Mapping[str, str]) -> Drawn:
     own, reference = Shelf.at(request.results), pages.reference(request)
     datasets = list(dict.fromkeys([*own.datasets(), *request.datasets]))
     parts = ["# Audit: the order of clicks, and ties", " ".join((__doc__ or "").split("\n\n", 1)[1].split())]
@@ -63,7 +69,10 @@ def page(request: Request, failed: Mapping[str, str]) -> str:
     parts += ["## What the tie rule is worth", _ties(own, datasets)]
     told = [*own.remarks, *(f"{path}: failed, {why}" for path, why in failed.items())]
     told.append(f"Made by {pages.command('audit', request)}.")
-    return "\n\n".join([*parts, "\n".join(f"- {line}" for line in told)]) + "\n"
+    return Drawn("\n\n".join([*parts, "\n".join(f"- {line}" for line in told)]) + "\n")
+
+
+PAGE = Page(ABOUT, draw, rows)
 
 
 # --- the order of a log -----------------------------------------------------------------------------------------------

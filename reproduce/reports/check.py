@@ -1,32 +1,28 @@
-"""`check`: whether the stored records and pages can be believed, without running a model or reading a log."""
+"""Whether stored records and pages are sound, without running a model, reading a log or writing anything."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
+from reproduce import reports
 from reproduce.errors import InputError, SuiteError
+from reproduce.reports import all as index
+from reproduce.reports import figures
+from reproduce.reports.description import Drawn, Page
 from reproduce.runs.experiment import Experiment, identity
 from reproduce.runs.record import Result, current, load
 from reproduce.runs.request import Request
 
 
-def command(commands: Any, pages: Mapping[str, ModuleType]) -> None:
-    """Add it to the sub-commands of a parser; `pages` are what may have been drawn from records, by name."""
-    parser = commands.add_parser("check", help="whether the stored records and pages can be believed")
-    parser.add_argument(
-        "--results", type=Path, default=Path("results"), metavar="DIR", help="default: results/, the reference"
-    )
-    parser.set_defaults(answer=lambda options: report(options.results, pages))
-
-
-def report(results: Path, pages: Mapping[str, ModuleType]) -> str:
-    """What was checked, and notes that are no fault.
+def report(results: Path, pages: Mapping[str, Page]) -> str:
+    """What was checked, and notes that are no fault; `pages` by name are those that may be stored.
 
     Raises:
         InputError: something cannot be believed; a line for each.
@@ -35,7 +31,7 @@ def report(results: Path, pages: Mapping[str, ModuleType]) -> str:
     if not files:
         raise InputError(f"{results}: no records there; choose a folder with --results DIR")
     wrong, notes, records = [], [], []
-    for file in files:
+    for file in tqdm(files, "records", disable=None, leave=False):  # shown on a terminal only
         name = str(file.relative_to(results))
         try:
             content = json.loads(file.read_text())
@@ -52,7 +48,9 @@ def report(results: Path, pages: Mapping[str, ModuleType]) -> str:
         except (OSError, ValueError, KeyError, TypeError, AssertionError) as error:
             wrong.append(f"{name}: broken record ({type(error).__name__}: {error}); run again with --force")
     wrong += _contradictions(records)
-    wrong += _stale_pages(results, pages)
+    stored = {name: page for name, page in pages.items() if (results / reports.file_of(name, page.about)).is_file()}
+    for fault, severe in _stale_pages(results, stored):
+        (wrong if severe else notes).append(fault)
     told = "".join(f"\n  note: {note}" for note in notes)
     if wrong:
         raise InputError(
@@ -107,12 +105,54 @@ def _contradictions(records: list[tuple[str, Result]]) -> Iterator[str]:
             yield f"{name}: of the same identity as {other[0]}, with other ranks; remove one and run it again"
 
 
-def _stale_pages(results: Path, pages: Mapping[str, ModuleType]) -> Iterator[str]:
-    """Pages that their records, drawn again by the plain command, would not give; pages of logs are not looked at."""
+def _stale_pages(results: Path, pages: Mapping[str, Page]) -> Iterator[tuple[str, bool]]:
+    """Pages and figures that the records do not give when drawn again by the plain command; whether that is a fault.
+
+    Pages that read logs cannot be drawn from records; what figures they embed is taken from their text.
+    """
     request = Request(datasets=[], data=Path(), results=results)
-    for name, module in pages.items():
-        file = results / f"{name}.md"
-        if getattr(module, "LOGS", False) or not file.is_file():
+    embedded, known = set(), set()
+    for name, page in tqdm(pages.items(), "pages", disable=None, leave=False):
+        file = reports.file_of(name, page.about)
+        stored = (results / file).read_bytes()
+        embedded |= _embedded(stored.decode(errors="replace"))
+        again = f"python -m reproduce {name} draws it again"
+        try:
+            if page is index.PAGE:
+                drawn = Drawn(index.index(request, ()))
+            elif page.about.reads_logs:
+                continue
+            else:
+                drawn = page.draw(request, {})
+        except SuiteError as error:
+            yield f"{file}: cannot be drawn again: {error}", True
             continue
-        if module.page(request, {}) != file.read_text(encoding="utf-8"):
-            yield f"{file.name}: not what its records give; python -m reproduce {name} draws it again"
+        if drawn.files(file)[file] != stored:
+            yield f"{file}: not what its records give; {again}", True
+        known |= set(drawn.figures)
+        yield from _stale_figures(results / "figures", drawn.figures, again)
+    if (results / "findings.md").is_file():
+        embedded |= _embedded((results / "findings.md").read_text(encoding="utf-8"))
+    for left in sorted((results / "figures").glob("*")):
+        if pages and left.name not in known and left.stem not in embedded:
+            yield f"figures/{left.name}: left over, no page draws it; remove it", True
+
+
+def _embedded(text: str) -> set[str]:
+    """The names of the figures that a page embeds, without their endings."""
+    return set(re.findall(r"\(figures/([^)]+)\.(?:png|svg)\)", text))
+
+
+def _stale_figures(folder: Path, drawn: Mapping[str, bytes], again: str) -> Iterator[tuple[str, bool]]:
+    """Figures that are absent or of other bytes. Those that another matplotlib drew cannot be compared: a note."""
+    for name, content in drawn.items():
+        file = folder / name
+        if not file.is_file():
+            yield f"figures/{name}: absent; {again}", True
+        elif file.read_bytes() != content:
+            beside = file.with_suffix(".svg")
+            version = figures.drawn_with(beside.read_bytes()) if beside.is_file() else ""
+            if version in ("", figures.version()):
+                yield f"figures/{name}: not what its records give; {again}", True
+            else:
+                yield f"figures/{name}: not compared, drawn with matplotlib {version}", False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -17,25 +16,20 @@ from reproduce.paper import numbers
 from reproduce.paper.claims import CLAIMS, Claim, Close, Collapse, DecoderSize, Gain, LongerGain, Statement
 from reproduce.paper.rows import Row
 from reproduce.reports import page as pages
-from reproduce.reports.page import DASH, Shelf
+from reproduce.reports.description import AboutPage, Drawn, Option, Page
+from reproduce.reports.page import DASH
+from reproduce.reports.shelf import Shelf
 from reproduce.runs import stored_search
 from reproduce.runs.record import Result
 from reproduce.runs.request import Request, same
 
-VIEW = True  # of all the records there are: nothing is run, no log is looked for
-HELP = "the paper's claims, each with a verdict from the records"
 YES, NO, NOISE, ABSENT = "reproduced", "not reproduced", "within noise", "not yet run"
 CONTRADICTED = 4  # the exit status of --strict
 
-
-def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--strict", action="store_true", help=f"exit {CONTRADICTED} when a claim is not reproduced on the paper's data"
-    )
-
-
-def rows(request: Request) -> list[Row]:
-    return []
+ABOUT = AboutPage(
+    "tests the paper's claims on the stored records",
+    (Option("--strict", f"exit {CONTRADICTED} when a claim is not reproduced on the paper's data"),),
+)
 
 
 @dataclass(frozen=True)
@@ -46,7 +40,7 @@ class Verdict:
     numbers: str
 
 
-def page(request: Request, failed: Mapping[str, str]) -> str:
+def draw(request: Request, failed: Mapping[str, str]) -> Drawn:
     own = Shelf.at(request.results)
     found = {one.name: {name: judge(own, one, name) for name in numbers.DATASETS} for one in CLAIMS}
     head = ["claim", *(catalog.dataset(name).title for name in numbers.DATASETS)]
@@ -65,17 +59,17 @@ def page(request: Request, failed: Mapping[str, str]) -> str:
         parts.append(f"## {claim.name}: {claim.text}")
         parts += [f"- {catalog.dataset(name).title}: {told(found[claim.name][name])}" for name in found[claim.name]]
     parts.append(f"Made by {pages.command('claims', request)}.")
-    return "\n\n".join(parts).replace("\n\n- ", "\n- ") + "\n"
+    text = "\n\n".join(parts).replace("\n\n- ", "\n- ") + "\n"
+    return Drawn(text, status=status(found) if request.options.get("strict") else 0)
 
 
-def status(request: Request) -> int:
-    """The exit status, beyond failed cells: verdicts count only under --strict, and only on the paper's own data."""
-    if not request.options.get("strict"):
-        return 0
-    own = Shelf.at(request.results)
-    ours = [name for name in numbers.DATASETS if name != "diginetica"]
-    verdicts = [overall(judge(own, claim, name)) for claim in CLAIMS for name in ours]
+def status(found: Mapping[str, Mapping[str, list[Verdict]]]) -> int:
+    """The exit status under --strict: verdicts count only on the paper's own data."""
+    verdicts = [overall(cells[name]) for cells in found.values() for name in cells if name != "diginetica"]
     return CONTRADICTED if NO in verdicts else 0
+
+
+PAGE = Page(ABOUT, draw)
 
 
 def overall(verdicts: list[Verdict]) -> str:

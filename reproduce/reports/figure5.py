@@ -7,43 +7,48 @@ from statistics import mean
 
 from reproduce import catalog
 from reproduce.paper import controls, numbers
-from reproduce.paper.rows import ROWS, Row
+from reproduce.paper.rows import ROWS
 from reproduce.reports import figures
 from reproduce.reports import page as pages
-from reproduce.reports.page import Shelf
+from reproduce.reports.description import AboutPage, Drawn, Page
+from reproduce.reports.shelf import Shelf
 from reproduce.runs.record import Result
 from reproduce.runs.request import Request
 
-HELP = "all models as bars (the paper's Figure 5), and learning curves"
+ABOUT = AboutPage(
+    "draws all models as bars (the paper's Figure 5) and their learning curves", heeds=("dataset", "model", "set")
+)
 
 Found = Mapping[str, Sequence[Result]]  # label -> its records on one data set
 
 
-def rows(request: Request) -> list[Row]:
-    return []
-
-
-def page(request: Request, failed: Mapping[str, str]) -> str:
+def draw(request: Request, failed: Mapping[str, str]) -> Drawn:
     own = Shelf.at(request.results)
-    shown = request.rows([*ROWS, *controls.ROWS])
-    datasets = pages.shown_datasets(request, own)
+    datasets = pages.viewed_datasets(request, own)
+    shown = request.rows([*ROWS, *controls.ROWS, *own.others(*datasets)])
     found = {dataset: {row.label: own.results(row, dataset) for row in shown} for dataset in datasets}
     text = ["# Figure 5: all models, and how they learned", *dict.fromkeys(own.remarks)]
+    drawn: dict[str, bytes] = {}
     with_records = {dataset: kept for dataset, kept in found.items() if any(kept.values())}
     if with_records:
-        text.append(_bars(request, with_records))
+        text.append(_bars(with_records, drawn))
+    if not datasets:
+        text.append(pages.no_records(request))
     for dataset in datasets:
         text.append(f"## {catalog.dataset(dataset).title}")
-        text.append(_curves(request, dataset, found[dataset]))
+        text.append(_curves(dataset, found[dataset], drawn))
         missing = [row for row in shown if not found[dataset][row.label] and row in ROWS]
         if missing:
             models = " ".join(row.model for row in missing)
             text.append(f"Not run yet: {pages.command('table2', request, dataset=dataset, model=models)}")
     text.append(f"Drawn by {pages.command('figure5', request)}.")
-    return "\n\n".join(text) + "\n"
+    return Drawn("\n\n".join(text) + "\n", drawn)
 
 
-def _bars(request: Request, found: Mapping[str, Found]) -> str:
+PAGE = Page(ABOUT, draw)
+
+
+def _bars(found: Mapping[str, Found], drawn: dict[str, bytes]) -> str:
     labels = [label for label in next(iter(found.values())) if any(kept[label] for kept in found.values())]
     panels = []
     for dataset, kept in found.items():
@@ -56,7 +61,7 @@ def _bars(request: Request, found: Mapping[str, Found]) -> str:
                 value = mean(values) if values else None
                 content.append(figures.Bar(label, value, published, None, figures.colour(label)))
             panels.append(figures.Panel(catalog.dataset(dataset).title, f"{title}, per cent", content))
-    figures.bars(request.results / "figures", "figure5", panels)
+    drawn |= figures.bars("figure5", panels)
     return pages.figure(
         "figure5",
         "Recall@20 and MRR@20 of every model with a record. Diamonds are the paper's numbers: a diamond at the end of "
@@ -64,7 +69,7 @@ def _bars(request: Request, found: Mapping[str, Found]) -> str:
     )
 
 
-def _curves(request: Request, dataset: str, kept: Found) -> str:
+def _curves(dataset: str, kept: Found, drawn: dict[str, bytes]) -> str:
     trained = {label: results[0].epochs for label, results in kept.items() if results and results[0].epochs}
     if not trained:
         return "No neural model has a record yet, so there is no learning curve."
@@ -77,10 +82,10 @@ def _curves(request: Request, dataset: str, kept: Found) -> str:
         for model, epochs in trained.items():
             told = [one for one in epochs if key in one]
             line = [one["epoch"] for one in told], [one[key] for one in told]
-            content.append(figures.Line(model, *line, colour=figures.colour(model)))
+            content.append(figures.Line(model, *line, colour=figures.colour(model), marker=figures.marker(model)))
         panels.append(figures.Panel(title, label, content, "epoch"))
     name = f"curves-{dataset}"
-    figures.lines(request.results / "figures", name, panels)
+    drawn |= figures.lines(name, panels)
     best = ", ".join(f"{label} {kept[label][0].best_epoch or f'{len(trained[label])} (its last)'}" for label in trained)
     return pages.figure(
         name,

@@ -1,14 +1,18 @@
-"""Figures from numbers; nothing else imports matplotlib. Drawing again gives the same bytes.
+"""Figures from numbers, as the content of their files; nothing else imports matplotlib. Same numbers, same bytes.
 
 Colours are told apart by the colour-blind (Okabe and Ito; the controls in Tol's muted ones) and belong to a model, on
-whichever page; lines differ by marker too, for print.
+whichever page; lines differ by marker too, for print. A model that is not named here has a colour and a marker made of
+its label.
 """
 
 from __future__ import annotations
 
+import colorsys
+import io
+import re
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import matplotlib
@@ -19,8 +23,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-
-from reproduce.files import replacing
 
 COLOURS = {
     "POP": "#999999",
@@ -38,9 +40,9 @@ COLOURS = {
     "GRU4Rec (2018)": "#117733",
 }
 
-
-OTHER = "#444444"
-MARKERS = dict(zip(COLOURS, "ovD^<P>shX*pd", strict=True))
+OTHER = "#444444"  # of what is no model
+MARKERS: Mapping[str, Any] = dict(zip(COLOURS, "ovD^<P>shX*pd", strict=True))
+SPARE_MARKERS: Sequence[Any] = ("H", "8", (4, 1, 0), (6, 1, 0), (3, 1, 0))  # the last are stars
 STYLE: Any = {
     "svg.hashsalt": "reproduce",  # names inside an SVG come from this instead of from chance
     "font.size": 9,
@@ -69,6 +71,7 @@ class Line:
     y: Sequence[float]
     band: Sequence[tuple[float, float]] | None = None
     colour: str = OTHER
+    marker: Any = ""  # empty: one by its place among the lines
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,7 @@ class Session:
     is_target: np.ndarray  # (T,) bool
 
 
-def prefix_lengths(shares: Mapping[str, np.ndarray], folder: Path, name: str = "prefix-lengths") -> None:
+def prefix_lengths(shares: Mapping[str, np.ndarray], name: str = "prefix-lengths") -> dict[str, bytes]:
     """A panel per data set: the share of test prefixes, in per cent, of 1, 2, ... clicks, the last bar all longer."""
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(6.4, 1.0 + 1.7 * len(shares)), layout="constrained")
@@ -102,15 +105,28 @@ def prefix_lengths(shares: Mapping[str, np.ndarray], folder: Path, name: str = "
             panel.set_ylabel("test prefixes, %")
             panel.set_xticks(place, [*map(str, place[:-1]), f">{len(share) - 1}"])
         panels[-1].set_xlabel("clicks in the prefix")
-        save(figure, folder, name)
+        return files(figure, name)
 
 
 def colour(label: str) -> str:
     """A model's own; that of the model a row with other fields is of: "NARM (hidden=50)" is NARM."""
-    return COLOURS.get(label, COLOURS.get(label.partition(" (")[0], OTHER))
+    if label in COLOURS:
+        return COLOURS[label]
+    model = label.partition(" (")[0]
+    if model in COLOURS:
+        return COLOURS[model]
+    chance = zlib.crc32(model.encode()) / 2**32  # 0 to 1, the same for a label everywhere
+    red, green, blue = colorsys.hls_to_rgb(chance, 0.45, 0.55)
+    return "#" + "".join(f"{round(255 * part):02X}" for part in (red, green, blue))
 
 
-def bars(folder: Path, name: str, panels: Sequence[Panel], columns: int = 2) -> None:
+def marker(label: str) -> Any:
+    """A model's own, as its colour."""
+    model = label if label in MARKERS else label.partition(" (")[0]
+    return MARKERS.get(model, SPARE_MARKERS[zlib.crc32(model.encode()) % len(SPARE_MARKERS)])
+
+
+def bars(name: str, panels: Sequence[Panel], columns: int = 2) -> dict[str, bytes]:
     """Horizontal bars from zero, the published value a black diamond, the interval a whisker."""
     rows = -(-len(panels) // columns)
     tallest = max(len(panel.content) for panel in panels)
@@ -124,7 +140,7 @@ def bars(folder: Path, name: str, panels: Sequence[Panel], columns: int = 2) -> 
         handles = [matplotlib.lines.Line2D([], [], marker="D", color="black", linestyle="", label="published")]
         if any(isinstance(bar, Bar) and bar.published is not None for panel in panels for bar in panel.content):
             figure.legend(handles=handles, loc="outside lower right")
-        save(figure, folder, name)
+        return files(figure, name)
 
 
 def _bars(ax: Axes, panel: Panel, *, named: bool) -> None:
@@ -145,7 +161,7 @@ def _bars(ax: Axes, panel: Panel, *, named: bool) -> None:
             ax.plot(bar.published, place, marker="D", color="black", markersize=4.5, markeredgecolor="white")
 
 
-def lines(folder: Path, name: str, panels: Sequence[Panel]) -> None:
+def lines(name: str, panels: Sequence[Panel]) -> dict[str, bytes]:
     """Panels side by side; a band around a line where it has one; a legend of the lines that have a label."""
     with matplotlib.rc_context(STYLE):
         figure = Figure((4.2 * len(panels), 3.4), layout="constrained")
@@ -157,9 +173,9 @@ def lines(folder: Path, name: str, panels: Sequence[Panel]) -> None:
             ax.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True))
             for i, line in enumerate(panel.content):
                 assert isinstance(line, Line)
-                marker = MARKERS.get(line.label, "osD^vP"[i % 6])
-                edge = {"markeredgecolor": "black", "markeredgewidth": 0.3}
-                drawn = ax.plot(line.x, line.y, color=line.colour, marker=marker, markersize=4, **edge)[0]
+                style = {"marker": line.marker or "osD^vP"[i % 6], "markersize": 4}
+                style |= {"markeredgecolor": "black", "markeredgewidth": 0.3}
+                drawn = ax.plot(line.x, line.y, color=line.colour, **style)[0]
                 if line.label:
                     handles[line.label] = drawn
                 if line.band is not None:
@@ -167,10 +183,10 @@ def lines(folder: Path, name: str, panels: Sequence[Panel]) -> None:
                     ax.fill_between(line.x, low, high, color=line.colour, alpha=0.2, linewidth=0)
         if handles:
             figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=min(len(handles), 5))
-        save(figure, folder, name)
+        return files(figure, name)
 
 
-def heat_map(folder: Path, name: str, sessions: Sequence[Session]) -> None:
+def heat_map(name: str, sessions: Sequence[Session]) -> dict[str, bytes]:
     """A row a session, a column a click, depth the weight; a click on the item clicked next has an orange frame."""
     width = max(len(one.weights) for one in sessions)
     depth = np.full((len(sessions), width), np.nan)
@@ -192,13 +208,27 @@ def heat_map(folder: Path, name: str, sessions: Sequence[Session]) -> None:
         ax.set(xlabel="click of the session", ylabel="test session")
         ax.spines[:].set_visible(False)
         figure.colorbar(image, label="attention weight")
-        save(figure, folder, name)
+        return files(figure, name)
 
 
-def save(figure: Figure, folder: Path, name: str) -> None:
-    """folder/name.png and folder/name.svg, without a date in either."""
+def files(figure: Figure, name: str) -> dict[str, bytes]:
+    """name.png and name.svg with their content, without a date in either."""
     FigureCanvasAgg(figure)
+    made = {}
     with matplotlib.rc_context(STYLE):
         for kind, metadata in (("png", {"Software": None}), ("svg", {"Date": None})):
-            with replacing(folder / f"{name}.{kind}") as temporary:
-                figure.savefig(temporary, format=kind, dpi=150, metadata=metadata)
+            content = io.BytesIO()
+            figure.savefig(content, format=kind, dpi=150, metadata=metadata)
+            made[f"{name}.{kind}"] = content.getvalue()
+    return made
+
+
+def version() -> str:
+    """Of the matplotlib that draws here."""
+    return matplotlib.__version__
+
+
+def drawn_with(svg: bytes) -> str:
+    """The version of matplotlib that drew an SVG; another one may draw the same numbers with other bytes."""
+    found = re.search(rb"Matplotlib v([\w.+]+)", svg[:4000])
+    return found[1].decode() if found else ""

@@ -10,24 +10,23 @@ from reproduce import catalog
 from reproduce.evaluation import bootstrap, ranking
 from reproduce.evaluation.bootstrap import Sample
 from reproduce.paper import controls, numbers
-from reproduce.paper.rows import ROWS, Row
+from reproduce.paper.rows import ROWS
 from reproduce.reports import figures
 from reproduce.reports import page as pages
-from reproduce.reports.page import Shelf
+from reproduce.reports.description import AboutPage, Drawn, Page
+from reproduce.reports.shelf import Shelf
 from reproduce.runs.record import Result
 from reproduce.runs.request import Request
 
-HELP = "hits by the length of the session (the paper's Table 5)"
+ABOUT = AboutPage(
+    "shows hits, Recall and MRR by length of the prefix (the paper's Table 5)", heeds=("dataset", "model", "set")
+)
 
 LONGEST = 19
 BINS = {"1-3": (1, 3), "4-17": (4, 17), "18-19": (18, 19), "over 19": (20, np.iinfo(np.int64).max)}
 
 
-def rows(request: Request) -> list[Row]:
-    return []
-
-
-def page(request: Request, failed: Mapping[str, str]) -> str:
+def draw(request: Request, failed: Mapping[str, str]) -> Drawn:
     own = Shelf.at(request.results)
     title = (
         "# Table 5: by the length of the session\n\n"
@@ -35,7 +34,12 @@ def page(request: Request, failed: Mapping[str, str]) -> str:
         "Beside them stand Recall@20 and MRR@20 of each length, in per cent, with 95 % intervals by drawing test "
         "sessions."
     )
-    return "\n\n".join([title, *(_section(request, own, one) for one in pages.shown_datasets(request, own))]) + "\n"
+    drawn: dict[str, bytes] = {}
+    parts = [_section(request, own, one, drawn) for one in pages.viewed_datasets(request, own)]
+    return Drawn("\n\n".join([title, *(parts or [pages.no_records(request)])]) + "\n", drawn)
+
+
+PAGE = Page(ABOUT, draw)
 
 
 def hits(result: Result) -> dict[int, int]:
@@ -44,9 +48,9 @@ def hits(result: Result) -> dict[int, int]:
     return {int(n): int(count) for n, count in zip(*np.unique(lengths, return_counts=True), strict=True)}
 
 
-def _section(request: Request, own: Shelf, dataset: str) -> str:
+def _section(request: Request, own: Shelf, dataset: str, drawn: dict[str, bytes]) -> str:
     head = f"## {catalog.dataset(dataset).title}"
-    shown = request.rows([*ROWS, *controls.ROWS])
+    shown = request.rows([*ROWS, *controls.ROWS, *own.others(dataset)])
     found = [(row.label, own.results(row, dataset)) for row in shown]
     first = {label: results[0] for label, results in found if results}  # one seed: a hit is a count
     if not first:
@@ -62,7 +66,7 @@ def _section(request: Request, own: Shelf, dataset: str) -> str:
         text.append(f"Left out, their records are of another split: {', '.join(dropped)}.")
     first = {label: first[label] for label in kept}
     text += [_hit_table(first, dataset), *_binned(first)]
-    text.append(_figure(request, first, dataset))
+    text.append(_figure(first, dataset, drawn))
     if "NARM" in first and "Improved GRU-Rec" in first:
         text.append(_claim(first["NARM"], first["Improved GRU-Rec"]))
     told = pages.about(list(first.values()))
@@ -143,7 +147,7 @@ def _binned(first: Mapping[str, Result]) -> list[str]:
     return text
 
 
-def _figure(request: Request, first: Mapping[str, Result], dataset: str) -> str:
+def _figure(first: Mapping[str, Result], dataset: str, drawn: dict[str, bytes]) -> str:
     points = {n: found for n in range(1, LONGEST + 1) if (found := _by(first, n, n))[0]}
     panels = []
     for m, metric in enumerate(("Recall@20", "MRR@20")):
@@ -154,12 +158,13 @@ def _figure(request: Request, first: Mapping[str, Result], dataset: str) -> str:
                 [float(means[i, m]) for _, means, _ in points.values()],
                 [(float(spans[i, m, 0]), float(spans[i, m, 1])) for _, _, spans in points.values()],
                 figures.colour(label),
+                figures.marker(label),
             )
             for i, label in enumerate(first)
         ]
         panels.append(figures.Panel(metric, "per cent", content, "clicks in the prefix"))
     name = f"lengths-{dataset}"
-    figures.lines(request.results / "figures", name, panels)
+    drawn |= figures.lines(name, panels)
     return pages.figure(
         name,
         "Recall@20 and MRR@20 by the number of clicks a model has seen. Compare the heights of the lines at one "

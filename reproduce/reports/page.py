@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -14,63 +13,25 @@ from tabulate import tabulate
 
 import reproduce
 from reproduce import catalog
-from reproduce.errors import InputError
 from reproduce.evaluation import bootstrap, ranking
 from reproduce.evaluation.bootstrap import Sample
 from reproduce.paper import numbers
 from reproduce.paper.rows import Row
 from reproduce.reading.sessions import as_printed, exactness
+from reproduce.reports.shelf import Shelf
 from reproduce.runs.experiment import Experiment
-from reproduce.runs.listing import listed
-from reproduce.runs.record import Result, current, load
+from reproduce.runs.record import Result
 from reproduce.runs.request import Request
 
 DASH = "—"
 
 
-@dataclass(frozen=True)
-class Shelf:
-    """The records of a results folder, read without a data set. What it could not use it says in `remarks`."""
-
-    folder: Path
-    remarks: list[str]
-
-    @classmethod
-    def at(cls, folder: Path) -> Shelf:
-        return cls(folder, [])
-
-    def results(self, row: Row, dataset: str) -> list[Result]:
-        """All seeds of a row on a data set, in the order of the seeds; outdated and broken records are left out."""
-        if row.model not in catalog.recommenders():
-            return []
-        wanted = Experiment.of(dataset, row.model, row.at(dataset).fields)
-        found = []
-        for one in listed(self.folder, dataset):
-            if one.experiment is None:
-                self._remark(f"{one.file.name}: {one.fault}")
-            elif (one.experiment.model, one.experiment.params) == (wanted.model, wanted.params):
-                try:
-                    result = load(one.experiment, self.folder)
-                except InputError as error:
-                    self._remark(f"{one.file.name}: {str(error).partition(': ')[2]}")
-                    continue
-                if result is not None and current(result):
-                    found.append(result)
-                elif result is not None:
-                    self._remark(f"{one.file.name}: made with fields the model no longer has; left out.")
-        return sorted(found, key=lambda one: one.experiment.seed)
-
-    def _remark(self, line: str) -> None:
-        """Say it once, however many rows meet it."""
-        if line not in self.remarks:
-            self.remarks.append(line)
-
-    def datasets(self) -> list[str]:
-        """The data sets of the paper that have records here, in the paper's order, then any others."""
-        runs = self.folder / "runs"
-        here = {place.parent.name for place in runs.glob("*/*.json")} & set(catalog.datasets())
-        known = [name for name in numbers.DATASETS if name in here]
-        return known + sorted(name for name in here - set(known) if name != "synthetic")
+def failure(request: Request, row: Row, dataset: str, failed: Mapping[str, str]) -> str:
+    """Why a run of a row failed, "" where none did; `failed` has the reasons by the path of the experiment."""
+    if row.model not in catalog.recommenders():
+        return ""
+    paths = (Experiment.of(dataset, row.model, row.at(dataset).fields, seed).path for seed in request.seeds)
+    return next((failed[path] for path in paths if path in failed), "")
 
 
 def reference_folder() -> Path:
@@ -162,6 +123,11 @@ def shown_datasets(request: Request, own: Shelf) -> list[str]:
     ]
 
 
+def viewed_datasets(request: Request, own: Shelf) -> list[str]:
+    """The data sets of a page that runs nothing: those asked for, or all with records."""
+    return list(dict.fromkeys(request.datasets)) or own.datasets()
+
+
 def figure(name: str, caption: str) -> str:
     """A figure of the results folder, embedded by its relative path, with a caption that says what to see."""
     return f"![{caption.partition('. ')[0]}](figures/{name}.png)\n\n*{caption}* ([SVG](figures/{name}.svg))"
@@ -171,6 +137,10 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], names: int = 1) ->
     """A markdown table: the columns of names to the left, numbers to the right."""
     align = ["left"] * names + ["right"] * (len(head) - names)
     return tabulate(rows, head, tablefmt="pipe", colalign=align, disable_numparse=True)
+
+
+def no_records(request: Request) -> str:
+    return f"No records yet: {command('table2', request)} makes some."
 
 
 def command(page: str, request: Request, **options: str) -> str:

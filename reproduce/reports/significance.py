@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 from reproduce import catalog
@@ -10,22 +10,20 @@ from reproduce.evaluation import bootstrap
 from reproduce.evaluation.bootstrap import Effect, Sample
 from reproduce.paper.rows import ROWS, Row
 from reproduce.reports import page as pages
-from reproduce.reports.page import Shelf
+from reproduce.reports.description import AboutPage, Drawn, Page
+from reproduce.reports.shelf import Shelf
 from reproduce.runs.record import Result
 from reproduce.runs.request import Request
 
-VIEW = True  # of all the records there are: nothing is run, no log is looked for
-HELP = "every pair of recommenders: the difference, its interval, the p-value"
+ABOUT = AboutPage(
+    "compares every pair of recommenders: difference, interval, p-value", heeds=("dataset", "model", "set")
+)
 METRICS = {"recall": "Recall@20", "mrr": "MRR@20"}
 
 
-def rows(request: Request) -> list[Row]:
-    return []
-
-
-def page(request: Request, failed: Mapping[str, str]) -> str:
+def draw(request: Request, failed: Mapping[str, str]) -> Drawn:
     own = Shelf.at(request.results)
-    asked = [name for name in own.datasets() if name in (request.datasets or own.datasets())]
+    asked = [name for name in pages.viewed_datasets(request, own) if (own.folder / "runs" / name).is_dir()]
     parts = [
         "# Which differences are more than noise",
         "Row minus row on the same test prefixes, in points, with the 95 % interval of a bootstrap over whole sessions "
@@ -36,14 +34,16 @@ def page(request: Request, failed: Mapping[str, str]) -> str:
     parts += [_section(request, own, dataset) for dataset in asked]
     if not asked:
         parts.append(f"No records yet: {pages.command('table2', request)}.")
-    return "\n\n".join(parts) + "\n"
+    return Drawn("\n\n".join(parts) + "\n")
 
 
-def recorded(own: Shelf, dataset: str) -> dict[str, list[Result]]:
-    """The rows of the comparison and the decoders that have records of one split, by label."""
+PAGE = Page(ABOUT, draw)
+
+
+def recorded(own: Shelf, dataset: str, rows: Sequence[Row] = ROWS) -> dict[str, list[Result]]:
+    """The rows that have records of one split, by label."""
     found: dict[str, list[Result]] = {}
-    shown = [*ROWS, Row("NARM, fully connected decoder", "narm", {"decoder": "fully-connected"})]
-    for row in shown:
+    for row in rows:
         results = own.results(row, dataset)
         digests = {one.split["digest"] for one in [*results, *(found[key][0] for key in found)]}
         if len(digests) > 1:
@@ -64,7 +64,8 @@ def pairs(samples: Mapping[str, Sample]) -> dict[tuple[str, str], tuple[Effect, 
 
 
 def _section(request: Request, own: Shelf, dataset: str) -> str:
-    found = recorded(own, dataset)
+    full = Row("NARM, fully connected decoder", "narm", {"decoder": "fully-connected"})
+    found = recorded(own, dataset, request.rows([*ROWS, full, *own.others(dataset)]))
     text = [f"## {catalog.dataset(dataset).title}"]
     if len(found) > 1:
         for metric, title in METRICS.items():

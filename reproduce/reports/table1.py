@@ -7,14 +7,15 @@ from collections.abc import Mapping
 import numpy as np
 
 from reproduce import catalog
-from reproduce.paper.rows import Row
 from reproduce.reading.sessions import Sessions, Split, as_printed
 from reproduce.reports import figures
 from reproduce.reports import page as pages
+from reproduce.reports.description import AboutPage, Drawn, Page
 from reproduce.runs.request import Request
 
-LOGS = True
-HELP = "the statistics of the data sets (the paper's Table 1)"
+ABOUT = AboutPage(
+    "counts the data as the paper did, beside its published counts (Table 1)", heeds=("dataset",), reads_logs=True
+)
 
 COLUMNS = {
     "clicks": "all clicks",
@@ -36,22 +37,16 @@ MEANING = """What the paper's columns count, as found by reproducing them:
   is 5,917,745 rounded up."""
 
 
-def rows(request: Request) -> list[Row]:
-    return []  # no model is run
-
-
-def page(request: Request, failed: Mapping[str, str]) -> str:
+def draw(request: Request, failed: Mapping[str, str]) -> Drawn:
     splits = [catalog.load_split(name, request.data) for name in request.datasets]
-    figures.prefix_lengths(
-        {catalog.dataset(one.name).title: length_shares(one.test) for one in splits}, request.results / "figures"
-    )
+    drawn = figures.prefix_lengths({catalog.dataset(one.name).title: length_shares(one.test) for one in splits})
     counted = [line for split in splits for line in _against_the_paper(split)]
     honest = [[one.name, *_honest(one)] for one in splits]
     head = [
         "data set", "train sessions", "test sessions", "clicks per session", "items in train", "items in train or test",
         "test labels not in train", "next click repeats the last",
     ]  # fmt: skip
-    return (
+    text = (
         "\n\n".join(
             [
                 "# Table 1: statistics of the data",
@@ -67,6 +62,10 @@ def page(request: Request, failed: Mapping[str, str]) -> str:
         )
         + "\n"
     )
+    return Drawn(text, drawn)
+
+
+PAGE = Page(ABOUT, draw)
 
 
 def _against_the_paper(split: Split) -> list[list[str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping, Sequence
 
 from reproduce import catalog
@@ -12,9 +11,10 @@ from reproduce.paper import controls, numbers
 from reproduce.paper.numbers import Score
 from reproduce.paper.rows import DECODERS, ROWS, Row
 from reproduce.reports import page as pages
-from reproduce.reports.page import DASH, Shelf
+from reproduce.reports.description import AboutPage, Drawn, Option, Page
+from reproduce.reports.page import DASH
+from reproduce.reports.shelf import Shelf
 from reproduce.runs import stored_search
-from reproduce.runs.experiment import Experiment
 from reproduce.runs.record import Result
 from reproduce.runs.request import Request, same
 from reproduce.runs.stored_search import Found
@@ -23,19 +23,23 @@ SEARCHED = (
     "The settings that `python -m reproduce search` found, each then fitted to all of train and run on test once. The "
     "tables above have the defaults, published ones where there are any. Recall@20 / MRR@20 on the held-out sessions:"
 )
-HELP = "compare the recommenders (the paper's Table 3) and the decoders (its Table 2)"
-
-
-def arguments(parser: argparse.ArgumentParser) -> None:
-    names = ", ".join(row.label for row in controls.ROWS)
-    parser.add_argument("--beyond", action="store_true", help=f"also the strong controls the paper lacked: {names}")
+ABOUT = AboutPage(
+    "compares the recommenders (the paper's Table 3) and the decoders (its Table 2)",
+    (
+        Option(
+            "--beyond", f"also the strong controls the paper lacked: {', '.join(row.label for row in controls.ROWS)}"
+        ),
+    ),
+    heeds=("dataset", "model", "set"),
+    runs=True,
+)
 
 
 def rows(request: Request) -> list[Row]:
     return request.rows([*ROWS, *(controls.ROWS if request.options.get("beyond") else ())], extra=controls.ROWS)
 
 
-def page(request: Request, failed: Mapping[str, str]) -> str:
+def draw(request: Request, failed: Mapping[str, str]) -> Drawn:
     """The page of every data set with records here, and of those just asked for."""
     own = Shelf.at(request.results)
     shown = pages.shown_datasets(request, own)
@@ -49,7 +53,10 @@ def page(request: Request, failed: Mapping[str, str]) -> str:
     ]
     for dataset in shown:
         parts.append(_section(request, own, dataset, failed))
-    return "\n\n".join(parts) + "\n"
+    return Drawn("\n\n".join(parts) + "\n")
+
+
+PAGE = Page(ABOUT, draw, rows)
 
 
 def _section(request: Request, own: Shelf, dataset: str, failed: Mapping[str, str]) -> str:
@@ -61,7 +68,7 @@ def _section(request: Request, own: Shelf, dataset: str, failed: Mapping[str, st
         searches = []
         own.remarks.append(str(error))
     shown = list(ROWS)
-    for row in [one.at(dataset) for one in rows(request)]:
+    for row in [*(one.at(dataset) for one in rows(request)), *own.others(dataset)]:
         if not any(same(row, one) for one in [*shown, *beyond, *(one.row for one in searches)]):
             shown.append(row)
     text = [f"## {catalog.dataset(dataset).title}"]
@@ -142,7 +149,7 @@ def comparison_table(
         lines.append(line)
         if not results:
             missing.append(_why_missing(request, row, dataset, failed))
-            if _failure(request, row, dataset, failed):
+            if pages.failure(request, row, dataset, failed):
                 line[1] = "failed"
     if reference is None:
         head = ["model", "Recall@20", source, "Δ", "MRR@20", source, "Δ"]
@@ -154,14 +161,7 @@ def comparison_table(
 def _why_missing(request: Request, row: Row, dataset: str, failed: Mapping[str, str]) -> str:
     if row.model not in catalog.recommenders():
         return f"{row.label}: {DASH} the suite has no model `{row.model}` yet."
-    reason = _failure(request, row, dataset, failed)
+    reason = pages.failure(request, row, dataset, failed)
     fields = {"set": " ".join(f"{row.model}.{key}={value}" for key, value in row.fields.items())} if row.fields else {}
     command = pages.command("table2", request, dataset=dataset, model=asked_for_as(row.model), **fields)
     return f"{row.label}: " + (f"failed, {reason}; again with {command}" if reason else command)
-
-
-def _failure(request: Request, row: Row, dataset: str, failed: Mapping[str, str]) -> str:
-    if row.model not in catalog.recommenders():
-        return ""
-    paths = (Experiment.of(dataset, row.model, row.at(dataset).fields, seed).path for seed in request.seeds)
-    return next((failed[path] for path in paths if path in failed), "")

@@ -1,0 +1,205 @@
+"""The names of models, their fields and data sets, read from the text of their files: no model is imported.
+
+Importing the models takes seconds, for they import torch; `list` and the answer to a mistyped name need not wait. The
+catalogue has the same things as objects, and a test holds the two equal.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import reproduce
+from reproduce import source_text
+from reproduce.errors import UsageError
+
+ROOT = "Recommender"  # the class that every model is a subclass of
+
+
+@dataclass(frozen=True)
+class Field:
+    """A hyper-parameter of a model, as `setting` declares it."""
+
+    name: str
+    default: Any
+    choices: tuple[Any, ...] = ()
+    search: Any = None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Model:
+    name: str
+    label: str
+    fields: tuple[Field, ...]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data set; `everyday` and `download` as in reproduce.reading.source.Dataset."""
+
+    name: str
+    title: str
+    everyday: bool
+    download: bool
+
+
+def known(what: str, name: str, names: Iterable[str]) -> str:
+    """The name, if it is among the names. Raises UsageError, with the nearest of them, if it is not."""
+    names = sorted(names)
+    if name not in names:
+        near = difflib.get_close_matches(name, names, n=3)
+        hint = f"did you mean {' or '.join(near)}? " if near else ""
+        raise UsageError(f"unknown {what} {name!r}; {hint}there is: {', '.join(names) or 'none'}")
+    return name
+
+
+def models() -> dict[str, Model]:
+    """Every model of the suite by name, in the order of the catalogue."""
+    return {one.name: one for file in _files("baselines") for one in _models(file)}
+
+
+def datasets() -> dict[str, Source]:
+    """Every data set by name, in the order of the catalogue."""
+    return {one.name: one for file in _files("datasets") for one in _sources(file)}
+
+
+def _files(room: str) -> list[Path]:
+    folders = importlib.import_module(f"{reproduce.__name__}.{room}").__path__
+    return sorted(Path(folder) / f"{one.name}.py" for folder in folders for one in pkgutil.iter_modules([folder]))
+
+
+# --- models -----------------------------------------------------------------------------------------------------------
+
+
+def _models(file: Path) -> Iterator[Model]:
+    for name in sorted(source_text.classes(file)):
+        lineage = _lineage(file, name)
+        words = {key: text for key in ("name", "label") if isinstance(text := _text(lineage, key), str)}
+        if lineage[-1][1].name == ROOT and len(words) == 2:
+            yield Model(words["name"], words["label"], tuple(_fields(lineage)))
+
+
+Lineage = Sequence[tuple[Path, ast.ClassDef]]
+
+
+def _lineage(file: Path, name: str) -> Lineage:
+    """A class and those of this suite that it inherits from, itself first; of several bases the first."""
+    node = source_text.classes(file).get(name)
+    if node is None:
+        module, name = source_text.imported(file).get(name, ("", ""))
+        if module == reproduce.__name__:  # by the package's face
+            module = reproduce._WHERE.get(name, "")
+        path = _path(module)
+        return _lineage(path, name) if path else []
+    bases = [base.id for base in node.bases if isinstance(base, ast.Name)]
+    above = [line for base in bases if (line := _lineage(file, base))]
+    return [(file, node), *(above[0] if above else [])]
+
+
+@lru_cache
+def _path(module: str) -> Path | None:
+    """Of a module of the spine: models import from nowhere else."""
+    if not module.startswith(f"{reproduce.__name__}."):
+        return None
+    path = Path(reproduce.__file__).parent.joinpath(*module.split(".")[1:]).with_suffix(".py")
+    return path if path.is_file() else None
+
+
+def _text(lineage: Lineage, key: str) -> Any:
+    """The value of a class's attribute, its own or inherited; None where there is none."""
+    for file, node in lineage:
+        for one in node.body:
+            if isinstance(one, ast.AnnAssign) and isinstance(one.target, ast.Name) and one.target.id == key:
+                return source_text.evaluate(file, one.value) if one.value else None
+    return None
+
+
+def _fields(lineage: Lineage) -> list[Field]:
+    """As dataclasses order them: the base's first; one that is declared again keeps its place."""
+    found: dict[str, Field] = {}
+    for file, node in reversed(lineage):
+        for one in node.body:
+            if isinstance(one, ast.AnnAssign) and isinstance(one.target, ast.Name) and isinstance(one.value, ast.Call):
+                call = one.value
+                if isinstance(call.func, ast.Name) and call.func.id == "setting":
+                    found[one.target.id] = _field(file, one.target.id, one.annotation, call)
+    return list(found.values())
+
+
+def _field(file: Path, name: str, annotation: ast.expr, call: ast.Call) -> Field:
+    words = {one.arg: source_text.evaluate(file, one.value) for one in call.keywords if one.arg in ("search", "note")}
+    (default,) = [source_text.evaluate(file, one) for one in _arguments(call, "default")]
+    return Field(name, default, _choices(file, annotation), **words)
+
+
+def _choices(file: Path, annotation: ast.expr) -> tuple[Any, ...]:
+    """Those of a Literal, also of one that has a name, in this file or in the one it is imported from."""
+    if isinstance(annotation, ast.Subscript) and ast.unparse(annotation.value) == "Literal":
+        value = source_text.evaluate(file, annotation.slice)
+        return value if isinstance(value, tuple) else (value,)
+    if isinstance(annotation, ast.Name):
+        if annotation.id in source_text.assigned(file):
+            return _choices(file, source_text.assigned(file)[annotation.id])
+        module, name = source_text.imported(file).get(annotation.id, ("", ""))
+        path = _path(module)
+        if path and name in source_text.assigned(path):
+            return _choices(path, source_text.assigned(path)[name])
+    return ()
+
+
+def _arguments(call: ast.Call, *names: str) -> list[ast.expr]:
+    """The first arguments of a call, by place or by name."""
+    by_name = {one.arg: one.value for one in call.keywords}
+    return [call.args[i] if i < len(call.args) else by_name[name] for i, name in enumerate(names)]
+
+
+# --- data sets --------------------------------------------------------------------------------------------------------
+
+
+def _sources(file: Path) -> Iterator[Source]:
+    """The calls in DATASETS: each gives a data set's name and title first, or by these names."""
+    table = source_text.assigned(file)["DATASETS"]
+    for one in table.elts if isinstance(table, ast.Tuple) else [table]:
+        if not isinstance(one, ast.Call):
+            raise source_text.unreadable(file, one, "DATASETS must be a tuple of calls with a name and a title")
+        name, title = (source_text.evaluate(file, value) for value in _arguments(one, "name", "title"))
+        words = {word.arg: word.value for word in one.keywords}
+        everyday = source_text.evaluate(file, words["everyday"]) if "everyday" in words else True
+        yield Source(name, title, everyday, "download" in words)
+
+
+# --- checking ---------------------------------------------------------------------------------------------------------
+
+
+def check(what: str, word: str, own: Iterable[str] = ()) -> None:
+    """Raise UsageError where a word of the command line names nothing that there is.
+
+    Words that name a file are left to the catalogue, and what is wrong with a value to the model.
+
+    Args:
+        what: "model", "data set", "log to fetch" or "setting" (MODEL.FIELD=VALUE).
+        own: the names of a user's own models, which have fields unknown here.
+    """
+    if what == "setting":
+        name, _, _ = word.partition("=")
+        model, dot, field = name.partition(".")
+        if dot and "=" in word and model not in own:
+            fields = models()[known("model", model, models())].fields
+            known(f"field of {model}", field, (one.name for one in fields))
+    elif "/" not in word and "." not in word:
+        known(what, word, NAMES[what]())
+
+
+NAMES: dict[str, Callable[[], Iterable[str]]] = {
+    "model": models,
+    "data set": datasets,
+    "log to fetch": lambda: [one.name for one in datasets().values() if one.download],
+}

@@ -1,0 +1,178 @@
+"""How a page and a command describe themselves: in a line, with their options, and by what they return.
+
+Everything here is light: the command line reads descriptions before it imports torch.
+"""
+
+from __future__ import annotations
+
+import os
+from argparse import Action, ArgumentTypeError, _ActionsContainer
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from reproduce.errors import SuiteError
+
+if TYPE_CHECKING:
+    from reproduce.paper.rows import Row
+    from reproduce.runs.request import Request
+
+Common = Literal["dataset", "model", "set"]
+Named = Literal["", "model", "data set", "setting", "log to fetch"]
+
+
+def positive(text: str) -> int:
+    """A whole number from 1 on, for an option's `type`."""
+    if not text.isdigit() or int(text) < 1:
+        raise ArgumentTypeError(f"{text!r} is not a number from 1 on")
+    return int(text)
+
+
+@dataclass(frozen=True)
+class Option:
+    """An option of the command line, or a positional argument where its name has no dashes."""
+
+    name: str
+    help: str
+    metavar: str = ""  # empty: a switch, on or off
+    type: Callable[[str], Any] = str
+    default: Any = None
+    several: bool = False  # takes one value or more; then the default is the empty list
+    required: bool = False
+    choices: Sequence[str] = ()  # all the values there are; a wrong one is answered with the nearest
+    names: Named = ""  # what the values are names of
+    variable: str = ""  # the environment variable that gives the default
+
+    @property
+    def key(self) -> str:
+        """Where its value is found among the parsed options."""
+        return self.name.removeprefix("--").replace("-", "_")
+
+    def add_to(self, parser: _ActionsContainer) -> Action:
+        if not self.metavar:
+            return parser.add_argument(self.name, action="store_true", help=self.help)
+        words: dict[str, Any] = {"help": self.help, "metavar": self.metavar, "type": self.type}
+        if self.several:
+            words |= {"nargs": "+", "default": [] if self.default is None else self.default}
+        else:
+            words |= {"default": self._default()}
+        if self.name.startswith("--"):
+            words["required"] = self.required
+            if self.several:
+                words["action"] = "extend" if self.default is None else "store"
+        elif not self.required:
+            words["nargs"] = "?"
+        return parser.add_argument(self.name, **words)
+
+    def _default(self) -> Any:
+        given = os.environ.get(self.variable) if self.variable else None
+        return self.default if given is None else self.type(given)
+
+
+@dataclass(frozen=True)
+class About:
+    """What the command line knows of a page or a command.
+
+    It is evaluated from the text of the page's file, without importing it, so it uses only literals, the file's own
+    constants, and names imported from this module, from reproduce.paper and from the standard library.
+    """
+
+    help: str  # a line
+    options: tuple[Option, ...] = ()  # those of its own
+
+
+@dataclass(frozen=True)
+class AboutPage(About):
+    """What the command line knows of a page. A page is offered only the options that it heeds.
+
+    Where `runs` is set, the options of a run (--device, --jobs, ...) are offered and a data set is looked for.
+    """
+
+    heeds: tuple[Common, ...] = ()
+    runs: bool = False  # has rows to run; otherwise a view of what is stored
+    runs_only_with: str = ""  # the option of its own without which nothing is run
+    reads_logs: bool = False  # its records alone do not give it
+    file: str = ""  # in the results folder; empty: <name>.md
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What a page comes to. Whoever asked for it writes it, or compares it with what is stored."""
+
+    text: str
+    figures: Mapping[str, bytes] = field(default_factory=dict)  # file name in figures/ -> content
+    beside: Mapping[str, str] = field(default_factory=dict)  # other pages that it drew: file name -> text
+    status: int = 0  # the exit status where nothing failed
+    error: SuiteError | None = None  # what was asked for and is not there; the rest is drawn
+
+    def files(self, name: str) -> dict[str, bytes]:
+        """Everything to write, by the path in the results folder; `name` is the file of the page itself."""
+        texts = {**self.beside, name: self.text}
+        return {path: text.encode() for path, text in texts.items()} | {
+            f"figures/{path}": content for path, content in self.figures.items()
+        }
+
+
+def no_rows(request: Request) -> list[Row]:
+    """Of a view: nothing is run."""
+    return []
+
+
+@dataclass(frozen=True)
+class Page:
+    """A module in reports/ that is a page offers one as PAGE, described by its ABOUT."""
+
+    about: AboutPage
+    draw: Callable[[Request, Mapping[str, str]], Drawn]  # the request, and why cells failed, by their path
+    rows: Callable[[Request], list[Row]] = no_rows  # what it runs
+
+
+@dataclass(frozen=True)
+class Command:
+    """A module that is a command and no page offers one as COMMAND, described by its ABOUT."""
+
+    about: About
+    answer: Callable[[Any], str]  # the parsed options -> what is printed
+
+
+DEVICE = Option("--device", "auto (default), cpu, cuda or cuda:N", metavar="DEVICE", default="auto")
+DATA = Option(
+    "--data",
+    "the folder with the logs (default: $REPRODUCE_DATA, or data/)",
+    metavar="DIR",
+    type=Path,
+    default=Path("data"),
+    variable="REPRODUCE_DATA",
+)
+RESULTS = Option("--results", "default: results/local/", metavar="DIR", type=Path, default=Path("results/local"))
+DATASETS = Option("--dataset", "default: all that are found", metavar="NAME", several=True, names="data set")
+MODELS = Option(
+    "--model",
+    "a name, or the path of a .py file with your model; default: all of the page",
+    metavar="NAME",
+    several=True,
+    names="model",
+)
+SETTINGS = Option("--set", "such as narm.hidden=50", metavar="MODEL.FIELD=VALUE", several=True, names="setting")
+CHOICE: Mapping[Common, Option] = {"dataset": DATASETS, "model": MODELS, "set": SETTINGS}
+SEEDS = Option("--seed", "default: 0", metavar="N", type=int, several=True, default=[0])
+QUIET = Option("--quiet", "no progress, only the result")
+RUN = (
+    SEEDS,
+    DEVICE,
+    Option("--jobs", "runs at a time, a process each (default: 1)", metavar="N", type=positive, default=1),
+    Option("--dry-run", "print what would run and what is stored, and stop"),
+    Option("--force", "run again even where a record is stored"),
+    Option("--fresh", "ignore checkpoints of interrupted runs"),
+    QUIET,
+)
+
+
+def options_of(about: About) -> list[Option]:
+    """All options of a command or page: its own, then the common ones it heeds."""
+    if not isinstance(about, AboutPage):
+        return list(about.options)
+    common = [CHOICE[name] for name in about.heeds]
+    logs = [DATA] if about.runs or about.reads_logs else []
+    return [*about.options, *common, *logs, RESULTS, *(RUN if about.runs else ())]

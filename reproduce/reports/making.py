@@ -1,0 +1,79 @@
+"""Making a page: run what it lacks, draw it, write it, print it. The only place that writes pages and figures."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from collections.abc import Mapping
+from pathlib import Path
+
+from reproduce import catalog, reports
+from reproduce.errors import InputError
+from reproduce.files import replacing
+from reproduce.paper import numbers
+from reproduce.reports.description import AboutPage
+from reproduce.runs import scheduler
+from reproduce.runs.request import Request, cells, settings, state
+
+
+def make(name: str, options: Namespace) -> int:
+    """Returns the exit status; raises SuiteError, after the rest is written, where a part of the page is not there."""
+    page = reports.load(name)
+    request = request_of(page.about, options)
+    experiments = cells(request, page.rows(request))
+    if getattr(options, "dry_run", False):
+        for one in experiments:
+            what = "would run again" if request.force else state(one, request.results)
+            print(f"{what:<15} {one.path.removeprefix('runs/')}")
+        return 0
+    failed = scheduler.run_cells(request, experiments)
+    if experiments and len(failed) == len(experiments) and all(isinstance(one, InputError) for one in failed.values()):
+        return InputError.status  # each was printed; with no input at all there is nothing to write
+    drawn = page.draw(request, {path: str(error) for path, error in failed.items()})
+    write(request.results, drawn.files(reports.file_of(name, page.about)))
+    print(drawn.text, end="")
+    if drawn.error:
+        raise drawn.error
+    return max([drawn.status, *(error.status for error in failed.values())])
+
+
+def write(results: Path, files: Mapping[str, bytes]) -> None:
+    """Each file whole or not at all, the figures first, so that a page never embeds one that is not there."""
+    for path in sorted(files, key=lambda path: (not path.startswith("figures/"), path)):
+        with replacing(results / path) as temporary:
+            temporary.write_bytes(files[path])
+
+
+def request_of(about: AboutPage, options: Namespace) -> Request:
+    """What the options ask of a page; those it does not offer are at their defaults."""
+    given = vars(options)
+    models = [catalog.recommender(name).name for name in given.get("model", [])]  # first: own models join here
+    for name in given.get("dataset", []):
+        catalog.dataset(name)
+    asked: dict[str, object] = {"models": models, "settings": settings(given.get("set", []))}
+    asked |= {key: given[key] for key in ("device", "jobs", "force", "fresh", "quiet") if key in given}
+    if "seed" in given:
+        asked["seeds"] = given["seed"]
+    return Request(
+        datasets=_datasets(about, options),
+        data=given.get("data", Path("data")),
+        results=options.results,
+        options={one.key: given[one.key] for one in about.options},
+        **asked,  # type: ignore[arg-type]
+    )
+
+
+def _datasets(about: AboutPage, options: Namespace) -> list[str]:
+    """Those asked for, or the paper's that are found where they are needed; without any the synthetic log."""
+    asked: list[str] = getattr(options, "dataset", [])
+    needed = about.runs or about.reads_logs
+    if asked or not needed or (about.runs_only_with and not getattr(options, about.runs_only_with)):
+        return asked
+    found = [name for name in numbers.DATASETS if catalog.dataset(name).find(options.data)]
+    if not found:
+        print(
+            f"no data set of the paper found in {options.data}/: running on the synthetic log.\n"
+            "How to get the real ones: python -m reproduce data",
+            file=sys.stderr,
+        )
+    return found or ["synthetic"]

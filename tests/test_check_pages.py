@@ -1,0 +1,111 @@
+"""`check` compares every page and figure with what its records give, and touches nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from reproduce import reports
+from reproduce.__main__ import main
+from reproduce.errors import InputError
+from reproduce.reports import check, figures
+from reproduce.runs import runner
+from reproduce.runs.experiment import Experiment
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """The files of a small results folder with all its pages."""
+    folder = tmp_path_factory.mktemp("made") / "results"  # pages name the last part
+    for one in (
+        Experiment.of("cycle", "pop"),
+        Experiment.of("cycle", "narm", {"epochs": 1, "hidden": 4, "embedding": 4}),
+    ):
+        runner.run(one, data=".", results=folder, device="cpu")
+    assert main(["all", "--results", str(folder)]) == 0
+    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+@pytest.fixture
+def results(drawn: dict[str, bytes], tmp_path: Path) -> Path:
+    folder = tmp_path / "results"
+    for name, content in drawn.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    return folder
+
+
+def faults(results: Path) -> list[str]:
+    """What check says, a line for each fault."""
+    with pytest.raises(InputError) as error:
+        check.report(results, reports.pages())
+    return [line.strip() for line in str(error.value).splitlines()[1:]]
+
+
+def snapshot(folder: Path) -> dict[Path, tuple[int, bytes]]:
+    return {file: (file.stat().st_mtime_ns, file.read_bytes()) for file in folder.rglob("*") if file.is_file()}
+
+
+def test_what_all_wrote_is_sound_and_check_writes_nothing(results: Path) -> None:
+    before = snapshot(results)
+    assert {"README.md", "lengths.md", "figures/lengths-cycle.svg"} <= {
+        str(file.relative_to(results)) for file in before
+    }
+    assert "2 records and their pages are sound" in check.report(results, reports.pages())
+    assert snapshot(results) == before
+
+
+def test_a_read_only_folder_is_checked(results: Path) -> None:
+    folders = [results, *(place for place in results.rglob("*") if place.is_dir())]
+    for place in folders:
+        place.chmod(0o555)
+    try:
+        assert "sound" in check.report(results, reports.pages())
+    finally:
+        for place in folders:
+            place.chmod(0o755)
+
+
+@pytest.mark.parametrize("name", ["README.md", "lengths.md", "claims.md"])
+def test_a_page_that_was_edited_is_named_and_left(name: str, results: Path) -> None:
+    file = results / name
+    file.write_text(file.read_text(encoding="utf-8") + "More.\n", encoding="utf-8")
+    before = snapshot(results)
+    (line,) = faults(results)
+    assert line.startswith(f"{name}: not what its records give; python -m reproduce ")
+    assert snapshot(results) == before
+
+
+@pytest.mark.parametrize("kind", ["png", "svg"])
+def test_a_figure_of_other_bytes_is_named_and_left(kind: str, results: Path) -> None:
+    file = results / f"figures/lengths-cycle.{kind}"
+    file.write_bytes(file.read_bytes() + b"\n")
+    before = snapshot(results)
+    assert faults(results) == [
+        f"figures/lengths-cycle.{kind}: not what its records give; python -m reproduce lengths draws it again"
+    ]
+    assert snapshot(results) == before
+
+
+def test_an_absent_figure_and_one_that_no_page_draws_are_named(results: Path) -> None:
+    (results / "figures/lengths-cycle.png").rename(results / "figures/lengths-gone.png")
+    assert faults(results) == [
+        "figures/lengths-cycle.png: absent; python -m reproduce lengths draws it again",
+        "figures/lengths-gone.png: left over, no page draws it; remove it",
+    ]
+
+
+def test_a_figure_that_a_page_on_the_logs_embeds_is_not_left_over(results: Path) -> None:
+    (results / "table1.md").write_text("![lengths](figures/prefix-lengths.png)\n", encoding="utf-8")
+    for kind in ("png", "svg"):
+        (results / f"figures/prefix-lengths.{kind}").write_bytes(b"drawn from the logs")
+    (results / "README.md").unlink()  # it would lack the new page
+    assert "sound" in check.report(results, reports.pages())
+
+
+def test_figures_of_another_matplotlib_are_noted_and_not_compared(results: Path) -> None:
+    svg = results / "figures/lengths-cycle.svg"
+    svg.write_bytes(svg.read_bytes().replace(f"Matplotlib v{figures.version()}".encode(), b"Matplotlib v1.2.3"))
+    said = check.report(results, reports.pages())
+    assert "note: figures/lengths-cycle.svg: not compared, drawn with matplotlib 1.2.3" in said
