@@ -50,7 +50,7 @@ def list_all() -> str:
     for name, kind in catalog.recommenders().items():
         fields = "\n".join(f"    {line}" for line in _fields(kind))
         parts.append(f"{name}  ({kind.label})\n{fields}".rstrip())
-    named = "\n".join(f"    {one.name:<22} {one.title}" for one in catalog.datasets().values() if one.everyday)
+    named = "\n".join(f"    {one.name:<22} {one.title}" for one in catalog.datasets().values())
     return (
         "models, with their fields for --set MODEL.FIELD=VALUE\n\n" + "\n\n".join(parts) + f"\n\ndata sets\n\n{named}"
     )
