@@ -127,7 +127,6 @@ DATASETS = (
         find=find_log,
         read=_read,
         obtain="UCI data set 553 (CC BY 4.0): python -m reproduce fetch eshop, or its .csv or .zip into {data}/eshop/",
-        in_paper=False,
         find_log=find_log,
         read_log=read_log,
         download=DOWNLOAD,

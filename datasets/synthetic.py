@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from reproduce.reading.preprocessing import to_sessions
-from reproduce.reading.sessions import Provenance, Sessions, Split, count
+from reproduce.reading.sessions import Provenance, Split, count
 from reproduce.reading.source import Dataset
 
 
@@ -99,19 +99,6 @@ def _read_synthetic(data: Path) -> Split:
     return _split("synthetic", sessions[:last], test, f"simulated clicks, seed {simulator.seed}: not the paper's data")
 
 
-def _read_cycle(data: Path) -> Split:
-    """Twelve items in a circle: after i comes i + 1. Every start and every length from 2 to 6, five times."""
-    n_items = 12
-    walks = [[(start + i) % n_items for i in range(n)] for n in range(2, 7) for start in range(n_items)]
-    return _split("cycle", walks * 5, walks, "a toy for the contract tests")
-
-
-def cycle() -> tuple[Sessions, Sessions]:
-    """The toy's train and test, for tests and for `contract`."""
-    split = _read_cycle(Path())
-    return split.train, split.test
-
-
 DATASETS = (
     Dataset(
         name="synthetic",
@@ -119,15 +106,5 @@ DATASETS = (
         find=lambda data: [],
         read=_read_synthetic,
         obtain="",
-        in_paper=False,
-    ),
-    Dataset(
-        name="cycle",
-        title="the cycle toy (for tests)",
-        find=lambda data: [],
-        read=_read_cycle,
-        obtain="",
-        in_paper=False,
-        everyday=False,
     ),
 )

@@ -43,11 +43,10 @@ class Model:
 
 @dataclass(frozen=True)
 class Source:
-    """A data set; `everyday` and `download` as in reproduce.reading.source.Dataset."""
+    """A data set; `download` as in reproduce.reading.source.Dataset."""
 
     name: str
     title: str
-    everyday: bool
     download: bool
 
 
@@ -172,8 +171,7 @@ def _sources(file: Path) -> Iterator[Source]:
             raise source_text.unreadable(file, one, "DATASETS must be a tuple of calls with a name and a title")
         name, title = (source_text.evaluate(file, value) for value in _arguments(one, "name", "title"))
         words = {word.arg: word.value for word in one.keywords}
-        everyday = source_text.evaluate(file, words["everyday"]) if "everyday" in words else True
-        yield Source(name, title, everyday, "download" in words)
+        yield Source(name, title, "download" in words)
 
 
 # --- checking ---------------------------------------------------------------------------------------------------------

@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
+import reproduce.datasets
+
+reproduce.datasets.__path__.append(str(Path(__file__).resolve().parent / "sources"))  # the data set `cycle`
 torch.set_num_threads(1)  # tensors are tiny here: more threads only wait for each other
 
 

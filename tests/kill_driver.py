@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 import torch
+import with_cycle  # noqa: F401  registers the data set
 
 from reproduce import catalog, files
 from reproduce.runs import checkpoint, runner

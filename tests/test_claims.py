@@ -10,7 +10,7 @@ import pytest
 
 from reproduce.__main__ import main
 from reproduce.paper import numbers, rows
-from reproduce.paper.claims import CLAIMS, Above, Claim, Close, DecoderSize, Gain, LongerGain
+from reproduce.paper.claims import CLAIMS, Above, Claim, Close, Gain, LongerGain
 from reproduce.paper.rows import Row
 from reproduce.reports import claims, significance
 from reproduce.reports import page as pages
@@ -126,11 +126,6 @@ def test_a_gain_on_longer_prefixes_is_seen_and_an_even_one_is_not() -> None:
     assert word(LongerGain(A, B, (4, 17), (1, 3)), a=base, b=base) == claims.NOISE
 
 
-def test_the_decoders_sizes_are_counted_on_the_networks() -> None:
-    assert word(DecoderSize(*rows.DECODERS), bilinear=hits(0.5)) == claims.YES
-    assert word(DecoderSize(*reversed(rows.DECODERS)), bilinear=hits(0.5)) == claims.NO
-
-
 def test_a_collapse_is_a_fall_to_less_than_the_share() -> None:
     class Fallen(Records):
         def results(self, row: Row, dataset: str) -> list[Result]:
@@ -150,8 +145,8 @@ def test_a_contradiction_outweighs_a_gap_and_a_gap_outweighs_noise() -> None:
     assert claims.overall([verdicts[claims.YES]]) == claims.YES
 
 
-def test_the_claims_are_the_twelve_of_the_paper_and_its_own_numbers_bear_them_out() -> None:
-    assert [one.name for one in CLAIMS] == [f"C{number}" for number in range(1, 13)]
+def test_the_claims_are_the_eleven_of_the_paper_and_its_own_numbers_bear_them_out() -> None:
+    assert [one.name for one in CLAIMS] == [f"C{number}" for number in range(1, 12)]
     for claim in CLAIMS:
         for column, statements in claim.statements.items():
             for one in statements:

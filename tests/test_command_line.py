@@ -119,11 +119,11 @@ def test_an_unwritable_results_folder_exits_3(tmp_path: Path, capsys: pytest.Cap
 
 
 def test_ctrl_c_exits_130_with_a_clean_line_and_nothing_half_written(tmp_path: Path) -> None:
-    words = [sys.executable, "-m", "reproduce", "table2", "--dataset", "cycle", "--model", "narm"]
+    words = [sys.executable, str(HERE / "tests/with_cycle.py"), "table2", "--dataset", "cycle", "--model", "narm"]
     run = subprocess.Popen(
         [*words, "--results", str(tmp_path / "r"), "--set", "narm.epochs=100000", "narm.patience=100000"],
         cwd=HERE,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "PYTHONPATH": str(HERE), "OMP_NUM_THREADS": "1"},
         stderr=subprocess.PIPE,
         text=True,
         # A job that a shell started with & ignores Ctrl-C, and so would what it starts.

@@ -43,7 +43,7 @@ def few(*models: str, seed: int = 0) -> list[Experiment]:
 
 def start(folder: Path, *words: str, args: Sequence[str] = GRID) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "reproduce", *args, "--results", str(folder), *words],
+        [sys.executable, HERE / "tests" / "with_cycle.py", *args, "--results", str(folder), *words],
         env={**os.environ, "PYTHONPATH": str(HERE), "OMP_NUM_THREADS": "1"},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

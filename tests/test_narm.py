@@ -245,12 +245,18 @@ def test_parameters_are_as_many_as_the_papers_equations_have() -> None:
         assert sum(p.numel() for p in model.network(1_000).parameters()) == 75_400 + 50 * 1_000 + extra
 
 
-def test_decoder_parameters_are_2HD_against_2Hm() -> None:
-    bilinear, full = (catalog.make_recommender("narm", {"decoder": d}) for d in ("bilinear", "fully-connected"))
-    assert isinstance(bilinear, NARM)
-    assert isinstance(full, NARM)
-    n, m = (sum(p.numel() for p in model.network(1_000).parameters()) for model in (bilinear, full))
-    assert m - n == (2 * 100 * 1_000 + 1_000) - 2 * 100 * 50
+@pytest.mark.parametrize(("embedding", "hidden"), [(50, 100), (8, 6)])
+def test_the_decoders_have_2HD_and_2Hm_weights_as_the_paper_counts(embedding: int, hidden: int) -> None:
+    """Section 3.4 of the paper; the bias of the fully connected one it does not count."""
+    m, sizes = 1_000, []
+    for decoder, weight in (("bilinear", "B.weight"), ("fully-connected", "out.weight")):
+        model = catalog.make_recommender("narm", {"decoder": decoder, "embedding": embedding, "hidden": hidden})
+        assert isinstance(model, NARM)
+        weights = {name: value.numel() for name, value in model.network(m).named_parameters()}
+        sizes.append((weights[weight], sum(weights.values())))
+    (bilinear, with_bilinear), (full, with_full) = sizes
+    assert (bilinear, full) == (2 * hidden * embedding, 2 * hidden * m)
+    assert with_full - with_bilinear == full + m - bilinear  # nothing else differs
 
 
 @pytest.mark.parametrize("cell", ["torch", "paper", "authors"])

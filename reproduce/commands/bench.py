@@ -1,4 +1,4 @@
-"""`bench`: how fast every model fits and scores, and where a step of NARM's time goes. On generated sessions.
+"""`bench`: how fast every model fits and scores, and where a training step's time goes. On generated sessions.
 
 Each model runs in a process of its own, so that its peak memory is its own.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -17,14 +17,15 @@ from typing import Any
 import numpy as np
 import torch
 from tabulate import tabulate
-from torch import Tensor
+from torch import nn
 
 from reproduce import catalog
 from reproduce.commands import bench_data
 from reproduce.evaluation import ranking
 from reproduce.fitting.determinism import deterministic
+from reproduce.fitting.dot_product import DotProduct
 from reproduce.fitting.item_softmax import item_softmax
-from reproduce.fitting.neural import Neural
+from reproduce.fitting.neural import Batch, Neural
 from reproduce.fitting.recommender import Journal, Recommender
 from reproduce.fitting.user_model import asked_for_as
 from reproduce.reading.sessions import Sessions
@@ -67,12 +68,12 @@ class Speed:
     epoch: float  # seconds of an epoch of training; of the whole fit where a model has no epochs
     scored: float  # prefixes ranked against the full catalogue, a second
     peak: int  # MiB
-    examples: float | None = None  # training examples a second; these two of NARM only
-    step: StepTime | None = None
+    examples: float | None = None  # training examples a second, of a neural model
+    step: StepTime | None = None  # of a model with a softmax over all items
 
 
 def report(models: Sequence[str], device: torch.device) -> str:
-    """A table of all models at each size, and NARM's step taken apart."""
+    """A table of all models at each size, and one of training steps taken apart."""
     chosen = [catalog.recommender(name).name for name in models] or list(catalog.recommenders())
     lines, steps = [], []
     with ProcessPoolExecutor(1, mp_context=get_context("spawn"), max_tasks_per_child=1) as processes:
@@ -83,13 +84,14 @@ def report(models: Sequence[str], device: torch.device) -> str:
                 lines.append([name, size, f"{speed.epoch:,.2f}", f"{speed.scored:,.0f}", f"{speed.peak:,}"])
                 if speed.step is not None:
                     taken = (speed.step.total, speed.step.encoder, speed.step.softmax, speed.step.optimiser)
-                    steps.append([size, f"{speed.examples:,.0f}", *(f"{part * 1e3:.1f}" for part in taken)])
+                    steps.append([name, size, f"{speed.examples:,.0f}", *(f"{part * 1e3:.1f}" for part in taken)])
     where = torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu, {torch.get_num_threads()} threads"
     head = ["model", "at the size of", "fit seconds/epoch", "prefixes scored/s", "peak MiB"]
-    parts = ["narm, at the size of", "training examples/s", "step ms", "encoder", "softmax", "optimiser"]
-    tables = [_table(head, lines, 2), *([_table(parts, steps, 1)] if steps else [])]
+    parts = ["model", "at the size of", "training examples/s", "step ms", "encoder", "softmax", "optimiser"]
+    tables = [_table(head, lines, 2), *([_table(parts, steps, 2)] if steps else [])]
     note = (
-        "A model without epochs: seconds of its whole fit. Neural models: from the median step, validation not counted."
+        "A model without epochs: seconds of its whole fit. Neural models: from the median step, without validation. "
+        "Parts of a step: medians, in further steps with a stop after each part, forward and backward together."
     )
     return "\n\n".join([f"{where}, torch {torch.__version__}", *tables, note])
 
@@ -111,23 +113,19 @@ def measure(name: str, n_items: int, clicks: int, examples: int, device: str, th
     else:
         if "epochs" in catalog.resolved(model):
             model = dataclasses.replace(model, epochs=1)  # type: ignore[type-var]
-        began = time.perf_counter()
-        model.fit(log, seed=0, device=where, journal=Journal())
-        rate, epoch, step = None, time.perf_counter() - began, None
+        epoch = _timed(lambda: model.fit(log, seed=0, device=where, journal=Journal()), where)
+        rate, step = None, None
     return Speed(epoch, scoring_speed(model, log), peak_memory_mib(where), rate, step)
 
 
 @dataclass(frozen=True)
 class StepTime:
-    """Seconds of a training step and of its parts; the encoder is what the other two leave."""
+    """Seconds of an undisturbed training step, and of its parts."""
 
     total: float
-    softmax: float
+    encoder: float  # all but the other two, forward and backward
+    softmax: float  # over all items, the loss and its gradients
     optimiser: float
-
-    @property
-    def encoder(self) -> float:
-        return self.total - self.softmax - self.optimiser
 
 
 def generated(n_items: int, clicks: int) -> Sessions:
@@ -145,7 +143,7 @@ def generated(n_items: int, clicks: int) -> Sessions:
 
 
 def time_steps(model: Neural, log: Sessions, device: torch.device) -> tuple[float, float, StepTime | None]:
-    """Training examples a second, by the median step; the share of the prefixes trained on; NARM's step taken apart."""
+    """Training examples a second, by the median step; the share of the prefixes trained on; the step taken apart."""
     model.device_ = device
     torch.manual_seed(0)
     model.network_ = network = model.network(log.n_items).to(device).train()
@@ -162,15 +160,32 @@ def time_steps(model: Neural, log: Sessions, device: torch.device) -> tuple[floa
         for _, batch in zip(range(STEPS), model.batches(training), strict=False):
             batches.append(batch)
             seconds.append(_timed(partial(step, batch), device))
-        total = _median(seconds)
-        apart = None
-        if model.name == "narm":
-            optimising = _median([_timed(optimiser.step, device) for _ in batches])
-            softmax = _median([_timed(partial(_softmax, network, batch), device) for batch in batches])
-            apart = StepTime(total, softmax, optimising)
+        total, apart = _median(seconds), None
+        if isinstance(model, DotProduct):
+            parts = np.array([take_apart(network, optimiser, batch, device) for batch in batches])  # (steps, 3)
+            apart = StepTime(total, *(_median(part) for part in parts.T))
     network.eval()
     rate = _median([len(batch) for batch in batches]) / total
     return rate, len(training) / int((log.lengths - 1).sum()), apart
+
+
+def take_apart(
+    network: nn.Module, optimiser: torch.optim.Optimizer, batch: Batch, device: torch.device
+) -> tuple[float, float, float]:
+    """A step of a DotProduct's training: seconds of its encoder, its softmax and its optimiser."""
+    optimiser.zero_grad(set_to_none=True)
+    marks = [_now(device)]
+    query, rows, bias = network(batch)
+    marks.append(_now(device))
+    loss = item_softmax(query, rows, batch.labels, bias)
+    # The softmax's own backward hands its gradients over all at once: what follows is the encoder's.
+    query.register_hook(lambda slope: marks.append(_now(device)))
+    loss.backward()  # type: ignore[no-untyped-call]
+    marks.append(_now(device))
+    optimiser.step()
+    marks.append(_now(device))
+    forward, softmax, backward, optimising = np.diff(marks).tolist()
+    return forward + backward, softmax, optimising
 
 
 def scoring_speed(model: Recommender, log: Sessions) -> float:
@@ -179,23 +194,20 @@ def scoring_speed(model: Recommender, log: Sessions) -> float:
     few = slice(0, SCORED)
     began = time.perf_counter()
     ranking.rank_all(model, prefixes.take(few), targets[few])
-    return len(prefixes.take(few)) / (time.perf_counter() - began)
+    return len(targets[few]) / (time.perf_counter() - began)
 
 
-def _softmax(network: Any, batch: Any) -> None:
-    query, rows, bias = network.decode(torch.zeros(len(batch), network.B.in_features, device=batch.items.device))
-    loss: Tensor = item_softmax(query.detach().requires_grad_(), rows.detach().requires_grad_(), batch.labels, bias)
-    loss.backward()  # type: ignore[no-untyped-call]
-
-
-def _timed(work: Any, device: torch.device) -> float:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    began = time.perf_counter()
+def _timed(work: Callable[[], object], device: torch.device) -> float:
+    began = _now(device)
     work()
+    return _now(device) - began
+
+
+def _now(device: torch.device) -> float:
+    """Seconds on a clock, once the device has done all that it was given."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-    return time.perf_counter() - began
+    return time.perf_counter()
 
 
 def _median(values: Sequence[float]) -> float:

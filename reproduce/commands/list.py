@@ -16,7 +16,7 @@ def report() -> str:
     for one in names.models().values():
         fields = "\n".join(f"    {line(field)}" for field in one.fields)
         parts.append(f"{one.name}  ({one.label})\n{fields}".rstrip())
-    data = "\n".join(f"    {one.name:<22} {one.title}" for one in names.datasets().values() if one.everyday)
+    data = "\n".join(f"    {one.name:<22} {one.title}" for one in names.datasets().values())
     return "models, with their fields for --set MODEL.FIELD=VALUE\n\n" + "\n\n".join(parts) + f"\n\ndata sets\n\n{data}"
 
 

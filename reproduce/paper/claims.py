@@ -57,15 +57,7 @@ class Collapse:
     share: float
 
 
-@dataclass(frozen=True)
-class DecoderSize:
-    """Weights: fully connected 2H m, bilinear 2H D (without the bias, which the paper does not count)."""
-
-    full: Row
-    bilinear: Row
-
-
-Statement = Above | Gain | Close | LongerGain | Collapse | DecoderSize
+Statement = Above | Gain | Close | LongerGain | Collapse
 
 
 @dataclass(frozen=True)
@@ -196,5 +188,4 @@ CLAIMS = (
         "BPR-MF collapses from YOOCHOOSE 1/64 to 1/4 (ours: to less than half)",
         {"YOOCHOOSE 1/4": (Collapse(_BY_LABEL["BPR-MF"], "yoochoose1_64", 0.5),)},
     ),
-    Claim("C12", "the decoders have 2H m and 2H D weights", _each((DecoderSize(_FULL, _NARM),))),
 )

@@ -23,8 +23,6 @@ class Dataset:
     find: Callable[[Path], list[Path]]  # data folder -> the files it would be read from; empty when they are absent
     read: Callable[[Path], Split]  # data folder -> split; raises InputError
     obtain: str  # where the files come from and where to put them; empty where the clicks are simulated
-    in_paper: bool = True
-    everyday: bool = True  # False: runs only where it is asked for by name
     find_log: Callable[[Path], list[Path]] | None = None  # data folder -> the raw log alone, where it is here
     read_log: Callable[[Path], ClickLog] | None = None  # raw log -> its rows
     download: Download | None = None  # of logs that anyone may have

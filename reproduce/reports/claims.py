@@ -6,14 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from reproduce import catalog
 from reproduce.evaluation import bootstrap, ranking
 from reproduce.evaluation.bootstrap import Effect, Sample
-from reproduce.fitting.neural import Neural
 from reproduce.paper import numbers
-from reproduce.paper.claims import CLAIMS, Claim, Close, Collapse, DecoderSize, Gain, LongerGain, Statement
+from reproduce.paper.claims import CLAIMS, Claim, Close, Collapse, Gain, LongerGain, Statement
 from reproduce.paper.rows import Row
 from reproduce.reports import page as pages
 from reproduce.reports.description import AboutPage, Drawn, Option, Page
@@ -94,8 +92,6 @@ def judge(own: Shelf, claim: Claim, dataset: str) -> list[Verdict]:
 
 
 def _verdict(own: Shelf, statement: Statement, dataset: str) -> Verdict:
-    if isinstance(statement, DecoderSize):
-        return _decoders(statement, own, dataset)
     if isinstance(statement, Collapse):
         return _collapse(statement, own, dataset)
     one, other = (
@@ -164,23 +160,6 @@ def _collapse(statement: Collapse, own: Shelf, dataset: str) -> Verdict:
     effect = bootstrap.effect((statement.share, then), (-1, now))
     name = f"{statement.row.label}, {statement.share:g} × Recall on {statement.before} − Recall"
     return Verdict(_above(effect), f"{name} {_numbers(effect)}")
-
-
-def _decoders(statement: DecoderSize, own: Shelf, dataset: str) -> Verdict:
-    """Counted on the networks themselves, at the catalogue size of the records."""
-    records = own.results(statement.bilinear, dataset) or own.results(statement.full, dataset)
-    if not records:
-        return Verdict(ABSENT, "")
-    m, counts = records[0].split["n_items"], []
-    for row in (statement.full, statement.bilinear):
-        model = catalog.make_recommender(row.model, row.fields)
-        assert isinstance(model, Neural)
-        with torch.random.fork_rng([]):
-            weights = dict(model.network(m).named_parameters())
-        counts.append(sum(value.numel() for name, value in weights.items() if name in ("out.weight", "B.weight")))
-    D, H = (catalog.resolved(model)[name] for name in ("embedding", "hidden"))
-    right = counts == [2 * H * m, 2 * H * D]
-    return Verdict(YES if right else NO, f"{counts[0]:,} and {counts[1]:,} weights, H = {H}, D = {D}, m = {m:,}")
 
 
 def _samples(first: list[Result], second: list[Result], metric: str, where: np.ndarray | None = None) -> list[Sample]:

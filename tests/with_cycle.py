@@ -1,0 +1,14 @@
+"""`python -m reproduce` with the tests' own data set beside the suite's: for tests that need it in a process."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import reproduce.datasets
+from reproduce.__main__ import main
+
+reproduce.datasets.__path__.append(str(Path(__file__).resolve().parent / "sources"))
+
+if __name__ == "__main__":
+    sys.exit(main())
