@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
@@ -12,8 +11,7 @@ import numpy as np
 
 from reproduce.errors import InputError, SuiteError
 from reproduce.reports.soundness import faults
-from reproduce.runs.experiment import Experiment
-from reproduce.runs.record import Result, current, load
+from reproduce.runs.record import Result, current, load_file
 from reproduce.runs.request import Request
 
 
@@ -39,19 +37,20 @@ def report(results: Path, pages: Mapping[str, ModuleType]) -> str:
     for file in files:
         name = str(file.relative_to(results))
         try:
-            content = json.loads(file.read_text())
-            result = load(Experiment(**content["experiment"]), results)
-            assert result is not None
-            if results / f"{result.experiment.path}.json" != file:
-                wrong.append(f"{name}: is a record of {result.experiment.path}, not of its own name")
-                continue
-            wrong += [f"{name}: {fault}" for fault in faults(result, content)]
-            notes += [f"{name}: {note}" for note in _notes(result)]
-            records.append((name, result))
+            content, result = load_file(file)
         except SuiteError as error:
             wrong.append(str(error).removeprefix(f"{results}/"))
-        except (OSError, ValueError, KeyError, TypeError, AssertionError) as error:
-            wrong.append(f"{name}: broken record ({type(error).__name__}: {error}); run again with --force")
+            continue
+        if results / f"{result.experiment.path}.json" != file:
+            wrong.append(f"{name}: is a record of {result.experiment.path}, not of its own name")
+            continue
+        try:
+            wrong += [f"{name}: {fault}" for fault in faults(result, content)]
+            notes += [f"{name}: {note}" for note in _notes(result)]
+        except SuiteError as error:  # of a model, or with a field, that there is not
+            wrong.append(f"{name}: {error}")
+            continue
+        records.append((name, result))
     wrong += _contradictions(records)
     wrong += _stale_pages(results, pages)
     told = "".join(f"\n  note: {note}" for note in notes)
