@@ -59,6 +59,7 @@ FORMAT = Format(
 FOLDER = "diginetica"
 BY_TIME, IN_FILE_ORDER = "diginetica", "diginetica-file-order"
 ORDER = "item_order.txt"  # beside the processed files: their items, one a line, the first in the raw file first
+MAX_NUMBER = 10_000_000  # of an item; nothing is sized by a greater one
 EMULATION_SEED = 0  # ours: any fixed order of the items serves
 
 
@@ -89,18 +90,32 @@ def _split_processed(name: str, folder: Path) -> Split:
         places, files[ORDER] = read_order(file, items)
         note = f"the items come as in {ORDER}, a reconstruction of the raw file's order"
     else:
-        places = np.random.default_rng(EMULATION_SEED).permutation(1 + int(items[-1]))
+        places = _random_places(items)
         note = "file order emulated by one fixed random order of the items"
     train, test = to_sessions(
-        *((sort_by_item(clicks, lengths, places), lengths) for clicks, lengths in (train_clicks, test_clicks))
+        *(
+            (sort_by_item(np.searchsorted(items, clicks), lengths, places), lengths)
+            for clicks, lengths in (train_clicks, test_clicks)
+        )
     )
     return _split(name, train, test, "processed files", files, note, reconstructed=reconstructed)
+
+
+def _random_places(items: np.ndarray) -> np.ndarray:
+    """One fixed random order of the items, (len(items),): a permutation of all numbers up to the greatest.
+
+    DIGINETICA's numbers end below a million. Of a file with greater ones only the items that are there are permuted.
+    """
+    rng = np.random.default_rng(EMULATION_SEED)
+    if items[-1] < MAX_NUMBER:
+        return rng.permutation(1 + int(items[-1]))[items]
+    return rng.permutation(len(items))
 
 
 def read_order(file: Path, items: np.ndarray) -> tuple[np.ndarray, str]:
     """The place of every item in the raw file as item_order.txt has it, and the sha256 of that file.
 
-    `items`: all items of the processed files, each once and sorted. Places are indexed by item: (greatest item + 1,).
+    `items`: all items of the processed files, each once and sorted. Places are in their order, (len(items),).
 
     Raises:
         InputError: the file cannot be read, or does not list every one of the items once and nothing else; it names
@@ -126,8 +141,8 @@ def read_order(file: Path, items: np.ndarray) -> tuple[np.ndarray, str]:
     if missing := sorted(known - line_of.keys()):
         told = f"the file ends without item {missing[0]}" + f" and {len(missing) - 1:,} more" * (len(missing) > 1)
         raise _misfit(file, len(line_of) + 1, told)
-    places = np.zeros(1 + int(items[-1]), dtype=np.int64)
-    places[list(line_of)] = list(line_of.values())
+    places = np.zeros(len(items), dtype=np.int64)
+    places[np.searchsorted(items, list(line_of))] = list(line_of.values())
     return places, hashlib.sha256(content).hexdigest()
 
 

@@ -41,6 +41,7 @@ class replacing:
         replacing.open += 1
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
+            _sweep_vanished(self.path)
         except OSError as error:
             self.__exit__(OSError, error, None)
         return self.temporary
@@ -66,6 +67,14 @@ class replacing:
                 raise Terminated
 
 
+def is_regular(file: Path) -> bool:
+    """Whether there is a file, not a folder, pipe or dangling link, at a path that may be none at all."""
+    try:
+        return file.is_file()
+    except OSError:  # a name that is too long, a folder that may not be entered
+        return False
+
+
 def heed_sigterm() -> None:
     """From here on SIGTERM raises Terminated, but not before a write that is under way is whole."""
 
@@ -81,6 +90,20 @@ def sweep(path: Path) -> None:
     """Remove what killed processes left half-written beside a file that nobody else is writing now."""
     for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
         left.unlink(missing_ok=True)
+
+
+def _sweep_vanished(path: Path) -> None:
+    """Remove what processes of this machine that are gone left half-written beside a file."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        number = left.name.rsplit(".", 2)[1]
+        if not (number.isdecimal() and len(number) < 10) or int(number) == os.getpid():
+            continue
+        try:
+            os.kill(int(number), 0)
+        except ProcessLookupError:
+            left.unlink(missing_ok=True)
+        except OSError:  # alive, and somebody else's
+            continue
 
 
 class Busy(SuiteError):
@@ -101,15 +124,19 @@ def only_one(path: Path, *, wait: bool = True, quiet: bool = True) -> Iterator[N
         raise Busy(f"{path}: another process is running this cell") from error
     except OSError as error:
         raise InputError(f"{path}: cannot be locked ({error.strerror}); choose another --results DIR") from error
-    with os.fdopen(stream, "r+b") as file:
-        vanished = file.read().decode(errors="replace").strip()
-        if vanished and not quiet:
-            print(f"{path.stem}: taken over from process {vanished}, which vanished", file=sys.stderr, flush=True)
-        file.seek(0)
-        file.truncate()
-        file.write(b"%d\n" % os.getpid())
-        file.flush()
+    with os.fdopen(stream, "r+b", buffering=0) as file:
         try:
+            vanished = file.read().decode(errors="replace").strip()[:20]
+            if vanished and not quiet:
+                print(f"{path.stem}: taken over from process {vanished}, which vanished", file=sys.stderr, flush=True)
+            try:
+                file.seek(0)
+                file.truncate()
+                file.write(b"%d\n" % os.getpid())
+            except OSError as error:
+                raise InputError(
+                    f"{path}: cannot be written ({error.strerror}); make room or choose another --results DIR"
+                ) from error
             yield
         finally:
             path.unlink(missing_ok=True)  # before the lock is freed: whoever waits for it sees that it is gone

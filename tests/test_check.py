@@ -35,8 +35,10 @@ def record_file(results: Path) -> Path:
 
 
 def change(results: Path, edit: Callable[[dict], None]) -> None:
+    """As one would who knows that there is a digest: without it the record is one of before there was one."""
     content = json.loads(record_file(results).read_text())
     edit(content)
+    del content["digest"]
     record_file(results).write_text(json.dumps(content))
 
 
@@ -76,7 +78,11 @@ def test_a_changed_field_does_not_fit_the_identity(results: Path) -> None:
 
 
 def test_an_epoch_not_chosen_on_validation_is_named(results: Path) -> None:
-    change(results, lambda content: content["epochs"][0].update(validation_recall=200.0))
+    def edit(content: dict) -> None:
+        for one, recall in zip(content["epochs"], (100.0, 50.0), strict=True):
+            one["validation_recall"] = recall
+
+    change(results, edit)
     refused(results, "epoch 2 was kept, validation says 1")
 
 

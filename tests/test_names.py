@@ -42,9 +42,7 @@ def test_the_fields_by_their_text_are_those_of_the_model(name: str) -> None:
 
 
 def test_the_data_sets_by_their_text_are_those_of_the_catalogue() -> None:
-    real = [
-        names.Source(one.name, one.title, one.everyday, one.download is not None) for one in catalog.datasets().values()
-    ]
+    real = [names.Source(one.name, one.title, one.download is not None) for one in catalog.datasets().values()]
     assert list(names.datasets().values()) == real
 
 

@@ -116,6 +116,66 @@ def test_a_broken_model_fails_its_cell_in_one_line_and_the_others_go_on(
     assert rows["POP"] == "100.00 [100.0, 100.0]"
 
 
+BEGIN = "prefixes, following ="
+SCORES = "torch.as_tensor(self.counts_[prefixes.last], device=self.device_)"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        (BEGIN, f"import sys; sys.exit(0); {BEGIN}", "mine: fit raised SystemExit: 0 (mine.py:"),
+        (SCORES, "exit()", "mine: score raised SystemExit"),
+        (BEGIN, f"raise GeneratorExit; {BEGIN}", "mine: fit raised GeneratorExit"),
+        (BEGIN, f"raise BaseException('a\\nb'); {BEGIN}", "mine: fit raised BaseException: a"),
+        ("import numpy as np\n", "import numpy as np\nraise SystemExit(0)\n", "mine: mine.py raised SystemExit: 0"),
+        (BEGIN, f"self.smoothing += 1; {BEGIN}", "mine: fit changed the model's fields"),
+        (SCORES, f"{SCORES}.to(torch.complex64)", "mine: score must return plain real numbers, not numbers of type"),
+        (SCORES, f"{SCORES}.to_sparse()", "not a sparse or nested tensor"),
+        (SCORES, f"{SCORES}.to('meta')", "not a tensor without numbers (device meta)"),
+        (SCORES, f"torch.quantize_per_tensor({SCORES}, 0.1, 0, torch.qint8)", "not a quantised tensor"),
+        ("float = setting(0.5, low=0.0)", "object = setting(object())", "must annotate smoothing as bool, int,"),
+        ("setting(0.5, low=0.0)", "setting(float('nan'))", "a number, a word or a truth value as the default of"),
+        ("smoothing: float", "smoothing: 'Nowhere'", "must annotate its fields with names that there are (NameError)"),
+        (BEGIN, f"journal.epoch({{'loss': object()}}); {BEGIN}", "mine: its run cannot be recorded: fields or epochs"),
+        (BEGIN, f"journal.epoch({{'loss': 1.0}}); {BEGIN}", "mine: its run cannot be recorded: epochs[0] lacks epoch"),
+    ],
+)
+def test_a_model_that_ends_the_process_or_answers_oddly_fails_its_cell_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], before: str, after: str, told: str
+) -> None:
+    assert before in GOOD
+    assert table2(tmp_path, "--model", write(tmp_path, GOOD.replace(before, after)), "pop") == 1
+    out, err = capsys.readouterr()
+    assert err.count("\n") == 1 and told in err
+    assert any(line.startswith("| POP ") and "100.00" in line for line in out.splitlines())
+
+
+def test_contract_does_not_take_an_exit_for_a_kept_rule(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = write(tmp_path, GOOD.replace(SCORES, "__import__('sys').exit(0)"))
+    assert main(["contract", file]) == 1
+    assert "raised SystemExit: 0" in capsys.readouterr().err
+
+
+def test_a_model_that_changes_the_working_directory_moves_no_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    move = f"import os; os.chdir({str(tmp_path / 'elsewhere')!r})"
+    file = write(tmp_path, GOOD.replace(BEGIN, f"{move}; {BEGIN}") + f"\n{move}\n")
+    assert main(["table2", "--dataset", "cycle", "--quiet", "--results", "results", "--model", file]) == 0
+    assert (tmp_path / "results/runs/cycle/mine-seed0.json").is_file() and (tmp_path / "results/table2.md").is_file()
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
+def test_a_text_field_that_climbs_out_of_the_folder_stays_in_it(tmp_path: Path) -> None:
+    file = write(tmp_path, GOOD.replace("smoothing: float", 'word: str = setting("a")\n    smoothing: float'))
+    assert table2(tmp_path, "--model", file, "--set", "mine.word=/../../../out") == 0
+    (kept,) = tmp_path.rglob("*.json")
+    assert kept.parent == tmp_path / "results/runs/cycle"
+    assert kept.name == "mine,word=%2F..%2F..%2F..%2Fout-seed0.json"
+
+
 def test_a_missing_file_and_a_taken_name_are_said_at_the_border(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

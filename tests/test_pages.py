@@ -52,7 +52,7 @@ def record(model: str, fields: dict[str, object], mean_rank: float, digest: str 
         fields=catalog.identifying(made.recommender()),
         split={
             "digest": digest,
-            "n_items": 500,
+            "n_items": 1000,
             "provenance": {
                 "source": "made up",
                 "order": "file",

@@ -9,6 +9,7 @@ import pickle
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -161,6 +162,90 @@ def test_a_checkpoint_of_another_torch_is_named_and_not_used(begun: Path, tmp_pa
 def test_a_checkpoint_whose_weights_do_not_fit_is_not_used(begun: Path, tmp_path: Path):
     rewrite(begun, state={"epoch": 1, "best": {}, "network": {}, "optimiser": {}})
     refused(begun, "does not fit narm", tmp_path)
+
+
+NAN = float("nan")
+
+
+def crafted(checkpoint: Path, edit: Callable[[dict], object]) -> None:
+    kept = torch.load(checkpoint, weights_only=True)
+    edit(kept)
+    torch.save(kept, checkpoint)
+
+
+CRAFTED = {
+    "an empty exp_avg": lambda kept: kept["state"]["optimiser"]["state"][0].update(exp_avg=torch.zeros(0)),
+    "an exp_avg of halves": lambda kept: kept["state"]["optimiser"]["state"][0].update(
+        exp_avg=kept["state"]["optimiser"]["state"][0]["exp_avg"].half()
+    ),
+    "a step that is no number": lambda kept: kept["state"]["optimiser"]["state"][0].update(
+        step=torch.tensor(torch.nan)
+    ),
+    "a state too many": lambda kept: kept["state"]["optimiser"]["state"].update({999: {}}),
+    "no exp_avg_sq": lambda kept: kept["state"]["optimiser"]["state"][0].pop("exp_avg_sq"),
+    "other options": lambda kept: kept["state"]["optimiser"]["param_groups"][0].update(betas=(7.0, 9.0)),
+    "a learning rate in words": lambda kept: kept["state"]["optimiser"]["param_groups"][0].update(lr="fast"),
+    "spread weights": lambda kept: kept["state"]["network"].update(
+        {name: value[..., :1].expand(value.shape) for name, value in kept["state"]["network"].items()}
+    ),
+    "sparse weights": lambda kept: kept["state"]["network"].update(
+        {name: value.to_sparse() for name, value in kept["state"]["network"].items()}
+    ),
+    "weights that are no numbers": lambda kept: [one.fill_(torch.nan) for one in kept["state"]["network"].values()],
+    "no best weights": lambda kept: kept["state"]["best"].update(weights={}),
+    "a best epoch to come": lambda kept: kept["state"]["best"].update(epoch=99),
+    "an epoch below 1": lambda kept: kept["state"]["best"].update(epoch=-1),
+}
+
+
+@pytest.mark.parametrize("what", CRAFTED)
+def test_a_crafted_checkpoint_of_the_right_identity_reaches_no_optimiser(begun: Path, tmp_path: Path, what: str):
+    crafted(begun, CRAFTED[what])
+    refused(begun, f"{begun}: does not fit narm", tmp_path)
+
+
+PARTS = {
+    "a history that skips": lambda kept: kept["history"][0].update(epoch=7),
+    "a loss that is no number": lambda kept: kept["history"][0].update(loss=torch.nan),
+    "a state of another epoch": lambda kept: kept["state"].update(epoch=2),
+    "sittings in words": lambda kept: kept.update(resumed=["long"]),
+    "circumstances that are a list": lambda kept: kept.update(circumstances=[]),
+    "no state": lambda kept: kept.pop("state"),
+}
+
+
+@pytest.mark.parametrize("what", PARTS)
+def test_a_checkpoint_with_parts_of_other_kinds_is_none(begun: Path, tmp_path: Path, what: str):
+    crafted(begun, PARTS[what])
+    refused(begun, "not a whole checkpoint", tmp_path)
+
+
+def test_a_packed_checkpoint_is_not_unpacked(begun: Path, tmp_path: Path):
+    with zipfile.ZipFile(begun) as archive:
+        members = {one: archive.read(one) for one in archive.namelist()}
+    with zipfile.ZipFile(begun, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    refused(begun, "not a whole checkpoint", tmp_path)
+
+
+@pytest.mark.parametrize("model", ["gru4rec", "sr_gnn", "stamp", "improved_gru_rec", "bpr_mf", "fpmc"])
+def test_what_every_trained_model_saves_is_taken_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str):
+    cell = Experiment.of("cycle", model, {"epochs": 2, "batch": 64})
+    save = RunJournal.save
+
+    def save_and_stop(self: RunJournal, state: dict) -> None:
+        save(self, state)
+        raise Stop
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunJournal, "save", save_and_stop)
+        with pytest.raises(Stop):
+            runner.run(cell, data=".", results=tmp_path / "a", device="cpu")
+    went_on = runner.run(cell, data=".", results=tmp_path / "a", device="cpu")
+    assert [one["epochs"] for one in went_on.environment["resumed"]] == [1]
+    whole = runner.run(cell, data=".", results=tmp_path / "b", device="cpu")
+    assert (went_on.ranks() == whole.ranks()).all()
 
 
 class Hostile:

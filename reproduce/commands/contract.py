@@ -60,10 +60,10 @@ def broken(make: Maker, device: torch.device) -> list[str]:
     lines = []
     for name, rule in RULES.items():
         try:
-            with deterministic():
+            with user_model.own_model(), deterministic():
                 found = rule(make, device)
-        except Exception as error:  # a user's model may raise anything; it is reported as the rule that met it
-            found = user_model.raised(error)
+        except user_model.Raised as error:  # it is reported as the rule that met it
+            found = str(error)
         if found:
             lines.append(f"{name}: {found}")
     return lines

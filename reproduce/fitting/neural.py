@@ -16,12 +16,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from reproduce.errors import InputError
 from reproduce.evaluation.ranking import rank, rank_all, recall_at
 from reproduce.fitting import padding
 from reproduce.fitting.determinism import deterministic
 from reproduce.fitting.epochs import run_epoch
 from reproduce.fitting.recommender import Journal, Recommender, setting
+from reproduce.fitting.restored import check_optimiser, check_tensors
 from reproduce.reading.sessions import Sessions
 
 
@@ -166,7 +166,7 @@ class Neural(Recommender):
             epoch = 0
             state = journal.restore()
             if state is not None:
-                epoch, best = self._go_on(state, optimiser)
+                epoch, best = self._go_on(state, optimiser, journal)
 
             while epoch < self.epochs and epoch - max(best["epoch"], 5) < self.patience:
                 epoch += 1
@@ -227,15 +227,24 @@ class Neural(Recommender):
             device=self.device_,
         )
 
-    def _go_on(self, state: dict[str, Any], optimiser: torch.optim.Optimizer) -> tuple[int, dict[str, Any]]:
+    def _go_on(
+        self, state: dict[str, Any], optimiser: torch.optim.Optimizer, journal: Journal
+    ) -> tuple[int, dict[str, Any]]:
         """Take over what an interrupted fit saved: the epoch it had finished and its best one."""
         try:
+            fresh, best = self.network_.state_dict(), state["best"]
+            check_tensors(state["network"], fresh, "network")
+            check_optimiser(state["optimiser"], self.network_, self.optimiser)
+            if best["weights"] or best["epoch"]:
+                check_tensors(best["weights"], fresh, "best epoch")
+            if not (1 <= best["epoch"] <= state["epoch"] <= self.epochs and 0.0 <= best["recall"] <= 100.0):
+                raise ValueError("epochs that cannot be")
             self.network_.load_state_dict(state["network"])
             optimiser.load_state_dict(state["optimiser"])
-            return state["epoch"], state["best"]
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
-            told = str(error).splitlines()[0]
-            raise InputError(f"the checkpoint does not fit {self.name} ({told}); --fresh starts over") from error
+            return state["epoch"], best
+        except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+            told = str(error).partition("\n")[0] if type(error) is ValueError else type(error).__name__
+            raise journal.misfit(self.name, told) from error
 
     def _validate(self, prefixes: Sessions, labels: np.ndarray) -> float:
         self.network_.eval()

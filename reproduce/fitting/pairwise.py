@@ -16,10 +16,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from reproduce.errors import InputError
 from reproduce.fitting.determinism import deterministic
 from reproduce.fitting.epochs import run_epoch
 from reproduce.fitting.recommender import Journal, Recommender, setting
+from reproduce.fitting.restored import check_tensors
 from reproduce.reading.sessions import Sessions
 
 Tables = dict[str, Tensor]
@@ -101,9 +101,12 @@ class Pairwise(Recommender):
             epoch = 0
             if state is not None:
                 try:
+                    check_tensors(state["tables"], tables, "tables")
                     epoch, tables = state["epoch"], {name: state["tables"][name] for name in tables}
-                except (KeyError, TypeError) as error:
-                    raise InputError(f"the checkpoint does not fit {self.name}; --fresh starts over") from error
+                    if not 1 <= epoch <= self.epochs:
+                        raise ValueError("epochs that cannot be")
+                except (KeyError, TypeError, ValueError) as error:
+                    raise journal.misfit(self.name, str(error)) from error
             tables = {name: table.to(device) for name, table in tables.items()}
             while epoch < self.epochs:
                 epoch += 1

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, TypeVar
 
 import torch
 
+from reproduce.errors import InputError
 from reproduce.reading.sessions import Sessions
 
 
@@ -86,6 +87,10 @@ class Journal:
     def restore(self) -> dict[str, Any] | None:
         """The state that an interrupted fit last saved, or None; the history is as it was then."""
         return None
+
+    def misfit(self, name: str, why: str) -> InputError:
+        """What to raise where the state that `restore` gave is not of this model."""
+        return InputError(f"the checkpoint does not fit {name} ({why}); --fresh starts over")
 
     def save(self, state: dict[str, Any]) -> None:
         """Keep tensors and plain values, from which this fit can go on."""

@@ -10,17 +10,20 @@ import dataclasses
 import hashlib
 import importlib.util
 import inspect
+import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, get_origin, get_type_hints
 
 import numpy as np
 import torch
 
 from reproduce.errors import InputError, ModelError, SuiteError, UsageError
+from reproduce.files import Terminated
 from reproduce.fitting.determinism import Precision, deterministic
 from reproduce.fitting.recommender import Journal, Recommender
 from reproduce.reading.sessions import Sessions
@@ -81,15 +84,18 @@ def adopt(file: Path, taken: Callable[[str], bool]) -> str:
 
 def _kind(name: str, file: Path) -> type[Recommender]:
     try:
-        found = _find(_load(name, file))
-    except Exception as error:  # a user's file may raise anything
-        found = raised(error)
+        with own_model():
+            found = _find(_load(name, file))
+    except Raised as error:
+        found = str(error)
     if isinstance(found, str):
         kind: type[Recommender] = type(name, (Unusable,), {"why": f"{name}: {file.name} {found}"})
     else:
         kind = found
     kind.name = name
-    kind.label = getattr(kind, "label", name)
+    label = getattr(kind, "label", None)
+    told = isinstance(label, str) and 0 < len(label) <= 60 and label.isprintable() and "|" not in label
+    kind.label = str(label) if told else name
     return kind
 
 
@@ -124,16 +130,55 @@ def _find(module: ModuleType) -> type[Recommender] | str:
     without = [one.name for one in dataclasses.fields(kind) if one.default is dataclasses.MISSING]  # type: ignore[arg-type]
     if without:
         return f"must give its fields a default: {', '.join(without)}"
-    return kind
+    return _wrong_fields(kind) or kind
+
+
+def _wrong_fields(kind: type[Recommender]) -> str:
+    """What is wrong with the fields of an own model; they are kept in records and set on the command line."""
+    try:
+        types = get_type_hints(kind)
+    except Exception as error:
+        return f"must annotate its fields with names that there are ({type(error).__name__})"
+    for one in dataclasses.fields(kind):  # type: ignore[arg-type]
+        if types[one.name] not in (bool, int, float, str) and get_origin(types[one.name]) is not Literal:
+            return f"must annotate {one.name} as bool, int, float, str or Literal[...]"
+        value: Any = one.default
+        if not (type(value) in (bool, str) or (type(value) in (int, float) and abs(value) < 1e300)):
+            return f"must have a number, a word or a truth value as the default of {one.name}"
+    return ""
+
+
+class Raised(Exception):
+    """What an own model raised, in a line."""
+
+
+@contextmanager
+def own_model() -> Iterator[None]:
+    """Around every call into an own model: it may end neither the process nor the grid, nor move where it runs.
+
+    Whatever it raises but the suite's own errors comes out as Raised, SystemExit too; Ctrl-C and SIGTERM pass.
+    """
+    here = Path.cwd()
+    try:
+        yield
+    except (SuiteError, KeyboardInterrupt, Terminated):
+        raise
+    except BaseException as error:
+        raise Raised(raised(error)) from error
+    finally:
+        os.chdir(here)
 
 
 def raised(error: BaseException) -> str:
     """An exception in a line: its kind, what it says, and its innermost place, in an own model if it passed one."""
     frames = traceback.extract_tb(error.__traceback__)
     files = {str(one.file) for one in MODELS.values()}
-    place = next((one for one in reversed(frames) if one.filename in files), frames[-1])
-    text = str(error).partition("\n")[0]
-    where = "" if isinstance(error, SyntaxError) else f" ({Path(place.filename).name}:{place.lineno})"
+    place = next((one for one in reversed(frames) if one.filename in files), frames[-1] if frames else None)
+    try:
+        text = str(error).partition("\n")[0][:200].encode("unicode_escape").decode("ascii")
+    except Exception:  # whose own words fail too
+        text = ""
+    where = "" if isinstance(error, SyntaxError) or not place else f" ({Path(place.filename).name}:{place.lineno})"
     return f"raised {type(error).__name__}{f': {text}' if text else ''}{where}"
 
 
@@ -151,31 +196,55 @@ class Guard(Recommender):
         return self.model.name
 
     def fit(self, train: Sessions, *, seed: int, device: torch.device, journal: Journal) -> None:
+        before = repr(_fields(self.model))
         self._call("fit", lambda given: self.model.fit(given, seed=seed, device=device, journal=journal), train)
+        if repr(_fields(self.model)) != before:
+            raise ModelError(f"{self.name}: fit changed the model's fields; learned state has names that end in _")
 
     def score(self, prefixes: Sessions) -> torch.Tensor:
-        return self._call("score", self.model.score, prefixes)
+        scores = self._call("score", self.model.score, prefixes)
+        if isinstance(scores, torch.Tensor) and (wrong := _unusable(scores)):
+            raise ModelError(f"{self.name}: score must return plain real numbers, not {wrong}")
+        return scores
 
     def extras(self, prefixes: Sessions) -> dict[str, Any]:
-        return self._call("extras", self.model.extras, prefixes)
+        extras = self._call("extras", self.model.extras, prefixes)
+        if not isinstance(extras, dict):
+            raise ModelError(f"{self.name}: extras must return a dict, not a {type(extras).__name__}")
+        attention = extras.get("attention")
+        plain = isinstance(attention, np.ndarray) and attention.ndim == 2 and attention.dtype.kind in "fiu"
+        if attention is None or (plain and len(attention) == len(prefixes) and np.isfinite(attention).all()):
+            return extras
+        raise ModelError(f"{self.name}: attention must be an array of finite weights, (prefixes, clicks)")
 
     def _call(self, verb: str, work: Callable[[Sessions], Any], sessions: Sessions) -> Any:
         given = Sessions(sessions.items.copy(), sessions.starts.copy(), sessions.stops.copy(), sessions.n_items)
         precision = Precision()
         try:
-            with deterministic():
+            with own_model(), deterministic():
                 answer = work(given)
                 precision.look()
-        except SuiteError:
-            raise
-        except Exception as error:
-            raise ModelError(f"{self.name}: {verb} {raised(error)}") from error
+        except Raised as error:
+            raise ModelError(f"{self.name}: {verb} {error}") from error.__cause__
         if precision != Precision():
             raise ModelError(f"{self.name}: {verb} turned deterministic algorithms off or TF32 on; leave both alone")
         for array in ("items", "starts", "stops"):
             if not np.array_equal(getattr(given, array), getattr(sessions, array)):
                 raise ModelError(f"{self.name}: {verb} changed the {array} of the sessions it was given")
         return answer
+
+
+def _fields(model: Recommender) -> dict[str, Any]:
+    return {one.name: getattr(model, one.name, None) for one in dataclasses.fields(model)}  # type: ignore[arg-type]
+
+
+def _unusable(scores: torch.Tensor) -> str:
+    """Why a tensor's numbers cannot be compared, or nothing."""
+    if scores.layout != torch.strided or scores.is_nested:
+        return "a sparse or nested tensor"
+    if scores.is_quantized or scores.device.type == "meta":
+        return "a quantised tensor" if scores.is_quantized else "a tensor without numbers (device meta)"
+    return "" if not scores.is_complex() else f"numbers of type {str(scores.dtype).removeprefix('torch.')}"
 
 
 def guarded(model: Recommender) -> Recommender:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gzip
 import zipfile
-import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from typing import IO
 import numpy as np
 
 from reproduce.errors import InputError
+from reproduce.files import is_regular
 from reproduce.reading.parsers import Parser
 
 BLOCK = 1 << 22  # bytes read at a time
@@ -66,12 +66,12 @@ class _Misfit(Exception):
 
 def find(data: Path, name: str) -> list[Path]:
     """The log as it is named, or packed; the plain file first."""
-    return [file for ending in ("", ".gz", ".zip") if (file := data / (name + ending)).is_file()][:1]
+    return [file for ending in ("", ".gz", ".zip") if is_regular(file := data / (name + ending))][:1]
 
 
 def find_unreadable(data: Path, *names: str) -> list[Path]:
     """An archive of a kind that only its own program unpacks. `read` says how."""
-    return [data / name for name in names if (data / name).is_file()][:1]
+    return [data / name for name in names if is_regular(data / name)][:1]
 
 
 def read(file: Path, form: Format, member: str = "*") -> dict[str, np.ndarray]:
@@ -113,13 +113,20 @@ def content(file: Path, member: str = "*") -> Iterator[bytes]:
             while block := stream.read(BLOCK):
                 yield block
                 line += block.count(b"\n")
-    except (EOFError, zlib.error, zipfile.BadZipFile, gzip.BadGzipFile) as error:
-        told = f"the archive breaks off or is broken after line {line}, expected a whole one; get another copy"
-        raise InputError(f"{file}: {told}") from error
-    except RuntimeError as error:  # what zipfile raises where a password is wanted; a broken log is an InputError
+    except InputError:
+        raise
+    except RuntimeError as error:  # what zipfile raises where a password or another method is wanted
         raise InputError(f"{file}: cannot be unpacked ({error}); unpack it by hand") from error
+    except (EOFError, gzip.BadGzipFile) as error:
+        raise InputError(f"{file}: {_torn(line)}") from error
     except OSError as error:
         raise InputError(f"{file}: cannot be read ({error.strerror or error})") from error
+    except Exception as error:  # of a broken archive, whatever those who unpack it meet in it: bad names, bad data
+        raise InputError(f"{file}: {_torn(line)}") from error
+
+
+def _torn(line: int) -> str:
+    return f"the archive breaks off or is broken after line {line}, expected a whole one; get another copy"
 
 
 @contextmanager
@@ -135,7 +142,7 @@ def _opened(file: Path, member: str) -> Iterator[IO[bytes]]:
         with zipfile.ZipFile(file) as archive:
             names = [one for one in archive.namelist() if Path(one).match(member) and not one.endswith("/")]
             if len(names) != 1:
-                raise InputError(f"{file}: expected one file {member} inside, found {', '.join(names) or 'none'}")
+                raise InputError(f"{file}: expected one file {member} inside, found {len(names) or 'none'}")
             with archive.open(names[0]) as stream:
                 yield stream
     else:

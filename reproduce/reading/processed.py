@@ -3,27 +3,40 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import pickle
+import pickletools
+import re
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 
 from reproduce.errors import InputError
+from reproduce.files import is_regular
 
 TRAIN, TEST = "all_train_seq.txt", "test.txt"
-# What the unpickler raises on bytes that are no pickle, or half of one.
-_BROKEN = (
-    pickle.UnpicklingError, EOFError, ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError,
-    MemoryError, RecursionError, ImportError,
-)  # fmt: skip
+# Said beforehand, so that no number in a stranger's file decides how much is allocated. YOOCHOOSE 1/4 has 40 MiB.
+MAX_BYTES = 128 << 20
+MAX_ODD = 8 << 20  # bytes of a file that holds more than lists and ints, which is read slowly to say what is wrong
+# Opcodes that build nothing but lists, tuples, numbers and text; none calls, hashes or looks anything up.
+_PLAIN = frozenset(
+    opcode
+    for line in (
+        "PROTO FRAME STOP MARK POP POP_MARK DUP EMPTY_LIST LIST APPEND APPENDS EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3",
+        "INT BININT BININT1 BININT2 LONG LONG1 NEWTRUE NEWFALSE NONE PUT BINPUT LONG_BINPUT MEMOIZE GET BINGET",
+        "LONG_BINGET STRING BINSTRING SHORT_BINSTRING UNICODE BINUNICODE SHORT_BINUNICODE FLOAT BINFLOAT",
+    )
+    for opcode in line.split()
+)
 
 
 class _PlainUnpickler(pickle.Unpickler):
     """Lists, tuples and ints need no global; a pickle that asks for one wants to run code."""
 
     def find_class(self, module: str, name: str) -> object:
-        raise pickle.UnpicklingError(f"it asks for {module}.{name}, and a list of sessions needs no such thing")
+        raise pickle.UnpicklingError(
+            f"it asks for {in_a_line(f'{module}.{name}')}, and a list of sessions needs no such thing"
+        )
 
     def persistent_load(self, pid: object) -> object:
         raise pickle.UnpicklingError("it refers to objects outside itself")
@@ -32,7 +45,7 @@ class _PlainUnpickler(pickle.Unpickler):
 def find(folder: Path) -> list[Path]:
     """Both files of a processed split, or nothing."""
     files = [folder / TRAIN, folder / TEST]
-    return files if all(file.is_file() for file in files) else []
+    return files if all(map(is_regular, files)) else []
 
 
 def read(folder: Path) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray], dict[str, str]]:
@@ -56,31 +69,70 @@ def read(folder: Path) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray,
 def _load(file: Path) -> tuple[object, str]:
     try:
         with file.open("rb") as stream:
-            sha = hashlib.file_digest(stream, "sha256").hexdigest()
-            stream.seek(0)
-            content = _unpickle(stream, file)
+            raw = stream.read(MAX_BYTES + 1)
     except OSError as error:
         raise InputError(f"{file}: cannot be read ({error.strerror})") from error
-    return content, sha
+    if len(raw) > MAX_BYTES:
+        raise InputError(f"{file}: over {MAX_BYTES >> 20} MiB, more than any split of the paper; get the right file")
+    return _unpickle(raw, file), hashlib.sha256(raw).hexdigest()
 
 
-def _unpickle(stream: IO[bytes], file: Path) -> object:
+def _unpickle(raw: bytes, file: Path) -> object:
     try:
+        if not _lists_of_ints(len(raw)).fullmatch(raw):
+            _look(raw)
+        stream = io.BytesIO(raw)
         content = _PlainUnpickler(stream).load()
-    except _BROKEN as error:
-        reason = str(error) or type(error).__name__
+    except Exception as error:  # on bytes that are no pickle, or half of one, the unpickler raises whatever it meets
+        reason = str(error) if isinstance(error, pickle.UnpicklingError) else type(error).__name__
         raise InputError(
-            f"{file}: not a plain pickle of lists and ints, or cut short: {reason}; get a whole copy"
+            f"{file}: not a plain pickle of lists and ints, or cut short: {in_a_line(reason)}; get a whole copy"
         ) from error
     if stream.read(1):
         raise InputError(f"{file}: bytes follow the end of the pickle; get a whole copy")
     return content
 
 
+def _lists_of_ints(size: int) -> re.Pattern[bytes]:
+    """What a pickle of lists, tuples and ints looks like, so that the usual file is looked through at C's speed.
+
+    A place in the memo is a number below the file's size: the unpickler allocates a memo as long as the largest.
+    """
+    third = b"." if size >> 24 else b"[\\x00-\\x%02x]" % (size >> 16)
+    fourth = b"[\\x00-\\x%02x]" % (size >> 24)
+    long = b"|".join(b"\\x8a\\x%02x.{%d}" % (n, n) for n in range(9))
+    return re.compile(
+        rb"(?:[\]()ael\x85-\x87\x88\x89N012t\x94]|K.|M..|J....|q.|r.." + third + fourth + rb"|h.|j....|" + long +
+        rb"|p[0-9]{1,%d}\n|g[0-9]{1,9}\n|I-?[0-9]{1,20}\n|L-?[0-9]{1,20}L?\n|\x80.|\x95.{8})*+\." % len(str(size)),
+        re.DOTALL,
+    )  # fmt: skip
+
+
+def _look(raw: bytes) -> None:
+    """Whether a file that holds other things too may be unpickled, to say what they are. Raises UnpicklingError."""
+    if len(raw) > MAX_ODD:
+        raise pickle.UnpicklingError("it holds more than lists and ints")
+    for code, argument, _ in pickletools.genops(raw):
+        if code.name == "GLOBAL":
+            raise pickle.UnpicklingError(f"it asks for {argument}, and a list of sessions needs no such thing")
+        if code.name not in _PLAIN:
+            raise pickle.UnpicklingError(f"it asks for more than lists and ints (opcode {code.name})")
+        if code.name in ("PUT", "LONG_BINPUT") and not 0 <= int(str(argument)) <= len(raw):
+            raise pickle.UnpicklingError("it numbers objects that it does not hold")
+
+
+def in_a_line(text: str) -> str:
+    """Words of a stranger for a message: printable, of one line, and short."""
+    told = text.encode("unicode_escape").decode("ascii")
+    return told if len(told) <= 120 else told[:117] + "..."
+
+
 def _flatten(sessions: object, file: Path, what: str) -> tuple[np.ndarray, np.ndarray]:
     """A list of lists of non-negative ints -> all of them in a row, and the lengths."""
     if type(sessions) is not list or not sessions:
         raise InputError(f"{file}: expected a list of {what}, found {_describe(sessions)}")
+    if sum(len(one) for one in sessions if type(one) is list) > file.stat().st_size:
+        raise InputError(f"{file}: more clicks than bytes: it holds the same {what} over and over; get a whole copy")
     for i, one in enumerate(sessions):
         if type(one) is not list or not one or not all(type(item) is int and 0 <= item < 2**31 for item in one):
             raise InputError(f"{file}: {what} number {i} is not a list of item numbers: {_describe(one)}")
@@ -142,5 +194,6 @@ def _same_heads(items: np.ndarray, starts: np.ndarray, lengths: np.ndarray, i: n
 
 
 def _describe(value: object) -> str:
-    text = repr(value)
-    return f"{type(value).__name__} {text if len(text) <= 60 else text[:57] + '...'}"
+    """Its kind and its length; never its repr, which a stranger can make endless."""
+    size = f" of {len(value)}" if isinstance(value, list | tuple | str | bytes) else ""
+    return f"{type(value).__name__}{size}"

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -16,8 +14,8 @@ from reproduce.errors import InputError, SuiteError
 from reproduce.reports import all as index
 from reproduce.reports import figures
 from reproduce.reports.description import Drawn, Page
-from reproduce.runs.experiment import Experiment, identity
-from reproduce.runs.record import Result, current, load
+from reproduce.reports.soundness import faults
+from reproduce.runs.record import Result, current, load_file
 from reproduce.runs.request import Request
 
 
@@ -34,19 +32,20 @@ def report(results: Path, pages: Mapping[str, Page]) -> str:
     for file in tqdm(files, "records", disable=None, leave=False):  # shown on a terminal only
         name = str(file.relative_to(results))
         try:
-            content = json.loads(file.read_text())
-            result = load(Experiment(**content["experiment"]), results)
-            assert result is not None
-            if results / f"{result.experiment.path}.json" != file:
-                wrong.append(f"{name}: is a record of {result.experiment.path}, not of its own name")
-                continue
-            wrong += [f"{name}: {fault}" for fault in faults(result, content)]
-            notes += [f"{name}: {note}" for note in _notes(result)]
-            records.append((name, result))
+            content, result = load_file(file)
         except SuiteError as error:
             wrong.append(str(error).removeprefix(f"{results}/"))
-        except (OSError, ValueError, KeyError, TypeError, AssertionError) as error:
-            wrong.append(f"{name}: broken record ({type(error).__name__}: {error}); run again with --force")
+            continue
+        if results / f"{result.experiment.path}.json" != file:
+            wrong.append(f"{name}: is a record of {result.experiment.path}, not of its own name")
+            continue
+        try:
+            wrong += [f"{name}: {fault}" for fault in faults(result, content)]
+            notes += [f"{name}: {note}" for note in _notes(result)]
+        except SuiteError as error:  # of a model, or with a field, that there is not
+            wrong.append(f"{name}: {error}")
+            continue
+        records.append((name, result))
     wrong += _contradictions(records)
     stored = {name: page for name, page in pages.items() if (results / reports.file_of(name, page.about)).is_file()}
     for fault, severe in _stale_pages(results, stored):
@@ -57,36 +56,6 @@ def report(results: Path, pages: Mapping[str, Page]) -> str:
             f"{results}: {len(wrong)} of what is stored cannot be believed\n  " + "\n  ".join(wrong) + told
         )
     return f"{results}: {len(records)} records and their pages are sound{told}"
-
-
-def faults(result: Result, content: Mapping[str, Any]) -> Iterator[str]:
-    """What a record says of itself against what follows from its arrays."""
-    cause = result.experiment
-    source = result.environment.get("source")  # of an own model
-    if identity(result.split["digest"], cause.model, result.fields, cause.seed, source) != result.identity:
-        yield "its identity does not follow from its split, fields and seed"
-    n_items, counts = result.split["n_items"], result.split["provenance"]["counts"]
-    if (result.greater < 0).any() or (result.equal < 0).any() or (result.ranks() > n_items).any():
-        yield f"a rank outside 1 to {n_items}"
-    sessions = len(np.unique(result.session))
-    for what, found, said in (
-        ("prefixes", len(result.greater), counts["test_sequences"]),
-        ("test sessions", sessions, counts["test_sessions"]),
-        ("prefixes", len(result.greater), content["examples"]),
-    ):
-        if found != said:
-            yield f"{found:,} {what} where {said:,} are due"
-    starts = np.flatnonzero(np.diff(result.session, prepend=-1))
-    due = np.arange(len(result.session)) - np.repeat(starts, np.diff(starts, append=len(result.session))) + 1
-    if not np.array_equal(result.length, due):
-        yield "the prefixes of a session do not count 1, 2, 3, ..."
-    for metric, value in (("recall_at_20", result.recall()), ("mrr_at_20", result.mrr())):
-        if abs(content[metric] - value) > 1e-9:
-            yield f"{metric} is said to be {content[metric]}, its ranks give {value}"
-    if content["best_epoch"] != result.best_epoch:
-        yield f"epoch {content['best_epoch']} was kept, validation says {result.best_epoch}"
-    if [one["epoch"] for one in result.epochs] != list(range(1, len(result.epochs) + 1)):
-        yield "its epochs do not count 1, 2, 3, ..."
 
 
 def _notes(result: Result) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import math
 import sys
 import time
@@ -19,6 +20,8 @@ from reproduce.errors import InputError
 from reproduce.files import replacing
 from reproduce.fitting.determinism import Precision
 from reproduce.fitting.recommender import Batch, Journal
+
+MAX_PICKLE = 16 << 20  # bytes of what a checkpoint says beside its tensors; the largest known has 20 KiB
 
 
 @dataclass
@@ -72,17 +75,9 @@ class RunJournal(Journal):
     def restore(self) -> dict[str, Any] | None:
         if self.checkpoint is None or self.fresh or not self.checkpoint.exists():
             return None
-        try:
-            with zipfile.ZipFile(self.checkpoint) as archive:
-                if (torn := archive.testzip()) is not None:
-                    raise ValueError(f"{torn} has a wrong checksum")
-            kept = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
-            identity, version, state = kept["identity"], kept["torch"], dict(kept["state"])
-            history, circumstances, resumed = list(kept["history"]), dict(kept["circumstances"]), list(kept["resumed"])
-        except Exception as error:  # torch raises whatever its parser meets; every kind means the same here
-            raise InputError(
-                f"{self.checkpoint}: not a whole checkpoint of this suite ({type(error).__name__}); --fresh starts over"
-            ) from error
+        kept = _read(self.checkpoint)
+        identity, version, state, history = kept["identity"], kept["torch"], dict(kept["state"]), list(kept["history"])
+        circumstances, resumed = dict(kept["circumstances"]), list(kept["resumed"])
         if identity != self.identity:
             raise InputError(
                 f"{self.checkpoint}: belongs to a run with another split, other fields or another schema; "
@@ -90,14 +85,17 @@ class RunJournal(Journal):
             )
         if version != torch.__version__:
             raise InputError(
-                f"{self.checkpoint}: written by torch {version}, this is {torch.__version__}; go on with that version, "
-                "or --fresh starts over"
+                f"{self.checkpoint}: written by torch {str(version)[:20]}, this is {torch.__version__}; go on with "
+                "that version, or --fresh starts over"
             )
         self.history = history
         self.resumed = [*resumed, {**circumstances, "epochs": len(history)}]
         if not self.quiet:
             print(f"{self.title} goes on after epoch {len(history)}", file=sys.stderr, flush=True)
         return state
+
+    def misfit(self, name: str, why: str) -> InputError:
+        return InputError(f"{self.checkpoint}: does not fit {name} ({why[:200]}); --fresh starts over")
 
     def save(self, state: dict[str, Any]) -> None:
         if self.checkpoint is None:
@@ -119,6 +117,45 @@ class RunJournal(Journal):
         """The run is recorded: its checkpoint has done its work."""
         if self.checkpoint is not None:
             self.checkpoint.unlink(missing_ok=True)
+
+
+def _read(file: Path) -> dict[str, Any]:
+    """What a checkpoint keeps, its parts of the right kinds. Raises InputError where it is none of this suite's."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            members = archive.infolist()
+            if any(one.compress_type != zipfile.ZIP_STORED for one in members):
+                raise ValueError("packed")  # torch packs nothing; what is packed may unpack to anything
+            if sum(one.file_size for one in members) > file.stat().st_size:
+                raise ValueError("members that lie on each other")
+            if any(one.file_size > MAX_PICKLE for one in members if one.filename.endswith(".pkl")):
+                raise ValueError("too many objects")
+            if (torn := archive.testzip()) is not None:
+                raise ValueError(f"{torn} has a wrong checksum")
+        kept = torch.load(file, map_location="cpu", weights_only=True)
+        _check(kept)
+    except Exception as error:  # torch raises whatever its parser meets; every kind means the same here
+        raise InputError(
+            f"{file}: not a whole checkpoint of this suite ({type(error).__name__}); --fresh starts over"
+        ) from error
+    return kept
+
+
+def _check(kept: dict[str, Any]) -> None:
+    """Raises ValueError, TypeError or KeyError where a part of a checkpoint is not of its kind."""
+    kinds = {"identity": str, "torch": str, "state": dict, "history": list, "circumstances": dict, "resumed": list}
+    if type(kept) is not dict or any(type(kept[key]) is not kind for key, kind in kinds.items()):
+        raise ValueError("parts of other kinds")
+    for number, epoch in enumerate(kept["history"], 1):
+        if epoch["epoch"] != number or not all(
+            type(one) in (int, float) and math.isfinite(one) for one in epoch.values()
+        ):
+            raise ValueError("a history that does not count 1, 2, 3, ...")
+    json.dumps([kept["circumstances"], kept["resumed"]], allow_nan=False)
+    if not all(type(one) is dict and type(one["epochs"]) is int for one in kept["resumed"]):
+        raise ValueError("sittings that are none")
+    if kept["state"].get("epoch", len(kept["history"])) != len(kept["history"]):
+        raise ValueError("a state of another epoch")
 
 
 def _duration(seconds: float) -> str:

@@ -12,12 +12,16 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
 
 from reproduce import catalog
+from reproduce.errors import UsageError
 from reproduce.fitting import user_model
 from reproduce.fitting.recommender import Recommender
 
 SCHEMA = 1  # of a record
+MAX_SEED = 2**32 - 1  # what every source of random numbers takes
+LONGEST_NAME = 180  # bytes; with a seed and an ending under the 255 that file systems take
 
 
 @dataclass(frozen=True)
@@ -31,16 +35,20 @@ class Experiment:
 
     @classmethod
     def of(cls, dataset: str, model: str, fields: Mapping[str, Any] | None = None, seed: int = 0) -> Experiment:
-        """Checks the names and brings the fields into their one form: those not at their defaults, in order."""
+        """Checks the names and the seed; brings the fields into their one form: those not at their defaults, in order.
+
+        Raises:
+            UsageError: there is no such data set, model or field, a value is out of its range, or the seed is.
+        """
         catalog.dataset(dataset)
+        check_seed(seed)
         name = catalog.recommender(model).name  # `model` may be the path of a user's file
         return cls(dataset, name, catalog.changed(catalog.make_recommender(model, fields)), seed)
 
     @property
     def path(self) -> str:
         """Where its record lies in a results folder, without the ending."""
-        fields = "".join(f",{key}={value}" for key, value in sorted(self.params.items()))
-        return f"runs/{self.dataset}/{self.model}{fields}-seed{self.seed}"
+        return f"runs/{self.dataset}/{file_name(self.model, self.params)}-seed{self.seed}"
 
     def recommender(self) -> Recommender:
         return catalog.make_recommender(self.model, self.params)
@@ -49,6 +57,24 @@ class Experiment:
         """What makes two runs the same run, as a sha256."""
         fields = catalog.identifying(self.recommender())
         return identity(split_digest, self.model, fields, self.seed, user_model.source(self.model))
+
+
+def check_seed(seed: int) -> None:
+    """Raises UsageError for a seed that not every source of random numbers takes."""
+    if not 0 <= seed <= MAX_SEED:
+        told = f"{seed:,}" if abs(seed) < 10**20 else "a number of more than 20 digits"
+        raise UsageError(f"seed {told}: must be from 0 to {MAX_SEED:,}")
+
+
+def file_name(model: str, fields: Mapping[str, Any]) -> str:
+    """A model and some of its fields as part of a file's name, no folder and no pattern whatever the values are.
+
+    A name that is too long for the file system ends in a digest of itself: the fields are in the record.
+    """
+    name = model + "".join(f",{key}={quote(str(value), safe='+')}" for key, value in sorted(fields.items()))
+    if len(name) <= LONGEST_NAME:
+        return name
+    return f"{name[: LONGEST_NAME - 17]}~{hashlib.sha256(name.encode()).hexdigest()[:16]}"
 
 
 def identity(split_digest: str, model: str, fields: Mapping[str, Any], seed: int, source: str | None) -> str:

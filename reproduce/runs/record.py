@@ -16,11 +16,12 @@ from typing import Any
 import numpy as np
 
 from reproduce import catalog
-from reproduce.errors import InputError
+from reproduce.errors import InputError, ModelError
 from reproduce.evaluation import ranking
 from reproduce.files import replacing
 from reproduce.fitting import user_model
 from reproduce.fitting.attention import Attention
+from reproduce.runs import record_shape
 from reproduce.runs.experiment import SCHEMA, Experiment
 
 ARRAYS = ("session", "length", "greater", "equal")
@@ -65,14 +66,26 @@ class Result:
 
 
 def store(result: Result, results: Path) -> None:
-    """Write a record: the arrays first, then the .json that makes it one."""
+    """Write a record: the arrays first, then the .json that makes it one.
+
+    Raises:
+        ModelError: an own model's fields or epochs are no plain values; what was stored before stands.
+        InputError: it cannot be written.
+    """
     place = results / result.experiment.path
     table, arrays = place.with_name(place.name + ".json"), place.with_name(place.name + ".npz")
     with replacing(arrays) as temporary:
         with temporary.open("wb") as stream:
             np.savez_compressed(stream, **_arrays(result))  # type: ignore[arg-type]
         sha = hashlib.sha256(temporary.read_bytes()).hexdigest()
+        content = _content(result, sha)
         table.unlink(missing_ok=True)  # a record that is replaced is gone before its arrays are
+    with replacing(table) as temporary:
+        temporary.write_text(json.dumps(content, indent=1) + "\n")
+
+
+def _content(result: Result, sha256: str) -> dict[str, Any]:
+    """The .json of a record. Raises ModelError where the model left in it what no record holds."""
     content = {
         "schema": SCHEMA,
         "identity": result.identity,
@@ -86,10 +99,16 @@ def store(result: Result, results: Path) -> None:
         "epochs": result.epochs,
         "environment": result.environment,
         "attention": result.attention.means if result.attention else None,
-        "arrays_sha256": sha,
+        "arrays_sha256": sha256,
     }
-    with replacing(table) as temporary:
-        temporary.write_text(json.dumps(content, indent=1) + "\n")
+    name = result.experiment.model
+    try:
+        content = json.loads(json.dumps(content))
+        record_shape.check_table(content)
+    except (TypeError, ValueError, RecursionError) as error:
+        told = error if isinstance(error, record_shape.Misshapen) else "fields or epochs hold what JSON cannot"
+        raise ModelError(f"{name}: its run cannot be recorded: {told}") from error
+    return {**content, record_shape.DIGEST: record_shape.digest(content)}
 
 
 def _arrays(result: Result) -> dict[str, np.ndarray]:
@@ -103,38 +122,65 @@ def load(experiment: Experiment, results: Path) -> Result | None:
     """The stored result at an experiment's path, whatever its identity; None where there is none.
 
     Raises:
+        InputError: the record is broken, of another schema or of another experiment; it names the file.
+    """
+    table = results / f"{experiment.path}.json"
+    try:
+        if not table.is_file():
+            return None
+    except OSError as error:
+        raise InputError(f"{table}: cannot be read ({error.strerror or error})") from error
+    found, result = load_file(table)
+    if found["experiment"] != json.loads(json.dumps(asdict(experiment))):
+        raise InputError(f"{table}: is a record of {result.experiment.path}, not of its own name")
+    return result
+
+
+def load_file(table: Path) -> tuple[dict[str, Any], Result]:
+    """What a record's .json says, and the result it is of; the arrays lie beside it.
+
+    Raises:
         InputError: the record is broken or of another schema; it names the file.
     """
-    place = results / experiment.path
-    table, arrays = place.with_name(place.name + ".json"), place.with_name(place.name + ".npz")
-    if not table.is_file():
-        return None
+    arrays = table.with_name(table.name.removesuffix(".json") + ".npz")
     try:
-        content = json.loads(table.read_text())
-        schema = content["schema"]
-        if schema != SCHEMA:
-            raise InputError(f"{table}: schema {schema}, this suite reads schema {SCHEMA}; use the suite that wrote it")
-        raw = arrays.read_bytes()
+        content = record_shape.read_table(table)
+        schema = content.get("schema")
+        if type(schema) is int and schema != SCHEMA:
+            raise InputError(
+                f"{table}: schema {str(schema)[:20]}, this suite reads schema {SCHEMA}; use the suite that wrote it"
+            )
+        record_shape.check_table(content)
+        raw = record_shape.read_whole(arrays)
         if hashlib.sha256(raw).hexdigest() != content["arrays_sha256"]:
             raise InputError(f"{arrays}: not the arrays that {table.name} was written for; run again with --force")
-        with np.load(arrays, allow_pickle=False) as kept:
-            columns = {name: kept[name].astype(np.int64) for name in ARRAYS}
-            means = content["attention"]
-            weights = (
-                Attention(**{name: kept[f"attention_{name}"] for name in ATTENTION}, means=means) if means else None
-            )
-        return Result(
-            experiment=Experiment(**content["experiment"]),
-            identity=content["identity"],
-            fields=content["fields"],
-            split=content["split"],
-            epochs=content["epochs"],
-            environment=content["environment"],
-            **columns,
-            attention=weights,
-        )
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{table}: broken record ({type(error).__name__}: {error}); run again with --force") from error
+        return content, _result(Experiment(**content["experiment"]), content, raw)
+    except record_shape.Misshapen as error:
+        raise InputError(f"{table}: broken record ({error}); run again with --force") from error
+    except OSError as error:
+        raise InputError(f"{table}: broken record ({error.strerror or error}); run again with --force") from error
+
+
+def _result(experiment: Experiment, content: Mapping[str, Any], raw: bytes) -> Result:
+    """From a .json whose shape is right and the bytes of its arrays. Raises Misshapen where these do not fit."""
+    means = content["attention"]
+    attended = () if means is None else tuple(f"attention_{name}" for name in ATTENTION)
+    kept = record_shape.read_arrays(raw, (*ARRAYS, *attended))
+    record_shape.check_arrays(content, kept)
+    weights = None
+    if means is not None:
+        record_shape.check_attention(means, kept)
+        weights = Attention(**{name: kept[f"attention_{name}"] for name in ATTENTION}, means=means)
+    return Result(
+        experiment=experiment,
+        identity=content["identity"],
+        fields=content["fields"],
+        split=content["split"],
+        epochs=content["epochs"],
+        environment=content["environment"],
+        **{name: kept[name].astype(np.int64) for name in ARRAYS},
+        attention=weights,
+    )
 
 
 def current(result: Result) -> bool:

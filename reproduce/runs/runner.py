@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from reproduce import catalog
-from reproduce.files import Busy, only_one, sweep
+from reproduce.files import Busy, is_regular, only_one, sweep
 from reproduce.fitting import attention, user_model
 from reproduce.fitting.determinism import deterministic
 from reproduce.reading.sessions import Split
@@ -51,7 +51,7 @@ def run(
         ModelError: the model broke its contract, or memory does not suffice for it.
         Busy: another process runs this experiment, and `wait` is off.
     """
-    results = Path(results)
+    results = Path(results).absolute()  # a model may change the working directory
     experiment = Experiment.of(experiment.dataset, experiment.model, experiment.params, experiment.seed)
     split = split or catalog.load_split(experiment.dataset, data)
     identity = experiment.identity(split.digest)
@@ -89,17 +89,17 @@ def run(
 
 
 def _clear_up(place: Path) -> None:
-    """Remove the checkpoint of a run that was killed after its record was whole and before it had cleared up.
+    """Remove the checkpoint and the lock of a run that was killed after its record was whole.
 
     Such a checkpoint is older than the record; that of a run made again with `force` is newer, and stays.
     """
     table, checkpoint, lock = (place.with_name(place.name + ending) for ending in (".json", ".checkpoint", ".lock"))
-    if not (table.is_file() and checkpoint.is_file()):
+    if not (is_regular(table) and (is_regular(checkpoint) or is_regular(lock))):
         return
-    with suppress(FileNotFoundError, Busy):  # somebody else has just cleared up, or is at it
+    # Suppressed: somebody else has just cleared up, or is at it.
+    with suppress(FileNotFoundError, Busy), only_one(lock, wait=False):
         if table.stat().st_mtime_ns >= checkpoint.stat().st_mtime_ns:
-            with only_one(lock, wait=False):
-                checkpoint.unlink()
+            checkpoint.unlink()
 
 
 def _made(
@@ -112,7 +112,7 @@ def _made(
 ) -> Result:
     """Fit, rank every test prefix, ask for the attention."""
     model = experiment.recommender()
-    guarded = user_model.guarded(model)
+    guarded, fields = user_model.guarded(model), catalog.identifying(model)
     began = time.monotonic()
     prefixes, targets = split.test.prefixes()
     with deterministic():
@@ -126,7 +126,7 @@ def _made(
     return Result(
         experiment=experiment,
         identity=identity,
-        fields=catalog.identifying(model),
+        fields=fields,
         split={"digest": split.digest, "n_items": split.test.n_items, "provenance": asdict(split.provenance)},
         epochs=journal.history,
         environment={

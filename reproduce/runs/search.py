@@ -28,6 +28,7 @@ from reproduce.fitting.recommender import Journal, Recommender
 from reproduce.reading.sessions import Sessions
 from reproduce.runs.checkpoint import RunJournal
 from reproduce.runs.environment import check_writable, circumstances
+from reproduce.runs.experiment import file_name
 
 HELD_OUT = 0.1  # of the training sessions
 
@@ -54,8 +55,7 @@ class Search:
     @property
     def path(self) -> str:
         """Where the study and its summary lie in a results folder, without the ending."""
-        fixed = "".join(f",{key}={value}" for key, value in sorted(self.fixed.items()))
-        return f"search/{self.dataset}/{self.model}{fixed}-seed{self.seed}"
+        return f"search/{self.dataset}/{file_name(self.model, self.fixed)}-seed{self.seed}"
 
     def ranges(self) -> dict[str, Any]:
         """The fields a trial chooses, each from a pair (low, high) or a list. Raises UsageError if there are none."""

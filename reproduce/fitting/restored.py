@@ -1,0 +1,69 @@
+"""What a checkpoint brings is held against what a fresh fit has: names, shapes and types of every tensor.
+
+Optimisers trust their state: a fused Adam reads as many numbers of exp_avg as its parameter has, wherever they end.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+def check_tensors(found: Any, fresh: Mapping[str, Tensor], what: str) -> None:
+    """Raises ValueError where `found` is not tensors of the names, shapes and types of `fresh`, finite ones."""
+    if not isinstance(found, Mapping) or set(found) != set(fresh):
+        raise ValueError(f"{what}: other names")
+    for name, own in fresh.items():
+        one = found[name]
+        if not isinstance(one, Tensor) or one.layout != torch.strided or one.device.type == "meta" or one.is_quantized:
+            raise ValueError(f"{what}: {name} is no plain tensor")
+        if one.shape != own.shape or one.dtype != own.dtype or not one.is_contiguous():
+            raise ValueError(f"{what}: {name} is of another shape or type")
+        if own.is_floating_point() and not bool(torch.isfinite(one).all()):
+            raise ValueError(f"{what}: {name} is not finite")
+
+
+def check_optimiser(found: Any, network: nn.Module, make: Any) -> None:
+    """Raises ValueError where `found` is not the state of the optimiser that `make(network)` gives, after some steps.
+
+    What its state is like is learned from a twin: a copy of the network that takes a step of no gradient.
+    """
+    twin = copy.deepcopy(network)
+    optimiser = make(twin)
+    for parameter in twin.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    optimiser.step()
+    fresh = optimiser.state_dict()
+    if not isinstance(found, Mapping) or set(found) != set(fresh) or not isinstance(found["state"], Mapping):
+        raise ValueError("optimiser: other names")
+    _check_groups(found["param_groups"], fresh["param_groups"])
+    for key, state in found["state"].items():  # a parameter that no loss reached has none
+        own = fresh["state"].get(key) if type(key) is int else None
+        if own is None or not isinstance(state, Mapping) or set(state) != set(own):
+            raise ValueError("optimiser: a state of other names")
+        tensors = {name: value for name, value in own.items() if isinstance(value, Tensor)}
+        check_tensors({name: state[name] for name in tensors}, tensors, f"optimiser, parameter {key}")
+        if any(type(state[name]) is not type(own[name]) for name in own):
+            raise ValueError("optimiser: a state of another type")
+
+
+def _check_groups(found: Any, fresh: list[dict[str, Any]]) -> None:
+    """The same options, of the same types, for the same parameters; a schedule may have moved the learning rate."""
+    if not isinstance(found, list) or len(found) != len(fresh):
+        raise ValueError("optimiser: other groups of parameters")
+    for one, own in zip(found, fresh, strict=True):
+        if not isinstance(one, Mapping) or set(one) != set(own):
+            raise ValueError("optimiser: other options")
+        for name, value in own.items():
+            same = type(one[name]) is float and 0 <= one[name] < 1e9 if name == "lr" else _equal(one[name], value)
+            if not same:
+                raise ValueError(f"optimiser: another {name}")
+
+
+def _equal(found: Any, own: Any) -> bool:
+    plain = type(own) in (bool, int, float, str, type(None), list, tuple)
+    return type(found) is type(own) and (not plain or bool(found == own))

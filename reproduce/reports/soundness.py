@@ -1,0 +1,122 @@
+"""What a record says of itself against what follows from its arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from reproduce.fitting.attention import LONGEST
+from reproduce.paper import numbers
+from reproduce.runs.experiment import identity
+from reproduce.runs.record import Result
+
+# What the paper's Table 1 counts, and how many sessions that is.
+COUNTED = ("clicks", "train_sequences", "test_sequences", "items", "train_sessions", "test_sessions")
+
+
+def faults(result: Result, content: Mapping[str, Any]) -> Iterator[str]:
+    """What a record says of itself against what follows from its arrays."""
+    cause = result.experiment
+    source = result.environment.get("source")  # of an own model
+    if identity(result.split["digest"], cause.model, result.fields, cause.seed, source) != result.identity:
+        yield "its identity does not follow from its split, fields and seed"
+    yield from _counted(result, content)
+    starts = np.flatnonzero(np.diff(result.session, prepend=-1))
+    due = np.arange(len(result.session)) - np.repeat(starts, np.diff(starts, append=len(result.session))) + 1
+    if not np.array_equal(result.length, due):
+        yield "the prefixes of a session do not count 1, 2, 3, ..."
+    for metric, value in (("recall_at_20", result.recall()), ("mrr_at_20", result.mrr())):
+        if not abs(content[metric] - value) <= 1e-9:  # not-a-number is not close either
+            yield f"{metric} is said to be {content[metric]}, its ranks give {value}"
+    yield from _trained(result, content)
+    yield from _attended(result)
+
+
+def _counted(result: Result, content: Mapping[str, Any]) -> Iterator[str]:
+    """The sizes of the split, as far as test prefixes and the paper's own counts tell them."""
+    n_items, provenance = result.split["n_items"], result.split["provenance"]
+    counts, prefixes = provenance["counts"], len(result.greater)
+    for what, found, said in (
+        ("prefixes", prefixes, counts.get("test_sequences", prefixes)),
+        ("test sessions", len(np.unique(result.session)), counts.get("test_sessions", len(np.unique(result.session)))),
+        ("prefixes", prefixes, content["examples"]),
+    ):
+        if found != said:
+            yield f"{found:,} {what} where {said:,} are due"
+    if not counts.get("items", n_items) <= n_items <= counts.get("clicks", n_items):
+        yield f"a catalogue of {n_items:,} where {counts['items']:,} items were clicked {counts['clicks']:,} times"
+    if not set(counts) >= set(COUNTED):
+        return
+    examples, sessions = (counts["train_sequences"] + prefixes, counts["train_sessions"] + counts["test_sessions"])
+    if examples + sessions != counts["clicks"]:
+        yield f"{counts['clicks']:,} clicks, where sessions and sequences give {examples + sessions:,}"
+    yield from _origin(result)
+
+
+def _origin(result: Result) -> Iterator[str]:
+    """Where the split is said to come from, against what the suite knows of its data sets."""
+    name, provenance = result.experiment.dataset, result.split["provenance"]
+    column = numbers.PAPER_COLUMN.get(name)
+    published = numbers.TABLE1[column] if column else {}
+    if dict(provenance["published"]) != dict(published):
+        yield "its published counts are not the paper's"
+    order = "file" if name == "diginetica-file-order" else "time"
+    if provenance["order"] != order:
+        yield f"clicks in {provenance['order']} order, where {name} has them in {order} order"
+    made_up = order == "file" and provenance["source"] == "processed files"
+    if provenance["emulated"] != made_up:
+        yield f"its order is said to be {'emulated' if provenance['emulated'] else 'exact'}, which it is not"
+
+
+def _trained(result: Result, content: Mapping[str, Any]) -> Iterator[str]:
+    """The epochs: whole, in order, none where nothing is trained, no more than the model's fields allow."""
+    if content["best_epoch"] != result.best_epoch:
+        yield f"epoch {content['best_epoch']} was kept, validation says {result.best_epoch}"
+    if [one["epoch"] for one in result.epochs] != list(range(1, len(result.epochs) + 1)):
+        yield "its epochs do not count 1, 2, 3, ..."
+    if result.environment.get("source") is not None:
+        return  # an own model tells its journal what it likes
+    most = result.fields.get("epochs", 0)
+    if len(result.epochs) > most or (most and not result.epochs):
+        yield f"{len(result.epochs)} epochs where its fields allow 1 to {most}"
+
+
+def _attended(result: Result) -> Iterator[str]:
+    """The attention: of every test session's longest prefix, its means of the test prefixes of the record."""
+    if result.attention is None:
+        return
+    kept, means = result.attention, result.attention.means
+    _, longest = np.unique(result.session, return_counts=True)  # a session has a prefix of every length
+    if len(kept.lengths) != len(longest):
+        yield "its attention is not of a prefix of every test session"
+        return
+    if (kept.lengths > longest).any():
+        yield "its attention is over more clicks than a prefix has"
+    most = int(kept.lengths.max())
+    due = np.bincount(np.minimum(result.length, most), minlength=LONGEST + 1)[1 : LONGEST + 1]
+    if means["examples"] != due.tolist():
+        yield "the prefixes that its mean attention is over are not those of its test part"
+    repeat = means["repeat"]
+    if repeat["examples"] > len(result.greater):
+        yield "more prefixes that repeat an item than there are"
+    if result.fields.get("attention") == "softmax" and kept.weights.any():
+        yield from _of_a_softmax(result)
+
+
+def _of_a_softmax(result: Result) -> Iterator[str]:
+    """Weights of a softmax: no fewer than 0, together 1. They are kept in float16, the means to six places."""
+    assert result.attention is not None
+    kept, means = result.attention, result.attention.means
+    weights = kept.weights.astype(np.float64)
+    stops = np.cumsum(kept.lengths)
+    sums = np.add.reduceat(weights, stops - kept.lengths)
+    if (weights < 0).any() or (np.abs(sums - 1) > 0.01).any():
+        yield "attention weights of a session that do not sum to 1"
+    for n, row in zip(means["examples"], means["weight"], strict=True):
+        if n and (min(row) < 0 or abs(sum(row) - 1) > 0.001):
+            yield "mean attention weights that do not sum to 1"
+            break
+    if not 0 <= means["repeat"]["weight"] <= 1.001:
+        yield "a mean attention on repeated items outside 0 to 1"
