@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 from reproduce.runs.experiment import Experiment
+from reproduce.runs.record_shape import Misshapen, OtherSchema, check_table, read_table
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,12 @@ def _listed(results: Path, file: Path) -> Listed:
         state = file.stat()
         experiment = _experiment(file, state.st_mtime_ns, state.st_size)
         named = results / f"{experiment.path}.json"
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        return Listed(file, None, f"broken record ({type(error).__name__}: {error}); run again with --force")
+    except OtherSchema as error:
+        return Listed(file, None, str(error))
+    except Misshapen as error:
+        return Listed(file, None, f"broken record ({error}); run again with --force")
+    except OSError as error:
+        return Listed(file, None, f"broken record ({error.strerror or error}); run again with --force")
     if named != file:
         return Listed(file, None, f"is a record of {experiment.path}, not of its own name; left out.")
     return Listed(file, experiment)
@@ -39,4 +43,6 @@ def _listed(results: Path, file: Path) -> Listed:
 @lru_cache(maxsize=1 << 14)
 def _experiment(file: Path, modified: int, size: int) -> Experiment:
     """`modified` and `size` tell one state of a file from the next."""
-    return Experiment(**json.loads(file.read_text(encoding="utf-8"))["experiment"])
+    content = read_table(file)
+    check_table(content)
+    return Experiment(**content["experiment"])

@@ -145,16 +145,13 @@ def load_file(table: Path) -> tuple[dict[str, Any], Result]:
     arrays = table.with_name(table.name.removesuffix(".json") + ".npz")
     try:
         content = record_shape.read_table(table)
-        schema = content.get("schema")
-        if type(schema) is int and schema != SCHEMA:
-            raise InputError(
-                f"{table}: schema {str(schema)[:20]}, this suite reads schema {SCHEMA}; use the suite that wrote it"
-            )
         record_shape.check_table(content)
         raw = record_shape.read_whole(arrays)
         if hashlib.sha256(raw).hexdigest() != content["arrays_sha256"]:
             raise InputError(f"{arrays}: not the arrays that {table.name} was written for; run again with --force")
         return content, _result(Experiment(**content["experiment"]), content, raw)
+    except record_shape.OtherSchema as error:
+        raise InputError(f"{table}: {error}") from error
     except record_shape.Misshapen as error:
         raise InputError(f"{table}: broken record ({error}); run again with --force") from error
     except OSError as error:

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from reproduce.runs.experiment import MAX_SEED
+from reproduce.runs.experiment import MAX_SEED, SCHEMA
 
 MAX_TABLE, MAX_ARRAYS = 16 << 20, 256 << 20  # bytes of a .json, and of an .npz unpacked; the largest known has 1 MiB
 MAX_ITEMS = 2**31 - 1
@@ -28,6 +28,10 @@ DIGEST = "digest"  # of all other keys; records made before there was one have n
 
 class Misshapen(ValueError):
     """A record is none: where, and what was expected there."""
+
+
+class OtherSchema(Misshapen):
+    """A record of another schema, and what to do."""
 
 
 Shape = Callable[[Any, str], None]  # (value, its place) -> nothing, or raises Misshapen
@@ -128,11 +132,13 @@ _MEANS = _object(
         "examples": _list(_COUNT),
         "weight": _list(_list(_number())),
         "repeat": _object({"examples": _COUNT, "weight": _number(), "even": _number(0.0, 1.0)}),
-    }
+    },
+    {"saturated": _number(0.0, 1.0)},
+    rest=_PLAIN_OR_MANY,
 )
 _RECORD = _object(
     {
-        "schema": _integer(1, 1),
+        "schema": _integer(SCHEMA, SCHEMA),
         "identity": _SHA256,
         "experiment": _object(
             {"dataset": _NAME, "model": _NAME, "params": _FIELDS, "seed": _integer(0, MAX_SEED)},
@@ -186,8 +192,12 @@ def read_whole(file: Path, most: int = MAX_ARRAYS) -> bytes:
     return raw
 
 
-def check_table(content: Any) -> None:
+def check_table(content: Mapping[str, Any]) -> None:
     """Raises Misshapen where a .json is not of the shape above, or was changed after it was written."""
+    schema = content.get("schema")
+    if type(schema) is int and schema != SCHEMA:
+        told = str(schema) if abs(schema) < 10**9 else "unknown"
+        raise OtherSchema(f"schema {told}, this suite reads schema {SCHEMA}; use the suite that wrote it")
     _RECORD(content, "")
     if DIGEST in content and content[DIGEST] != digest(content):
         raise Misshapen("changed after it was written: its digest is of another content")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from reproduce.errors import InputError, UsageError
 from reproduce.paper import controls, rows
 from reproduce.paper.rows import Row
 from reproduce.runs import request
+from reproduce.runs.record_shape import read_table
 from reproduce.runs.search import Trial
 
 
@@ -54,11 +54,19 @@ def found(results: Path, dataset: str) -> list[Found]:
     searches = []
     for file in sorted((results / "search" / dataset).glob("*.json")):
         try:
-            kept = json.loads(file.read_text())
+            kept = read_table(file)
             best = Trial(**kept["best"])
             fields = catalog.changed(catalog.make_recommender(kept["model"], {**kept["fixed"], **best.fields}))
             first, trials, scored_on = Trial(**kept["defaults"]), len(kept["trials"]), kept["scored_on"]
+            if not all(map(_plausible, (first, best))) or type(scored_on) is not str or not scored_on.isprintable():
+                raise ValueError("trials that cannot be")
             searches.append(Found(kept["model"], kept["fixed"], fields, trials, scored_on, first, best))
-        except (OSError, ValueError, KeyError, TypeError, UsageError) as error:
-            raise InputError(f"{file}: not what a search of today stores ({error}); search again") from error
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, UsageError) as error:
+            told = f"{type(error).__name__}: {str(error)[:200]}"
+            raise InputError(f"{file}: not what a search of today stores ({told}); search again") from error
     return searches
+
+
+def _plausible(trial: Trial) -> bool:
+    values = (trial.recall, trial.mrr)
+    return all(value is None or (type(value) in (int, float) and 0.0 <= value <= 100.0) for value in values)
