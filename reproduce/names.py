@@ -72,7 +72,8 @@ def datasets() -> dict[str, Source]:
 
 def _files(room: str) -> list[Path]:
     folders = importlib.import_module(f"{reproduce.__name__}.{room}").__path__
-    return sorted(Path(folder) / f"{one.name}.py" for folder in folders for one in pkgutil.iter_modules([folder]))
+    files = [Path(folder) / f"{one.name}.py" for folder in folders for one in pkgutil.iter_modules([folder])]
+    return sorted(files, key=lambda file: file.name)  # as the catalogue has them
 
 
 # --- models -----------------------------------------------------------------------------------------------------------

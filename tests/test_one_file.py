@@ -54,7 +54,7 @@ def read(data):
 
 
 DATASETS = (
-    Dataset(name="pairs", title="Pairs of items", find=lambda data: [], read=read, obtain="", in_paper=False),
+    Dataset(name="pairs", title="Pairs of items", find=lambda data: [], read=read, obtain=""),
 )
 """
 

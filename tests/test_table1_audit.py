@@ -90,7 +90,7 @@ def test_the_raw_sample_comes_in_item_order_as_measured_before(real_data: Path) 
 def test_table1_equals_the_paper_in_every_cell(
     real_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    options = ["--data", str(real_data), "--results", str(tmp_path), "--quiet", "--dataset"]
+    options = ["--data", str(real_data), "--results", str(tmp_path), "--dataset"]
     assert main(["table1", *options, "yoochoose1_64", "diginetica"]) == 0
     out = capsys.readouterr().out
     assert "**no**" not in out and sum("equal" in line and line.count("yes") == 5 for line in out.splitlines()) == 2
