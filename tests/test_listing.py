@@ -58,8 +58,8 @@ def test_a_file_is_read_once_until_it_changes(results: Path, monkeypatch: pytest
     listed(results, "cycle")
     file = results / "runs/cycle/pop-seed0.json"
     reads = []
-    read_text = Path.read_text
-    monkeypatch.setattr(Path, "read_text", lambda self, **how: reads.append(self.name) or read_text(self, **how))
+    read_bytes = Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda self: reads.append(self.name) or read_bytes(self))
     assert len(listed(results, "cycle")) == 4 and reads == []
     os.utime(file, ns=(1, 1))
     assert len(listed(results, "cycle")) == 4 and reads == [file.name]
