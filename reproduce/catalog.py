@@ -18,7 +18,7 @@ from reproduce.errors import InputError, UsageError
 from reproduce.fitting import user_model
 from reproduce.fitting.recommender import UNKNOWN, Recommender
 from reproduce.names import known
-from reproduce.reading import split_cache
+from reproduce.reading import own_data, split_cache
 from reproduce.reading.sessions import Split
 from reproduce.reading.source import Dataset
 
@@ -44,8 +44,19 @@ def _recommenders() -> dict[str, type[Recommender]]:
     return found
 
 
-def dataset(name: str) -> Dataset:
-    """Raises UsageError, with the nearest names, where there is none of that name."""
+def dataset(name: str, given: Mapping[str, Any] | None = None) -> Dataset:
+    """By name, or by the path of one's own data, which joins the catalogue under a name made of the file's.
+
+    Args:
+        given: of one's own log, how it is read and split; see reading.own_log.Rules.
+
+    Raises:
+        UsageError: there is none of that name; the nearest names are told.
+        InputError: there is no such file.
+    """
+    if own_data.is_path(name, datasets()):
+        own = own_data.adopt(Path(name), given or {}, datasets())
+        return datasets().setdefault(own.name, own)
     return datasets()[known("data set", name, datasets())]
 
 
@@ -69,9 +80,10 @@ def load_split(name: str, data: Path | str) -> Split:
         InputError: its files are absent, with what to put where, or broken.
     """
     found, folder = dataset(name), Path(data)
+    name = found.name
     if found.obtain and not found.find(folder):
         raise InputError(f"{name}: not found in {folder}/: {found.obtain.format(data=folder)}")
-    split = split_cache.split(found, folder)
+    split = found.read(folder) if name in own_data.TAKEN else split_cache.split(found, folder)
     for part, sessions in (("training", split.train), ("test", split.test)):
         if not (sessions.lengths > 1).any():
             raise InputError(f"{name}: no {part} session is left by the paper's rules; is the log in {folder}/ whole?")

@@ -193,7 +193,7 @@ def check(what: str, word: str, own: Iterable[str] = ()) -> None:
         if dot and "=" in word and model not in own:
             fields = models()[known("model", model, models())].fields
             known(f"field of {model}", field, (one.name for one in fields))
-    elif "/" not in word and "." not in word:
+    elif "/" not in word and "." not in word and not (what == "data set" and Path(word).is_dir()):
         known(what, word, NAMES[what]())
 
 

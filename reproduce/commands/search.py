@@ -9,8 +9,9 @@ from tabulate import tabulate
 
 from reproduce import catalog
 from reproduce.errors import UsageError
-from reproduce.reports.description import DATA, DEVICE, RESULTS, About, Command, Option
-from reproduce.runs import request
+from reproduce.reading import own_data
+from reproduce.reports.description import DATA, DEVICE, OWN_DATA, OWN_LOG, RESULTS, About, Command, Option
+from reproduce.runs import own_options, request
 from reproduce.runs.environment import choose_device
 from reproduce.runs.search import Search, Trial, as_options, best, run
 
@@ -23,7 +24,8 @@ ABOUT = About(
         Option(
             "model", "a name, or the path of a .py file with your model", metavar="MODEL", required=True, names="model"
         ),
-        Option("--dataset", "where to search", metavar="NAME", required=True, names="data set"),
+        Option("--dataset", OWN_DATA, metavar="NAME", required=True, names="data set"),
+        *OWN_LOG,
         Option("--trials", "in all, with those of earlier searches (default: 20)", metavar="N", type=int, default=20),
         Option("--seed", "default: 0", metavar="N", type=int, default=0),
         Option("--set", "fix a field: narm.epochs=5", metavar="MODEL.FIELD=VALUE", several=True, names="setting"),
@@ -37,6 +39,7 @@ ABOUT = About(
 
 def _answer(options: Any) -> str:
     model = catalog.recommender(options.model).name
+    (dataset,) = own_options.datasets([options.dataset], vars(options))
     if options.trials < 1:
         raise UsageError(f"--trials {options.trials}: must be at least 1")
     settings = request.settings(options.set)
@@ -46,8 +49,8 @@ def _answer(options: Any) -> str:
         key: catalog.resolved(catalog.make_recommender(model, {key: value}))[key]
         for key, value in settings.get(model, {}).items()
     }
-    what = Search(options.dataset, model, fixed, options.seed)
-    train = catalog.load_split(options.dataset, options.data).train
+    what = Search(dataset, model, fixed, options.seed)
+    train = catalog.load_split(dataset, options.data).train
     device = choose_device(options.device)
     trials = run(what, train, options.trials, options.results, device, quiet=options.quiet)
     return report(what, trials)
@@ -58,7 +61,7 @@ COMMAND = Command(ABOUT, _answer)
 
 def as_command(dataset: str, model: str, options: str) -> str:
     """What runs a model with the fields found, on all of train and on test."""
-    return f"python -m reproduce table2 --dataset {dataset} --model {model} {options}"
+    return f"python -m reproduce table2 --dataset {own_data.asked_for_as(dataset)} --model {model} {options}"
 
 
 def report(what: Search, trials: Sequence[Trial]) -> str:

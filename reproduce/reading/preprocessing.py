@@ -33,11 +33,12 @@ class DatedSessions:
         """Some of the sessions, (sessions,) bool."""
         return DatedSessions(self.items[np.repeat(which, self.lengths)], self.lengths[which], self.dates[which])
 
-    def keep_clicks(self, which: np.ndarray) -> DatedSessions:
+    def keep_clicks(self, which: np.ndarray, shortest: int = 2) -> DatedSessions:
         """Some of the clicks, (clicks,) bool; sessions now shorter than two clicks leave with them."""
         kept_before = np.concatenate([[0], np.cumsum(which)])
         lengths = np.diff(kept_before[np.concatenate([[0], np.cumsum(self.lengths)])])
-        return longer_than_one(DatedSessions(self.items[which], lengths, self.dates))
+        kept = DatedSessions(self.items[which], lengths, self.dates)
+        return kept.keep(lengths >= shortest)
 
     def sessions(self) -> Sessions:
         """In order of date; sessions of one date keep the order of their first rows."""
@@ -71,12 +72,12 @@ def longer_than_one(sessions: DatedSessions) -> DatedSessions:
     return sessions.keep(sessions.lengths > 1)
 
 
-def frequent_items(sessions: DatedSessions, least: int = 5) -> DatedSessions:
+def frequent_items(sessions: DatedSessions, least: int = 5, shortest: int = 2) -> DatedSessions:
     """Clicks on items with fewer than five clicks in all sessions are left out, once: nothing is counted again.
 
     Train and test are counted together, as they are not split yet.
     """
-    return sessions.keep_clicks((np.bincount(sessions.items) >= least)[sessions.items])
+    return sessions.keep_clicks((np.bincount(sessions.items) >= least)[sessions.items], shortest)
 
 
 def split_by_date(sessions: DatedSessions, seconds: int) -> tuple[DatedSessions, DatedSessions]:
@@ -88,11 +89,11 @@ def split_by_date(sessions: DatedSessions, seconds: int) -> tuple[DatedSessions,
     return sessions.keep(sessions.dates < split), sessions.keep(sessions.dates > split)
 
 
-def known_items(test: DatedSessions, train: DatedSessions) -> DatedSessions:
+def known_items(test: DatedSessions, train: DatedSessions, shortest: int = 2) -> DatedSessions:
     """Clicks of test on items that (full) train lacks are left out, as collaborative filtering cannot predict them."""
     known = np.zeros(max(train.items.max(initial=-1), test.items.max(initial=-1)) + 1, dtype=bool)
     known[train.items] = True
-    return test.keep_clicks(known[test.items])
+    return test.keep_clicks(known[test.items], shortest)
 
 
 def newest_prefixes(sessions: Sessions, keep: int) -> Sessions:

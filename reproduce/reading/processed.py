@@ -15,6 +15,7 @@ from reproduce.errors import InputError
 from reproduce.files import is_regular
 
 TRAIN, TEST = "all_train_seq.txt", "test.txt"
+Examples = tuple[np.ndarray, np.ndarray, np.ndarray]  # items of all prefixes, their lengths, the click after each
 # Said beforehand, so that no number in a stranger's file decides how much is allocated. YOOCHOOSE 1/4 has 40 MiB.
 MAX_BYTES = 128 << 20
 MAX_ODD = 8 << 20  # bytes of a file that holds more than lists and ints, which is read slowly to say what is wrong
@@ -57,11 +58,20 @@ def read(folder: Path) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray,
     Raises:
         InputError: a file cannot be read, is no plain pickle, or is not of the shape described; it names the file.
     """
-    files = {name: folder / name for name in (TRAIN, TEST)}
-    (train, train_sha), (test, test_sha) = (_load(file) for file in files.values())
+    train, examples, files = read_examples(folder)
+    return train, whole_sessions(*examples, folder / TEST), files
+
+
+def read_examples(folder: Path) -> tuple[tuple[np.ndarray, np.ndarray], Examples, dict[str, str]]:
+    """(train items, train lengths), the test's examples as they are listed, sha256 by file name.
+
+    Raises:
+        InputError: a file cannot be read, is no plain pickle, or holds no lists of item numbers; it names the file.
+    """
+    (train, train_sha), (test, test_sha) = (_load(folder / name) for name in (TRAIN, TEST))
     return (
-        _train_sessions(train, files[TRAIN]),
-        _test_sessions(test, files[TEST]),
+        _train_sessions(train, folder / TRAIN),
+        _test_examples(test, folder / TEST),
         {TRAIN: train_sha, TEST: test_sha},
     )
 
@@ -148,7 +158,7 @@ def _train_sessions(content: object, file: Path) -> tuple[np.ndarray, np.ndarray
     return items, lengths
 
 
-def _test_sessions(content: object, file: Path) -> tuple[np.ndarray, np.ndarray]:
+def _test_examples(content: object, file: Path) -> Examples:
     if not isinstance(content, (tuple, list)) or len(content) != 2:
         raise InputError(f"{file}: expected a pair (prefixes, labels), found {_describe(content)}")
     prefixes, labels = content
@@ -156,6 +166,17 @@ def _test_sessions(content: object, file: Path) -> tuple[np.ndarray, np.ndarray]
     next_clicks, _ = _flatten([labels], file, "labels")
     if len(next_clicks) != len(lengths):
         raise InputError(f"{file}: {len(lengths)} prefixes but {len(next_clicks)} labels")
+    return items, lengths, next_clicks
+
+
+def whole_sessions(
+    items: np.ndarray, lengths: np.ndarray, next_clicks: np.ndarray, file: Path
+) -> tuple[np.ndarray, np.ndarray]:
+    """Examples that are every prefix of some sessions -> those sessions: items and lengths.
+
+    Raises:
+        InputError: they are not, or are not listed longest first.
+    """
     stops = np.cumsum(lengths)
     starts = stops - lengths
 

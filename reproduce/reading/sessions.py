@@ -67,7 +67,7 @@ class Sessions:
 
         In the order of the sessions, shortest prefix first. `prefix_owner` says whose they are.
         """
-        owner = self.prefix_owner()
+        owner = Sessions.prefix_owner(self)
         examples = np.maximum(self.lengths - 1, 0)
         within = np.arange(len(owner)) - np.repeat(np.cumsum(examples) - examples, examples)
         starts = self.starts[owner]
@@ -82,6 +82,20 @@ class Sessions:
         return [self[i].tolist() for i in range(len(self))]
 
 
+@dataclass(frozen=True, eq=False)
+class ChosenPrefixes(Sessions):
+    """Sessions of which only some prefixes are examples, as in a test set that is a list of examples."""
+
+    chosen: np.ndarray  # (proper prefixes,) bool, in the order of Sessions.prefixes
+
+    def prefixes(self) -> tuple[Sessions, np.ndarray]:
+        prefixes, labels = super().prefixes()
+        return prefixes.take(np.flatnonzero(self.chosen)), labels[self.chosen]
+
+    def prefix_owner(self) -> np.ndarray:
+        return super().prefix_owner()[self.chosen]
+
+
 @dataclass(frozen=True)
 class Provenance:
     """Where a split comes from, as every record and page repeats it. Plain values only."""
@@ -94,6 +108,8 @@ class Provenance:
     published: Mapping[str, float] = field(default_factory=dict)  # the paper's Table 1, empty where it has none
     note: str = ""
     reconstructed: bool = False  # of an emulated order: worked out from what is known of the source's, not made up
+    rules: str = ""  # of one's own log: how it was split and filtered, a part of the split's digest
+    chosen: bool = False  # the test is a chosen list of examples, not every prefix of its sessions
 
 
 def exactness(provenance: Mapping[str, Any]) -> str:
@@ -115,16 +131,23 @@ class Split:
     train: Sessions
     test: Sessions
     provenance: Provenance
+    vocabulary: np.ndarray | None = None  # (n_items,) the log's own ids, text or integers, where they are kept
 
     @cached_property
     def digest(self) -> str:
-        """sha256 over the clicks, the lengths and the number of items: equal splits, equal digest."""
+        """sha256 over the clicks, the lengths and the number of items: equal splits, equal digest.
+
+        Of one's own log the rules count too, and of a test that is a chosen list the prefixes that were chosen.
+        """
         total = hashlib.sha256()
         for part in (self.train, self.test):
             items, _ = part.clicks()
             for array in (items, part.lengths, np.array([part.n_items])):
                 total.update(np.int64(array.size).tobytes())
                 total.update(array.astype("<i8").tobytes())
+        if isinstance(self.test, ChosenPrefixes):
+            total.update(b"chosen" + self.test.chosen.astype(bool).tobytes())
+        total.update(self.provenance.rules.encode())
         return total.hexdigest()
 
 

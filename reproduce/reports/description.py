@@ -146,7 +146,27 @@ DATA = Option(
     variable="REPRODUCE_DATA",
 )
 RESULTS = Option("--results", "default: results/local/", metavar="DIR", type=Path, default=Path("results/local"))
-DATASETS = Option("--dataset", "default: all that are found", metavar="NAME", several=True, names="data set")
+OWN_DATA = (
+    "a name, or your own data: a table of clicks (.csv, .tsv, .parquet; also .gz, .zip), a folder of processed files, "
+    "a .toml or .py"
+)
+DATASETS = Option(
+    "--dataset", f"{OWN_DATA}; default: all that are found", metavar="NAME", several=True, names="data set"
+)
+OWN_LOG = (
+    Option(
+        "--columns",
+        "of your own log: session=visit item=product time=ts; default: the usual names",
+        metavar="ROLE=NAME",
+        several=True,
+    ),
+    Option("--gap", "cut your own log of users into sessions after a pause of 30m, 1h, ...", metavar="SPAN"),
+    Option("--time-unit", "of your own log's times: s, ms or us; default: judged by their size", metavar="UNIT"),
+    Option("--test-days", "of your own log: the sessions that end last are the test (default: 1)", metavar="N"),
+    Option("--test-share", "instead: this share of the sessions, those that end last", metavar="SHARE"),
+    Option("--min-support", "leave out items of your own log with fewer clicks (default: 5)", metavar="N"),
+    Option("--min-length", "leave out sessions of your own log with fewer clicks (default: 2)", metavar="N"),
+)
 MODELS = Option(
     "--model",
     "a name, or the path of a .py file with your model; default: all of the page",
@@ -173,6 +193,6 @@ def options_of(about: About) -> list[Option]:
     """All options of a command or page: its own, then the common ones it heeds."""
     if not isinstance(about, AboutPage):
         return list(about.options)
-    common = [CHOICE[name] for name in about.heeds]
+    common = [CHOICE[name] for name in about.heeds] + (list(OWN_LOG) if "dataset" in about.heeds else [])
     logs = [DATA] if about.runs or about.reads_logs else []
     return [*about.options, *common, *logs, RESULTS, *(RUN if about.runs else ())]

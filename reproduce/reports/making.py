@@ -12,7 +12,7 @@ from reproduce.errors import InputError
 from reproduce.files import replacing
 from reproduce.paper import numbers
 from reproduce.reports.description import AboutPage
-from reproduce.runs import scheduler
+from reproduce.runs import own_options, scheduler
 from reproduce.runs.request import Request, cells, settings, state
 
 
@@ -48,14 +48,13 @@ def request_of(about: AboutPage, options: Namespace) -> Request:
     """What the options ask of a page; those it does not offer are at their defaults."""
     given = vars(options)
     models = [catalog.recommender(name).name for name in given.get("model", [])]  # first: own models join here
-    for name in given.get("dataset", []):
-        catalog.dataset(name)
+    datasets = own_options.datasets(given.get("dataset", []), given)
     asked: dict[str, object] = {"models": models, "settings": settings(given.get("set", []))}
     asked |= {key: given[key] for key in ("device", "jobs", "force", "fresh", "quiet") if key in given}
     if "seed" in given:
         asked["seeds"] = given["seed"]
     return Request(
-        datasets=_datasets(about, options),
+        datasets=_datasets(about, options, datasets),
         data=given.get("data", Path("data")),
         results=options.results,
         options={one.key: given[one.key] for one in about.options},
@@ -63,9 +62,8 @@ def request_of(about: AboutPage, options: Namespace) -> Request:
     )
 
 
-def _datasets(about: AboutPage, options: Namespace) -> list[str]:
+def _datasets(about: AboutPage, options: Namespace, asked: list[str]) -> list[str]:
     """Those asked for, or the paper's that are found where they are needed; without any the synthetic log."""
-    asked: list[str] = getattr(options, "dataset", [])
     needed = about.runs or about.reads_logs
     if asked or not needed or (about.runs_only_with and not getattr(options, about.runs_only_with)):
         return asked

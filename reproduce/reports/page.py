@@ -17,6 +17,7 @@ from reproduce.evaluation import bootstrap, ranking
 from reproduce.evaluation.bootstrap import Sample
 from reproduce.paper import numbers
 from reproduce.paper.rows import Row
+from reproduce.reading import own_data
 from reproduce.reading.sessions import as_printed, exactness
 from reproduce.reports.shelf import Shelf
 from reproduce.runs.experiment import Experiment
@@ -145,6 +146,8 @@ def no_records(request: Request) -> str:
 
 def command(page: str, request: Request, **options: str) -> str:
     """The command that makes something, as one would type it."""
+    if "dataset" in options:
+        options["dataset"] = own_data.asked_for_as(options["dataset"])
     words = ["python -m reproduce", page, *(f"--{key} {value}".rstrip() for key, value in options.items())]
     folder = request.results
     if folder.resolve() == reference_folder():

@@ -23,15 +23,24 @@ def faults(result: Result, content: Mapping[str, Any]) -> Iterator[str]:
     if identity(result.split["digest"], cause.model, result.fields, cause.seed, source) != result.identity:
         yield "its identity does not follow from its split, fields and seed"
     yield from _counted(result, content)
-    starts = np.flatnonzero(np.diff(result.session, prepend=-1))
-    due = np.arange(len(result.session)) - np.repeat(starts, np.diff(starts, append=len(result.session))) + 1
-    if not np.array_equal(result.length, due):
-        yield "the prefixes of a session do not count 1, 2, 3, ..."
+    yield from _lengths(result)
     for metric, value in (("recall_at_20", result.recall()), ("mrr_at_20", result.mrr())):
         if not abs(content[metric] - value) <= 1e-9:  # not-a-number is not close either
             yield f"{metric} is said to be {content[metric]}, its ranks give {value}"
     yield from _trained(result, content)
     yield from _attended(result)
+
+
+def _lengths(result: Result) -> Iterator[str]:
+    """The prefixes of a session: every one, or, where the test is a chosen list, longer and longer ones."""
+    starts = np.flatnonzero(np.diff(result.session, prepend=-1))
+    due = np.arange(len(result.session)) - np.repeat(starts, np.diff(starts, append=len(result.session))) + 1
+    if result.split["provenance"].get("chosen"):
+        same = np.diff(result.session) == 0
+        if (result.length < due).any() or (np.diff(result.length)[same] <= 0).any():
+            yield "the chosen prefixes of a session do not get longer"
+    elif not np.array_equal(result.length, due):
+        yield "the prefixes of a session do not count 1, 2, 3, ..."
 
 
 def _counted(result: Result, content: Mapping[str, Any]) -> Iterator[str]:
@@ -50,7 +59,8 @@ def _counted(result: Result, content: Mapping[str, Any]) -> Iterator[str]:
     if not set(counts) >= set(COUNTED):
         return
     examples, sessions = (counts["train_sequences"] + prefixes, counts["train_sessions"] + counts["test_sessions"])
-    if examples + sessions != counts["clicks"]:
+    chosen = provenance.get("chosen")  # then clicks that are in no example are in the sessions all the same
+    if examples + sessions > counts["clicks"] or (examples + sessions < counts["clicks"] and not chosen):
         yield f"{counts['clicks']:,} clicks, where sessions and sequences give {examples + sessions:,}"
     yield from _origin(result)
 
@@ -88,7 +98,8 @@ def _attended(result: Result) -> Iterator[str]:
     if result.attention is None:
         return
     kept, means = result.attention, result.attention.means
-    _, longest = np.unique(result.session, return_counts=True)  # a session has a prefix of every length
+    ends = np.flatnonzero(np.diff(result.session, append=-1))  # prefixes of a session get longer
+    longest = result.length[ends]
     if len(kept.lengths) != len(longest):
         yield "its attention is not of a prefix of every test session"
         return

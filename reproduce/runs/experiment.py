@@ -40,10 +40,10 @@ class Experiment:
         Raises:
             UsageError: there is no such data set, model or field, a value is out of its range, or the seed is.
         """
-        catalog.dataset(dataset)
+        source = catalog.dataset(dataset).name  # `dataset` may be the path of a user's own data
         check_seed(seed)
         name = catalog.recommender(model).name  # `model` may be the path of a user's file
-        return cls(dataset, name, catalog.changed(catalog.make_recommender(model, fields)), seed)
+        return cls(source, name, catalog.changed(catalog.make_recommender(model, fields)), seed)
 
     @property
     def path(self) -> str:

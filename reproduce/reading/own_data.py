@@ -1,0 +1,183 @@
+"""One's own data: a path joins the catalogue for a command, under a name made of the file's.
+
+It is a table of clicks, a folder of processed files, a .toml that says how a table is read, or a .py with DATASETS.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shlex
+import sys
+import tomllib
+from collections.abc import Container, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from reproduce.errors import InputError, UsageError
+from reproduce.reading import own_folder, own_log, processed
+from reproduce.reading.own_log import Rules
+from reproduce.reading.sessions import Split
+from reproduce.reading.source import Dataset
+
+TABLES = (".csv", ".tsv", ".parquet")
+PACKED = (".gz", ".zip")
+ENDINGS = (*TABLES, *PACKED, ".toml", ".py")
+IN_TOML = {"file", "title", "columns", "gap", "time_unit", "test_days", "test_share", "min_support", "min_length"}
+EXCLUSIVE = {"test_days": "test_share", "test_share": "test_days"}
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What was taken in: as it was asked for, and the data set it came to."""
+
+    path: Path
+    given: Mapping[str, Any]
+    dataset: Dataset
+
+
+TAKEN: dict[str, Taken] = {}  # by this process, by name
+
+
+def is_path(name: str, names: Container[str]) -> bool:
+    """Whether a word names a file or folder of one's own; a name of the catalogue is one, whatever lies about."""
+    if name in names:
+        return False
+    return "/" in name or "\\" in name or Path(name).suffix.lower() in ENDINGS or Path(name).is_dir()
+
+
+def adopt(path: Path, given: Mapping[str, Any], names: Container[str]) -> Dataset:
+    """Take data in by its path; the same path twice is one data set.
+
+    Args:
+        given: options of own_log.Rules; beside a .toml they win over what it says.
+        names: those of the catalogue.
+
+    Raises:
+        InputError: there is no such file or folder, or it is of no kind that is read.
+        UsageError: its name is taken, or an option does not fit it.
+    """
+    if not path.exists():
+        raise InputError(f"{path}: no such file or folder, and no data set has this name (python -m reproduce list)")
+    stem = path.name
+    while Path(stem).suffix.lower() in ENDINGS and Path(stem).stem:
+        stem = Path(stem).stem
+    name = re.sub(r"[^A-Za-z0-9_-]+", "_", path.resolve().name if path.is_dir() else stem).lstrip("-")
+    known = TAKEN.get(name)
+    if known is not None and known.path.resolve() == path.resolve() and known.given == given:
+        return known.dataset
+    found = _dataset(name, path, given)
+    if found.name in names:
+        whose = f"{TAKEN[found.name].path} is" if found.name in TAKEN else "the suite has"
+        raise UsageError(f"{path}: {whose} a data set called {found.name}; rename the file or folder")
+    TAKEN[found.name] = Taken(path, dict(given), found)
+    return found
+
+
+def asked_for_as(name: str) -> str:
+    """How a data set is asked for on the command line: one's own by its path and options.
+
+    Of an absolute path only the last part is shown: pages are passed on, and the rest is about one machine.
+    """
+    if name not in TAKEN:
+        return name
+    taken = TAKEN[name]
+    words = [taken.path.name if taken.path.is_absolute() else str(taken.path)]
+    for key, value in taken.given.items():
+        words += [f"--{key.replace('_', '-')}", *(value if isinstance(value, list) else [str(value)])]
+    return shlex.join(words)
+
+
+def _dataset(name: str, path: Path, given: Mapping[str, Any]) -> Dataset:
+    suffix = path.suffix.lower()
+    if path.is_dir():
+        return _folder(name, path, given)
+    if suffix == ".toml":
+        return _toml(name, path, given)
+    if suffix == ".py":
+        return _python(path, given)
+    table = Path(path.stem).suffix.lower() if suffix in PACKED else suffix
+    if table not in TABLES and suffix != ".zip":
+        raise InputError(f"{path}: expected a .csv, .tsv or .parquet, also as .gz or .zip, a .toml, a .py or a folder")
+    return _table(name, name, path, Rules.of(given))
+
+
+def _table(name: str, title: str, file: Path, rules: Rules) -> Dataset:
+    return Dataset(
+        name=name,
+        title=title,
+        find=lambda data: [file] if file.is_file() else [],
+        read=partial(_read_table, name, file, rules),
+        obtain=f"your own log: {file.name}",
+        in_paper=False,
+    )
+
+
+def _read_table(name: str, file: Path, rules: Rules, data: Path) -> Split:
+    return own_log.read(name, file, rules)
+
+
+def _folder(name: str, folder: Path, given: Mapping[str, Any]) -> Dataset:
+    _no_rules(folder, given, "a folder of processed files is split already")
+    if not processed.find(folder):
+        raise InputError(f"{folder}: expected {processed.TRAIN} and {processed.TEST} in this folder")
+    return Dataset(
+        name=name,
+        title=name,
+        find=lambda data: processed.find(folder),
+        read=partial(_read_folder, name, folder),
+        obtain=f"your own processed files: {folder.name}/",
+        in_paper=False,
+    )
+
+
+def _read_folder(name: str, folder: Path, data: Path) -> Split:
+    return own_folder.read(name, folder)
+
+
+def _toml(name: str, path: Path, given: Mapping[str, Any]) -> Dataset:
+    try:
+        said = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not TOML: {error}") from error
+    if unknown := sorted(set(said) - IN_TOML):
+        raise InputError(f"{path}: unknown key {unknown[0]}; there is: {', '.join(sorted(IN_TOML))}")
+    if not isinstance(said.get("file"), str):
+        raise InputError(f'{path}: expected file = "clicks.csv", the table that it is about')
+    file = path.parent / said["file"]
+    if not file.is_file():
+        raise InputError(f"{file}: no such file, named by {path}")
+    title = str(said.get("title", name)).partition("\n")[0]
+    kept = {key: value for key, value in said.items() if EXCLUSIVE.get(key) not in given}
+    rules = {**{key: value for key, value in kept.items() if key not in ("file", "title")}, **given}
+    try:
+        return _table(name, title, file, Rules.of(rules))
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from error
+
+
+def _python(path: Path, given: Mapping[str, Any]) -> Dataset:
+    _no_rules(path, given, "a .py says itself how it is split")
+    spec = importlib.util.spec_from_file_location(f"_own_data_{re.sub(r'[^A-Za-z0-9_]', '_', path.stem)}", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[module.__name__] = module  # dataclasses look their module up there
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # a user's file may raise anything
+        raise InputError(f"{path}: raised {type(error).__name__}: {str(error).partition(chr(10))[0]}") from error
+    found = getattr(module, "DATASETS", None)
+    if not isinstance(found, tuple) or len(found) != 1 or not isinstance(found[0], Dataset):
+        raise InputError(f"{path}: expected DATASETS, a tuple of one reproduce.reading.source.Dataset")
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_-]*", found[0].name):
+        raise InputError(f"{path}: a data set called {found[0].name!r}; use letters, digits, _ and -")
+    return found[0]
+
+
+def _no_rules(path: Path, given: Mapping[str, Any], why: str) -> None:
+    if given:
+        raise UsageError(f"{path}: --{next(iter(given)).replace('_', '-')}: {why}; take the option away")

@@ -1,0 +1,183 @@
+"""One's own data joins the catalogue by its path and runs through every page."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from reproduce import catalog
+from reproduce.__main__ import main
+from reproduce.errors import InputError, UsageError
+from reproduce.evaluation.ranking import rank, rank_all
+from reproduce.fitting.recommender import Journal
+from reproduce.reading import own_data, own_folder
+from reproduce.reading.processed import TEST, TRAIN
+from reproduce.reading.sessions import ChosenPrefixes
+
+PAGES = ("table2", "table1", "audit", "lengths", "significance", "figure5")
+TRAINED = [[5, 6], [6, 7, 5], [5, 7], [7, 6, 5, 6]] * 3
+# Of the session 5 6 7 5 the prefixes of three and two clicks, of 7 6 5 that of two.
+CHOSEN = ([[5, 6, 7], [5, 6], [7, 6]], [5, 7, 5])
+
+
+@pytest.fixture(autouse=True)
+def catalogue() -> Iterator[None]:
+    """What a test takes in does not stay."""
+    yield
+    for name in own_data.TAKEN:
+        catalog.datasets().pop(name, None)
+    own_data.TAKEN.clear()
+
+
+def folder(place: Path, test: object = CHOSEN) -> Path:
+    place.mkdir()
+    (place / TRAIN).write_bytes(pickle.dumps(TRAINED))
+    (place / TEST).write_bytes(pickle.dumps(test))
+    return place
+
+
+def log(place: Path) -> Path:
+    rng = np.random.default_rng(0)
+    rows = [
+        f"s{s},item {i},{(s // 40) * 86_400 + s * 60 + k}"
+        for s in range(160)
+        for k, i in enumerate(rng.integers(0, 9, rng.integers(2, 6)).tolist())
+    ]
+    place.write_text("\n".join(["session_id,item_id,timestamp", *rows]) + "\n")
+    return place
+
+
+def test_a_chosen_list_of_examples_is_ranked_for_exactly_these(tmp_path: Path) -> None:
+    split = own_folder.read("shop", folder(tmp_path / "shop"))
+    prefixes, labels = split.test.prefixes()
+    assert split.vocabulary is not None
+    told = [(split.vocabulary[prefixes[i]].tolist(), int(split.vocabulary[labels[i]])) for i in range(len(labels))]
+    assert told == [([5, 6], 7), ([5, 6, 7], 5), ([7, 6], 5)]
+    assert split.test.prefix_owner().tolist() == [0, 0, 1]
+    model = catalog.make_recommender("pop")
+    model.fit(split.train, seed=0, device=torch.device("cpu"), journal=Journal())
+    assert len(rank(*rank_all(model, prefixes, labels))) == 3
+    assert "chosen list of 3 examples" in split.provenance.note and "the shortest of 2 clicks" in split.provenance.note
+
+
+def test_examples_find_their_session_whichever_comes_first() -> None:
+    sessions = own_folder.sessions_of(
+        (np.array([1, 1, 2, 1, 2, 3, 9, 1, 2, 8]), np.array([1, 2, 3, 1, 3]), np.array([2, 3, 4, 8, 7]))
+    )
+    items, lengths, chosen = sessions
+    assert items.tolist() == [1, 2, 3, 4, 9, 8, 1, 2, 8, 7] and lengths.tolist() == [4, 2, 4]
+    assert chosen.tolist() == [True, True, True, True, False, False, True]
+
+
+def test_whole_sessions_in_a_folder_are_no_chosen_list(tmp_path: Path) -> None:
+    split = own_folder.read("shop", folder(tmp_path / "shop", ([[5, 6], [5]], [7, 6])))
+    assert not isinstance(split.test, ChosenPrefixes) and not split.provenance.chosen
+
+
+def test_which_prefixes_are_chosen_is_part_of_the_digest(tmp_path: Path) -> None:
+    other = ([[5, 6, 7], [7, 6]], [5, 5])
+    splits = [own_folder.read("s", folder(tmp_path / name, test)) for name, test in (("a", CHOSEN), ("b", other))]
+    assert splits[0].test.lists() == splits[1].test.lists() and splits[0].digest != splits[1].digest
+
+
+@pytest.mark.parametrize("kind", ["folder", "table"])
+def test_own_data_runs_through_every_page(tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]) -> None:
+    path = folder(tmp_path / "shop") if kind == "folder" else log(tmp_path / "shop.csv")
+    results = tmp_path / "results"
+    common = ["--dataset", str(path), "--results", str(results), "--quiet", "--device", "cpu"]
+    assert main(["table2", *common, "--model", "pop", "s_pop", "item_knn"]) == 0
+    for page in PAGES[1:]:
+        assert main([page, *common]) == 0, page
+        text = (results / f"{page}.md").read_text()
+        assert "shop" in text, page
+        assert str(tmp_path) not in text, page
+    assert main(["check", "--results", str(results)]) == 0
+    record = json.loads((results / "runs" / "shop" / "pop-seed0.json").read_text())
+    assert record["split"]["provenance"]["chosen"] is (kind == "folder")
+    told = (results / "table2.md").read_text()
+    assert ("chosen list of 3 examples" if kind == "folder" else "columns: session 'session_id'") in told
+
+
+def test_options_of_a_log_stand_in_the_command_of_its_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    log(Path("shop.csv"))
+    options = ["--columns", "item=item_id", "--test-share", "0.25", "--min-support", "2"]
+    assert main(["table2", "--dataset", "shop.csv", *options, "--model", "pop", "--quiet"]) == 0
+    told = Path("results/local/table2.md").read_text()
+    assert "--dataset shop.csv --columns item=item_id --test-share 0.25 --min-support 2" in told
+
+
+def test_search_takes_own_data_and_prints_its_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("optuna")
+    monkeypatch.chdir(tmp_path)
+    log(Path("shop.csv"))
+    assert main(["search", "item_knn", "--dataset", "shop.csv", "--trials", "3", "--quiet"]) == 0
+    told = capsys.readouterr().out
+    assert "item_knn on shop" in told and ("--dataset shop.csv" in told or "the defaults are the best" in told)
+
+
+def test_a_toml_names_file_title_and_rules_and_options_win(tmp_path: Path) -> None:
+    log(tmp_path / "clicks.csv")
+    place = tmp_path / "shop.toml"
+    place.write_text(
+        'file = "clicks.csv"\ntitle = "My shop"\ntest_days = 2\nmin_support = 1\n[columns]\nitem = "item_id"\n'
+    )
+    found = catalog.dataset(str(place))
+    assert (found.name, found.title) == ("shop", "My shop")
+    assert found.read(tmp_path).provenance.rules == "test_days=2 min_support=1 min_length=2"
+    other = own_data.adopt(place, {"test_share": "0.5"}, ())
+    assert other.read(tmp_path).provenance.rules == "test_share=0.5 min_support=1 min_length=2"
+
+
+def test_a_python_file_offers_a_data_set(tmp_path: Path) -> None:
+    place = tmp_path / "mine.py"
+    place.write_text(
+        "from reproduce.reading.own_folder import read\nfrom reproduce.reading.source import Dataset\n"
+        f"DATASETS = (Dataset('mine', 'Mine', lambda data: [data], lambda data: read('mine', __import__('pathlib')"
+        f".Path({str(folder(tmp_path / 'shop'))!r})), ''),)\n"
+    )
+    assert catalog.load_split(str(place), tmp_path).name == "mine"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "error", "message"),
+    [
+        ("no.csv", None, InputError, "no such file or folder"),
+        ("c.txt.gz", "x", InputError, "expected a .csv, .tsv or .parquet"),
+        ("pop.toml", "file = 3", InputError, "expected file = "),
+        ("pop.toml", "fil = 3", InputError, "unknown key fil; there is: columns, file"),
+        ("pop.toml", "fil", InputError, "not TOML"),
+        ("pop.toml", 'file = "no.csv"', InputError, "no such file, named by"),
+        ("pop.py", "DATASETS = ()", InputError, "expected DATASETS, a tuple of one"),
+        ("pop.py", "1 / 0", InputError, "raised ZeroDivisionError: division by zero"),
+        ("synthetic.csv", "x", UsageError, "the suite has a data set called synthetic; rename the file"),
+    ],
+)
+def test_what_cannot_be_taken_in_is_told(
+    tmp_path: Path, name: str, content: str | None, error: type[Exception], message: str
+) -> None:
+    if content is not None:
+        (tmp_path / name).write_text(content)
+    with pytest.raises(error, match=message):
+        catalog.dataset(str(tmp_path / name))
+
+
+def test_two_files_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    first, second = log(tmp_path / "shop.csv"), log(tmp_path / "a" / "shop.csv")
+    assert catalog.dataset(str(first)) is catalog.dataset(str(first))
+    with pytest.raises(UsageError, match="is a data set called shop; rename"):
+        catalog.dataset(str(second))
+
+
+def test_options_of_a_log_need_a_log(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["table2", "--dataset", "synthetic", "--gap", "30m"]) == 2
+    assert "--gap is for a log of your own; name it with --dataset PATH" in capsys.readouterr().err

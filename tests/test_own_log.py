@@ -1,0 +1,282 @@
+"""One's own table of clicks: equal to a literal reading of the rules, and strict about every row."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import os
+import time
+import zipfile
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from reproduce.errors import InputError, UsageError
+from reproduce.reading import own_log
+from reproduce.reading.own_log import Rules
+from reproduce.reading.sessions import Split
+
+Rows = list[tuple[str, str, int]]
+DAY = 86_400
+# Two items, often enough; the last two sessions end on the second day.
+CLICKS: Rows = [
+    (s, i, day * DAY + k) for day, s in ((1, "a"), (1, "b"), (3, "c"), (3, "d")) for k, i in enumerate("xy")
+]
+LOOSE = Rules(min_support=1)
+
+
+def write(place: Path, rows: Rows, header: str = "session_id,item_id,timestamp") -> Path:
+    place.write_text("\n".join([header, *(f"{s},{i},{t}" for s, i, t in rows)]) + "\n")
+    return place
+
+
+def ids(split: Split) -> tuple[list[list[str]], list[list[str]]]:
+    """Train and test in the log's own ids."""
+    assert split.vocabulary is not None
+    return tuple([split.vocabulary[one].tolist() for one in part.lists()] for part in (split.train, split.test))  # type: ignore[return-value]
+
+
+def literally(rows: Rows, days: int, support: int, shortest: int) -> tuple[list[list[str]], list[list[str]]]:
+    """The paper's rules as sentences, with lists and dicts."""
+    sessions: dict[str, list[tuple[int, str]]] = {}
+    for session, item, at in rows:
+        sessions.setdefault(session, []).append((at, item))
+    clicks = {name: [item for _, item in sorted(one, key=lambda click: click[0])] for name, one in sessions.items()}
+    ends = {name: max(at for at, _ in one) for name, one in sessions.items()}
+    clicks = {name: one for name, one in clicks.items() if len(one) >= shortest}
+    counts = Counter(item for one in clicks.values() for item in one)
+    clicks = {name: [item for item in one if counts[item] >= support] for name, one in clicks.items()}
+    clicks = {name: one for name, one in clicks.items() if len(one) >= shortest}
+    border = max((ends[name] for name in clicks), default=0) - days * DAY
+    by_end = sorted(clicks, key=lambda name: ends[name])
+    train = [clicks[name] for name in by_end if ends[name] < border]
+    known = {item for one in train for item in one}
+    test = [[item for item in clicks[name] if item in known] for name in by_end if ends[name] > border]
+    return train, [one for one in test if len(one) >= shortest]
+
+
+# Session n begins around day n // 3, so that logs mostly leave something to train and to test on.
+logs = st.lists(
+    st.tuples(st.integers(0, 11), st.sampled_from(["x", "y", "z", 'q"1', "a,b", "ä"]), st.integers(0, 90)),
+    min_size=1,
+    max_size=80,
+).map(lambda rows: [(f"s {n}", item, n // 3 * DAY + 600 * at) for n, item, at in rows])
+zones = st.sampled_from(["UTC", "Asia/Kathmandu", "America/New_York"])
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(logs, st.integers(1, 3), st.integers(1, 4), st.integers(2, 3), zones, st.booleans())
+def test_a_log_is_split_as_the_rules_say_in_any_time_zone(
+    tmp_path: Path, rows: Rows, days: int, support: int, shortest: int, zone: str, iso: bool
+) -> None:
+    train, test = literally(rows, days, support, shortest)
+    file, before = tmp_path / "clicks.csv", os.environ.get("TZ")
+    with file.open("w", newline="", encoding="utf-8") as stream:
+        out = csv.writer(stream)
+        out.writerow(["when", "ItemId", "other", "SessionId"])
+        for session, item, at in rows:
+            when = datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S") if iso else str(at)
+            out.writerow([when, item, "two\nlines", session])
+    rules = Rules(columns={"time": "when"}, test_days=days, min_support=support, min_length=shortest)
+    os.environ["TZ"] = zone
+    time.tzset()
+    try:
+        if not train or not test:
+            with pytest.raises(InputError, match=r"no (training|test) session is left"):
+                own_log.read("clicks", file, rules)
+        else:
+            assert ids(own_log.read("clicks", file, rules)) == (train, test)
+    finally:
+        os.environ.pop("TZ") if before is None else os.environ.update(TZ=before)
+        time.tzset()
+
+
+def test_items_are_numbered_by_first_appearance_and_keep_their_ids(tmp_path: Path) -> None:
+    split = own_log.read("c", write(tmp_path / "c.csv", CLICKS), LOOSE)
+    assert ids(split) == ([["x", "y"], ["x", "y"]], [["x", "y"], ["x", "y"]])
+    assert split.vocabulary is not None and split.vocabulary.tolist() == ["x", "y"]
+    assert split.train.lists() == [[0, 1], [0, 1]]
+
+
+def test_the_same_log_in_other_dress_is_the_same_split(tmp_path: Path) -> None:
+    plain = own_log.read("c", write(tmp_path / "c.csv", CLICKS), LOOSE)
+    text = "session_id,item_id,timestamp\n" + "".join(f"{s},{i},{t}\n" for s, i, t in CLICKS)
+    dressed = {
+        "bom.csv": b"\xef\xbb\xbf" + text.encode(),
+        "crlf.csv": text.replace("\n", "\r\n").encode(),
+        "cr.csv": text.replace("\n", "\r").encode(),
+        "no-last-newline.csv": text.rstrip("\n").encode(),
+        "empty-lines-at-the-end.csv": (text + "\n\n").encode(),
+        "semicolons.csv": text.replace(",", ";").encode(),
+        "tabs.tsv": text.replace(",", "\t").encode(),
+        "packed.csv.gz": gzip.compress(text.encode()),
+        "quoted.csv": "".join(
+            ",".join(f'"{field}"' for field in line.split(",")) + "\n" for line in text.splitlines()
+        ).encode(),
+        "turned.csv": "".join(",".join(line.split(",")[::-1]) + "\n" for line in text.splitlines()).encode(),
+    }
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as packed:
+        packed.writestr("c.csv", text)
+    dressed["packed.zip"] = archive.getvalue()
+    for name, content in dressed.items():
+        (tmp_path / name).write_bytes(content)
+        assert own_log.read("c", tmp_path / name, LOOSE).digest == plain.digest, name
+
+
+@pytest.mark.parametrize(
+    ("time_text", "told"),
+    [
+        ("{}", "seconds since 1970"),
+        ("{}.25", "seconds since 1970"),
+        ("{}000", "milliseconds since 1970"),
+        ("{}000000", "microseconds since 1970"),
+        ("iso", "ISO 8601 without zone, taken as UTC"),
+        ("isoZ", "ISO 8601 with zone"),
+        ("iso+02:00", "ISO 8601 with zone"),
+    ],
+)
+def test_times_are_recognised_and_said(tmp_path: Path, time_text: str, told: str) -> None:
+    rows = []
+    for s, i, t in CLICKS:
+        at = t + 1_600_000_000
+        shown = datetime.fromtimestamp(at, UTC).isoformat()[:19]
+        rows.append((s, i, shown + time_text[3:] if time_text.startswith("iso") else time_text.format(at)))
+    split = own_log.read("c", write(tmp_path / "c.csv", rows), LOOSE)  # type: ignore[arg-type]
+    assert ids(split)[0] == [["x", "y"], ["x", "y"]]
+    assert f"times: {told};" in split.provenance.note
+
+
+def test_a_zone_moves_a_click_to_its_place(tmp_path: Path) -> None:
+    rows = [(s, i, f"2020-01-0{t // DAY}T00:00:0{t % 10}+00:00") for s, i, t in CLICKS]
+    rows[0] = ("a", "x", "2020-01-01T02:00:02+02:00")  # in UTC two seconds after midnight, so after y
+    split = own_log.read("c", write(tmp_path / "c.csv", rows), LOOSE)  # type: ignore[arg-type]
+    assert ids(split)[0] == [["x", "y"], ["y", "x"]]
+
+
+GOOD = "session_id,item_id,timestamp\na,x,100\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", r"line 1: expected a line with the names of the columns"),
+        ("session_id,item_id,timestamp\n", r"ends before its first row"),
+        (GOOD + "a,,101\n", r"c\.csv: line 3: the item is missing \(''\); fill it in or remove such rows"),
+        (GOOD + ",x,101\n", r"line 3: the session is missing"),
+        (GOOD + "a,x,\n", r"line 3: the time is missing"),
+        (GOOD + "nan,x,101\n", r"line 3: the session is missing \('nan'\)"),
+        (GOOD + "a, ,101\n", r"line 3: the item is ' ', expected an id"),
+        (GOOD + "a,x\n", r"line 3: 2 fields in 'a, x', expected 3 as in the header"),
+        (GOOD + "a,x,101,b\n", r"line 3: 4 fields"),
+        (GOOD + "\na,y,102\n", r"line 3: it is empty, and rows follow"),
+        (GOOD + 'a,"x\ny",101\na,z,soon\n', r"line 5: the time is 'soon', expected seconds"),
+        (GOOD + 'a,"x,101\nb,y,102\n', r"line 3: .*is a quote opened there and not closed"),
+        (GOOD + "a,x,1700000000000\n", r"line 3: the time is 1700000000000, where .* --time-unit"),
+        (GOOD + "a,x,-5\n", r"line 3: the time is '-5'"),
+        (GOOD + "a,x,1e9\n", r"line 3: the time is '1e9'"),
+        ("session_id,item_id,timestamp\na,x,2020-01-01\na,y,2020-01-01T00:00Z\n", r"line 3: .* has a zone, where"),
+        ("session_id,item_id,timestamp\na,x,2020-01-01\na,y,2020-02-30\n", r"line 3: .*'2020-02-30', expected ISO"),
+        ("session_id,item_id,timestamp\na,x,1950-01-01\n", r"line 2: the time lies outside 1970 to 2099"),
+        ("a,x,100\nb,y,101\n", r"line 1: no column is known as the session; there is: 'a', 'x', '100'; name it with"),
+        ("session_id,item_id,timestamp,date\na,x,1,2\n", r"more than one column may be the time: 'timestamp', 'date'"),
+        (GOOD + "a,x\0,101\n", r"line 3: the item is 'x\\x00'"),
+        (GOOD, r"no training session is left by the rules test_days=1 min_support=5 min_length=2"),
+    ],
+)  # fmt: skip
+def test_a_bad_row_is_told_by_its_line(tmp_path: Path, content: str, message: str) -> None:
+    (tmp_path / "c.csv").write_text(content, newline="")
+    with pytest.raises(InputError, match=message):
+        own_log.read("c", tmp_path / "c.csv", Rules())
+
+
+def test_a_byte_that_is_no_utf_8_is_told_by_its_line(tmp_path: Path) -> None:
+    (tmp_path / "c.csv").write_bytes(GOOD.encode() + b"a,\xe4,101\n")
+    with pytest.raises(InputError, match=r"line 3: not UTF-8"):
+        own_log.read("c", tmp_path / "c.csv", Rules())
+
+
+def test_rows_that_repeat_are_clicks_and_are_counted(tmp_path: Path) -> None:
+    split = own_log.read("c", write(tmp_path / "c.csv", [*CLICKS, CLICKS[0]]), LOOSE)
+    assert ids(split)[0] == [["x", "x", "y"], ["x", "y"]]
+    assert "1 rows equal another" in split.provenance.note
+
+
+def test_a_pause_of_more_than_the_gap_begins_a_session() -> None:
+    user, at = np.array([0, 1, 0, 0, 1]), np.array([0, 5, 60, 121, 5]) * 10**6
+    session = own_log.cut(user, at, gap=60)
+    same = session[:, None] == session
+    assert same.tolist() == [
+        [True, False, True, False, False],
+        [False, True, False, False, True],
+        [True, False, True, False, False],
+        [False, False, False, True, False],
+        [False, True, False, False, True],
+    ]
+
+
+def test_a_log_of_users_is_cut_where_it_is_asked_for(tmp_path: Path) -> None:
+    rows = [("u", i, t * DAY + k) for t in (1, 2, 4, 5) for k, i in enumerate("xy")]
+    file = write(tmp_path / "c.csv", rows, "user_id,item_id,timestamp")
+    assert ids(own_log.read("c", file, Rules(min_support=1, gap=1800)))[0] == [["x", "y"], ["x", "y"]]
+    with pytest.raises(InputError, match="--columns user=NAME --gap 30m"):
+        own_log.read("c", file, LOOSE)
+    with pytest.raises(UsageError, match="needs --gap"):
+        own_log.read("c", file, Rules(columns={"user": "user_id"}))
+
+
+def test_the_share_that_ends_last_is_the_test_and_one_second_is_not_torn(tmp_path: Path) -> None:
+    rows = [(f"s{n}", i, n * 100 + k) for n in range(8) for k, i in enumerate("xy")]
+    file = write(tmp_path / "c.csv", rows)
+    split = own_log.read("c", file, Rules(min_support=1, test_share=0.25))
+    assert (len(split.train), len(split.test)) == (6, 2)
+    together = write(tmp_path / "d.csv", [(s, i, min(t, 500 + t % 100)) for s, i, t in rows])
+    split = own_log.read("c", together, Rules(min_support=1, test_share=0.25))
+    assert (len(split.train), len(split.test)) == (5, 3)
+
+
+def test_rules_are_part_of_the_digest_and_of_the_note(tmp_path: Path) -> None:
+    file = write(tmp_path / "c.csv", CLICKS)
+    one, other = (own_log.read("c", file, Rules(min_support=n)) for n in (1, 2))
+    assert ids(one) == ids(other) and one.digest != other.digest
+    assert "items of 2 clicks or more" in other.provenance.note
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"gap": "30"}, "--gap 30: expected a number and s, m, h or d"),
+        ({"columns": ["click=x"]}, "--columns click=x: expected ROLE=NAME"),
+        ({"test_days": "0"}, "--test-days 0: expected a whole number from 1 on"),
+        ({"min_length": "1"}, "--min-length 1: expected a whole number from 2 on"),
+        ({"test_share": "1"}, "--test-share 1: expected a number between 0 and 1"),
+        ({"test_days": "2", "test_share": "0.1"}, "only one of them"),
+        ({"time_unit": "ns"}, "--time-unit ns: there is: s, ms, us"),
+    ],
+)
+def test_a_wrong_rule_is_named(given: dict[str, object], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        Rules.of(given)
+
+
+def test_parquet_gives_the_split_of_the_same_csv(tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    import pyarrow.parquet as pq
+
+    columns = [list(column) for column in zip(*CLICKS, strict=True)]
+    plain = own_log.read("c", write(tmp_path / "c.csv", CLICKS), LOOSE)
+    for kind in (pa.int64(), pa.timestamp("s"), pa.timestamp("s", tz="UTC")):
+        table = pa.table({"session_id": columns[0], "item_id": columns[1], "timestamp": pa.array(columns[2], kind)})
+        pq.write_table(table, tmp_path / "c.parquet")
+        assert own_log.read("c", tmp_path / "c.parquet", LOOSE).digest == plain.digest
+    pq.write_table(
+        pa.table({"session_id": ["a", None], "item_id": [1, 2], "timestamp": [1, 2]}), tmp_path / "n.parquet"
+    )
+    with pytest.raises(InputError, match="row 2: the session is missing"):
+        own_log.read("c", tmp_path / "n.parquet", LOOSE)
