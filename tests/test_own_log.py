@@ -61,12 +61,17 @@ def literally(rows: Rows, days: int, support: int, shortest: int) -> tuple[list[
     return train, [one for one in test if len(one) >= shortest]
 
 
-# Session n begins around day n // 3, so that logs mostly leave something to train and to test on.
-logs = st.lists(
-    st.tuples(st.integers(0, 11), st.sampled_from(["x", "y", "z", 'q"1', "a,b", "ä"]), st.integers(0, 90)),
-    min_size=1,
-    max_size=80,
-).map(lambda rows: [(f"s {n}", item, n // 3 * DAY + 600 * at) for n, item, at in rows])
+def random_log(seed: int) -> Rows:
+    """Sessions of a day or so each, begun one after the other, their rows anywhere in the file."""
+    rng = np.random.default_rng(seed)
+    session = rng.integers(0, 24, rng.integers(40, 120))
+    at = session // 4 * DAY + 600 * rng.integers(0, 90, len(session))
+    items = ["x", "y", "z", 'q"1', "a,b", "ä", "rare", "rarer"]
+    item = rng.choice(len(items), len(session), p=[0.2, 0.2, 0.2, 0.15, 0.1, 0.08, 0.05, 0.02])
+    return [(f"s {s}", items[i], int(when)) for s, i, when in zip(session, item, at, strict=True)]
+
+
+logs = st.integers(0, 2**32).map(random_log)
 zones = st.sampled_from(["UTC", "Asia/Kathmandu", "America/New_York"])
 
 

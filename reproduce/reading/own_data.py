@@ -111,7 +111,6 @@ def _table(name: str, title: str, file: Path, rules: Rules) -> Dataset:
         find=lambda data: [file] if file.is_file() else [],
         read=partial(_read_table, name, file, rules),
         obtain=f"your own log: {file.name}",
-        in_paper=False,
     )
 
 
@@ -129,7 +128,6 @@ def _folder(name: str, folder: Path, given: Mapping[str, Any]) -> Dataset:
         find=lambda data: processed.find(folder),
         read=partial(_read_folder, name, folder),
         obtain=f"your own processed files: {folder.name}/",
-        in_paper=False,
     )
 
 
