@@ -43,16 +43,12 @@ def collect(model: Recommender, test: Sessions, truncation: str) -> Attention | 
     the attention's units that are saturated. Records made before models said it lack this last number.
     """
     prefixes, targets = test.prefixes()
-    owner = test.prefix_owner()
-    longest = np.flatnonzero(np.diff(owner, append=-1))  # prefixes come shortest first, so a session's last is longest
-    is_longest = np.zeros(len(prefixes), dtype=bool)
-    is_longest[longest] = True
-    examples = np.zeros(LONGEST, dtype=np.int64)
-    total = np.zeros((LONGEST, LONGEST))
-    repeat, saturated = np.zeros(3), np.zeros(2)
+    longest = np.diff(test.prefix_owner(), append=-1) != 0  # prefixes come shortest first: a session's last is longest
+    means = _Means()
     weights, marks, lengths = [], [], []
     for begin in range(0, len(prefixes), CHUNK):
-        part = prefixes.take(slice(begin, begin + CHUNK))
+        here = slice(begin, begin + CHUNK)
+        part = prefixes.take(here)
         extras = model.extras(part)
         answer = extras.get("attention")
         if answer is None:
@@ -62,32 +58,53 @@ def collect(model: Recommender, test: Sessions, truncation: str) -> Attention | 
         skipped = part.lengths - kept if truncation == "last" else np.zeros_like(kept)
         valid = np.arange(T) < kept[:, None]  # (n, T)
         places = np.minimum((part.starts + skipped)[:, None] + np.arange(T), len(part.items) - 1)
-        hit = valid & (part.items[places] == targets[begin : begin + CHUNK, None])  # (n, T)
-        mine = is_longest[begin : begin + CHUNK]
+        hit = valid & (part.items[places] == targets[here, None])  # (n, T)
+        mine = longest[here]
         weights.append(answer[mine][valid[mine]].astype(np.float16))
         marks.append(hit[mine][valid[mine]])
         lengths.append(kept[mine])
-        short = kept <= LONGEST
-        width = min(T, LONGEST)
-        np.add.at(examples, kept[short] - 1, 1)
-        np.add.at(total[:, :width], kept[short] - 1, np.where(valid, answer, 0.0)[short][:, :width])
-        has = hit.any(1)
-        repeat += [has.sum(), (answer * hit)[has].sum(), (hit.sum(1) / np.maximum(kept, 1))[has].sum()]
-        if "saturated" in extras:
-            saturated += [extras["saturated"][valid].sum(dtype=np.float64), valid.sum()]
+        means.add(answer, kept, valid, hit, extras.get("saturated"))
     if not weights:
         return None
-    means = {
-        "examples": examples.tolist(),
-        "weight": [
-            [round(float(value), 6) for value in total[n, : n + 1] / max(int(examples[n]), 1)] for n in range(LONGEST)
-        ],
-        "repeat": {
-            "examples": int(repeat[0]),
-            "weight": round(repeat[1] / max(repeat[0], 1), 6),
-            "even": round(repeat[2] / max(repeat[0], 1), 6),
-        },
-    }
-    if saturated[1]:
-        means["saturated"] = round(float(saturated[0] / saturated[1]), 6)
-    return Attention(np.concatenate(weights), np.concatenate(marks), np.concatenate(lengths), means)
+    return Attention(np.concatenate(weights), np.concatenate(marks), np.concatenate(lengths), means.as_plain())
+
+
+class _Means:
+    """Sums over all prefixes, chunk by chunk, and the means that they come to."""
+
+    def __init__(self) -> None:
+        self.examples = np.zeros(LONGEST, dtype=np.int64)
+        self.total = np.zeros((LONGEST, LONGEST))
+        self.repeat, self.saturated = np.zeros(3), np.zeros(2)
+
+    def add(
+        self, answer: np.ndarray, kept: np.ndarray, valid: np.ndarray, hit: np.ndarray, saturated: np.ndarray | None
+    ) -> None:
+        """answer, valid, hit and saturated are (n, T), kept is (n,)."""
+        short = kept <= LONGEST
+        width = min(answer.shape[1], LONGEST)
+        np.add.at(self.examples, kept[short] - 1, 1)
+        np.add.at(self.total[:, :width], kept[short] - 1, np.where(valid, answer, 0.0)[short][:, :width])
+        has = hit.any(1)
+        self.repeat += [has.sum(), (answer * hit)[has].sum(), (hit.sum(1) / np.maximum(kept, 1))[has].sum()]
+        if saturated is not None:
+            self.saturated += [saturated[valid].sum(dtype=np.float64), valid.sum()]
+
+    def as_plain(self) -> dict[str, Any]:
+        """As a record keeps them."""
+        found, weight, even = self.repeat
+        means: dict[str, Any] = {
+            "examples": self.examples.tolist(),
+            "weight": [
+                [round(float(value), 6) for value in self.total[n, : n + 1] / max(int(self.examples[n]), 1)]
+                for n in range(LONGEST)
+            ],
+            "repeat": {
+                "examples": int(found),
+                "weight": round(weight / max(found, 1), 6),
+                "even": round(even / max(found, 1), 6),
+            },
+        }
+        if self.saturated[1]:
+            means["saturated"] = round(float(self.saturated[0] / self.saturated[1]), 6)
+        return means

@@ -62,11 +62,7 @@ PAGE = Page(ABOUT, draw, rows)
 def _section(request: Request, own: Shelf, dataset: str, failed: Mapping[str, str]) -> str:
     beyond = [row.at(dataset) for row in controls.ROWS if request.options.get("beyond") or own.results(row, dataset)]
     own.remarks.clear()  # each row's are made again where the row is shown
-    try:
-        searches = stored_search.found(request.results, dataset)
-    except InputError as error:
-        searches = []
-        own.remarks.append(str(error))
+    searches = _searches(request, own, dataset)
     shown = list(ROWS)
     for row in [*(one.at(dataset) for one in rows(request)), *own.others(dataset)]:
         if not any(same(row, one) for one in [*shown, *beyond, *(one.row for one in searches)]):
@@ -96,17 +92,31 @@ def _section(request: Request, own: Shelf, dataset: str, failed: Mapping[str, st
             records, missing = records + records_searched, missing + missing_searched
     if missing:
         text.append("Not run yet:\n\n" + "\n".join(f"- {line}" for line in missing))
-    told = pages.about([*records, *(one for one in decoder_records if one not in records)])
+    text.append(_foot(request, own, dataset, records, decoder_records, beyond=bool(beyond)))
+    written = pages.findings(dataset)
+    return "\n\n".join([*text, written] if written else text)
+
+
+def _searches(request: Request, own: Shelf, dataset: str) -> list[Found]:
+    try:
+        return stored_search.found(request.results, dataset)
+    except InputError as error:
+        own.remarks.append(str(error))
+        return []
+
+
+def _foot(
+    request: Request, own: Shelf, dataset: str, records: list[Result], decoders: list[Result], *, beyond: bool
+) -> str:
+    """How the numbers came about, the command that makes them, and what could not be used."""
+    told = pages.about([*records, *(one for one in decoders if one not in records)])
     if records:
         told.insert(0, pages.legend(records))
     flags = {"beyond": ""} if beyond else {}
     told.append(f"Made by {pages.command('table2', request, dataset=dataset, **flags)}.")
-    text.append("\n".join(f"- {line}" for line in [*told, *own.remarks]))
+    text = "\n".join(f"- {line}" for line in [*told, *own.remarks])
     own.remarks.clear()
-    written = pages.findings(dataset)
-    if written:
-        text.append(written)
-    return "\n\n".join(text)
+    return text
 
 
 def _published(one: Found) -> Mapping[str, Score]:

@@ -55,37 +55,44 @@ def run(
     experiment = Experiment.of(experiment.dataset, experiment.model, experiment.params, experiment.seed)
     split = split or catalog.load_split(experiment.dataset, data)
     identity = experiment.identity(split.digest)
-    _clear_up(results / experiment.path)
-    if not force:
-        stored = load(experiment, results)
-        if stored is not None and stored.identity == identity:
-            return stored
-    check_writable(results)
     place = results / experiment.path
-    checkpoint = place.with_name(place.name + ".checkpoint")
+    _clear_up(place)
+    if not force and (stored := _stored(experiment, identity, results)) is not None:
+        return stored
+    check_writable(results)
     with only_one(place.with_name(place.name + ".lock"), wait=wait, quiet=quiet):
-        if not force:  # somebody may have made it while this process waited
-            stored = load(experiment, results)
-            if stored is not None and stored.identity == identity:
-                return stored
+        # Somebody may have made it while this process waited.
+        if not force and (stored := _stored(experiment, identity, results)) is not None:
+            return stored
         for ending in (".json", ".npz", ".checkpoint"):
             sweep(place.with_name(place.name + ending))
         where = choose_device(device)
-        environment = circumstances(where, split.test.n_items)
-        if user_model.source(experiment.model) is not None:
-            environment["source"] = user_model.source(experiment.model)
-        journal = RunJournal(
-            title=f"{experiment.dataset} {experiment.model}",
-            checkpoint=checkpoint,
-            identity=identity,
-            circumstances=environment,
-            quiet=quiet,
-            fresh=fresh,
-        )
-        result = _made(experiment, identity, split, where, environment, journal)
+        journal = _journal(experiment, identity, place, where, split.test.n_items, quiet=quiet, fresh=fresh)
+        result = _made(experiment, identity, split, where, journal.circumstances, journal)
         store(result, results)
         journal.discard()
     return result
+
+
+def _stored(experiment: Experiment, identity: str, results: Path) -> Result | None:
+    """The record of this very run, if there is one."""
+    stored = load(experiment, results)
+    return stored if stored is not None and stored.identity == identity else None
+
+
+def _journal(
+    experiment: Experiment, identity: str, place: Path, device: torch.device, n_items: int, *, quiet: bool, fresh: bool
+) -> RunJournal:
+    environment = circumstances(device, n_items)
+    source = user_model.source(experiment.model)
+    return RunJournal(
+        title=f"{experiment.dataset} {experiment.model}",
+        checkpoint=place.with_name(place.name + ".checkpoint"),
+        identity=identity,
+        circumstances=environment if source is None else {**environment, "source": source},
+        quiet=quiet,
+        fresh=fresh,
+    )
 
 
 def _clear_up(place: Path) -> None:
