@@ -18,7 +18,7 @@ from reproduce.fitting.determinism import deterministic
 from reproduce.reading.sessions import Split
 from reproduce.runs import memory
 from reproduce.runs.checkpoint import RunJournal
-from reproduce.runs.environment import check_writable, choose_device, circumstances, peak_memory_mib
+from reproduce.runs.environment import check_writable, choose_device, circumstances, forget_peak_memory, peak_memory_mib
 from reproduce.runs.experiment import Experiment
 from reproduce.runs.record import Result, load, store
 
@@ -113,6 +113,7 @@ def _made(
     """Fit, rank every test prefix, ask for the attention."""
     model = experiment.recommender()
     guarded, fields = user_model.guarded(model), catalog.identifying(model)
+    forget_peak_memory(device)
     began = time.monotonic()
     prefixes, targets = split.test.prefixes()
     with deterministic():

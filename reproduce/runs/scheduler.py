@@ -16,6 +16,7 @@ import torch
 from reproduce import catalog
 from reproduce.errors import ModelError, SuiteError
 from reproduce.files import Busy, Terminated, heed_sigterm
+from reproduce.fitting import user_model
 from reproduce.fitting.neural import Neural
 from reproduce.reading.sessions import Split
 from reproduce.runs.environment import check_writable, choose_device
@@ -104,9 +105,12 @@ def _side_by_side(request: Request, ordered: Sequence[Experiment]) -> Iterator[t
     """A process per cell, `jobs` at a time: a cell that the kernel kills takes no other with it.
 
     They are forked: this process computes nothing with torch, so there are no threads and no GPU context to lose, and
-    a cell starts at once. The processor's threads, or the GPUs, are shared out.
+    a cell starts at once. Where the caller has CUDA started already, a fork could not use it, and they are spawned.
+    The processor's threads, or the GPUs, are shared out.
     """
-    context = multiprocessing.get_context("fork")
+    started = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    context: Any = multiprocessing.get_context("spawn" if started else "fork")
+    own = [str(one.file) for one in user_model.MODELS.values()]
     gpus = torch.cuda.device_count() if request.device in ("auto", "cuda") else 0
     threads = max(1, torch.get_num_threads() // request.jobs)
     waiting = deque((one, False) for one in ordered)
@@ -120,7 +124,7 @@ def _side_by_side(request: Request, ordered: Sequence[Experiment]) -> Iterator[t
                 device = f"cuda:{slot % gpus}" if gpus > 1 else request.device
                 reader, writer = context.Pipe(duplex=False)
                 process = context.Process(
-                    target=_cell_process, args=(replace(request, device=device), one, threads, wait, writer)
+                    target=_cell_process, args=(replace(request, device=device), one, own, threads, wait, writer)
                 )
                 process.start()
                 writer.close()
@@ -141,9 +145,13 @@ def _side_by_side(request: Request, ordered: Sequence[Experiment]) -> Iterator[t
             process.join()
 
 
-def _cell_process(request: Request, experiment: Experiment, threads: int, wait: bool, writer: Any) -> None:
+def _cell_process(
+    request: Request, experiment: Experiment, own: Sequence[str], threads: int, wait: bool, writer: Any
+) -> None:
     heed_sigterm()
     torch.set_num_threads(threads)
+    for file in own:  # a spawned process has to take them in again
+        catalog.recommender(file)
     if not request.quiet:
         print(f"{experiment.path.removeprefix('runs/')} begins", file=sys.stderr, flush=True)
     try:
