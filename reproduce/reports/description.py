@@ -182,6 +182,7 @@ RUN = (
     SEEDS,
     DEVICE,
     Option("--jobs", "runs at a time, a process each (default: 1)", metavar="N", type=positive, default=1),
+    Option("--minutes", "stop at the last epoch that fits; the same command goes on", metavar="N", type=positive),
     Option("--dry-run", "print what would run and what is stored, and stop"),
     Option("--force", "run again even where a record is stored"),
     Option("--fresh", "ignore checkpoints of interrupted runs"),

@@ -13,6 +13,7 @@ from reproduce.files import replacing
 from reproduce.paper import numbers
 from reproduce.reports.description import AboutPage
 from reproduce.runs import own_options, scheduler
+from reproduce.runs.deadline import Deadline
 from reproduce.runs.request import Request, cells, settings, state
 
 
@@ -51,6 +52,8 @@ def request_of(about: AboutPage, options: Namespace) -> Request:
     datasets = own_options.datasets(given.get("dataset", []), given)
     asked: dict[str, object] = {"models": models, "settings": settings(given.get("set", []))}
     asked |= {key: given[key] for key in ("device", "jobs", "force", "fresh", "quiet") if key in given}
+    if given.get("minutes") is not None:
+        asked["deadline"] = Deadline.in_minutes(given["minutes"])
     if "seed" in given:
         asked["seeds"] = given["seed"]
     return Request(

@@ -18,6 +18,7 @@ from reproduce.fitting.determinism import deterministic
 from reproduce.reading.sessions import Split
 from reproduce.runs import memory
 from reproduce.runs.checkpoint import RunJournal
+from reproduce.runs.deadline import Deadline
 from reproduce.runs.environment import check_writable, choose_device, circumstances, forget_peak_memory, peak_memory_mib
 from reproduce.runs.experiment import Experiment
 from reproduce.runs.record import Result, load, store
@@ -34,6 +35,7 @@ def run(
     quiet: bool = True,
     wait: bool = True,
     split: Split | None = None,
+    deadline: Deadline | None = None,
 ) -> Result:
     """The result of an experiment: read if it is stored, else made and stored.
 
@@ -45,11 +47,13 @@ def run(
         fresh: do not go on from a checkpoint.
         wait: wait while another process runs this experiment, and use its result.
         split: the experiment's split, where the caller has read it already.
+        deadline: when to stop, between two epochs.
 
     Raises:
         InputError: data or records absent or broken, a checkpoint not ours, results folder not writable or full.
         ModelError: the model broke its contract, or memory does not suffice for it.
         Busy: another process runs this experiment, and `wait` is off.
+        TimeIsUp: the deadline came first; the checkpoint is kept.
     """
     results = Path(results).absolute()  # a model may change the working directory
     experiment = Experiment.of(experiment.dataset, experiment.model, experiment.params, experiment.seed)
@@ -60,6 +64,8 @@ def run(
         stored = load(experiment, results)
         if stored is not None and stored.identity == identity:
             return stored
+    if deadline is not None:
+        deadline.check()
     check_writable(results)
     place = results / experiment.path
     checkpoint = place.with_name(place.name + ".checkpoint")
@@ -81,6 +87,7 @@ def run(
             circumstances=environment,
             quiet=quiet,
             fresh=fresh,
+            deadline=deadline,
         )
         result = _made(experiment, identity, split, where, environment, journal)
         store(result, results)

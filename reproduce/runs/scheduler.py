@@ -19,6 +19,7 @@ from reproduce.files import Busy, Terminated, heed_sigterm
 from reproduce.fitting import user_model
 from reproduce.fitting.neural import Neural
 from reproduce.reading.sessions import Split
+from reproduce.runs.deadline import Deadline, TimeIsUp
 from reproduce.runs.environment import check_writable, choose_device
 from reproduce.runs.experiment import Experiment
 from reproduce.runs.record import Result
@@ -50,6 +51,9 @@ def run_cells(request: Request, experiments: Sequence[Experiment]) -> dict[str, 
         if error is not None:
             failed[one.path] = error
             print(f"{one.path.removeprefix('runs/')}: {error}", file=sys.stderr, flush=True)
+    left = sum(isinstance(error, TimeIsUp) for error in failed.values())
+    if left:
+        print(f"{left} of {len(ordered)} runs are left; the same command goes on", file=sys.stderr, flush=True)
     return failed
 
 
@@ -70,10 +74,16 @@ def _one_by_one(request: Request, ordered: Sequence[Experiment]) -> Iterator[tup
             waiting.append((one, True))
             continue
         except SuiteError as error:
+            request = _after(request, error)
             yield one, error
         else:
             yield one, None
         done += 1
+
+
+def _after(request: Request, error: SuiteError | None) -> Request:
+    """What is asked of the next cells: where the time was up for one, no other is begun, whatever its epochs take."""
+    return replace(request, deadline=Deadline(0.0)) if isinstance(error, TimeIsUp) else request
 
 
 def run_cell(request: Request, experiment: Experiment, split: Split, *, wait: bool = True) -> Result:
@@ -93,6 +103,7 @@ def run_cell(request: Request, experiment: Experiment, split: Split, *, wait: bo
             quiet=request.quiet,
             wait=wait,
             split=split,
+            deadline=request.deadline,
         )
     except SuiteError:
         raise
@@ -137,6 +148,7 @@ def _side_by_side(request: Request, ordered: Sequence[Experiment]) -> Iterator[t
                 if isinstance(error, Busy):
                     waiting.append((one, True))
                 else:
+                    request = _after(request, error)
                     yield one, error
     finally:
         for _, _, process, _ in running.values():
