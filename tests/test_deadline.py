@@ -68,7 +68,7 @@ def test_a_run_stops_at_the_last_epoch_that_fits_and_goes_on_to_the_same_ranks(
     assert {getattr(error, "status", 0) for error in first.values()} == {75}
     assert "2 of 2 runs are left; the same command goes on" in capsys.readouterr().err
     assert clock.now == 120
-    second = run(tmp_path / "cut", clock, 2.5, narm(), narm(1))
+    second = run(tmp_path / "cut", clock, 2, narm(), narm(1))
     assert clock.now == 240
     assert list(second) == [narm(1).path]
     run(tmp_path / "whole", clock, 100, narm())
