@@ -116,7 +116,8 @@ def job(results: Path, fake: Path, task: int = 1, ends: int = 0, restarts: int =
     environ = {
         **os.environ,
         "SLURM_ARRAY_TASK_ID": str(task),
-        "SLURM_JOB_ID": "43",
+        "SLURM_ARRAY_JOB_ID": "41",
+        "SLURM_JOB_ID": "41",  # of the last task it is that of the array
         "SLURM_CPUS_PER_TASK": "6",
         "SLURM_RESTART_COUNT": str(restarts),
         "ENDS": str(ends),
@@ -138,11 +139,11 @@ def test_a_job_runs_the_line_of_its_number_through_srun(tmp_path: Path, fake: Pa
 def test_a_job_that_was_cut_off_is_queued_again_but_not_for_ever(tmp_path: Path, fake: Path, ends: int) -> None:
     assert ask(tmp_path / "r", "time=1,restarts=2") == 0
     assert job(tmp_path / "r", fake, ends=ends, restarts=1).returncode == ends
-    assert (fake / "scontrol").read_text() == "requeue 43\n"
+    assert (fake / "scontrol").read_text() == "requeue 41_1\n"
     last = job(tmp_path / "r", fake, ends=ends, restarts=2)
     assert last.returncode == 1
     assert "not done after 2 restarts; give it more time" in last.stderr
-    assert (fake / "scontrol").read_text() == "requeue 43\n"
+    assert (fake / "scontrol").read_text() == "requeue 41_1\n"
 
 
 @pytest.mark.parametrize("ends", [0, 1, 2, 3])

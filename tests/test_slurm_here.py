@@ -19,7 +19,7 @@ from reproduce.runs.record import Result, load
 
 HERE = Path(__file__).resolve().parent.parent
 TOOL = Path(os.environ.get("SLURM_HERE_TOOL", HERE.parent / "shared" / "tools" / "slurm-here.sh"))
-FIELDS = {"epochs": 12, "hidden": 16, "embedding": 16, "patience": 12}
+FIELDS = {"epochs": 30, "hidden": 16, "embedding": 16, "patience": 30}
 TABLE = ["table2", "--dataset", "synthetic", "--quiet", "--device", "cpu"]
 TABLE += ["--set", *(f"narm.{key}={value}" for key, value in FIELDS.items())]
 CELLS = [Experiment.of("synthetic", "pop"), Experiment.of("synthetic", "item_knn")]
@@ -92,11 +92,14 @@ def test_an_array_of_which_one_is_preempted_and_one_fails_makes_every_cell_once_
     assert again == "nothing to submit: of 4 runs 4 are missing, and those are queued\n"
 
     checkpoint = there / f"{CELLS[2].path}.checkpoint"
-    wait_for("the first epoch", 120, checkpoint.is_file)
+    wait_for("the others to end", 120, lambda: len(queue().splitlines()) == 2 and checkpoint.is_file())
     high = ["sbatch", "--partition=high", "--ntasks=2", "--output=/dev/null", "--wrap=sleep 3"]
     subprocess.run(high, check=True, capture_output=True)
     (folder,) = (there / "slurm").iterdir()
     log = folder / "cell-3.log"
+    wait_for("the requeue", 120, lambda: "BeginTime" in queue())
+    now = ["scontrol", "update", f"JobId={(folder / 'job').read_text().strip()}_3", "StartTime=now"]
+    subprocess.run(now, check=True, capture_output=True)  # otherwise Slurm lets it wait for two minutes
     wait_for("the restart", 180, lambda: "start 2:" in log.read_text())
     wait_for("the page", 300, lambda: not queue().strip())
 
@@ -106,8 +109,9 @@ def test_an_array_of_which_one_is_preempted_and_one_fails_makes_every_cell_once_
         np.testing.assert_array_equal(result(one, there).equal, result(one, here).equal)
     narm = result(CELLS[2], there)
     assert narm.environment["resumed"], "it went on from its checkpoint"
-    assert [one["epoch"] for one in narm.epochs] == list(range(1, 13)), "no epoch twice"
+    assert [one["epoch"] for one in narm.epochs] == list(range(1, 31)), "no epoch twice"
     assert "terminated" in log.read_text()
+    assert all("start 2" not in (folder / f"cell-{cell}.log").read_text() for cell in (1, 2, 4))
     assert {file.stem for file in there.rglob("*-seed0.json")} == {Path(one.path).name for one in CELLS}
     failed = (folder / "cell-4.log").read_text()
     assert "raised ValueError: it was made to" in failed and failed.count("start ") == 1

@@ -28,7 +28,8 @@ OF_A_GPU = ("gres", "gpus")  # beginnings of keys that the page does without
 SYSTEM = 60  # seconds that a command of Slurm may take
 
 # srun: without it Python never sees the signal. trap: a preempted script gets the signal too, and has yet to ask for
-# its requeue; without that an end by 143 within the grace period would count as failed.
+# its requeue; without that an end by 143 within the grace period would count as failed. The task by its number in the
+# array: the job id of the last task is that of the array, and would queue the whole of it again.
 JOB = r"""#!/bin/bash
 # Runs the line of cells.txt whose number is the task's. Written by python -m reproduce ... --slurm
 #SBATCH --job-name=reproduce --requeue --open-mode=append --signal=TERM@60
@@ -43,7 +44,7 @@ if [ $status = 143 ] || [ $status = 75 ]; then
         echo "reproduce: not done after @RESTARTS@ restarts; give it more time, or --slurm ...,restarts=N" >&2
         exit 1
     fi
-    scontrol requeue "$SLURM_JOB_ID"
+    scontrol requeue "${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID"
 fi
 exit $status
 """
