@@ -65,7 +65,7 @@ def circumstances(device: torch.device, n_items: int) -> dict[str, Any]:
         **_libraries(device),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu ({platform.machine()})",
         "threads": torch.get_num_threads(),
-        "scoring_chunk": ranking.chunk_rows(n_items),
+        "scoring_chunk": ranking.chunk_rows(n_items, device),
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
 

@@ -127,7 +127,9 @@ def _made(
         memory.fit(model, lambda: guarded.fit(split.train, seed=experiment.seed, device=device, journal=journal))
         journal.precision.look()
         fitted = time.monotonic()
-        greater, equal, chunk = memory.rank_all(guarded, prefixes, targets, experiment.path.removeprefix("runs/"))
+        greater, equal, chunk = memory.rank_all(
+            guarded, prefixes, targets, experiment.path.removeprefix("runs/"), device
+        )
         journal.precision.look()
         scored = time.monotonic()
         weights = attention.collect(guarded, split.test, getattr(model, "truncation", "none"))
