@@ -203,3 +203,19 @@ def test_stored_draws_the_page_and_runs_nothing(tmp_path: Path, capsys: pytest.C
     assert main([*TABLE, "--results", str(tmp_path), "--stored"]) == 0
     assert "Not run yet" in capsys.readouterr().out
     assert [file.name for file in tmp_path.iterdir()] == ["table2.md"]
+
+
+def test_a_line_names_own_data_and_models_by_their_whole_path_with_the_options(
+    tmp_path: Path, fake: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = "".join(f"{visit},{(visit + click) % 9},{60 * visit + click}\n" for visit in range(60) for click in range(4))
+    Path("shop_of_mine.csv").write_text(f"visit,product,ts\n{rows}")
+    columns = ["--columns", "session=visit", "item=product", "time=ts", "--test-share", "0.2"]
+    words = ["--dataset", "shop_of_mine.csv", *columns, "--results", "r"]
+    assert main(["table2", *words, "--model", "pop", "--slurm", "time=1"]) == 0
+    (line,) = (submitted(tmp_path / "r")[0] / "cells.txt").read_text().splitlines()
+    given = shlex.split(line)
+    assert given[:3] == ["run", "--dataset", str(tmp_path / "shop_of_mine.csv")]
+    assert main([*given, "--quiet"]) == 0
+    assert [file.stem for file in (tmp_path / "r/runs").rglob("*.json")] == ["pop-seed0"]

@@ -6,8 +6,19 @@ from typing import Any
 
 from reproduce import catalog
 from reproduce.errors import UsageError
-from reproduce.reports.description import DATA, DEVICE, MINUTES, RESULTS, SETTINGS, About, Command, Option
-from reproduce.runs import request, scheduler
+from reproduce.reports.description import (
+    DATA,
+    DEVICE,
+    MINUTES,
+    OWN_DATA,
+    OWN_LOG,
+    RESULTS,
+    SETTINGS,
+    About,
+    Command,
+    Option,
+)
+from reproduce.runs import own_options, request, scheduler
 from reproduce.runs.deadline import Deadline
 from reproduce.runs.experiment import Experiment
 
@@ -17,7 +28,8 @@ ABOUT = About(
         Option(
             "--model", "a name, or the path of a .py file with your model", metavar="NAME", required=True, names="model"
         ),
-        Option("--dataset", "where to run it", metavar="NAME", required=True, names="data set"),
+        Option("--dataset", OWN_DATA, metavar="NAME", required=True, names="data set"),
+        *OWN_LOG,
         SETTINGS,
         Option("--seed", "default: 0", metavar="N", type=int, default=0),
         DEVICE,
@@ -32,12 +44,13 @@ ABOUT = About(
 
 def _answer(options: Any) -> str:
     model = catalog.recommender(options.model).name
+    (dataset,) = own_options.datasets([options.dataset], vars(options))
     fields = request.settings(options.set)
     for other in set(fields) - {model}:
         raise UsageError(f"--set {other}.…: {other} is not the model that is run")
-    one = Experiment.of(options.dataset, model, fields.get(model), options.seed)
+    one = Experiment.of(dataset, model, fields.get(model), options.seed)
     asked = request.Request(
-        datasets=[options.dataset],
+        datasets=[dataset],
         data=options.data,
         results=options.results,
         device=options.device,

@@ -7,8 +7,9 @@ import multiprocessing.connection
 import sys
 import traceback
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from reproduce.errors import ModelError, SuiteError
 from reproduce.files import Busy, Terminated, heed_sigterm
 from reproduce.fitting import user_model
 from reproduce.fitting.neural import Neural
+from reproduce.reading.own_data import TAKEN
 from reproduce.reading.sessions import Split
 from reproduce.runs.deadline import Deadline, TimeIsUp
 from reproduce.runs.environment import check_writable, choose_device
@@ -25,6 +27,20 @@ from reproduce.runs.experiment import Experiment
 from reproduce.runs.record import Result
 from reproduce.runs.request import Request
 from reproduce.runs.runner import run
+
+
+@dataclass(frozen=True)
+class Own:
+    """A user's own models and data, which a spawned process has to take in again."""
+
+    models: Sequence[str]  # files
+    data: Sequence[tuple[Path, Mapping[str, Any]]]  # paths, and how they are read
+
+    def take_in(self) -> None:
+        for file in self.models:
+            catalog.recommender(file)
+        for path, given in self.data:
+            catalog.dataset(str(path), given)
 
 
 def cheap_first(experiments: Iterable[Experiment]) -> list[Experiment]:
@@ -121,7 +137,7 @@ def _side_by_side(request: Request, ordered: Sequence[Experiment]) -> Iterator[t
     """
     started = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
     context: Any = multiprocessing.get_context("spawn" if started else "fork")
-    own = [str(one.file) for one in user_model.MODELS.values()]
+    own = Own([str(one.file) for one in user_model.MODELS.values()], [(one.path, one.given) for one in TAKEN.values()])
     gpus = torch.cuda.device_count() if request.device in ("auto", "cuda") else 0
     threads = max(1, torch.get_num_threads() // request.jobs)
     waiting = deque((one, False) for one in ordered)
@@ -157,13 +173,10 @@ def _side_by_side(request: Request, ordered: Sequence[Experiment]) -> Iterator[t
             process.join()
 
 
-def _cell_process(
-    request: Request, experiment: Experiment, own: Sequence[str], threads: int, wait: bool, writer: Any
-) -> None:
+def _cell_process(request: Request, experiment: Experiment, own: Own, threads: int, wait: bool, writer: Any) -> None:
     heed_sigterm()
     torch.set_num_threads(threads)
-    for file in own:  # a spawned process has to take them in again
-        catalog.recommender(file)
+    own.take_in()
     if not request.quiet:
         print(f"{experiment.path.removeprefix('runs/')} begins", file=sys.stderr, flush=True)
     try:

@@ -19,6 +19,7 @@ from pathlib import Path
 from reproduce.errors import InputError, UsageError
 from reproduce.files import replacing
 from reproduce.fitting import user_model
+from reproduce.reading import own_data
 from reproduce.runs.environment import check_writable
 from reproduce.runs.experiment import Experiment
 from reproduce.runs.request import Request, state
@@ -129,7 +130,7 @@ def command(request: Request, one: Experiment) -> list[str]:
     """What makes a cell's record, as a person could type it after `python -m reproduce`."""
     name = user_model.asked_for_as(one.model)
     model = str(Path(name).resolve()) if one.model in user_model.MODELS else name
-    words = ["run", "--dataset", one.dataset, "--model", model, "--seed", str(one.seed)]
+    words = ["run", "--dataset", *_dataset(one.dataset), "--model", model, "--seed", str(one.seed)]
     if one.params:
         words += ["--set", *(f"{one.model}.{key}={value}" for key, value in one.params.items())]
     words += ["--data", str(request.data.resolve()), "--results", str(request.results.resolve())]
@@ -137,6 +138,17 @@ def command(request: Request, one: Experiment) -> list[str]:
     if request.deadline is not None:
         words += ["--minutes", f"{request.deadline.seconds / 60:g}"]
     return words + [flag for flag, set_ in (("--force", request.force), ("--quiet", request.quiet)) if set_]
+
+
+def _dataset(name: str) -> list[str]:
+    """A data set as a job is told of it: one's own by its whole path and options."""
+    if name not in own_data.TAKEN:
+        return [name]
+    taken = own_data.TAKEN[name]
+    words = [str(taken.path.resolve())]
+    for key, value in taken.given.items():
+        words += [f"--{key.replace('_', '-')}", *(value if isinstance(value, list) else [str(value)])]
+    return words
 
 
 def _queued(results: Path) -> set[str]:
