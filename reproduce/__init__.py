@@ -11,6 +11,7 @@ The face for notebooks and own models; each name is loaded when it is first aske
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from importlib.machinery import ModuleSpec
 from importlib.util import module_from_spec
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from reproduce.fitting.recommender import Recommender, setting
     from reproduce.runs.experiment import Experiment
     from reproduce.runs.runner import run
+
+# cuBLAS reads this at its first call in a process; without it the deterministic algorithms refuse to run on CUDA.
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 __version__ = "0.1.0"
 __all__ = ["Batch", "Experiment", "Neural", "Recommender", "load_split", "make_recommender", "run", "setting"]

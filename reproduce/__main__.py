@@ -21,7 +21,7 @@ PROGRAM = "python -m reproduce"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Returns the exit status: 0 done, 1 a run failed, 2 a wrong name or value, 3 bad input, 130 or 143 stopped."""
+    """Returns the exit status: 0 done, 1 a run failed, 2 wrong use, 3 bad input, 75 time is up, 130 or 143 stopped."""
     words = list(sys.argv[1:] if argv is None else argv)
     try:
         return _run(words)

@@ -1,4 +1,8 @@
-"""A cell is run by one process at a time: a file lock of the operating system, freed when its holder dies."""
+"""A cell is run by one process at a time: a file lock of the operating system, freed when its holder dies.
+
+On some file systems of clusters such a lock holds on its own machine only, so lock files and temporary names carry the
+host, and what another host left is never taken for a vanished process's.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,9 @@ import contextlib
 import fcntl
 import glob
 import os
+import re
 import signal
+import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +20,11 @@ from pathlib import Path
 from typing import ClassVar
 
 from reproduce.errors import InputError, SuiteError
+
+
+def host() -> str:
+    """The name of this machine, as lock files and temporary names carry it."""
+    return re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname())[:30] or "unnamed"
 
 
 class Terminated(BaseException):
@@ -35,7 +46,7 @@ class replacing:
     def __init__(self, path: Path, option: str = "--results") -> None:
         self.path = path
         self.option = option
-        self.temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        self.temporary = path.with_name(f".{path.name}.{host()}-{os.getpid()}.tmp")
 
     def __enter__(self) -> Path:
         replacing.open += 1
@@ -95,8 +106,8 @@ def sweep(path: Path) -> None:
 def _sweep_vanished(path: Path) -> None:
     """Remove what processes of this machine that are gone left half-written beside a file."""
     for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
-        number = left.name.rsplit(".", 2)[1]
-        if not (number.isdecimal() and len(number) < 10) or int(number) == os.getpid():
+        where, _, number = left.name.rsplit(".", 2)[1].rpartition("-")
+        if where not in ("", host()) or not (number.isdecimal() and len(number) < 10) or int(number) == os.getpid():
             continue
         try:
             os.kill(int(number), 0)
@@ -112,11 +123,11 @@ class Busy(SuiteError):
 
 @contextmanager
 def only_one(path: Path, *, wait: bool = True, quiet: bool = True) -> Iterator[None]:
-    """Hold the lock file at path; it holds its owner's process number, and is removed at the end.
+    """Hold the lock file at path; it holds its owner's host and process number, and is removed at the end.
 
     Raises:
         Busy: somebody else holds it, and `wait` is off.
-        InputError: it cannot be made or locked there.
+        InputError: it cannot be made or locked there, or a process of another host left it or holds it still.
     """
     try:
         stream = _locked(path, wait)
@@ -125,14 +136,21 @@ def only_one(path: Path, *, wait: bool = True, quiet: bool = True) -> Iterator[N
     except OSError as error:
         raise InputError(f"{path}: cannot be locked ({error.strerror}); choose another --results DIR") from error
     with os.fdopen(stream, "r+b", buffering=0) as file:
+        where, _, vanished = file.read(80).decode(errors="replace").strip().rpartition(" ")
+        if where and where != host():
+            if not wait:
+                raise Busy(f"{path}: a process on {where} is running this cell")
+            raise InputError(
+                f"{path}: process {vanished} on {where} has this lock, and from {host()} it cannot be seen whether it "
+                "runs still; if it does not, remove the file"
+            )
         try:
-            vanished = file.read().decode(errors="replace").strip()[:20]
             if vanished and not quiet:
                 print(f"{path.stem}: taken over from process {vanished}, which vanished", file=sys.stderr, flush=True)
             try:
                 file.seek(0)
                 file.truncate()
-                file.write(b"%d\n" % os.getpid())
+                file.write(f"{host()} {os.getpid()}\n".encode())
             except OSError as error:
                 raise InputError(
                     f"{path}: cannot be written ({error.strerror}); make room or choose another --results DIR"

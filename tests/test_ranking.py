@@ -96,6 +96,16 @@ def test_scores_of_the_wrong_shape_are_an_error_that_says_the_right_one() -> Non
         rank_all(Fixed(torch.zeros(3, 2)), prefixes, targets)  # type: ignore[arg-type]
 
 
-def test_the_chunk_depends_on_the_catalogue_only() -> None:
-    assert chunk_rows(1) == 1 << 22
+def test_the_chunk_depends_on_the_catalogue_and_the_kind_of_device_only() -> None:
+    assert chunk_rows(1) == chunk_rows(1, torch.device("cpu")) == 1 << 22
+    assert chunk_rows(1, torch.device("cuda", 1)) == 1 << 26
     assert chunk_rows(1 << 23) == 1
+
+
+def test_the_host_asks_whether_scores_are_finite_once_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    whether = torch.Tensor.__bool__
+    monkeypatch.setattr(torch.Tensor, "__bool__", lambda one: asked.append(one) or whether(one))
+    prefixes, targets = Sessions.of([[0, 1, 2], [3, 0], [2, 2, 1, 3]]).prefixes()
+    rank_all(Fixed(torch.zeros(4, 4)), prefixes, targets, 1)  # type: ignore[arg-type]
+    assert len(prefixes) == 6 and len(asked) == 1

@@ -21,6 +21,7 @@ class Scorer(Protocol):
 
 CUTOFF = 20  # the paper's: Recall@20, MRR@20
 CHUNK_SCORES = 1 << 22  # scores held at a time: 16 MiB of float32
+CHUNK_SCORES_CUDA = 1 << 26  # there small chunks are launches that wait for each other
 
 
 def rank_counts(scores: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
@@ -75,9 +76,10 @@ def mrr_at(ranks: np.ndarray, k: int = CUTOFF) -> float:
     return 100.0 * float(np.mean(reciprocal(ranks, k))) if len(ranks) else float("nan")
 
 
-def chunk_rows(n_items: int) -> int:
-    """Prefixes scored at a time: by the catalogue's size only, so that a rank never depends on the machine."""
-    return max(1, CHUNK_SCORES // max(n_items, 1))
+def chunk_rows(n_items: int, device: torch.device | None = None) -> int:
+    """Prefixes scored at a time: by the catalogue's size and the kind of device, not by how much memory there is."""
+    scores = CHUNK_SCORES_CUDA if device is not None and device.type == "cuda" else CHUNK_SCORES
+    return max(1, scores // max(n_items, 1))
 
 
 def rank_all(
@@ -85,32 +87,44 @@ def rank_all(
 ) -> tuple[np.ndarray, np.ndarray]:
     """`rank_counts` of every prefix against the full catalogue, in chunks, counted on the model's device.
 
+    The counts stay there until the end, and so does whether all scores are finite: on CUDA nothing waits in between.
+
+    Args:
+        chunk: prefixes at a time; without it `chunk_rows` of the model's device, its `device_`.
+
     Returns:
         greater, equal: (n,) and (n,) int64.
 
     Raises:
         ModelError: the model's scores have the wrong shape or are not finite.
     """
-    chunk = chunk or chunk_rows(prefixes.n_items)
+    chunk = chunk or chunk_rows(prefixes.n_items, getattr(model, "device_", None))
     # Set aside once: small results kept between the large scores of each chunk would leave the heap full of holes.
-    greater, equal = np.empty(len(prefixes), np.int64), np.empty(len(prefixes), np.int64)
+    counts, finite, own = torch.empty(2, len(prefixes), dtype=torch.int64), torch.ones(()), torch.as_tensor(targets)
     for begin in range(0, len(prefixes), chunk):
         part = prefixes.take(slice(begin, begin + chunk))
         scores = model.score(part)
-        _check(model, scores, part)
-        own = torch.as_tensor(targets[begin : begin + chunk], device=scores.device)
-        counts = torch.stack(rank_counts(scores, own)).cpu().numpy()
-        greater[begin : begin + chunk], equal[begin : begin + chunk] = counts
+        _check_shape(model, scores, part)
+        if scores.device != counts.device:  # once, at the first chunk
+            counts, finite, own = counts.to(scores.device), finite.to(scores.device), own.to(scores.device)
+        if scores.numel():  # two numbers tell: the least and the greatest are not a number where any score is not
+            finite *= torch.isfinite(torch.stack(torch.aminmax(scores))).all()
+        counts[0, begin : begin + chunk], counts[1, begin : begin + chunk] = rank_counts(
+            scores, own[begin : begin + chunk]
+        )
+    if not bool(finite):
+        # Without this a model that scores not-a-number everywhere would rank every target first.
+        raise ModelError(f"{_name(model)}: score returned a number that is not finite")
+    greater, equal = counts.cpu().numpy()
     return greater, equal
 
 
-def _check(model: Scorer, scores: Tensor, prefixes: Sessions) -> None:
-    name = getattr(model, "name", type(model).__name__)
+def _check_shape(model: Scorer, scores: Tensor, prefixes: Sessions) -> None:
     wanted = (len(prefixes), prefixes.n_items)
     if not isinstance(scores, Tensor) or tuple(scores.shape) != wanted:
         found = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
-        raise ModelError(f"{name}: score must return a tensor of shape {wanted}, not {found}")
-    # Two numbers tell: the least and the greatest are not a number where any score is not.
-    if scores.numel() and not bool(torch.isfinite(torch.stack(torch.aminmax(scores))).all()):
-        # Without this a model that scores not-a-number everywhere would rank every target first.
-        raise ModelError(f"{name}: score returned a number that is not finite")
+        raise ModelError(f"{_name(model)}: score must return a tensor of shape {wanted}, not {found}")
+
+
+def _name(model: Scorer) -> str:
+    return getattr(model, "name", type(model).__name__)

@@ -1,10 +1,11 @@
-"""deterministic(): the same arithmetic whenever a model is fitted or scored; Precision: whether it was in force."""
+"""deterministic(), seed(): the same arithmetic and draws in every fit; Precision: whether it was in force."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -28,19 +29,65 @@ def deterministic() -> Iterator[None]:
         torch.are_deterministic_algorithms_enabled(),
         torch.utils.deterministic.fill_uninitialized_memory,  # type: ignore[attr-defined]
         torch.backends.cudnn.benchmark,
-        torch.backends.cudnn.allow_tf32,
-        torch.backends.cuda.matmul.allow_tf32,
     )
 
-    def put(algorithms: bool, fill: bool, benchmark: bool, cudnn_tf32: bool, matmul_tf32: bool) -> None:
+    def put(algorithms: bool, fill: bool, benchmark: bool) -> None:
         torch.use_deterministic_algorithms(algorithms)
         torch.utils.deterministic.fill_uninitialized_memory = fill  # type: ignore[attr-defined]
         torch.backends.cudnn.benchmark = benchmark
-        torch.backends.cudnn.allow_tf32 = cudnn_tf32
-        torch.backends.cuda.matmul.allow_tf32 = matmul_tf32
 
-    put(True, False, False, False, False)
+    tf32 = _Tf32()
+    put(True, False, False)
+    tf32.off()
     try:
         yield
     finally:
         put(*before)
+        tf32.restore()
+
+
+class _Tf32:
+    """The caller's setting of TF32, kept to be restored.
+
+    torch has two settings: `allow_tf32`, and since 2.9 `fp32_precision`. They are written in step only by the older
+    one, and where the caller used the newer one the older cannot be read. Here both are put, the older one first.
+    """
+
+    def __init__(self) -> None:
+        backends = torch.backends
+        self.older: tuple[Any, ...] = (backends.cuda.matmul, backends.cudnn)
+        places: list[Any] = [backends.cuda.matmul]
+        places += [getattr(backends.cudnn, part, None) for part in ("conv", "rnn")]
+        self.newer = [one for one in places if hasattr(one, "fp32_precision")]
+        self.precisions = [one.fp32_precision for one in self.newer]
+        self.allowed = [self._allowed(one) for one in self.older]
+
+    def _allowed(self, backend: Any) -> bool:
+        try:
+            return bool(backend.allow_tf32)
+        except RuntimeError:  # raised where the two differ
+            own = self.precisions[0] if backend is self.older[0] else self.precisions[-1]
+            return bool(own != "tf32")
+
+    def off(self) -> None:
+        self._put([False] * len(self.older), ["ieee"] * len(self.newer))
+
+    def restore(self) -> None:
+        self._put(self.allowed, self.precisions)
+
+    def _put(self, allowed: list[bool], precisions: list[str]) -> None:
+        for backend, value in zip(self.older, allowed, strict=True):
+            backend.allow_tf32 = value
+        for newer, precision in zip(self.newer, precisions, strict=True):
+            newer.fp32_precision = precision
+
+
+def seed(number: int, device: torch.device) -> None:
+    """Seed the generators that a fit on this device draws from: the CPU's, and on CUDA that of its own GPU only.
+
+    `torch.manual_seed` would reseed every GPU, and `fork_rng` restores only those it was told of.
+    """
+    torch.default_generator.manual_seed(number)
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(number)

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from reproduce.evaluation.ranking import rank, rank_all, recall_at
 from reproduce.fitting import padding
 from reproduce.fitting.determinism import deterministic
+from reproduce.fitting.determinism import seed as seed_generators
 from reproduce.fitting.epochs import run_epoch
 from reproduce.fitting.recommender import Journal, Recommender, setting
 from reproduce.fitting.restored import check_optimiser, check_tensors
@@ -159,7 +160,7 @@ class Neural(Recommender):
         self.device_ = device
         with torch.random.fork_rng([device] if device.type == "cuda" else []), deterministic():
             training, held_out, held_out_labels = self.part(train, np.random.default_rng(seed), device)
-            torch.manual_seed(seed)
+            seed_generators(seed, device)
             self.network_ = self.network(train.n_items).to(device)
             optimiser = self.optimiser(self.network_)
             best: dict[str, Any] = {"epoch": 0, "recall": -1.0, "weights": {}}
@@ -205,7 +206,7 @@ class Neural(Recommender):
         self, training: Any, optimiser: torch.optim.Optimizer, seed: int, epoch: int, journal: Journal
     ) -> dict[str, float]:
         """One pass over the training examples; its order and its dropout depend on (seed, epoch) and nothing else."""
-        torch.manual_seed(int(np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)[0] >> 1))
+        seed_generators(int(np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)[0] >> 1), self.device_)
         self.network_.train()
         self.schedule(optimiser, epoch)
 

@@ -178,10 +178,14 @@ SETTINGS = Option("--set", "such as narm.hidden=50", metavar="MODEL.FIELD=VALUE"
 CHOICE: Mapping[Common, Option] = {"dataset": DATASETS, "model": MODELS, "set": SETTINGS}
 SEEDS = Option("--seed", "default: 0", metavar="N", type=int, several=True, default=[0])
 QUIET = Option("--quiet", "no progress, only the result")
+MINUTES = Option("--minutes", "stop at the last epoch that fits; the same command goes on", metavar="N", type=positive)
 RUN = (
     SEEDS,
     DEVICE,
     Option("--jobs", "runs at a time, a process each (default: 1)", metavar="N", type=positive, default=1),
+    MINUTES,
+    Option("--slurm", "queue every run as a job: partition=gpu,time=60,gres=gpu:1,at-once=8", metavar="KEY=VALUE,..."),
+    Option("--stored", "run nothing: draw the page from what is stored"),
     Option("--dry-run", "print what would run and what is stored, and stop"),
     Option("--force", "run again even where a record is stored"),
     Option("--fresh", "ignore checkpoints of interrupted runs"),

@@ -11,14 +11,16 @@ from reproduce import catalog, reports
 from reproduce.errors import InputError
 from reproduce.files import replacing
 from reproduce.paper import numbers
-from reproduce.reports.description import AboutPage
-from reproduce.runs import own_options, scheduler
+from reproduce.reports.description import AboutPage, options_of
+from reproduce.runs import own_options, scheduler, slurm
+from reproduce.runs.deadline import Deadline
 from reproduce.runs.request import Request, cells, settings, state
 
 
 def make(name: str, options: Namespace) -> int:
     """Returns the exit status; raises SuiteError, after the rest is written, where a part of the page is not there."""
     page = reports.load(name)
+    asked = slurm.parse(options.slurm) if getattr(options, "slurm", None) else None
     request = request_of(page.about, options)
     experiments = cells(request, page.rows(request))
     if getattr(options, "dry_run", False):
@@ -26,7 +28,10 @@ def make(name: str, options: Namespace) -> int:
             what = "would run again" if request.force else state(one, request.results)
             print(f"{what:<15} {one.path.removeprefix('runs/')}")
         return 0
-    failed = scheduler.run_cells(request, experiments)
+    if asked is not None:
+        print(slurm.submit(request, experiments, asked, stored_only(name, page.about, options)))
+        return 0
+    failed = scheduler.run_cells(request, [] if getattr(options, "stored", False) else experiments)
     if experiments and len(failed) == len(experiments) and all(isinstance(one, InputError) for one in failed.values()):
         return InputError.status  # each was printed; with no input at all there is nothing to write
     drawn = page.draw(request, {path: str(error) for path, error in failed.items()})
@@ -35,6 +40,19 @@ def make(name: str, options: Namespace) -> int:
     if drawn.error:
         raise drawn.error
     return max([drawn.status, *(error.status for error in failed.values())])
+
+
+def stored_only(name: str, about: AboutPage, options: Namespace) -> list[str]:
+    """The words that draw a page as it was asked for, from what is stored."""
+    words = [name]
+    for option in options_of(about):
+        value = getattr(options, option.key)
+        if option.key in ("slurm", "jobs", "minutes", "force", "fresh", "stored") or value in (None, False, []):
+            continue
+        values = value if isinstance(value, list) else [] if value is True else [value]
+        words += [option.name] if option.name.startswith("--") else []
+        words += [str(one.resolve() if isinstance(one, Path) else one) for one in values]
+    return [*words, "--stored"]
 
 
 def write(results: Path, files: Mapping[str, bytes]) -> None:
@@ -51,6 +69,8 @@ def request_of(about: AboutPage, options: Namespace) -> Request:
     datasets = own_options.datasets(given.get("dataset", []), given)
     asked: dict[str, object] = {"models": models, "settings": settings(given.get("set", []))}
     asked |= {key: given[key] for key in ("device", "jobs", "force", "fresh", "quiet") if key in given}
+    if given.get("minutes") is not None:
+        asked["deadline"] = Deadline.in_minutes(given["minutes"])
     if "seed" in given:
         asked["seeds"] = given["seed"]
     return Request(

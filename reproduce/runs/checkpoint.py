@@ -10,6 +10,7 @@ import time
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from reproduce.errors import InputError
 from reproduce.files import replacing
 from reproduce.fitting.determinism import Precision
 from reproduce.fitting.recommender import Batch, Journal
+from reproduce.runs.deadline import Deadline
 
 MAX_PICKLE = 16 << 20  # bytes of what a checkpoint says beside its tensors; the largest known has 20 KiB
 
@@ -41,12 +43,17 @@ class RunJournal(Journal):
     fresh: bool = False
     resumed: list[dict[str, Any]] = field(default_factory=list)  # the circumstances of the sittings before this one
     precision: Precision = field(default_factory=Precision)  # as seen after every epoch
+    deadline: Deadline | None = None  # an epoch that would end after it is not begun
+    _starts: list[float] = field(default_factory=list)  # when the epochs of this sitting began
     _began: float = field(default_factory=time.monotonic)
     _first: int = 0
     _epochs: int = 0
 
     def steps(self, batches: Iterable[Batch], *, epoch: int, epochs: int, examples: int) -> Iterator[Batch]:
         self._epochs = epochs
+        self._starts.append(time.monotonic())
+        if self.deadline is not None:
+            self.deadline.check_epoch(epoch, epochs, self._lengths())
         if not self._first:
             self._first, self._began = epoch, time.monotonic()
         if self.quiet or not sys.stderr.isatty():
@@ -58,6 +65,14 @@ class RunJournal(Journal):
             for batch in batches:
                 yield batch
                 bar.update(len(batch))  # type: ignore[arg-type]
+
+    def _lengths(self) -> list[float]:
+        """Seconds that epochs took: those of this sitting with their validation, else an earlier one's, if it says."""
+        if len(self._starts) > 1:
+            return [after - before for before, after in pairwise(self._starts)]
+        if not self.resumed or self.resumed[-1].get("device") != self.circumstances.get("device"):
+            return []  # on another device an epoch may take another time
+        return [float(one["seconds"]) for one in self.history[-1:] if "seconds" in one]
 
     def epoch(self, numbers: Mapping[str, float]) -> None:
         super().epoch(numbers)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import resource
 import subprocess
@@ -25,7 +24,8 @@ CODE = ("reproduce", "baselines", "datasets")  # what is imported; the folders o
 def choose_device(name: torch.device | str) -> torch.device:
     """auto is the GPU where there is one. Raises UsageError for a device that is not there."""
     if str(name) == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
+        # Not is_available(): that starts CUDA in this process, and then its forks cannot use it.
+        name = "cuda" if torch.cuda.device_count() else "cpu"
     try:
         device = torch.device(name)
     except RuntimeError as error:
@@ -33,8 +33,6 @@ def choose_device(name: torch.device | str) -> torch.device:
     if device.type not in ("cpu", "cuda"):
         raise UsageError(f"unknown device {str(name)!r}; there is: auto, cpu, cuda, cuda:N")
     if device.type == "cuda":
-        # cuBLAS reads this when it starts; without it the deterministic algorithms refuse to run.
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         if (device.index or 0) >= torch.cuda.device_count():
             raise UsageError(f"device {name}: torch sees {torch.cuda.device_count()} CUDA devices; use --device cpu")
         device = torch.device("cuda", device.index or 0)
@@ -64,11 +62,19 @@ def circumstances(device: torch.device, n_items: int) -> dict[str, Any]:
         "python": platform.python_version(),
         "torch": str(torch.__version__),
         "numpy": np.__version__,
+        **_libraries(device),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu ({platform.machine()})",
         "threads": torch.get_num_threads(),
-        "scoring_chunk": ranking.chunk_rows(n_items),
+        "scoring_chunk": ranking.chunk_rows(n_items, device),
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
+
+
+def _libraries(device: torch.device) -> dict[str, Any]:
+    """The versions of what computes on a GPU."""
+    if device.type != "cuda":
+        return {}
+    return {"cuda": torch.version.cuda, "cudnn": torch.backends.cudnn.version()}  # type: ignore[no-untyped-call]
 
 
 @lru_cache
@@ -95,8 +101,14 @@ def commit_of_checkout() -> tuple[str | None, bool | None]:
         return None, None
 
 
+def forget_peak_memory(device: torch.device) -> None:
+    """Before a run: of a GPU the peak counts from here on. That of the process cannot be reset."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+
+
 def peak_memory_mib(device: torch.device) -> int:
-    """The most memory so far: of the GPU, or of this process."""
+    """The most memory so far: of the GPU since it was last forgotten, or of this process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) >> 20
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -43,13 +43,15 @@ def fit(model: Recommender, work: Callable[[], None]) -> None:
     raise ModelError(f"out of memory in training; {remedy}")
 
 
-def rank_all(model: Scorer, prefixes: Sessions, targets: np.ndarray, title: str) -> tuple[np.ndarray, np.ndarray, int]:
+def rank_all(
+    model: Scorer, prefixes: Sessions, targets: np.ndarray, title: str, device: torch.device
+) -> tuple[np.ndarray, np.ndarray, int]:
     """`ranking.rank_all`, and once more with half the chunk where memory does not suffice: the counts and the chunk.
 
     Raises:
         ModelError: it does not suffice for half the chunk either.
     """
-    whole = ranking.chunk_rows(prefixes.n_items)
+    whole = ranking.chunk_rows(prefixes.n_items, device)
     for chunk in (whole, max(1, whole // 2)):
         try:
             return *ranking.rank_all(model, prefixes, targets, chunk), chunk

@@ -10,6 +10,7 @@ from typing import Any
 from reproduce import catalog
 from reproduce.errors import UsageError
 from reproduce.paper.rows import Row
+from reproduce.runs.deadline import Deadline
 from reproduce.runs.experiment import Experiment
 from reproduce.runs.record import current, load
 
@@ -29,6 +30,7 @@ class Request:
     force: bool = False
     fresh: bool = False
     quiet: bool = False
+    deadline: Deadline | None = None  # when to stop, between two epochs
     options: Mapping[str, Any] = field(default_factory=dict)  # a page's own
 
     def rows(self, rows: Iterable[Row], extra: Iterable[Row] = ()) -> list[Row]:

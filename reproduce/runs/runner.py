@@ -18,7 +18,8 @@ from reproduce.fitting.determinism import deterministic
 from reproduce.reading.sessions import Split
 from reproduce.runs import memory
 from reproduce.runs.checkpoint import RunJournal
-from reproduce.runs.environment import check_writable, choose_device, circumstances, peak_memory_mib
+from reproduce.runs.deadline import Deadline
+from reproduce.runs.environment import check_writable, choose_device, circumstances, forget_peak_memory, peak_memory_mib
 from reproduce.runs.experiment import Experiment
 from reproduce.runs.record import Result, load, store
 
@@ -34,6 +35,7 @@ def run(
     quiet: bool = True,
     wait: bool = True,
     split: Split | None = None,
+    deadline: Deadline | None = None,
 ) -> Result:
     """The result of an experiment: read if it is stored, else made and stored.
 
@@ -45,11 +47,13 @@ def run(
         fresh: do not go on from a checkpoint.
         wait: wait while another process runs this experiment, and use its result.
         split: the experiment's split, where the caller has read it already.
+        deadline: when to stop, between two epochs.
 
     Raises:
         InputError: data or records absent or broken, a checkpoint not ours, results folder not writable or full.
         ModelError: the model broke its contract, or memory does not suffice for it.
         Busy: another process runs this experiment, and `wait` is off.
+        TimeIsUp: the deadline came first; the checkpoint is kept.
     """
     results = Path(results).absolute()  # a model may change the working directory
     experiment = Experiment.of(experiment.dataset, experiment.model, experiment.params, experiment.seed)
@@ -59,6 +63,8 @@ def run(
     _clear_up(place)
     if not force and (stored := _stored(experiment, identity, results)) is not None:
         return stored
+    if deadline is not None:
+        deadline.check()
     check_writable(results)
     with only_one(place.with_name(place.name + ".lock"), wait=wait, quiet=quiet):
         # Somebody may have made it while this process waited.
@@ -67,7 +73,8 @@ def run(
         for ending in (".json", ".npz", ".checkpoint"):
             sweep(place.with_name(place.name + ending))
         where = choose_device(device)
-        journal = _journal(experiment, identity, place, where, split.test.n_items, quiet=quiet, fresh=fresh)
+        journal = _journal(experiment, identity, place, circumstances(where, split.test.n_items))
+        journal.quiet, journal.fresh, journal.deadline = quiet, fresh, deadline
         result = _made(experiment, identity, split, where, journal.circumstances, journal)
         store(result, results)
         journal.discard()
@@ -80,18 +87,13 @@ def _stored(experiment: Experiment, identity: str, results: Path) -> Result | No
     return stored if stored is not None and stored.identity == identity else None
 
 
-def _journal(
-    experiment: Experiment, identity: str, place: Path, device: torch.device, n_items: int, *, quiet: bool, fresh: bool
-) -> RunJournal:
-    environment = circumstances(device, n_items)
+def _journal(experiment: Experiment, identity: str, place: Path, environment: Mapping[str, Any]) -> RunJournal:
     source = user_model.source(experiment.model)
     return RunJournal(
         title=f"{experiment.dataset} {experiment.model}",
         checkpoint=place.with_name(place.name + ".checkpoint"),
         identity=identity,
         circumstances=environment if source is None else {**environment, "source": source},
-        quiet=quiet,
-        fresh=fresh,
     )
 
 
@@ -120,13 +122,16 @@ def _made(
     """Fit, rank every test prefix, ask for the attention."""
     model = experiment.recommender()
     guarded, fields = user_model.guarded(model), catalog.identifying(model)
+    forget_peak_memory(device)
     began = time.monotonic()
     prefixes, targets = split.test.prefixes()
     with deterministic():
         memory.fit(model, lambda: guarded.fit(split.train, seed=experiment.seed, device=device, journal=journal))
         journal.precision.look()
         fitted = time.monotonic()
-        greater, equal, chunk = memory.rank_all(guarded, prefixes, targets, experiment.path.removeprefix("runs/"))
+        greater, equal, chunk = memory.rank_all(
+            guarded, prefixes, targets, experiment.path.removeprefix("runs/"), device
+        )
         journal.precision.look()
         scored = time.monotonic()
         weights = attention.collect(guarded, split.test, getattr(model, "truncation", "none"))

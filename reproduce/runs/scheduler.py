@@ -7,8 +7,9 @@ import multiprocessing.connection
 import sys
 import traceback
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,13 +17,30 @@ import torch
 from reproduce import catalog
 from reproduce.errors import ModelError, SuiteError
 from reproduce.files import Busy, Terminated, heed_sigterm
+from reproduce.fitting import user_model
 from reproduce.fitting.neural import Neural
+from reproduce.reading.own_data import TAKEN
 from reproduce.reading.sessions import Split
+from reproduce.runs.deadline import Deadline, TimeIsUp
 from reproduce.runs.environment import check_writable, choose_device
 from reproduce.runs.experiment import Experiment
 from reproduce.runs.record import Result
 from reproduce.runs.request import Request
 from reproduce.runs.runner import run
+
+
+@dataclass(frozen=True)
+class Own:
+    """A user's own models and data, which a spawned process has to take in again."""
+
+    models: Sequence[str]  # files
+    data: Sequence[tuple[Path, Mapping[str, Any]]]  # paths, and how they are read
+
+    def take_in(self) -> None:
+        for file in self.models:
+            catalog.recommender(file)
+        for path, given in self.data:
+            catalog.dataset(str(path), given)
 
 
 def cheap_first(experiments: Iterable[Experiment]) -> list[Experiment]:
@@ -49,6 +67,9 @@ def run_cells(request: Request, experiments: Sequence[Experiment]) -> dict[str, 
         if error is not None:
             failed[one.path] = error
             print(f"{one.path.removeprefix('runs/')}: {error}", file=sys.stderr, flush=True)
+    left = sum(isinstance(error, TimeIsUp) for error in failed.values())
+    if left:
+        print(f"{left} of {len(ordered)} runs are left; the same command goes on", file=sys.stderr, flush=True)
     return failed
 
 
@@ -69,10 +90,16 @@ def _one_by_one(request: Request, ordered: Sequence[Experiment]) -> Iterator[tup
             waiting.append((one, True))
             continue
         except SuiteError as error:
+            request = _after(request, error)
             yield one, error
         else:
             yield one, None
         done += 1
+
+
+def _after(request: Request, error: SuiteError | None) -> Request:
+    """What is asked of the next cells: where the time was up for one, no other is begun, whatever its epochs take."""
+    return replace(request, deadline=Deadline(0.0)) if isinstance(error, TimeIsUp) else request
 
 
 def run_cell(request: Request, experiment: Experiment, split: Split, *, wait: bool = True) -> Result:
@@ -92,6 +119,7 @@ def run_cell(request: Request, experiment: Experiment, split: Split, *, wait: bo
             quiet=request.quiet,
             wait=wait,
             split=split,
+            deadline=request.deadline,
         )
     except SuiteError:
         raise
@@ -104,9 +132,12 @@ def _side_by_side(request: Request, ordered: Sequence[Experiment]) -> Iterator[t
     """A process per cell, `jobs` at a time: a cell that the kernel kills takes no other with it.
 
     They are forked: this process computes nothing with torch, so there are no threads and no GPU context to lose, and
-    a cell starts at once. The processor's threads, or the GPUs, are shared out.
+    a cell starts at once. Where the caller has CUDA started already, a fork could not use it, and they are spawned.
+    The processor's threads, or the GPUs, are shared out.
     """
-    context = multiprocessing.get_context("fork")
+    started = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    context: Any = multiprocessing.get_context("spawn" if started else "fork")
+    own = Own([str(one.file) for one in user_model.MODELS.values()], [(one.path, one.given) for one in TAKEN.values()])
     gpus = torch.cuda.device_count() if request.device in ("auto", "cuda") else 0
     threads = max(1, torch.get_num_threads() // request.jobs)
     waiting = deque((one, False) for one in ordered)
@@ -120,7 +151,7 @@ def _side_by_side(request: Request, ordered: Sequence[Experiment]) -> Iterator[t
                 device = f"cuda:{slot % gpus}" if gpus > 1 else request.device
                 reader, writer = context.Pipe(duplex=False)
                 process = context.Process(
-                    target=_cell_process, args=(replace(request, device=device), one, threads, wait, writer)
+                    target=_cell_process, args=(replace(request, device=device), one, own, threads, wait, writer)
                 )
                 process.start()
                 writer.close()
@@ -133,6 +164,7 @@ def _side_by_side(request: Request, ordered: Sequence[Experiment]) -> Iterator[t
                 if isinstance(error, Busy):
                     waiting.append((one, True))
                 else:
+                    request = _after(request, error)
                     yield one, error
     finally:
         for _, _, process, _ in running.values():
@@ -141,9 +173,10 @@ def _side_by_side(request: Request, ordered: Sequence[Experiment]) -> Iterator[t
             process.join()
 
 
-def _cell_process(request: Request, experiment: Experiment, threads: int, wait: bool, writer: Any) -> None:
+def _cell_process(request: Request, experiment: Experiment, own: Own, threads: int, wait: bool, writer: Any) -> None:
     heed_sigterm()
     torch.set_num_threads(threads)
+    own.take_in()
     if not request.quiet:
         print(f"{experiment.path.removeprefix('runs/')} begins", file=sys.stderr, flush=True)
     try:

@@ -24,6 +24,7 @@ from reproduce.errors import ModelError, UsageError
 from reproduce.evaluation import ranking
 from reproduce.files import replacing
 from reproduce.fitting import user_model
+from reproduce.fitting.determinism import deterministic
 from reproduce.fitting.recommender import Journal, Recommender
 from reproduce.reading.sessions import Sessions
 from reproduce.runs.checkpoint import RunJournal
@@ -136,8 +137,9 @@ def evaluate(
     """Recall@20 and MRR@20 on all prefixes of the held-out sessions, in per cent."""
     guarded = user_model.guarded(model)
     journal = Journal() if quiet else RunJournal(title=model.name, quiet=quiet)
-    guarded.fit(fitting, seed=seed, device=device, journal=journal)
-    ranks = ranking.rank(*ranking.rank_all(guarded, *held_out.prefixes()))
+    with deterministic():
+        guarded.fit(fitting, seed=seed, device=device, journal=journal)
+        ranks = ranking.rank(*ranking.rank_all(guarded, *held_out.prefixes()))
     return ranking.recall_at(ranks), ranking.mrr_at(ranks)
 
 

@@ -1,0 +1,34 @@
+"""`merge`: records that several machines made, in one results folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from reproduce.reports.description import RESULTS, About, Command, Option
+from reproduce.runs.merge import merge
+
+ABOUT = About(
+    "brings the records of other results folders into one, checked first",
+    (
+        Option(
+            "folders",
+            "results folders, such as another machine's results/local",
+            "DIR",
+            Path,
+            several=True,
+            required=True,
+        ),
+        RESULTS,
+    ),
+)
+
+
+def _answer(options: Any) -> str:
+    done = merge(options.folders, options.results)
+    lines = [f"{path.removeprefix('runs/')}: brought in" for path in done.brought]
+    lines += [f"{path.removeprefix('runs/')}: there already, with equal ranks" for path in done.kept]
+    return "\n".join([*lines, f"{len(done.brought)} brought in, {len(done.kept)} there already: {options.results}"])
+
+
+COMMAND = Command(ABOUT, _answer)

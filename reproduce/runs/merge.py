@@ -1,0 +1,96 @@
+"""merge: the records of several machines in one results folder. All are checked before any is brought in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from reproduce.errors import InputError
+from reproduce.files import only_one, replacing
+from reproduce.runs.environment import check_writable
+from reproduce.runs.record import ARRAYS, Result, load_file
+
+
+@dataclass(frozen=True)
+class Found:
+    """A record in some folder."""
+
+    table: Path  # its .json; the arrays lie beside it
+    result: Result
+
+
+@dataclass(frozen=True)
+class Merged:
+    """What a merge did."""
+
+    brought: list[str]  # paths of experiments
+    kept: list[str]  # there already, with equal ranks
+
+
+def merge(folders: Sequence[Path], results: Path) -> Merged:
+    """Bring the records of some results folders into one.
+
+    Raises:
+        InputError: a folder holds no record, a record is broken, or two records of one experiment differ: in their
+            ranks, or in the cause of the run (data, fields, source). Both are named, and nothing is brought in.
+    """
+    found: dict[str, Found] = {}
+    brought, kept = [], []
+    for folder in folders:
+        for one in _records(folder):
+            path = one.result.experiment.path
+            here = found.get(path) or _at(results / f"{path}.json")
+            if here is None:
+                brought.append(path)
+                found[path] = one
+                continue
+            _check_same(here, one)
+            if path not in found:
+                kept.append(path)
+                found[path] = here
+    check_writable(results)
+    for path in brought:
+        _bring(found[path], results / path)
+    return Merged(brought, kept)
+
+
+def _records(folder: Path) -> list[Found]:
+    """The records of a folder, by name. Raises InputError where there is none, or one is broken or misnamed."""
+    tables = sorted((folder / "runs").glob("*/*.json"))
+    if not tables:
+        raise InputError(f"{folder}: holds no records (runs/<data set>/<model>-seed<k>.json); name a results folder")
+    return [one for one in map(_at, tables) if one is not None]
+
+
+def _at(table: Path) -> Found | None:
+    if not table.is_file():
+        return None
+    _, result = load_file(table)
+    named = table.parts[-3:] == Path(f"{result.experiment.path}.json").parts
+    if not named:
+        raise InputError(f"{table}: is a record of {result.experiment.path}, not of its own name")
+    return Found(table, result)
+
+
+def _check_same(one: Found, other: Found) -> None:
+    both = f"{one.table} and {other.table}"
+    if one.result.identity != other.result.identity:
+        raise InputError(
+            f"{both}: one experiment, and not one run: other data, fields or source; remove the one that is not wanted"
+        )
+    for name in ARRAYS:
+        if not np.array_equal(getattr(one.result, name), getattr(other.result, name)):
+            raise InputError(f"{both}: the same run with different ranks; compare their circumstances and remove one")
+
+
+def _bring(found: Found, place: Path) -> None:
+    """Copy a record to its place: the arrays first, since a record exists when its .json does."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with only_one(place.with_name(place.name + ".lock")):
+        for ending in (".npz", ".json"):
+            source = found.table.with_name(found.table.name.removesuffix(".json") + ending)
+            with replacing(place.with_name(place.name + ending)) as temporary:
+                temporary.write_bytes(source.read_bytes())

@@ -1,0 +1,201 @@
+"""--slurm: the missing cells of a page as an array of jobs of a Slurm cluster, and a job after them for the page.
+
+Nothing stays alive here. A cell is a command that locks and resumes, so a job that is preempted or meets its limit is
+queued again and goes on, and the records alone say what is done: the states of jobs mislead. A submission is a folder:
+cells.txt has a command a line, job.sh runs one of them, page.sh draws the page, `job` holds the number of the array.
+"""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from reproduce.errors import InputError, UsageError
+from reproduce.files import replacing
+from reproduce.fitting import user_model
+from reproduce.reading import own_data
+from reproduce.runs.environment import check_writable
+from reproduce.runs.experiment import Experiment
+from reproduce.runs.request import Request, state
+
+REFUSED = ("array", "output", "open-mode", "requeue", "no-requeue", "signal")  # what job.sh needs as it is
+OF_A_GPU = ("gres", "gpus")  # beginnings of keys that the page does without
+SYSTEM = 60  # seconds that a command of Slurm may take
+
+# srun: without it Python never sees the signal. trap: a preempted script gets the signal too, and has yet to ask for
+# its requeue; without that an end by 143 within the grace period would count as failed. The task by its number in the
+# array: the job id of the last task is that of the array, and would queue the whole of it again.
+JOB = r"""#!/bin/bash
+# Runs the line of cells.txt whose number is the task's. Written by python -m reproduce ... --slurm
+#SBATCH --job-name=reproduce --requeue --open-mode=append --signal=TERM@60
+trap : TERM
+export OMP_NUM_THREADS="${SLURM_CPUS_PER_TASK:-1}" SRUN_CPUS_PER_TASK="${SLURM_CPUS_PER_TASK:-1}"
+line=$(sed -n "${SLURM_ARRAY_TASK_ID}p" @FOLDER@/cells.txt)
+echo "start $((${SLURM_RESTART_COUNT:-0} + 1)): $line"
+eval "srun @PYTHON@ -m reproduce $line"
+status=$?
+if [ $status = 143 ] || [ $status = 75 ]; then
+    if [ "${SLURM_RESTART_COUNT:-0}" -ge @RESTARTS@ ]; then
+        echo "reproduce: not done after @RESTARTS@ restarts; give it more time, or --slurm ...,restarts=N" >&2
+        exit 1
+    fi
+    scontrol requeue "${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID"
+fi
+exit $status
+"""
+PAGE = r"""#!/bin/bash
+# Draws the page when all cells have ended, one way or another. Written by python -m reproduce ... --slurm
+#SBATCH --job-name=reproduce-page
+exec @PYTHON@ -m reproduce @LINE@
+"""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What --slurm says: keys of sbatch, as they are, and two of ours."""
+
+    keys: Mapping[str, str]
+    at_once: int | None = None  # the most cells that run at a time
+    restarts: int = 20  # the most that a cell is queued again, so that none is for ever
+
+    def words(self, without: Iterable[str] = ()) -> list[str]:
+        return [f"--{key}={value}" for key, value in self.keys.items() if not key.startswith(tuple(without))]
+
+
+def parse(text: str) -> Asked:
+    """KEY=VALUE,... as it stands on the command line. Raises UsageError."""
+    keys: dict[str, str] = {}
+    for word in text.split(","):
+        key, equals, value = (part.strip() for part in word.partition("="))
+        if not (key and equals and value):
+            raise UsageError(f"--slurm {word!r}: expected KEY=VALUE,..., such as partition=gpu,time=60,gres=gpu:1")
+        if key in REFUSED or key.startswith("-"):
+            raise UsageError(f"--slurm {word}: {key} is set by the suite; leave it out")
+        keys[key] = value
+    ours = {}
+    for key in ("at-once", "restarts"):
+        value = keys.pop(key, "")
+        if value and (not value.isdecimal() or int(value) < 1):
+            raise UsageError(f"--slurm {key}={value}: must be a number from 1 on")
+        if value:
+            ours[key.replace("-", "_")] = int(value)
+    return Asked(keys, **ours)
+
+
+def submit(request: Request, experiments: Sequence[Experiment], asked: Asked, page: Sequence[str]) -> str:
+    """Queue the cells that are not stored and not queued yet, and after them the page; what was queued, in words.
+
+    Args:
+        page: the command that draws the page from what is stored.
+
+    Raises:
+        UsageError: --jobs or --fresh, which mean nothing here.
+        InputError: there is no sbatch, it refuses, or the results folder cannot be written.
+    """
+    if request.jobs != 1:
+        raise UsageError("--jobs: with --slurm every run is a job of its own; how many at a time is at-once=N")
+    if request.fresh:
+        raise UsageError("--fresh: with --slurm a job that is queued again must go on from its checkpoint")
+    sbatch = shutil.which("sbatch")
+    if sbatch is None:
+        raise InputError("--slurm: there is no sbatch here; run this where jobs are submitted, or without --slurm")
+    check_writable(request.results)
+    missing = [one for one in experiments if request.force or state(one, request.results) != "stored"]
+    queued = _queued(request.results)
+    lines = [line for line in (shlex.join(command(request, one)) for one in missing) if line not in queued]
+    if not lines:
+        return f"nothing to submit: of {len(experiments)} runs {len(missing)} are missing, and those are queued"
+    folder = _folder(request.results)
+    at_once = f"%{asked.at_once}" if asked.at_once else ""
+    _write(folder / "cells.txt", "".join(f"{line}\n" for line in lines))
+    _write(folder / "job.sh", _filled(JOB, FOLDER=shlex.quote(str(folder)), RESTARTS=str(asked.restarts)))
+    _write(folder / "page.sh", _filled(PAGE, LINE=shlex.join(page)))
+    job = _sbatch(
+        [sbatch, f"--array=1-{len(lines)}{at_once}", f"--output={folder}/cell-%a.log", *asked.words()],
+        folder / "job.sh",
+    )
+    _write(folder / "job", f"{job}\n")
+    after = [f"--dependency=afterany:{job}", f"--output={folder}/page.log", *asked.words(OF_A_GPU)]
+    drawn = _sbatch([sbatch, *after], folder / "page.sh")
+    return f"job {job}: {len(lines)} runs; job {drawn}: the page after them\ncommands and logs: {folder}/"
+
+
+def command(request: Request, one: Experiment) -> list[str]:
+    """What makes a cell's record, as a person could type it after `python -m reproduce`."""
+    name = user_model.asked_for_as(one.model)
+    model = str(Path(name).resolve()) if one.model in user_model.MODELS else name
+    words = ["run", "--dataset", *_dataset(one.dataset), "--model", model, "--seed", str(one.seed)]
+    if one.params:
+        words += ["--set", *(f"{one.model}.{key}={value}" for key, value in one.params.items())]
+    words += ["--data", str(request.data.resolve()), "--results", str(request.results.resolve())]
+    words += ["--device", request.device]
+    if request.deadline is not None:
+        words += ["--minutes", f"{request.deadline.seconds / 60:g}"]
+    return words + [flag for flag, set_ in (("--force", request.force), ("--quiet", request.quiet)) if set_]
+
+
+def _dataset(name: str) -> list[str]:
+    """A data set as a job is told of it: one's own by its whole path and options."""
+    if name not in own_data.TAKEN:
+        return [name]
+    taken = own_data.TAKEN[name]
+    words = [str(taken.path.resolve())]
+    for key, value in taken.given.items():
+        words += [f"--{key.replace('_', '-')}", *(value if isinstance(value, list) else [str(value)])]
+    return words
+
+
+def _queued(results: Path) -> set[str]:
+    """The lines of earlier submissions whose jobs wait or run still. Where Slurm does not say, none."""
+    lines: set[str] = set()
+    for note in sorted((results / "slurm").glob("*/job")):
+        job = note.read_text(encoding="utf-8").strip()
+        cells = note.with_name("cells.txt").read_text(encoding="utf-8").splitlines()
+        ask = ["squeue", "--noheader", "--array", "--format=%K", f"--jobs={job}"]
+        try:
+            said = subprocess.run(ask, capture_output=True, text=True, timeout=SYSTEM, check=False)
+        except (OSError, subprocess.TimeoutExpired):
+            return lines
+        numbers = [int(word) for word in said.stdout.split() if word.isdecimal()]
+        lines |= {cells[number - 1] for number in numbers if 1 <= number <= len(cells)}
+    return lines
+
+
+def _folder(results: Path) -> Path:
+    """A fresh folder for a submission, named by the time."""
+    now = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    parent = results.resolve() / "slurm"
+    names = (f"{now}{ending}" for ending in ("", *(f"-{number}" for number in range(2, 1000))))
+    folder = next(parent / name for name in names if not (parent / name).exists())
+    folder.mkdir(parents=True)
+    return folder
+
+
+def _write(file: Path, text: str) -> None:
+    with replacing(file) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _filled(script: str, **words: str) -> str:
+    for name, value in {"PYTHON": shlex.quote(sys.executable), **words}.items():
+        script = script.replace(f"@{name}@", value)
+    return script
+
+
+def _sbatch(words: list[str], script: Path) -> str:
+    """The number of the job. Raises InputError, with Slurm's own words, where it refuses."""
+    try:
+        said = subprocess.run(
+            [*words, "--parsable", str(script)], capture_output=True, text=True, timeout=SYSTEM, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise InputError(f"sbatch did not answer ({type(error).__name__}); ask again later") from error
+    if said.returncode:
+        raise InputError(f"sbatch refused: {' '.join(said.stderr.split())[:300]}; see --slurm KEY=VALUE,...")
+    return said.stdout.strip().partition(";")[0]

@@ -1,0 +1,89 @@
+"""Records of several machines in one folder: checked first, equal ones once, different ones refused by name."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from reproduce.__main__ import main
+from reproduce.errors import InputError
+from reproduce.runs.experiment import Experiment
+from reproduce.runs.merge import merge
+from reproduce.runs.record import load, store
+from reproduce.runs.runner import run
+
+POP, S_POP = (Experiment.of("cycle", name) for name in ("pop", "s_pop"))
+
+
+def made(folder: Path, *experiments: Experiment) -> Path:
+    for one in experiments:
+        run(one, data=".", results=folder, device="cpu")
+    return folder
+
+
+def changed(folder: Path, **values: object) -> None:
+    """POP's record with something else in it, itself a sound one."""
+    found = load(POP, folder)
+    assert found is not None
+    store(dataclasses.replace(found, **values), folder)  # type: ignore[arg-type]
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file())
+
+
+def test_records_are_brought_in_as_they_are_and_equal_ones_are_kept_once(tmp_path: Path) -> None:
+    one, two = made(tmp_path / "one", POP), made(tmp_path / "two", POP, S_POP)
+    into = made(tmp_path / "into", POP)
+    before = (into / f"{POP.path}.json").read_bytes()
+    done = merge([one, two], into)
+    assert (done.brought, done.kept) == ([S_POP.path], [POP.path])
+    assert (into / f"{POP.path}.json").read_bytes() == before
+    for ending in (".json", ".npz"):
+        assert (into / f"{S_POP.path}{ending}").read_bytes() == (two / f"{S_POP.path}{ending}").read_bytes()
+    assert len(files(into)) == 4
+    assert merge([one, two], into).brought == []
+
+
+def test_the_same_run_with_different_ranks_is_refused_and_both_are_named(tmp_path: Path) -> None:
+    one, two = made(tmp_path / "one", POP), made(tmp_path / "two", S_POP, POP)
+    found = load(POP, two)
+    assert found is not None
+    greater = np.where(np.arange(len(found.greater)) == 0, (found.greater + 1) % 3, found.greater)
+    changed(two, greater=greater, equal=np.zeros_like(found.equal))
+    with pytest.raises(InputError, match="with different ranks") as error:
+        merge([one, two], tmp_path / "into")
+    assert str(one / f"{POP.path}.json") in str(error.value)
+    assert str(two / f"{POP.path}.json") in str(error.value)
+    assert not (tmp_path / "into").exists(), "nothing is brought in"
+
+
+def test_records_of_one_name_and_another_cause_are_refused(tmp_path: Path) -> None:
+    one, two = made(tmp_path / "one", POP), made(tmp_path / "two", POP)
+    changed(two, identity="0" * 64)
+    with pytest.raises(InputError, match="one experiment, and not one run"):
+        merge([two], one)
+
+
+def test_a_broken_record_is_refused_before_anything_is_brought_in(tmp_path: Path) -> None:
+    one, two = made(tmp_path / "one", POP), made(tmp_path / "two", S_POP)
+    (two / f"{S_POP.path}.npz").write_bytes(b"")
+    with pytest.raises(InputError, match="s_pop-seed0"):
+        merge([one, two], tmp_path / "into")
+    assert not (tmp_path / "into").exists()
+
+
+def test_the_command_says_what_it_brought_and_a_folder_without_records_is_bad_input(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one, into = made(tmp_path / "one", POP), tmp_path / "into"
+    assert main(["merge", str(one), "--results", str(into)]) == 0
+    assert f"cycle/pop-seed0: brought in\n1 brought in, 0 there already: {into}\n" == capsys.readouterr().out
+    assert main(["merge", str(tmp_path / "absent"), "--results", str(into)]) == 3
+    assert "absent: holds no records" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as end:
+        main(["merge"])
+    assert end.value.code == 2

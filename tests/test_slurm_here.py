@@ -1,0 +1,120 @@
+"""--slurm on a real Slurm of a single node: an array of which one cell is preempted and goes on, and one fails."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from reproduce.__main__ import main
+from reproduce.runs.experiment import Experiment
+from reproduce.runs.record import Result, load
+
+HERE = Path(__file__).resolve().parent.parent
+TOOL = Path(os.environ.get("SLURM_HERE_TOOL", HERE.parent / "shared" / "tools" / "slurm-here.sh"))
+FIELDS = {"epochs": 30, "hidden": 16, "embedding": 16, "patience": 30}
+TABLE = ["table2", "--dataset", "synthetic", "--quiet", "--device", "cpu"]
+TABLE += ["--set", *(f"narm.{key}={value}" for key, value in FIELDS.items())]
+CELLS = [Experiment.of("synthetic", "pop"), Experiment.of("synthetic", "item_knn")]
+CELLS += [Experiment.of("synthetic", "narm", FIELDS)]
+FAILS = """
+from dataclasses import dataclass
+
+from reproduce import Recommender
+
+
+@dataclass(kw_only=True)
+class Fails(Recommender):
+    def fit(self, train, *, seed, device, journal):
+        raise ValueError("it was made to")
+
+    def score(self, prefixes):
+        raise AssertionError
+"""
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not TOOL.is_file() or os.geteuid() != 0, reason="needs root and shared/tools/slurm-here.sh"),
+]
+
+
+@pytest.fixture
+def cluster() -> Iterator[None]:
+    """A Slurm with a partition `low`, whose jobs one in `high` preempts: they are sent TERM and queued again."""
+    base = Path(f"/tmp/slurm-here-{os.getpid()}")  # a socket's path may not be long
+    environ = {**os.environ, "SLURM_HERE": str(base)}
+    subprocess.run(["bash", TOOL, "start"], env=environ, check=True, timeout=300)
+    before = os.environ.get("SLURM_CONF")
+    os.environ["SLURM_CONF"] = str(base / "slurm.conf")
+    yield
+    subprocess.run(["bash", TOOL, "stop"], env=environ, check=True, timeout=120)
+    os.environ.pop("SLURM_CONF")
+    if before is not None:
+        os.environ["SLURM_CONF"] = before
+    shutil.rmtree(base)
+
+
+def wait_for(what: str, seconds: float, done: object) -> None:
+    deadline = time.monotonic() + seconds
+    while not done():  # type: ignore[operator]
+        assert time.monotonic() < deadline, f"still waiting for {what}: {queue()}"
+        time.sleep(0.2)
+
+
+def queue() -> str:
+    return subprocess.run(["squeue", "--noheader", "--array"], capture_output=True, text=True, check=True).stdout
+
+
+def result(one: Experiment, folder: Path) -> Result:
+    found = load(one, folder)
+    assert found is not None, one.path
+    return found
+
+
+def test_an_array_of_which_one_is_preempted_and_one_fails_makes_every_cell_once_and_the_page(
+    tmp_path: Path, cluster: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(HERE)
+    (tmp_path / "fails.py").write_text(FAILS)
+    there, here = tmp_path / "there", tmp_path / "here"
+    words = ["--model", "pop", "item_knn", "narm", str(tmp_path / "fails.py"), "--results", str(there)]
+    ask = [sys.executable, "-m", "reproduce", *TABLE, *words, "--slurm", "partition=low,at-once=2"]
+    told = subprocess.run(ask, capture_output=True, text=True, check=True).stdout
+    assert "4 runs" in told
+    again = subprocess.run(ask, capture_output=True, text=True, check=True).stdout
+    assert again == "nothing to submit: of 4 runs 4 are missing, and those are queued\n"
+
+    checkpoint = there / f"{CELLS[2].path}.checkpoint"
+    wait_for("the others to end", 120, lambda: len(queue().splitlines()) == 2 and checkpoint.is_file())
+    high = ["sbatch", "--partition=high", "--ntasks=2", "--output=/dev/null", "--wrap=sleep 3"]
+    subprocess.run(high, check=True, capture_output=True)
+    (folder,) = (there / "slurm").iterdir()
+    log = folder / "cell-3.log"
+    wait_for("the requeue", 120, lambda: "BeginTime" in queue())
+    now = ["scontrol", "update", f"JobId={(folder / 'job').read_text().strip()}_3", "StartTime=now"]
+    subprocess.run(now, check=True, capture_output=True)  # otherwise Slurm lets it wait for two minutes
+    wait_for("the restart", 180, lambda: "start 2:" in log.read_text())
+    wait_for("the page", 300, lambda: not queue().strip())
+
+    assert main([*TABLE, "--model", "pop", "item_knn", "narm", "--results", str(here)]) == 0
+    for one in CELLS:
+        np.testing.assert_array_equal(result(one, there).greater, result(one, here).greater)
+        np.testing.assert_array_equal(result(one, there).equal, result(one, here).equal)
+    narm = result(CELLS[2], there)
+    assert narm.environment["resumed"], "it went on from its checkpoint"
+    assert [one["epoch"] for one in narm.epochs] == list(range(1, 31)), "no epoch twice"
+    assert "terminated" in log.read_text()
+    assert all("start 2" not in (folder / f"cell-{cell}.log").read_text() for cell in (1, 2, 4))
+    assert {file.stem for file in there.rglob("*-seed0.json")} == {Path(one.path).name for one in CELLS}
+    failed = (folder / "cell-4.log").read_text()
+    assert "raised ValueError: it was made to" in failed and failed.count("start ") == 1
+    assert (there / "table2.md").is_file() and "NARM" in (folder / "page.log").read_text()
+    assert not list((there / "runs").rglob("*.lock")) and not list((there / "runs").rglob("*.checkpoint"))
+    shutil.rmtree(there)
