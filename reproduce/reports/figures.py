@@ -12,7 +12,7 @@ import io
 import re
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import matplotlib
@@ -41,6 +41,8 @@ COLOURS = {
 }
 
 OTHER = "#444444"  # of what is no model
+FAINT = "#888888"  # of a line that is only there for comparison
+NEAR = "#EEEEEE"  # what is as good as zero
 MARKERS: Mapping[str, Any] = dict(zip(COLOURS, "ovD^<P>shX*pd", strict=True))
 SPARE_MARKERS: Sequence[Any] = ("H", "8", (4, 1, 0), (6, 1, 0), (3, 1, 0))  # the last are stars
 STYLE: Any = {
@@ -62,6 +64,7 @@ class Bar:
     published: float | None = None
     interval: tuple[float, float] | None = None
     colour: str = OTHER
+    inner: tuple[float, float] | None = None  # a narrower interval, drawn thicker
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,8 @@ class Line:
     band: Sequence[tuple[float, float]] | None = None
     colour: str = OTHER
     marker: Any = ""  # empty: one by its place among the lines
+    faint: bool = False  # thin and grey, behind the others, without its band
+    apart: bool = False  # the last point is of another kind: a dotted way to it, a whisker for its band
 
 
 @dataclass(frozen=True)
@@ -82,6 +87,8 @@ class Panel:
     label: str
     content: Sequence[Bar] | Sequence[Line]
     below: str = ""  # the axis across, of lines
+    ticks: Mapping[float, str] = field(default_factory=dict)  # of the axis across, of lines; empty: whole numbers
+    near: float = 0.0  # of bars: shade what is so near to zero
 
 
 @dataclass(frozen=True)
@@ -127,19 +134,32 @@ def marker(label: str) -> Any:
 
 
 def bars(name: str, panels: Sequence[Panel], columns: int = 2) -> dict[str, bytes]:
-    """Horizontal bars from zero, the published value a black diamond, the interval a whisker."""
+    """Horizontal bars from zero, the published value a black diamond, the interval a whisker.
+
+    The panels of a row have the same labels: they are written to the left of the first.
+    """
     rows = -(-len(panels) // columns)
-    tallest = max(len(panel.content) for panel in panels)
+    heights = [0.9 + 0.27 * max(len(one.content) for one in panels[i * columns : (i + 1) * columns]) for i in range(rows)]
     with matplotlib.rc_context(STYLE):
-        figure = Figure((4.2 * columns, rows * (0.9 + 0.27 * tallest)), layout="constrained")
-        axes = figure.subplots(rows, columns, squeeze=False).ravel()
+        figure = Figure((4.2 * columns, sum(heights) + 0.3), layout="constrained")
+        axes = figure.subplots(rows, columns, squeeze=False, gridspec_kw={"height_ratios": heights}).ravel()
         for i, (ax, panel) in enumerate(zip(axes, panels, strict=False)):
             _bars(ax, panel, named=i % columns == 0)
         for ax in axes[len(panels) :]:
             ax.set_axis_off()
-        handles = [matplotlib.lines.Line2D([], [], marker="D", color="black", linestyle="", label="published")]
-        if any(isinstance(bar, Bar) and bar.published is not None for panel in panels for bar in panel.content):
-            figure.legend(handles=handles, loc="outside lower right")
+        drawn = [bar for panel in panels for bar in panel.content if isinstance(bar, Bar)]
+        handles = []
+        if any(bar.interval is not None for bar in drawn):
+            handles.append(matplotlib.lines.Line2D([], [], color="black", linewidth=1.2, label="95 % interval"))
+        if any(bar.inner is not None for bar in drawn):
+            handles.append(matplotlib.lines.Line2D([], [], color="black", linewidth=3.6, label="90 % interval"))
+        if any(panel.near for panel in panels):
+            handles.append(matplotlib.patches.Patch(color=NEAR, label="negligible"))
+        if any(bar.published is not None for bar in drawn):
+            diamond = {"marker": "D", "color": "black", "markersize": 4.5, "linestyle": ""}
+            handles.append(matplotlib.lines.Line2D([], [], **diamond, label="the paper"))
+        if handles:
+            figure.legend(handles=handles, loc="outside lower right", ncols=len(handles))
         return files(figure, name)
 
 
@@ -151,12 +171,15 @@ def _bars(ax: Axes, panel: Panel, *, named: bool) -> None:
     ax.set_ylim(len(labels) - 0.4, -0.6)  # first on top, and room for a bar that is not there yet
     ax.tick_params(axis="y", length=0)
     ax.axvline(0, color="black", linewidth=0.8)
+    if panel.near:
+        ax.axvspan(-panel.near, panel.near, color=NEAR, linewidth=0, zorder=0)
     for place, bar in enumerate(panel.content):
         assert isinstance(bar, Bar)
         if bar.value is not None:
             ax.barh(place, bar.value, height=0.65, color=bar.colour, edgecolor="black", linewidth=0.4)
-        if bar.interval is not None:
-            ax.plot(bar.interval, [place, place], color="black", linewidth=1.2)
+        for span, width in ((bar.interval, 1.2), (bar.inner, 3.6)):
+            if span is not None:
+                ax.plot(span, [place, place], color="black", linewidth=width, solid_capstyle="butt")
         if bar.published is not None:
             ax.plot(bar.published, place, marker="D", color="black", markersize=4.5, markeredgecolor="white")
 
@@ -165,25 +188,66 @@ def lines(name: str, panels: Sequence[Panel]) -> dict[str, bytes]:
     """Panels side by side; a band around a line where it has one; a legend of the lines that have a label."""
     with matplotlib.rc_context(STYLE):
         figure = Figure((4.2 * len(panels), 3.4), layout="constrained")
-        handles: dict[str, matplotlib.artist.Artist] = {}
+        handles: dict[str, Any] = {}
         for ax, panel in zip(figure.subplots(1, len(panels), squeeze=False).ravel(), panels, strict=True):
-            ax.set_title(panel.title, loc="left")
-            ax.set_xlabel(panel.below)
-            ax.set_ylabel(panel.label)
-            ax.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True))
-            for i, line in enumerate(panel.content):
-                assert isinstance(line, Line)
-                style = {"marker": line.marker or "osD^vP"[i % 6], "markersize": 4}
-                style |= {"markeredgecolor": "black", "markeredgewidth": 0.3}
-                drawn = ax.plot(line.x, line.y, color=line.colour, **style)[0]
-                if line.label:
-                    handles[line.label] = drawn
-                if line.band is not None:
-                    low, high = zip(*line.band, strict=True)
-                    ax.fill_between(line.x, low, high, color=line.colour, alpha=0.2, linewidth=0)
-        if handles:
-            figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=min(len(handles), 5))
+            handles |= _lines(ax, panel)
+        _legend(figure, handles)
         return files(figure, name)
+
+
+def curves(name: str, shared: Panel, own: Sequence[Panel], columns: int = 4) -> dict[str, bytes]:
+    """A wide panel above, and below it small ones, each with an axis of its own."""
+    rows = -(-len(own) // columns)
+    with matplotlib.rc_context(STYLE):
+        figure = Figure((8.4, 0.3 + 3.0 * bool(shared.content) + 1.7 * rows), layout="constrained")
+        heights = [3.0] * bool(shared.content) + [1.7 * rows] * bool(own)
+        parts = list(np.ravel(figure.subfigures(len(heights), 1, height_ratios=heights)))
+        if shared.content:
+            _legend(figure, _lines(parts.pop(0).subplots(), shared))
+        if own:
+            axes = parts[0].subplots(rows, columns, squeeze=False).ravel()
+            for ax, panel in zip(axes, own, strict=False):
+                _lines(ax, panel)
+            for ax in axes[len(own) :]:
+                ax.set_axis_off()
+        return files(figure, name)
+
+
+def _legend(figure: Figure, handles: Mapping[str, Any]) -> None:
+    if handles:
+        figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=min(len(handles), 6))
+
+
+def _lines(ax: Axes, panel: Panel) -> dict[str, Any]:
+    """The handles for a legend, by label."""
+    ax.set_title(panel.title, loc="left")
+    ax.set_xlabel(panel.below)
+    ax.set_ylabel(panel.label)
+    if panel.ticks:
+        ax.set_xticks(list(panel.ticks), list(panel.ticks.values()))
+    else:
+        ax.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True))
+    handles = {}
+    for i, line in enumerate(panel.content):
+        assert isinstance(line, Line)
+        style: dict[str, Any] = {"marker": line.marker or "osD^vP"[i % 6], "markersize": 4, "markeredgewidth": 0.3}
+        style |= {"color": line.colour, "markeredgecolor": "black"}
+        if line.faint:
+            style |= {"color": FAINT, "markeredgecolor": FAINT, "linewidth": 1.0}
+        whole = len(line.x) - line.apart
+        drawn = ax.plot(line.x[:whole], line.y[:whole], **style)[0]
+        if line.apart:
+            last = line.x[-1] + 0.25 * (i - (len(panel.content) - 1) / 2)  # side by side: whiskers hide each other
+            ax.plot([line.x[-2], last], line.y[-2:], **style | {"marker": "", "linestyle": ":", "linewidth": 0.8})
+            ax.plot([last], line.y[-1:], **style)
+        if line.label:
+            handles[line.label] = drawn
+        if line.band is not None and not line.faint:
+            low, high = zip(*line.band, strict=True)
+            ax.fill_between(line.x[:whole], low[:whole], high[:whole], color=line.colour, alpha=0.2, linewidth=0)
+            if line.apart:
+                ax.plot([last] * 2, [low[-1], high[-1]], color=line.colour, linewidth=1.2)
+    return handles
 
 
 def heat_map(name: str, sessions: Sequence[Session]) -> dict[str, bytes]:
