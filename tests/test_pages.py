@@ -344,4 +344,4 @@ def test_all_with_run_fills_the_gaps_first(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.chdir(tmp_path)
     assert main(["all", "--run", "--dataset", "cycle", "--model", "pop", "--results", "r", "--quiet"]) == 0
     assert (tmp_path / "r/runs/cycle/pop-seed0.json").is_file()
-    assert "POP (1 seed)" in (tmp_path / "r/README.md").read_text(encoding="utf-8")
+    assert "| POP " in (tmp_path / "r/README.md").read_text(encoding="utf-8")

@@ -22,7 +22,7 @@ import matplotlib.ticker
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, FigureBase
 
 COLOURS = {
     "POP": "#999999",
@@ -138,29 +138,33 @@ def bars(name: str, panels: Sequence[Panel], columns: int = 2) -> dict[str, byte
 
     The panels of a row have the same labels: they are written to the left of the first.
     """
-    rows = -(-len(panels) // columns)
-    heights = [0.9 + 0.27 * max(len(one.content) for one in panels[i * columns : (i + 1) * columns]) for i in range(rows)]
+    rows = [panels[i : i + columns] for i in range(0, len(panels), columns)]
+    heights = [0.9 + 0.27 * max(len(one.content) for one in row) for row in rows]
     with matplotlib.rc_context(STYLE):
         figure = Figure((4.2 * columns, sum(heights) + 0.3), layout="constrained")
-        axes = figure.subplots(rows, columns, squeeze=False, gridspec_kw={"height_ratios": heights}).ravel()
+        axes = figure.subplots(len(rows), columns, squeeze=False, height_ratios=heights).ravel()
         for i, (ax, panel) in enumerate(zip(axes, panels, strict=False)):
             _bars(ax, panel, named=i % columns == 0)
         for ax in axes[len(panels) :]:
             ax.set_axis_off()
-        drawn = [bar for panel in panels for bar in panel.content if isinstance(bar, Bar)]
-        handles = []
-        if any(bar.interval is not None for bar in drawn):
-            handles.append(matplotlib.lines.Line2D([], [], color="black", linewidth=1.2, label="95 % interval"))
-        if any(bar.inner is not None for bar in drawn):
-            handles.append(matplotlib.lines.Line2D([], [], color="black", linewidth=3.6, label="90 % interval"))
-        if any(panel.near for panel in panels):
-            handles.append(matplotlib.patches.Patch(color=NEAR, label="negligible"))
-        if any(bar.published is not None for bar in drawn):
-            diamond = {"marker": "D", "color": "black", "markersize": 4.5, "linestyle": ""}
-            handles.append(matplotlib.lines.Line2D([], [], **diamond, label="the paper"))
+        handles = _handles(panels)
         if handles:
             figure.legend(handles=handles, loc="outside lower right", ncols=len(handles))
         return files(figure, name)
+
+
+def _handles(panels: Sequence[Panel]) -> list[Any]:
+    """A legend of what is drawn beside the bars."""
+    drawn = [bar for panel in panels for bar in panel.content if isinstance(bar, Bar)]
+    line = matplotlib.lines.Line2D
+    diamond = line([], [], marker="D", color="black", markersize=4, linestyle="", label="the paper")
+    known = [
+        (any(one.interval for one in drawn), line([], [], color="black", linewidth=1.2, label="95 % interval")),
+        (any(one.inner for one in drawn), line([], [], color="black", linewidth=3.6, label="90 % interval")),
+        (any(one.near for one in panels), matplotlib.patches.Patch(color=NEAR, label="negligible")),
+        (any(one.published is not None for one in drawn), diamond),
+    ]
+    return [handle for there, handle in known if there]
 
 
 def _bars(ax: Axes, panel: Panel, *, named: bool) -> None:
@@ -179,9 +183,9 @@ def _bars(ax: Axes, panel: Panel, *, named: bool) -> None:
             ax.barh(place, bar.value, height=0.65, color=bar.colour, edgecolor="black", linewidth=0.4)
         for span, width in ((bar.interval, 1.2), (bar.inner, 3.6)):
             if span is not None:
-                ax.plot(span, [place, place], color="black", linewidth=width, solid_capstyle="butt")
-        if bar.published is not None:
-            ax.plot(bar.published, place, marker="D", color="black", markersize=4.5, markeredgecolor="white")
+                ax.plot(span, [place - 0.12] * 2, color="black", linewidth=width, solid_capstyle="butt")
+        if bar.published is not None:  # below the whisker, which it would hide
+            ax.plot(bar.published, place + 0.14, marker="D", color="black", markersize=4, markeredgecolor="white")
 
 
 def lines(name: str, panels: Sequence[Panel]) -> dict[str, bytes]:
@@ -201,9 +205,10 @@ def curves(name: str, shared: Panel, own: Sequence[Panel], columns: int = 4) -> 
     with matplotlib.rc_context(STYLE):
         figure = Figure((8.4, 0.3 + 3.0 * bool(shared.content) + 1.7 * rows), layout="constrained")
         heights = [3.0] * bool(shared.content) + [1.7 * rows] * bool(own)
-        parts = list(np.ravel(figure.subfigures(len(heights), 1, height_ratios=heights)))
+        parts = list(figure.subfigures(len(heights), 1, squeeze=False, height_ratios=heights).ravel())
         if shared.content:
-            _legend(figure, _lines(parts.pop(0).subplots(), shared))
+            wide = parts.pop(0)
+            _legend(wide, _lines(wide.subplots(), shared))
         if own:
             axes = parts[0].subplots(rows, columns, squeeze=False).ravel()
             for ax, panel in zip(axes, own, strict=False):
@@ -213,7 +218,7 @@ def curves(name: str, shared: Panel, own: Sequence[Panel], columns: int = 4) -> 
         return files(figure, name)
 
 
-def _legend(figure: Figure, handles: Mapping[str, Any]) -> None:
+def _legend(figure: FigureBase, handles: Mapping[str, Any]) -> None:
     if handles:
         figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=min(len(handles), 6))
 
@@ -223,17 +228,15 @@ def _lines(ax: Axes, panel: Panel) -> dict[str, Any]:
     ax.set_title(panel.title, loc="left")
     ax.set_xlabel(panel.below)
     ax.set_ylabel(panel.label)
+    ax.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator("auto", integer=True))
     if panel.ticks:
         ax.set_xticks(list(panel.ticks), list(panel.ticks.values()))
-    else:
-        ax.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True))
     handles = {}
     for i, line in enumerate(panel.content):
         assert isinstance(line, Line)
         style: dict[str, Any] = {"marker": line.marker or "osD^vP"[i % 6], "markersize": 4, "markeredgewidth": 0.3}
-        style |= {"color": line.colour, "markeredgecolor": "black"}
-        if line.faint:
-            style |= {"color": FAINT, "markeredgecolor": FAINT, "linewidth": 1.0}
+        style |= {"color": FAINT if line.faint else line.colour, "linewidth": 1.0 if line.faint else 1.5}
+        style |= {"markeredgecolor": FAINT if line.faint else "black"}
         whole = len(line.x) - line.apart
         drawn = ax.plot(line.x[:whole], line.y[:whole], **style)[0]
         if line.apart:

@@ -138,7 +138,7 @@ def _drawn_lines(rows: Rows, overall: Mapping[str, float], own: Sequence[str]) -
 def _figure(
     rows: Rows,
     seeds: Seeds,
-    longer: Mapping[str, Mapping[str, Judged]],
+    longer: dict[str, dict[str, Judged]],
     own: Sequence[str],
     dataset: str,
     drawn: dict[str, bytes],
