@@ -1,8 +1,7 @@
 """Figures from numbers, as the content of their files; nothing else imports matplotlib. Same numbers, same bytes.
 
 Colours are told apart by the colour-blind (Okabe and Ito; the controls in Tol's muted ones) and belong to a model, on
-whichever page; lines differ by marker too, for print. A model that is not named here has a colour and a marker made of
-its label.
+whichever page; lines differ by marker too, for print. Of a model that is not named here both are made of its label.
 """
 
 from __future__ import annotations
