@@ -111,7 +111,7 @@ Binned = Mapping[str, Mapping[str, Mapping[str, Judged]]]
 
 
 def _with_half(one: Judged, places: int) -> str:
-    half = measuring.half_width(one)
+    half = min(100.0, measuring.half_width(one))  # of two or three sessions an interval is wider than a share can be
     return f"{one.value:.{places}f}" + ("" if math.isnan(half) else f" ±{half:.1f}")
 
 
@@ -123,7 +123,7 @@ def _summary(binned: Binned) -> str:
     told = [f"{_with_half(found[label], 1)} ({name} clicks)" for name, found in recalls.items()]
     sentence = f"Recall@20 of {label}: {', '.join(told)}."
     highest = max(last, key=lambda one: last[one].value)
-    if highest != label:
+    if last[highest].value > last[label].value:
         sentence += f" The highest of the longest is {highest}: {_with_half(last[highest], 1)}."
     return sentence
 

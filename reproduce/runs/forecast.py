@@ -93,7 +93,7 @@ class Watch:
     request: Request
     missing: list[Experiment]  # what was not stored at the beginning
     device: torch.device
-    began: dict[str, float] = field(default_factory=dict)  # path -> when, of those under way
+    began: dict[str, float] = field(default_factory=dict)  # path -> when, of those of them under way
     forecast: Forecast = field(default_factory=Forecast)
     done: set[str] = field(default_factory=set)
 
@@ -106,21 +106,26 @@ class Watch:
             self._say(f"{asked - len(self.missing)} of {asked} runs are stored, {len(self.missing)} are to be made")
 
     def starts(self, one: Experiment) -> None:
-        self.began[one.path] = time.monotonic()
         if one in self.missing:
-            number = f"[{min(len(self.done) + len(self.began), len(self.missing))}/{len(self.missing)}]"
+            self.began[one.path] = time.monotonic()
+            number = f"[{len(self.done) + len(self.began)}/{len(self.missing)}]"
             self._say(f"{number} {one.path.removeprefix('runs/')}{self._left()}")
 
     def ends(self, one: Experiment, error: SuiteError | None) -> None:
-        now = time.monotonic()
-        took = now - self.began.pop(one.path, now)
-        if isinstance(error, Busy) or one not in self.missing:
+        began = self.began.pop(one.path, None)
+        if began is None or isinstance(error, Busy):
             return
         self.done.add(one.path)
         if error is None:
-            self.forecast.note(one, took)
+            self.forecast.note(one, time.monotonic() - began)
             if self.request.jobs > 1:
                 self._say(f"{one.path.removeprefix('runs/')} is done{self._left()}")
+
+    def absent(self, dataset: str) -> None:
+        """There is nothing to run on a data set."""
+        for one in [one for one in self.missing if one.dataset == dataset]:
+            self.missing.remove(one)
+            self.began.pop(one.path, None)
 
     def _left(self) -> str:
         left = [one for one in self.missing if one.path not in self.done]

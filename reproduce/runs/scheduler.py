@@ -102,7 +102,7 @@ def _one_by_one(
             watch.starts(one)
             try:
                 if split is None or split.name != one.dataset:
-                    split = _split(request, one.dataset, absent)
+                    split = _split(request, one.dataset, absent, watch)
                 run_cell(request, one, split, wait=wait)
             except SuiteError as found:
                 error = found
@@ -114,11 +114,12 @@ def _one_by_one(
         yield one, error
 
 
-def _split(request: Request, dataset: str, absent: dict[str, SuiteError]) -> Split:
+def _split(request: Request, dataset: str, absent: dict[str, SuiteError], watch: Watch) -> Split:
     try:
         return catalog.load_split(dataset, request.data)
     except SuiteError as error:
         absent[dataset] = error
+        watch.absent(dataset)
         raise
 
 
