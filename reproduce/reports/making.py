@@ -39,7 +39,9 @@ def make(name: str, options: Namespace) -> int:
         return InputError.status  # each was printed; with no input at all there is nothing to write
     drawn = page.draw(request, {path: str(error) for path, error in failed.items()})
     write(request.results, drawn.files(reports.file_of(name, page.about)))
-    print(drawn.text, end="")
+    print(drawn.terminal or drawn.text, end="")
+    if drawn.terminal:
+        print(f"\nThe whole page, with the details: {request.results / reports.file_of(name, page.about)}")
     if drawn.error:
         raise drawn.error
     return max([drawn.status, *(error.status for error in failed.values())])
