@@ -129,7 +129,7 @@ print("== end", main(["counted", "--dataset", "paris"]))
     assert "| POP − Last item" in said["significance"] or "| Last item − POP" in said["significance"]
     assert said["counted"] == "PAIRS: ['LAST ITEM']\n"
     assert "- [counted](counted.md): counts records" in said["all"]
-    assert "Last item (1 seed)" in said["all"]
+    assert "| POP, Last item |" in " ".join(said["all"].split())
     assert run.stdout.endswith("== end 2\n") and "did you mean pairs?" in run.stderr
     drawing = (checkout / "results/local/figures/lengths-pairs.svg").read_text()
     from reproduce.reports import figures

@@ -103,6 +103,17 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], names: int = 1) ->
     return tabulate(rows, head, tablefmt="pipe", colalign=align, disable_numparse=True)
 
 
+def folded(summary: str, *parts: str) -> str:
+    """What a reader opens by a click, where it is rendered as on a code forge."""
+    return "\n\n".join([f"<details><summary>{summary}</summary>", *parts, "</details>"])
+
+
+def papers_task(dataset: str, results: Sequence[Result]) -> bool:
+    """Whether the paper's numbers are of this very task: of its order of clicks, and of no sample."""
+    known = dataset in numbers.PAPER_COLUMN and dataset not in numbers.OTHER_ORDER
+    return known and all(of_published_size(one.split["provenance"]) for one in results)
+
+
 def plain_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table for the terminal: without markdown's marks, each word of a long head on a line of its own."""
     align = ["left"] + ["right"] * (len(head) - 1)
