@@ -12,10 +12,8 @@ from reproduce.__main__ import main
 from reproduce.paper import numbers, rows
 from reproduce.paper.claims import CLAIMS, Above, Claim, Close, Gain, LongerGain
 from reproduce.paper.rows import Row
-from reproduce.reports import claims, significance
-from reproduce.reports import page as pages
-from reproduce.reports.shelf import Shelf
-from reproduce.runs import record, runner, search, stored_search
+from reproduce.reports import claims
+from reproduce.runs import search, stored_search
 from reproduce.runs.experiment import Experiment
 from reproduce.runs.record import Result
 
@@ -165,31 +163,3 @@ def test_strict_exits_4_on_a_contradiction_and_0_without_one(
     monkeypatch.setattr(claims, "judge", lambda own, claim, dataset: [claims.Verdict(claims.NO, "x")])
     assert main(command) == 0
     assert main([*command, "--strict"]) == 4
-
-
-def test_significance_names_the_better_row_first_and_holm_never_lowers_a_p(tmp_path: Path) -> None:
-    shelf = Records({"a": [hits(0.5)], "b": [hits(0.6)], "c": [hits(0.5, 3), hits(0.5, 4)]})
-    found = {row.label: shelf.results(row, "cycle") for row in (A, B, C)}
-    pairs = significance.pairs(pages.measured(found, "recall"))
-    assert set(pairs) >= {("b", "a"), ("b", "c")}
-    assert all(effect.value >= 0 and effect.p <= p for effect, p in pairs.values())
-    assert pairs["b", "a"][1] < 0.05
-
-
-def test_the_significance_page_shows_every_pair_with_records(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for model in ("pop", "s_pop", "item_knn"):
-        runner.run(Experiment.of("cycle", model), data=".", results=tmp_path, device="cpu")
-    assert main(["significance", "--dataset", "cycle", "--results", str(tmp_path)]) == 0
-    out = capsys.readouterr().out
-    assert "| Item-KNN − POP " in out and "| Item-KNN − S-POP " in out
-
-
-def test_records_of_different_splits_are_not_compared(tmp_path: Path) -> None:
-    for model in ("pop", "s_pop"):
-        result = runner.run(Experiment.of("cycle", model), data=".", results=tmp_path, device="cpu")
-    record.store(replace(result, split={**result.split, "digest": "other"}), tmp_path)
-    own = Shelf.at(tmp_path)
-    assert list(significance.recorded(own, "cycle")) == ["POP"]
-    assert own.remarks == ["S-POP: records of another split; left out."]

@@ -140,6 +140,17 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], names: int = 1) ->
     return tabulate(rows, head, tablefmt="pipe", colalign=align, disable_numparse=True)
 
 
+def folded(summary: str, *parts: str) -> str:
+    """What a reader opens by a click, where it is rendered as on a code forge."""
+    return "\n\n".join([f"<details><summary>{summary}</summary>", *parts, "</details>"])
+
+
+def papers_task(dataset: str, results: Sequence[Result]) -> bool:
+    """Whether the paper's numbers are of this very task: of its order of clicks, and of no sample."""
+    known = dataset in numbers.PAPER_COLUMN and dataset not in numbers.OTHER_ORDER
+    return known and all(of_published_size(one.split["provenance"]) for one in results)
+
+
 def no_records(request: Request) -> str:
     return f"No records yet: {command('table2', request)} makes some."
 
