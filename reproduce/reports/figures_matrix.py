@@ -68,7 +68,7 @@ def _matrix(ax: Axes, panel: Matrix, scale: matplotlib.colors.Normalize) -> None
                 hatch=HATCH if cell.kind == "not judged" else None,
             )
         )
-        ax.text(
+        text = ax.text(
             j - 0.5,
             i + 0.5,
             cell.text,
@@ -78,6 +78,7 @@ def _matrix(ax: Axes, panel: Matrix, scale: matplotlib.colors.Normalize) -> None
             color="#555555" if cell.kind != "different" else "black",
             bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8} if cell.kind == "not judged" else None,
         )
+        text.set_in_layout(False)  # it is inside the axes: measuring it would double the time
     for i, label in enumerate(panel.labels):  # beside the first cell of the row: the eye has no empty half to cross
         ax.text(i - 0.15, i + 0.5, label, ha="right", va="center")
     ax.set(xlim=(0, count - 1), ylim=(count, 0))
