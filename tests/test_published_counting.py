@@ -6,11 +6,15 @@ import itertools
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reproduce.baselines.pop import Pop
 from reproduce.evaluation import counting, ranking
+from reproduce.fitting.recommender import Journal
 from reproduce.paper.counting import OURS, Counting
+from reproduce.reading.sessions import Sessions
 
 RULES = [Counting(below, ties) for below in (False, True) for ties in ("against", "at random", "in favour")]  # type: ignore[arg-type]
 
@@ -51,3 +55,22 @@ def test_the_target_tied_at_the_last_place_counts_for_half_at_random() -> None:
     assert counting.hit(one, two, Counting(ties="at random"), 20) == [0.5]
     assert counting.hit(one, two, Counting(below=True, ties="at random"), 20) == [0.0]
     assert counting.reciprocal(one, two, Counting(ties="at random"), 20) == pytest.approx([1 / 40])
+
+
+def test_targets_that_train_lacks_are_ranked_missed_or_left_out() -> None:
+    greater, equal = np.array([0, 30, 1]), np.array([0, 0, 0])
+    unseen = np.array([False, False, True])
+    rules = [Counting(unseen=one) for one in ("ranked", "missed", "dropped")]  # type: ignore[arg-type]
+    recalls = [counting.mean_of("recall", greater, equal, rule, unseen) for rule in rules]
+    assert recalls == pytest.approx([200 / 3, 100 / 3, 50])
+    mrrs = [counting.mean_of("mrr", greater, equal, rule, unseen) for rule in rules]
+    assert mrrs == pytest.approx([150 / 3, 100 / 3, 50])
+
+
+def test_pop_tells_which_targets_train_lacks() -> None:
+    train = Sessions.packed(np.array([0, 0, 1, 2, 1]), np.array([2, 3]), 5)  # items 3 and 4 occur in test only
+    pop = Pop()
+    pop.fit(train, seed=0, device=torch.device("cpu"), journal=Journal())
+    prefixes = Sessions.packed(np.array([0, 0, 0, 0]), np.array([1, 1, 1, 1]), 5)
+    greater, equal = ranking.rank_all(pop, prefixes, np.array([0, 2, 3, 4]))
+    assert counting.unseen_targets(greater, equal, 5).tolist() == [False, False, True, True]

@@ -38,6 +38,37 @@ def reciprocal(greater: np.ndarray, equal: np.ndarray, rule: Counting = OURS, k:
 METRICS: Mapping[str, Metric] = {"recall": hit, "mrr": reciprocal}
 
 
+def mean_of(
+    metric: str,
+    greater: np.ndarray,
+    equal: np.ndarray,
+    rule: Counting = OURS,
+    unseen: np.ndarray | None = None,
+    k: int = CUTOFF,
+) -> float:
+    """Recall@k ("recall") or MRR@k ("mrr") in per cent; not a number where no target counts.
+
+    Args:
+        unseen: (n,) bool, the targets that no training session has. Without it they are ranked as any other.
+    """
+    values = METRICS[metric](greater, equal, rule, k)
+    if unseen is not None and rule.unseen == "missed":
+        values = np.where(unseen, 0.0, values)
+    elif unseen is not None and rule.unseen == "dropped":
+        values = values[~unseen]
+    return 100.0 * float(values.mean()) if len(values) else float("nan")
+
+
+def unseen_targets(greater: np.ndarray, equal: np.ndarray, n_items: int) -> np.ndarray:
+    """Which targets no training session has, from the rank counts of POP: (n,) bool.
+
+    POP's score is how often an item was clicked in train. The items that never were share its last place, so a target
+    at the last place is one of them. Where train has every item, the targets at the last place are the least clicked
+    ones instead; `n_items` minus the items of train tells the two cases apart, and the caller must know that.
+    """
+    return np.asarray(greater + equal + 1 == n_items)
+
+
 def _places(
     greater: np.ndarray, equal: np.ndarray, rule: Counting, k: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
