@@ -130,8 +130,8 @@ def _section(request: Request, own: Shelf, dataset: str, drawn: dict[str, bytes]
         text.append("Fewer than two rows have records.")
     told_of = pages.about([one for results in found.values() for one in results])
     told_of.append(f"Made by {pages.command('significance', request, dataset=dataset)}.")
-    lines = "\n".join(f"- {line}" for line in [*told_of, *own.remarks])
-    text.append(pages.folded("Records", lines))
+    text.append(pages.folded("Records", "\n".join(f"- {line}" for line in told_of)))
+    text += ["\n".join(f"- {line}" for line in own.remarks)] if own.remarks else []
     own.remarks.clear()
     return "\n\n".join(text)
 
@@ -143,8 +143,8 @@ def _lines(compared: Compared, found: Mapping[str, list[Result]], seeds: Seeds) 
     if few:
         fewest = min(few, key=lambda key: _alone(few[key]).half)
         told.append(
-            f"{len(few)} of {len(compared.pairs)} differences hang on few sessions: half of their noise comes from "
-            f"fewer than {FEW} sessions (fewest: {_alone(few[fewest]).half}, {' − '.join(fewest)})."
+            f"{len(few)} of {len(compared.pairs)} differences hang on few sessions: half of their noise between sessions "
+            f"comes from fewer than {FEW} of them (fewest: {_alone(few[fewest]).half}, {' − '.join(fewest)})."
         )
     told += _moved_by_ties(compared, found, seeds)
     return told
