@@ -22,7 +22,7 @@ from reproduce.paper import claims as paper
 from reproduce.paper import numbers
 from reproduce.paper.claims import CLAIMS, Above, Claim, Close, Collapse, Gain, LongerGain, Statement
 from reproduce.paper.rows import Row
-from reproduce.reports import claims, judging, measuring
+from reproduce.reports import claims, judging
 from reproduce.reports import page as pages
 from reproduce.reports.judging import Evidence, Said
 from reproduce.reports.shelf import Shelf
@@ -80,8 +80,7 @@ def record(
 
 @pytest.fixture(autouse=True)
 def no_reference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (measuring, pages):
-        monkeypatch.setattr(module, "reference_folder", lambda: tmp_path / "none")
+    monkeypatch.setattr(pages, "reference_folder", lambda: tmp_path / "none")
 
 
 def said(folder: Path, *statements: Statement, dataset: str = HERE) -> list[Said]:

@@ -13,6 +13,7 @@ from reproduce import catalog
 from reproduce.evaluation.uncertainty import Estimate, OneRun
 from reproduce.paper.counting import Counting
 from reproduce.reports import measuring
+from reproduce.reports import page as pages
 from reproduce.reports.measuring import Seeds, measured
 from reproduce.runs.experiment import Experiment
 from reproduce.runs.record import Result, store
@@ -51,7 +52,7 @@ def record(model: str, hits: int, seed: int = 0, digest: str = "a" * 64) -> Resu
 
 @pytest.fixture
 def reference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(measuring, "reference_folder", lambda: tmp_path / "reference")
+    monkeypatch.setattr(pages, "reference_folder", lambda: tmp_path / "reference")
     return tmp_path / "reference"
 
 

@@ -143,9 +143,7 @@ def test_the_command_never_sees_the_test_part_and_prints_options_that_work(
     assert kept["options"] == options and len(kept["trials"]) == 4
 
 
-def test_what_a_search_found_is_a_row_of_its_own_beside_the_defaults(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_a_search_found_stands_in_a_column_beside_the_defaults(tmp_path: Path) -> None:
     kept = {
         "model": "item_knn",
         "fixed": {},
@@ -159,20 +157,22 @@ def test_what_a_search_found_is_a_row_of_its_own_beside_the_defaults(
     file.write_text(json.dumps(kept))
     words = ["table2", "--dataset", "cycle", "--quiet", "--results", str(tmp_path), "--model", "item_knn"]
     assert main(words) == 0
-    comparison, searched = capsys.readouterr().out.split("### Searched")
-    assert "7 trials, scored on the newest 10 training sessions, held out whole; the defaults had 40.00" in searched
+    page = tmp_path / "table2.md"
+    told = "7 trials, scored on the newest 10 training sessions, held out whole; the defaults had 40.00"
     fill = "--model item_knn --set item_knn.regularisation=5.0"
-    assert fill in searched and "| Item-KNN (regularisation=5.0) |" in searched
+    assert told in page.read_text() and fill in page.read_text()
+    assert "Recall@20: tuned" not in page.read_text() and "| tuned" not in page.read_text().replace("  ", "")
     assert main([*words, *fill.split()[2:]]) == 0
-    comparison, searched = capsys.readouterr().out.split("### Searched")
-    assert "regularisation" not in comparison and "regularisation" in searched and fill not in searched
+    assert fill not in page.read_text() and "Tuned: Item-KNN: regularisation 5.0." in page.read_text()
+    (row,) = [line for line in page.read_text().splitlines() if line.startswith("| Item-KNN ")][:1]
+    assert row.split("|")[3].strip() == "100.00 ±0.0"
 
     file.write_text(json.dumps({**kept, "best": kept["defaults"]}))
     assert main(words) == 0
-    assert "the defaults, 40.00 / 20.00, won" in capsys.readouterr().out
+    assert "the defaults, 40.00 / 20.00, won" in page.read_text()
     file.write_text(json.dumps({**kept, "best": {"fields": {"gone": 1}}}))
     assert main(words) == 0
-    assert "item_knn-seed0.json: not what a search of today stores" in capsys.readouterr().out
+    assert "item_knn-seed0.json: not what a search of today stores" in page.read_text()
 
 
 def test_a_model_without_ranges_and_another_models_field_are_refused(

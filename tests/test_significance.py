@@ -17,7 +17,7 @@ import pytest
 from reproduce import catalog
 from reproduce.__main__ import main
 from reproduce.evaluation.uncertainty import ALPHA, OneRun
-from reproduce.reports import figures_matrix, measuring, significance
+from reproduce.reports import figures_matrix, significance
 from reproduce.reports import page as pages
 from reproduce.reports.figures_matrix import ALIKE, Cell, Matrix
 from reproduce.reports.measuring import Seeds
@@ -89,8 +89,7 @@ def search(folder: Path, model: str, best: dict[str, object], defaults: dict[str
 
 @pytest.fixture(autouse=True)
 def no_reference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (measuring, pages):
-        monkeypatch.setattr(module, "reference_folder", lambda: tmp_path / "none")
+    monkeypatch.setattr(pages, "reference_folder", lambda: tmp_path / "none")
 
 
 def request(results: Path, models: tuple[str, ...] = ()) -> Request:

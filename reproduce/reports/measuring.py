@@ -14,7 +14,7 @@ from reproduce.errors import InputError
 from reproduce.evaluation import comparisons, counting, ranking
 from reproduce.evaluation.uncertainty import Judged, Measurement, Noise, OneRun, contrast, measure, pooled_noise
 from reproduce.paper.counting import OURS, Counting
-from reproduce.reports.page import reference_folder
+from reproduce.reports import page as pages
 from reproduce.runs.experiment import Experiment
 from reproduce.runs.listing import listed
 from reproduce.runs.record import Result, current, load
@@ -35,14 +35,14 @@ class Seeds:
         A run that lies in both is taken once. Outdated and broken records are left out; the shelf remarks on them.
         """
         found: dict[tuple[str, str], dict[int, Result]] = {}
-        for folder in dict.fromkeys([results.resolve(), reference_folder()]):
+        for folder in dict.fromkeys([results.resolve(), pages.reference_folder()]):
             for one in listed(folder, like.experiment.dataset):
                 result = None if one.experiment is None else _usable(one.experiment, folder)
                 if result is not None and result.split["digest"] == like.split["digest"]:
                     row = result.experiment.model, str(sorted(result.experiment.params.items()))
                     found.setdefault(row, {}).setdefault(result.experiment.seed, result)
         several = (tuple(runs.values()) for runs in found.values() if len(runs) > 1)
-        return cls(tuple(runs for runs in several if not _without_chance(runs[0])))
+        return cls(tuple(runs for runs in several if not without_chance(runs[0])))
 
     def noise(self, metric: str, where: np.ndarray | None = None, rule: Counting = OURS) -> Noise | None:
         """The noise between seeds, pooled over the rows; None where there are none.
@@ -131,10 +131,11 @@ def half_width(judged: Judged) -> float:
 def _measurement(runs: Sequence[Result], metric: str, where: np.ndarray | None, rule: Counting) -> Measurement:
     greater, equal = (np.stack([getattr(one, name) for one in runs]) for name in ("greater", "equal"))  # (K, n)
     values = 100.0 * counting.METRICS[metric](greater, equal, rule, ranking.CUTOFF)
-    return measure(values, runs[0].session, where, deterministic=_without_chance(runs[0]))
+    return measure(values, runs[0].session, where, deterministic=without_chance(runs[0]))
 
 
-def _without_chance(result: Result) -> bool:
+def without_chance(result: Result) -> bool:
+    """Whether another seed would give the same ranks."""
     kind = catalog.recommenders().get(result.experiment.model)
     return kind is not None and kind.deterministic
 

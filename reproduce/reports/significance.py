@@ -12,9 +12,10 @@ from reproduce.evaluation.comparisons import Pair
 from reproduce.evaluation.uncertainty import ALPHA, Estimate, Measurement, OneRun
 from reproduce.paper import controls
 from reproduce.paper.counting import Counting
-from reproduce.paper.rows import DECODERS, ROWS, Row
+from reproduce.paper.rows import ROWS, Row
 from reproduce.reports import figures_matrix, measuring
 from reproduce.reports import page as pages
+from reproduce.reports.comparison import FULL_DECODER, METRICS
 from reproduce.reports.description import AboutPage, Drawn, Page
 from reproduce.reports.figures_matrix import Cell, Matrix
 from reproduce.reports.measuring import Seeds
@@ -27,8 +28,6 @@ from reproduce.runs.stored_search import Found
 ABOUT = AboutPage(
     "compares every pair of recommenders: difference, interval, p-value", heeds=("dataset", "model", "set")
 )
-METRICS = {"recall": "Recall@20", "mrr": "MRR@20"}
-FULL = Row("NARM (full decoder)", DECODERS[0].model, DECODERS[0].fields)
 FEW = 10  # ours: sessions; where fewer carry half of a variance, other sessions might tell another story
 NAMED = 4  # pairs named in a line; the folded table has all
 INTRODUCTION = (
@@ -82,7 +81,7 @@ def recorded(request: Request, own: Shelf, dataset: str) -> dict[str, list[Resul
     except InputError as error:
         own.remarks.append(str(error))
         searches = []
-    wanted = [*ROWS, FULL, *(row.at(dataset) for row in controls.ROWS), *own.others(dataset)]
+    wanted = [*ROWS, FULL_DECODER, *(row.at(dataset) for row in controls.ROWS), *own.others(dataset)]
     asked = request.rows(wanted)
     asked += [row for row in tuned(searches) if not request.models or row.model in request.models]
     found = {row.label: own.results(row, dataset) for row in asked}
