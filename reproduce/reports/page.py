@@ -8,13 +8,10 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-import numpy as np
 from tabulate import tabulate
 
 import reproduce
 from reproduce import catalog
-from reproduce.evaluation import bootstrap, ranking
-from reproduce.evaluation.bootstrap import Sample
 from reproduce.paper import numbers
 from reproduce.paper.rows import Row
 from reproduce.reading import own_data
@@ -51,18 +48,6 @@ def number(values: Sequence[float]) -> str:
     if not values:
         return DASH
     return f"{mean(values):.2f}" + (f" ± {stdev(values):.2f}" if len(values) > 1 else "")
-
-
-def measured(rows: Mapping[str, list[Result]], metric: str) -> dict[str, Sample]:
-    """A metric in per cent, "recall" or "mrr", of each row that has records, all of one test part, by label."""
-    if not rows:
-        return {}
-    session = next(iter(rows.values()))[0].session
-    values = []
-    for results in rows.values():
-        ranks = np.stack([one.ranks() for one in results])  # (K, n)
-        values.append(100.0 * ranking.METRICS[metric](ranks))
-    return dict(zip(rows, bootstrap.samples(values, session), strict=True))
 
 
 def difference(values: Sequence[float], published: float | None) -> str:
