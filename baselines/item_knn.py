@@ -38,6 +38,7 @@ class ItemKNN(Recommender):
     name: ClassVar[str] = "item_knn"
     label: ClassVar[str] = "Item-KNN"
     learns_order: ClassVar[bool] = False
+    deterministic: ClassVar[bool] = True
 
     regularisation: float = setting(20.0, low=0.0, search=(0.0, 100.0))  # lambda
     alpha: float = setting(0.5, low=0.0, high=1.0, search=(0.0, 1.0))

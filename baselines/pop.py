@@ -23,6 +23,7 @@ class Pop(Recommender):
     name: ClassVar[str] = "pop"
     label: ClassVar[str] = "POP"
     learns_order: ClassVar[bool] = False
+    deterministic: ClassVar[bool] = True
 
     def fit(self, train: Sessions, *, seed: int, device: torch.device, journal: Journal) -> None:
         clicks = np.bincount(train.clicks()[0], minlength=train.n_items)  # (m,)

@@ -30,6 +30,7 @@ class SPop(Recommender):
     name: ClassVar[str] = "s_pop"
     label: ClassVar[str] = "S-POP"
     learns_order: ClassVar[bool] = False
+    deterministic: ClassVar[bool] = True
 
     popular: int = setting(100, low=0, note="the most clicked items whose popularity it knows; 0: all", before=0)
 

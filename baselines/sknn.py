@@ -55,6 +55,7 @@ class SKNN(Recommender):
     name: ClassVar[str] = "sknn"
     label: ClassVar[str] = "S-KNN"
     learns_order: ClassVar[bool] = False
+    deterministic: ClassVar[bool] = True
 
     neighbours: int = setting(500, low=1, search=[50, 100, 200, 500, 1000])  # k
     sample: int = setting(1000, low=1, search=[500, 1000, 2500, 5000])

@@ -131,7 +131,8 @@ def _deviates(
         inside = by_session[middle] * session + by_seed[middle] * seed > square
         low, high = np.where(inside, low, middle), np.where(inside, middle, high)
     ends = [np.sqrt(by_session[place] * session + by_seed[place] * seed) for place in (low, high)]
-    share = np.minimum(1.0, (np.abs(moved) - ends[0]) / (ends[1] - ends[0]))
+    gap = ends[1] - ends[0]  # 0 where a variance was drawn as 0: beyond all noise
+    share = np.minimum(1.0, np.divide(np.abs(moved) - ends[0], gap, out=np.ones_like(gap), where=gap > 0))
     return np.copysign(GRID[low] + share * (GRID[high] - GRID[low]), moved)
 
 

@@ -24,6 +24,7 @@ class Recommender(ABC):
     name: ClassVar[str]  # as on the command line
     label: ClassVar[str]  # as in a table
     learns_order: ClassVar[bool] = True  # whether it can tell a click from the one after it; see contract.py
+    deterministic: ClassVar[bool] = False  # whether another seed gives the same ranks: a model without chance
 
     @abstractmethod
     def fit(self, train: Sessions, *, seed: int, device: torch.device, journal: Journal) -> None:

@@ -1,0 +1,125 @@
+"""How sure the numbers of a page are: rows measured on the same test prefixes, with the noise that the records show."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from reproduce import catalog
+from reproduce.errors import InputError
+from reproduce.evaluation import comparisons, ranking
+from reproduce.evaluation.uncertainty import Judged, Measurement, Noise, OneRun, contrast, measure, pooled_noise
+from reproduce.reports.page import reference_folder
+from reproduce.runs.experiment import Experiment
+from reproduce.runs.listing import listed
+from reproduce.runs.record import Result, current, load
+
+Mark = Literal["highest", "equal", "behind", "not judged"]
+
+
+@dataclass(frozen=True)
+class Seeds:
+    """The rows of one split that were run under several seeds: they show how far a seed moves a number."""
+
+    rows: tuple[tuple[Result, ...], ...]
+
+    @classmethod
+    def of(cls, results: Path, like: Result) -> Seeds:
+        """Those of the same split as a record, in its results folder and in the project's reference.
+
+        A run that lies in both is taken once. Outdated and broken records are left out; the shelf remarks on them.
+        """
+        found: dict[tuple[str, str], dict[int, Result]] = {}
+        for folder in dict.fromkeys([results.resolve(), reference_folder()]):
+            for one in listed(folder, like.experiment.dataset):
+                result = None if one.experiment is None else _usable(one.experiment, folder)
+                if result is not None and result.split["digest"] == like.split["digest"]:
+                    row = result.experiment.model, str(sorted(result.experiment.params.items()))
+                    found.setdefault(row, {}).setdefault(result.experiment.seed, result)
+        several = (tuple(runs.values()) for runs in found.values() if len(runs) > 1)
+        return cls(tuple(runs for runs in several if not _without_chance(runs[0])))
+
+    def noise(self, metric: str, where: np.ndarray | None = None) -> Noise | None:
+        """The noise between seeds, pooled over the rows; None where there are none.
+
+        Args:
+            metric: "recall" or "mrr".
+            where: (n,) bool, the test prefixes asked for; default all.
+        """
+        return pooled_noise(_measurement(runs, metric, where) for runs in self.rows)
+
+
+def measured(
+    rows: Mapping[str, Sequence[Result]], metric: str, seeds: Seeds, where: np.ndarray | None = None
+) -> dict[str, Measurement]:
+    """A metric of rows that have records of one split, in per cent, by label.
+
+    Args:
+        rows: the records of each row, at least one.
+        metric: "recall" or "mrr".
+        seeds: what shows the noise between seeds.
+        where: (n,) bool, the test prefixes asked for; default all.
+    """
+    noise = seeds.noise(metric, where)
+    alone = {label: _measurement(results, metric, where) for label, results in rows.items()}
+    return {label: one if one.deterministic else replace(one, noise=noise) for label, one in alone.items()}
+
+
+def of_one_split(rows: Mapping[str, Sequence[Result]]) -> dict[str, list[Result]]:
+    """The rows that can be compared: those with records, all of the split that the first of them is of."""
+    kept = {label: list(results) for label, results in rows.items() if results}
+    digest = next((results[0].split["digest"] for results in kept.values()), None)
+    return {label: results for label, results in kept.items() if {one.split["digest"] for one in results} == {digest}}
+
+
+def marks(rows: Mapping[str, Measurement]) -> dict[str, Mark]:
+    """Which row is the highest, and which others may be the best as well: multiple comparisons with the best.
+
+    Where the noise of a row is not known, it is held against no other.
+    """
+    highest = max(rows, key=lambda label: rows[label].value, default=None)
+    may_be_best = comparisons.best(rows)
+    found: dict[str, Mark] = {}
+    for label, equal in may_be_best.items():
+        if label == highest:
+            found[label] = "highest"
+        elif equal is None or may_be_best[str(highest)] is None:
+            found[label] = "not judged"
+        else:
+            found[label] = "equal" if equal else "behind"
+    return found
+
+
+def alone(one: Measurement) -> Judged:
+    """The number of a row with its noise."""
+    return contrast([(1.0, one)])
+
+
+def half_width(judged: Judged) -> float:
+    """From a number to either end of its 95 % interval; where seeds are not judged, by the test sessions alone."""
+    estimate = judged.these_runs if isinstance(judged, OneRun) else judged
+    return estimate.high - estimate.value
+
+
+def _measurement(runs: Sequence[Result], metric: str, where: np.ndarray | None) -> Measurement:
+    values = 100.0 * ranking.METRICS[metric](np.stack([one.ranks() for one in runs]))  # (K, n)
+    return measure(values, runs[0].session, where, deterministic=_without_chance(runs[0]))
+
+
+def _without_chance(result: Result) -> bool:
+    kind = catalog.recommenders().get(result.experiment.model)
+    return kind is not None and kind.deterministic
+
+
+def _usable(experiment: Experiment, folder: Path) -> Result | None:
+    if experiment.model not in catalog.recommenders():
+        return None
+    try:
+        result = load(experiment, folder)
+    except InputError:
+        return None
+    return result if result is not None and current(result) else None
