@@ -278,5 +278,7 @@ def _fields(row: Row) -> str:
 
 def _told(one: Found) -> str:
     first, best = (f"{trial.recall or 0:.2f} / {trial.mrr or 0:.2f}" for trial in (one.defaults, one.best))
+    if one.refits:
+        best += " and anew {:.2f} / {:.2f}".format(*one.reached)
     outcome = f"the defaults had {first}, the best {best}" if one.better else f"the defaults, {first}, won"
-    return f"{one.base.label}: {one.trials} trials, scored on {one.scored_on}; {outcome}."
+    return f"{one.base.label}: {one.protocol}, scored on {one.scored_on}; {outcome}."
