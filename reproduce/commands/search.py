@@ -10,7 +10,7 @@ from tabulate import tabulate
 from reproduce import catalog
 from reproduce.errors import UsageError
 from reproduce.reading import own_data
-from reproduce.reports.description import DATA, DEVICE, OWN_DATA, OWN_LOG, RESULTS, About, Command, Option
+from reproduce.reports.description import DATA, DEVICE, OWN_DATA, OWN_LOG, RESULTS, About, Command, Option, positive
 from reproduce.runs import own_options, request
 from reproduce.runs.environment import choose_device
 from reproduce.runs.search import Search, Trial, as_options, best, run
@@ -26,7 +26,9 @@ ABOUT = About(
         ),
         Option("--dataset", OWN_DATA, metavar="NAME", required=True, names="data set"),
         *OWN_LOG,
-        Option("--trials", "in all, with those of earlier searches (default: 20)", metavar="N", type=int, default=20),
+        Option(
+            "--trials", "in all, with those of earlier searches (default: 20)", metavar="N", type=positive, default=20
+        ),
         Option("--seed", "default: 0", metavar="N", type=int, default=0),
         Option("--set", "fix a field: narm.epochs=5", metavar="MODEL.FIELD=VALUE", several=True, names="setting"),
         DEVICE,
@@ -40,8 +42,6 @@ ABOUT = About(
 def _answer(options: Any) -> str:
     model = catalog.recommender(options.model).name
     (dataset,) = own_options.datasets([options.dataset], vars(options))
-    if options.trials < 1:
-        raise UsageError(f"--trials {options.trials}: must be at least 1")
     settings = request.settings(options.set)
     for other in set(settings) - {model}:
         raise UsageError(f"--set {other}.…: {other} is not the model that is searched")
