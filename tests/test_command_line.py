@@ -34,7 +34,8 @@ def test_without_arguments_there_is_help_with_a_line_for_each_command(capsys: py
 def test_the_page_is_printed_and_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["table2", *QUICK]) == 0
     out = capsys.readouterr().out
-    assert (tmp_path / "results/local/table2.md").read_text() == out
+    page = (tmp_path / "results/local/table2.md").read_text()
+    assert page == f"{out}\n<!-- drawn by: table2 --model pop s_pop -->\n"
     assert "| POP " in out
 
 
