@@ -40,9 +40,9 @@ class ItemKNN(Recommender):
     learns_order: ClassVar[bool] = False
     deterministic: ClassVar[bool] = True
 
-    regularisation: float = setting(20.0, low=0.0, search=(0.0, 100.0))  # lambda
+    regularisation: float = setting(20.0, low=0.0, high=1e9, search=(0.0, 100.0))  # lambda
     alpha: float = setting(0.5, low=0.0, high=1.0, search=(0.0, 1.0))
-    neighbours: int = setting(100, low=1)
+    neighbours: int = setting(100, low=1, high=10_000_000)
     counts: Literal["original", "product", "sessions"] = setting("original", note="what cooc_ij sums")
 
     def fit(self, train: Sessions, *, seed: int, device: torch.device, journal: Journal) -> None:

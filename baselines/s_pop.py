@@ -32,7 +32,9 @@ class SPop(Recommender):
     learns_order: ClassVar[bool] = False
     deterministic: ClassVar[bool] = True
 
-    popular: int = setting(100, low=0, note="the most clicked items whose popularity it knows; 0: all", before=0)
+    popular: int = setting(
+        100, low=0, high=10_000_000, note="the most clicked items whose popularity it knows; 0: all", before=0
+    )
 
     def fit(self, train: Sessions, *, seed: int, device: torch.device, journal: Journal) -> None:
         clicks = np.bincount(train.clicks()[0], minlength=train.n_items)

@@ -57,8 +57,8 @@ class SKNN(Recommender):
     learns_order: ClassVar[bool] = False
     deterministic: ClassVar[bool] = True
 
-    neighbours: int = setting(500, low=1, search=[50, 100, 200, 500, 1000])  # k
-    sample: int = setting(1000, low=1, search=[500, 1000, 2500, 5000])
+    neighbours: int = setting(500, low=1, high=10_000_000, search=[50, 100, 200, 500, 1000])  # k
+    sample: int = setting(1000, low=1, high=10_000_000, search=[500, 1000, 2500, 5000])
 
     def fit(self, train: Sessions, *, seed: int, device: torch.device, journal: Journal) -> None:
         items, owner = train.clicks()
@@ -141,8 +141,8 @@ class VSKNN(SKNN):
     name: ClassVar[str] = "vsknn"
     label: ClassVar[str] = "V-SKNN"
 
-    neighbours: int = setting(1500, low=1, search=[50, 100, 500, 1000, 1500])
-    sample: int = setting(10000, low=1, search=[500, 1000, 2500, 5000, 10000])
+    neighbours: int = setting(1500, low=1, high=10_000_000, search=[50, 100, 500, 1000, 1500])
+    sample: int = setting(10000, low=1, high=10_000_000, search=[500, 1000, 2500, 5000, 10000])
     weights: Literal["same", "div", "quadratic", "log"] = setting(
         "quadratic",
         search=["same", "div", "quadratic", "log"],
@@ -154,7 +154,7 @@ class VSKNN(SKNN):
         note="d: 1, 1 / step, 1 - step / 10 (negative beyond step 10, 0 beyond 100), the same but never below 0, "
         "1 / step squared, 1 / log10(step + 1.7); the last click is step 1",
     )
-    idf: float = setting(10.0, low=0.0, search=[0.0, 1.0, 2.0, 5.0, 10.0])  # lambda
+    idf: float = setting(10.0, low=0.0, high=1e9, search=[0.0, 1.0, 2.0, 5.0, 10.0])  # lambda
     idf_counts: Literal["clicks", "sessions"] = setting(
         "clicks", note="idf_i: log of sessions in train / clicks on i, or / sessions with i"
     )

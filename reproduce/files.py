@@ -86,6 +86,14 @@ def is_regular(file: Path) -> bool:
         return False
 
 
+def exists(place: Path) -> bool:
+    """Whether there is anything at a path that may be none at all."""
+    try:
+        return place.exists()
+    except OSError:
+        return False
+
+
 def heed_sigterm() -> None:
     """From here on SIGTERM raises Terminated, but not before a write that is under way is whole."""
 

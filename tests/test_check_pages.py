@@ -44,6 +44,9 @@ def faults(results: Path) -> list[str]:
     return [line for line in lines if not line.endswith("made with changes that were not committed")]
 
 
+LENGTHS = "python -m reproduce lengths"
+
+
 def snapshot(folder: Path) -> dict[Path, tuple[int, bytes]]:
     return {file: (file.stat().st_mtime_ns, file.read_bytes()) for file in folder.rglob("*") if file.is_file()}
 
@@ -84,7 +87,7 @@ def test_a_figure_of_other_bytes_is_named_and_left(kind: str, results: Path) -> 
     file.write_bytes(file.read_bytes() + b"\n")
     before = snapshot(results)
     assert faults(results) == [
-        f"figures/lengths-cycle.{kind}: not what its records give; python -m reproduce lengths draws it again"
+        f"figures/lengths-cycle.{kind}: not what its records give; {LENGTHS} --results {results} draws it again"
     ]
     assert snapshot(results) == before
 
@@ -92,7 +95,7 @@ def test_a_figure_of_other_bytes_is_named_and_left(kind: str, results: Path) -> 
 def test_an_absent_figure_and_one_that_no_page_draws_are_named(results: Path) -> None:
     (results / "figures/lengths-cycle.png").rename(results / "figures/lengths-gone.png")
     assert faults(results) == [
-        "figures/lengths-cycle.png: absent; python -m reproduce lengths draws it again",
+        f"figures/lengths-cycle.png: absent; {LENGTHS} --results {results} draws it again",
         "figures/lengths-gone.png: left over, no page draws it; remove it",
     ]
 

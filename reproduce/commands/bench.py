@@ -21,6 +21,7 @@ from torch import nn
 
 from reproduce import catalog
 from reproduce.commands import bench_data
+from reproduce.errors import UsageError
 from reproduce.evaluation import ranking
 from reproduce.fitting.determinism import deterministic
 from reproduce.fitting.dot_product import DotProduct
@@ -54,6 +55,10 @@ ABOUT = About(
 
 def _answer(options: Any) -> str:
     if options.what == "data":
+        if options.rows is not None and not bench_data.LEAST <= options.rows <= bench_data.MOST:
+            raise UsageError(
+                f"--rows {str(options.rows)[:20]}: must be from {bench_data.LEAST:,} to {bench_data.MOST:,}"
+            )
         return bench_data.report(bench_data.FULL if options.rows is None else options.rows)
     return report(options.model, choose_device(options.device))
 

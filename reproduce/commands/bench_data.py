@@ -19,6 +19,7 @@ from reproduce.runs.environment import peak_memory_mib
 
 LOG, NAME = "yoochoose-clicks.dat", "yoochoose1_4"
 FULL = 33_003_944  # rows of the real log
+LEAST, MOST = 1_000, 100_000_000  # rows that are no split, and session ids of more than eight digits
 SESSIONS_AT_ONCE = 100_000
 ITEMS, FIRST_ITEM = 52_000, 214_500_000
 FIRST_DAY, DAYS = np.datetime64("2014-04-01", "s").astype(np.int64), 182

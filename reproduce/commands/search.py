@@ -43,7 +43,7 @@ ABOUT = About(
             "--trials",
             "settings tried in all, with those of earlier searches; the best 3 are then fitted anew (default: 20)",
             metavar="N",
-            type=int,
+            type=positive,
             default=20,
         ),
         Option(
@@ -69,8 +69,6 @@ def _answer(options: Any) -> str:
     asked = slurm.parse(options.slurm) if options.slurm else None
     model = catalog.recommender(options.model).name
     (dataset,) = own_options.datasets([options.dataset], vars(options))
-    if options.trials < 1:
-        raise UsageError(f"--trials {options.trials}: must be at least 1")
     settings = request.settings(options.set)
     for other in set(settings) - {model}:
         raise UsageError(f"--set {other}.…: {other} is not the model that is searched")

@@ -9,14 +9,13 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from reproduce import reports
+from reproduce import catalog, reports
 from reproduce.errors import InputError, SuiteError
 from reproduce.reports import all as index
-from reproduce.reports import figures
+from reproduce.reports import asked, figures
 from reproduce.reports.description import Drawn, Page
 from reproduce.reports.soundness import faults
 from reproduce.runs.record import Result, current, load_file
-from reproduce.runs.request import Request
 
 
 def report(results: Path, pages: Mapping[str, Page]) -> str:
@@ -59,7 +58,10 @@ def report(results: Path, pages: Mapping[str, Page]) -> str:
 
 
 def _notes(result: Result) -> Iterator[str]:
-    if not current(result):
+    own = result.environment.get("source") is not None
+    if own and result.experiment.model not in catalog.recommenders():
+        yield "of a model of one's own; whether its source is the same is not known: name its file with --model"
+    elif not current(result):
         yield "made with fields its model no longer has; pages leave it out"
     if result.environment["dirty"]:
         yield "made with changes that were not committed"
@@ -79,24 +81,26 @@ def _stale_pages(results: Path, pages: Mapping[str, Page]) -> Iterator[tuple[str
 
     Pages that read logs cannot be drawn from records; what figures they embed is taken from their text.
     """
-    request = Request(datasets=[], data=Path(), results=results)
     embedded, known = set(), set()
     for name, page in tqdm(pages.items(), "pages", disable=None, leave=False):
         file = reports.file_of(name, page.about)
-        stored = (results / file).read_bytes()
-        embedded |= _embedded(stored.decode(errors="replace"))
-        again = f"python -m reproduce {name} draws it again"
+        stored = (results / file).read_bytes().decode(errors="replace")
+        embedded |= _embedded(stored)
+        if page is not index.PAGE and page.about.reads_logs:
+            continue
         try:
-            if page is index.PAGE:
-                drawn = Drawn(index.index(request, ()))
-            elif page.about.reads_logs:
-                continue
-            else:
-                drawn = page.draw(request, {})
+            request = asked.request_of(stored, name, page.about, results)
+            with asked.only(request):
+                drawn = Drawn(index.index(request, ())) if page is index.PAGE else page.draw(request, {})
+        except asked.NotHere as error:
+            yield f"{file}: {error}", False
+            known |= {Path(figure).name for one in _embedded(stored) for figure in (f"{one}.png", f"{one}.svg")}
+            continue
         except SuiteError as error:
             yield f"{file}: cannot be drawn again: {error}", True
             continue
-        if drawn.files(file)[file] != stored:
+        again = asked.again(name, page.about, request)
+        if _anywhere(drawn.text) != _anywhere(asked.COMMENT.sub("", stored)):
             yield f"{file}: not what its records give; {again}", True
         known |= set(drawn.figures)
         yield from _stale_figures(results / "figures", drawn.figures, again)
@@ -105,6 +109,11 @@ def _stale_pages(results: Path, pages: Mapping[str, Page]) -> Iterator[tuple[str
     for left in sorted((results / "figures").glob("*")):
         if pages and left.name not in known and left.stem not in embedded:
             yield f"figures/{left.name}: left over, no page draws it; remove it", True
+
+
+def _anywhere(page: str) -> str:
+    """A page without the name of its folder, which may have been moved since: its commands name it."""
+    return re.sub(r" --results [^`\n]*(?=`)", "", page)
 
 
 def _embedded(text: str) -> set[str]:

@@ -6,6 +6,7 @@ Everything here is light: the command line reads descriptions before it imports 
 from __future__ import annotations
 
 import os
+import re
 from argparse import Action, ArgumentTypeError, _ActionsContainer
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,9 +24,9 @@ Named = Literal["", "model", "data set", "setting", "log to fetch"]
 
 
 def positive(text: str) -> int:
-    """A whole number from 1 on, for an option's `type`."""
-    if not text.isdigit() or int(text) < 1:
-        raise ArgumentTypeError(f"{text!r} is not a number from 1 on")
+    """A whole number from 1 to 100,000, for an option's `type`."""
+    if not re.fullmatch("[0-9]{1,6}", text) or not 1 <= int(text) <= 100_000:
+        raise ArgumentTypeError(f"{text[:20]!r} is not a number from 1 to 100,000")
     return int(text)
 
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import sys
 from argparse import Namespace
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from reproduce import catalog, reports
 from reproduce.errors import InputError
 from reproduce.files import replacing
 from reproduce.paper import numbers
-from reproduce.reports.description import AboutPage, options_of
+from reproduce.reading.own_data import TAKEN
+from reproduce.reports import asked
+from reproduce.reports.description import AboutPage, Drawn, options_of
 from reproduce.runs import own_options, scheduler, slurm
 from reproduce.runs.deadline import Deadline
 from reproduce.runs.request import Request, cells, settings, state
@@ -23,7 +26,7 @@ DRY = {"stored": "stored", "outdated": "would run again", "begun": "would go on"
 def make(name: str, options: Namespace) -> int:
     """Returns the exit status; raises SuiteError, after the rest is written, where a part of the page is not there."""
     page = reports.load(name)
-    asked = slurm.parse(options.slurm) if getattr(options, "slurm", None) else None
+    queue = slurm.parse(options.slurm) if getattr(options, "slurm", None) else None
     request = request_of(page.about, options)
     experiments = cells(request, page.rows(request))
     if getattr(options, "dry_run", False):
@@ -31,20 +34,32 @@ def make(name: str, options: Namespace) -> int:
             what = "would run again" if request.force else DRY[state(one, request.results)]
             print(f"{what:<15} {one.path.removeprefix('runs/')}")
         return 0
-    if asked is not None:
-        print(slurm.submit(request, experiments, asked, stored_only(name, page.about, options)))
+    if queue is not None:
+        print(slurm.submit(request, experiments, queue, stored_only(name, page.about, options)))
         return 0
     failed = scheduler.run_cells(request, [] if getattr(options, "stored", False) else experiments)
     if experiments and len(failed) == len(experiments) and all(isinstance(one, InputError) for one in failed.values()):
         return InputError.status  # each was printed; with no input at all there is nothing to write
     drawn = page.draw(request, {path: str(error) for path, error in failed.items()})
-    write(request.results, drawn.files(reports.file_of(name, page.about)))
+    write(request.results, files_of(name, drawn, request))
     print(drawn.terminal or drawn.text, end="")
     if drawn.terminal:
         print(f"\nThe whole page, with the details: {request.results / reports.file_of(name, page.about)}")
     if drawn.error:
         raise drawn.error
     return max([drawn.status, *(error.status for error in failed.values())])
+
+
+def files_of(name: str, drawn: Drawn, request: Request) -> dict[str, bytes]:
+    """The files of a page and of those it drew beside it; each page ends in what it was asked for."""
+    about = reports.abouts()
+    files = drawn.files(reports.file_of(name, about[name]))
+    for other, of_it in about.items():
+        file = reports.file_of(other, of_it)
+        if file in files and other != "all":
+            asked_for = request if other == name else replace(request, datasets=list(TAKEN), options={})
+            files[file] += asked.comment(other, of_it, asked_for).encode()
+    return files
 
 
 def stored_only(name: str, about: AboutPage, options: Namespace) -> list[str]:
@@ -72,18 +87,18 @@ def request_of(about: AboutPage, options: Namespace) -> Request:
     given = vars(options)
     models = [catalog.recommender(name).name for name in given.get("model", [])]  # first: own models join here
     datasets = own_options.datasets(given.get("dataset", []), given)
-    asked: dict[str, object] = {"models": models, "settings": settings(given.get("set", []))}
-    asked |= {key: given[key] for key in ("device", "jobs", "force", "fresh", "quiet") if key in given}
+    given_for: dict[str, object] = {"models": models, "settings": settings(given.get("set", []))}
+    given_for |= {key: given[key] for key in ("device", "jobs", "force", "fresh", "quiet") if key in given}
     if given.get("minutes") is not None:
-        asked["deadline"] = Deadline.in_minutes(given["minutes"])
+        given_for["deadline"] = Deadline.in_minutes(given["minutes"])
     if "seed" in given:
-        asked["seeds"] = given["seed"]
+        given_for["seeds"] = given["seed"]
     return Request(
         datasets=_datasets(about, options, datasets),
         data=given.get("data", Path("data")),
         results=options.results,
         options={one.key: given[one.key] for one in about.options},
-        **asked,  # type: ignore[arg-type]
+        **given_for,  # type: ignore[arg-type]
     )
 
 

@@ -35,8 +35,10 @@ def choose_device(name: torch.device | str) -> torch.device:
     if device.type == "cuda":
         if (device.index or 0) >= torch.cuda.device_count():
             raise UsageError(f"device {name}: torch sees {torch.cuda.device_count()} CUDA devices; use --device cpu")
-        device = torch.device("cuda", device.index or 0)
-    return device
+        return torch.device("cuda", device.index or 0)
+    if device.index:
+        raise UsageError(f"device {name}: there is one processor, whatever its cores; use --device cpu")
+    return torch.device("cpu")
 
 
 def check_writable(results: Path) -> None:

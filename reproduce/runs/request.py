@@ -63,7 +63,9 @@ def settings(words: Iterable[str]) -> dict[str, dict[str, str]]:
         if not (equals and dot):
             raise UsageError(f"--set {word}: expected MODEL.FIELD=VALUE, such as narm.hidden=50")
         catalog.make_recommender(model, {field: value})
-        found.setdefault(model, {})[field] = value
+        before = found.setdefault(model, {}).setdefault(field, value)
+        if before != value:
+            raise UsageError(f"--set {name}: both {before} and {value}; give it once")
     return found
 
 

@@ -8,13 +8,14 @@ import sys
 import traceback
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from reproduce import catalog
+from reproduce import catalog, terminal
 from reproduce.errors import InputError, ModelError, SuiteError
 from reproduce.files import Busy, Terminated, heed_sigterm
 from reproduce.fitting import user_model
@@ -205,6 +206,14 @@ def _side_by_side(
 
 def _cell_process(request: Request, experiment: Experiment, own: Own, threads: int, wait: bool, writer: Any) -> None:
     heed_sigterm()
+    with (
+        suppress(BrokenPipeError),
+        terminal.sturdy(),
+    ):
+        _told_by(request, experiment, own, threads, wait, writer)
+
+
+def _told_by(request: Request, experiment: Experiment, own: Own, threads: int, wait: bool, writer: Any) -> None:
     torch.set_num_threads(threads)
     own.take_in()
     try:

@@ -1,0 +1,125 @@
+"""The command line: a command for every page and every file in commands/.
+
+Only descriptions are read before it is clear what is to be done: help and the answer to a mistyped name come at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from reproduce import __version__, commands, names, reports, terminal
+from reproduce.errors import SuiteError, UsageError
+from reproduce.files import Terminated, exists, heed_sigterm
+from reproduce.reports.description import RUN, About, AboutPage, options_of
+from reproduce.terminal import Stream
+
+PROGRAM = "python -m reproduce"
+
+
+def main(words: Sequence[str], output: Stream) -> int:
+    """Returns the exit status: 0 done, 1 a run failed, 2 wrong use, 3 bad input, 75 time is up, 130 or 143 stopped.
+
+    `output`: standard output, as it was made sturdy.
+    """
+    page = ""
+    try:
+        abouts: dict[str, About] = {**reports.abouts(), **commands.abouts()}
+        options = _parsed(words, abouts)
+        if options is None:
+            return terminal.told(output, 0, "")
+        page = _page(options, abouts)
+        return terminal.told(output, _run(options, abouts), page)
+    except SystemExit as end:  # --help, --version, and what argparse does not understand
+        raise SystemExit(terminal.told(output, int(end.code or 0), "")) from end
+    except SuiteError as error:
+        print(f"reproduce: {error}", file=sys.stderr)
+        return terminal.told(output, error.status, page)
+    except KeyboardInterrupt:
+        print(f"\nreproduce: {terminal.PARTING[signal.SIGINT]}", file=sys.stderr)
+        return terminal.INTERRUPTED
+    except Terminated:
+        print(f"reproduce: {terminal.PARTING[signal.SIGTERM]}", file=sys.stderr)
+        return terminal.TERMINATED
+
+
+def _parsed(words: Sequence[str], abouts: Mapping[str, About]) -> argparse.Namespace | None:
+    """The options, checked; None where help was all that was asked for."""
+    parser = _parser(abouts)
+    if words and not words[0].startswith("-"):
+        names.known("command", words[0], abouts)
+    options, rest = parser.parse_known_args(words)
+    if options.command is None:
+        parser.print_help()
+        return None
+    _check(options, rest, abouts[options.command])
+    return options
+
+
+def _page(options: argparse.Namespace, abouts: Mapping[str, About]) -> str:
+    """Where the page that is printed is written, too; "" of what prints none."""
+    about = abouts[options.command]
+    if not isinstance(about, AboutPage) or getattr(options, "dry_run", False) or getattr(options, "slurm", None):
+        return ""
+    return str(options.results / reports.file_of(options.command, about))
+
+
+def _run(options: argparse.Namespace, abouts: Mapping[str, About]) -> int:
+    with terminal.leaving_at_once():  # torch is loaded, which takes seconds
+        if isinstance(abouts[options.command], AboutPage):
+            from reproduce.reports import making
+        else:
+            command = commands.load(options.command)
+        heed_sigterm()
+    if isinstance(abouts[options.command], AboutPage):
+        return making.make(options.command, options)
+    print(command.answer(options))
+    return 0
+
+
+def _parser(abouts: Mapping[str, About]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=PROGRAM,
+        description="Rebuild every table and figure of the NARM paper (Li et al., CIKM 2017) from click logs.",
+        epilog=f"Help on a command: {PROGRAM} table2 --help",
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    several = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+    for name, about in abouts.items():
+        command = several.add_parser(name, help=_escaped(about.help), description=_escaped(about.help) + ".")
+        how = command.add_argument_group("how to run it") if isinstance(about, AboutPage) and about.runs else command
+        for option in options_of(about):
+            option.add_to(how if option in RUN else command)
+    return parser
+
+
+def _escaped(text: str) -> str:
+    return text.replace("%", "%%")
+
+
+def _check(options: argparse.Namespace, rest: Sequence[str], about: About) -> None:
+    """Raise UsageError at a wrong name, before anything heavy is imported."""
+    offered = options_of(about)
+    for word in rest:
+        if not word.startswith("--"):
+            raise UsageError(f"{options.command}: unexpected {word!r}; see {PROGRAM} {options.command} --help")
+        flags = [one.name for one in offered if one.name.startswith("--")]
+        names.known(f"option of {options.command}", word.partition("=")[0], flags)
+    data = getattr(options, "data", None)
+    if data is not None and exists(data) and not data.is_dir():
+        raise UsageError(f"--data {data}: not a folder; name the one that the logs lie in")
+    own = [Path(word).stem for word in _words(options, "model") if word.endswith(".py")]
+    for option in offered:
+        for word in _words(options, option.key):
+            if option.choices:
+                names.known(option.key, word, option.choices)
+            elif option.names:
+                names.check(option.names, word, own)
+
+
+def _words(options: argparse.Namespace, key: str) -> list[str]:
+    value = getattr(options, key, None)
+    return list(map(str, value)) if isinstance(value, list) else [value] if isinstance(value, str) else []
