@@ -148,7 +148,7 @@ def _counted(own: Shelf, datasets: Sequence[str]) -> list[str]:
     head = ["data set", "model", "paper", *(rule.told() for rule in RULES)]
     told = (
         "Recall@20 / MRR@20 of the same records, counted in several ways; ties at random in expectation. Bold: the way "
-        "in which the row was most likely counted for the paper. Rows have the settings most likely used by its authors "
+        "in which the row was most likely counted for the paper. Rows have the settings its authors most likely used "
         "([table2.md](table2.md) names both, with the evidence). Which targets train lacks is read from POP's record."
     )
     return ["## How the paper counted", pages.table(head, lines, names=2), told]

@@ -142,8 +142,8 @@ def _lines(compared: Compared, found: Mapping[str, list[Result]], seeds: Seeds) 
     if few:
         fewest = min(few, key=lambda key: _alone(few[key]).half)
         told.append(
-            f"{len(few)} of {len(compared.pairs)} differences hang on few sessions: half of their noise between "
-            f"sessions comes from fewer than {FEW} of them (fewest: {_alone(few[fewest]).half}, {' − '.join(fewest)})."
+            f"{len(few)} of {len(compared.pairs)} differences hang on few sessions: half of their session noise "
+            f"comes from fewer than {FEW} of them (fewest: {_alone(few[fewest]).half}, {' − '.join(fewest)})."
         )
     told += _moved_by_ties(compared, found, seeds)
     return told

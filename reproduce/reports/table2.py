@@ -101,11 +101,7 @@ class _Section:
     @property
     def of_the_paper(self) -> bool:
         """Whether the paper has numbers of this very task: not of clicks in another order, not of a sample."""
-        return (
-            self.dataset in numbers.PAPER_COLUMN
-            and self.dataset != "diginetica"
-            and all(pages.of_published_size(one.split["provenance"]) for one in self.records)
-        )
+        return pages.papers_task(self.dataset, self.records)
 
     def summary(self) -> list[str]:
         """Lines for the top of the page."""
@@ -211,9 +207,8 @@ class _Section:
         told += [*self.remarks, *self._missing()]
         if flags:
             told.append(controls.note(self.dataset))
-        parts = ["<details><summary>Seeds, rules of counting, data, device, commands, findings</summary>"]
-        parts += [self._seeds(), self._rules(), "\n".join(f"- {line}" for line in told), pages.findings(self.dataset)]
-        return "\n\n".join(filter(None, [*parts, "</details>"]))
+        parts = [self._seeds(), self._rules(), "\n".join(f"- {line}" for line in told), pages.findings(self.dataset)]
+        return pages.folded("Seeds, rules of counting, data, device, commands, findings", *filter(None, parts))
 
     def _failures(self) -> list[str]:
         why = {
