@@ -111,10 +111,11 @@ def _null(rows: Mapping[str, Measurement]) -> Iterator[tuple[str, str, np.ndarra
     rng = np.random.default_rng(SEED)
     U = np.stack([one.influence for one in rows.values()])  # (rows, sessions)
     G = min(one.sessions for one in rows.values())
-    values, vectors = np.linalg.eigh(U @ U.T * (G / max(G - 1, 1)))
+    # By einsum: products by BLAS round otherwise with another number of threads, and pages must be equal to the byte.
+    values, vectors = np.linalg.eigh(np.einsum("is,js->ij", U, U) * (G / max(G - 1, 1)))
     root = vectors * np.sqrt(np.maximum(values, 0.0))  # (rows, rows), its product with itself is the covariance
     seeds = np.sqrt([one.one_run_variance / len(one.points) for one in rows.values()])
-    moved = dict(zip(rows, root @ rng.standard_normal((len(rows), DRAWS)), strict=True))
+    moved = dict(zip(rows, np.einsum("ij,jd->id", root, rng.standard_normal((len(rows), DRAWS))), strict=True))
     for label, deviation in zip(rows, seeds, strict=True):
         moved[label] = moved[label] + deviation * rng.standard_normal(DRAWS)
     seed_df = min((one.noise.df for one in rows.values() if one.noise and not one.deterministic), default=1)

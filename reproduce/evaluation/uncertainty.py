@@ -55,7 +55,7 @@ class Noise:
     @property
     def sigma(self) -> float:
         """Standard deviation of a single run about what its row has in the mean over seeds."""
-        return math.sqrt(float(self.residuals @ self.residuals) / self.df)
+        return math.sqrt(float((self.residuals**2).sum()) / self.df)
 
 
 @dataclass(frozen=True, eq=False)
@@ -255,7 +255,7 @@ def _by_sessions(influence: np.ndarray, G: int) -> tuple[float, float, int]:
         return math.nan, math.nan, 0
     if total == 0:
         return 0.0, G - 1.0, 0
-    kurtosis = G * float(squares @ squares) / total**2
+    kurtosis = G * float((squares**2).sum()) / total**2
     df = min(G - 1.0, 2 * G / (kurtosis - 1)) if kurtosis > 1 else G - 1.0
     half = int(np.searchsorted(np.cumsum(np.sort(squares)[::-1]), total / 2)) + 1
     return G / (G - 1) * total, df, half

@@ -1,10 +1,11 @@
-"""In which order do the clicks come? Why NARM's 62.58 and 49.70 on DIGINETICA are both right, and what ties are worth.
+"""In which order do the clicks come, how did the paper count, and what is a tie worth?
 
-The published number was made on sessions in the order of the raw file's rows. That is no time order: rows are grouped
-by item and the items follow one global order, so the next row is often the same item again. Sorted by time the task is
-harder. This page measures the order of a log, then shows what simple methods, whose numbers hang on nothing else, get
-in each order, and NARM where its records exist. Where the raw file is not at hand, it counts the simple methods in ten
-random orders of the items too.
+This page answers why one model on one log has a Recall@20 of 62.58 in one paper and of 49.70 in the next, and both are
+right. The NARM paper's sessions stand in the order of the raw file's rows. That is no time order: rows are grouped by
+item and the items follow one global order, so the next row is often the same item again. Sorted by time the task is
+harder. The page measures the order of a log, then shows what simple methods, whose numbers hang on nothing else, get in
+each order, and NARM where its records exist. Where the raw file is not at hand, it counts the simple methods in ten
+random orders of the items too. Then it counts the same records in every way in which they may have been counted.
 """
 
 from __future__ import annotations

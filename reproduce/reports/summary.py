@@ -55,7 +55,7 @@ def _nearness(dataset: str, papers: Sequence[Line], unseen: np.ndarray | None) -
 
 def _above_narm(title: str, cells: Mapping[str, Cells]) -> list[str]:
     """What lies above NARM beyond noise, with intervals that are right for all pairs of the table together."""
-    if not all(NARM in one.measured for one in cells.values()):
+    if not all(NARM in one.measured and len(one.measured) > 1 for one in cells.values()):
         return []
     above, unjudged = [], False
     for metric, one in cells.items():
