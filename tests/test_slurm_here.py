@@ -139,7 +139,7 @@ def test_an_array_of_which_one_is_preempted_and_one_fails_makes_every_cell_once_
     wait_for("the requeue", 120, lambda: "BeginTime" in queue())
     start_now(folder, 3)
     wait_for("the restart", 180, lambda: "start 2:" in log.read_text())
-    wait_for("the page", 300, lambda: not queue().strip())
+    wait_for("the page", 900, lambda: not queue().strip())
 
     assert main([*TABLE, "--model", "pop", "item_knn", "narm", "--results", str(here)]) == 0
     for one in CELLS:
@@ -161,7 +161,7 @@ def test_an_array_of_which_one_is_preempted_and_one_fails_makes_every_cell_once_
 def test_a_cell_that_meets_its_limit_of_time_is_queued_again_and_goes_on_at_its_next_epoch(
     tmp_path: Path, cluster: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Twenty epochs of seven seconds and a limit of three minutes; at least a minute before it the cell is told to end."""
+    """Twenty epochs of seven seconds and a limit of three minutes, a minute before which the cell is told to end."""
     monkeypatch.chdir(HERE)
     (tmp_path / "slow.py").write_text(SLOW)
     there, here = tmp_path / "there", tmp_path / "here"
@@ -177,7 +177,7 @@ def test_a_cell_that_meets_its_limit_of_time_is_queued_again_and_goes_on_at_its_
             start_now(folder, 1)
         return not queue().strip()
 
-    wait_for("the page", 600, ended)
+    wait_for("the page", 900, ended)
     assert load(Experiment.of("synthetic", str(tmp_path / "slow.py")), there), log.read_text()
     monkeypatch.delenv("SECONDS_OF_AN_EPOCH")
     assert main([*words, "--results", str(here)]) == 0
