@@ -389,9 +389,7 @@ def test_the_command_never_sees_the_test_part_and_prints_options_that_work(
     assert found.best.fields == kept["best"]["fields"] and found.reached[0] >= found.defaults.recall  # type: ignore
 
 
-def test_what_a_search_found_is_a_row_of_its_own_beside_the_defaults(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_a_search_found_stands_in_a_column_beside_the_defaults(tmp_path: Path) -> None:
     kept = {
         "model": "item_knn",
         "fixed": {},
@@ -405,16 +403,18 @@ def test_what_a_search_found_is_a_row_of_its_own_beside_the_defaults(
     file.write_text(json.dumps(kept))
     words = ["table2", "--dataset", "cycle", "--quiet", "--results", str(tmp_path), "--model", "item_knn"]
     assert main(words) == 0
-    comparison, searched = capsys.readouterr().out.split("### Searched")
-    assert (
+    page = tmp_path / "table2.md"
+    told = (
         "Item-KNN: 7 trials by an older protocol: the best of single fits, scored on the newest 10 training sessions, "
-        "held out whole; the defaults had 40.00" in searched
+        "held out whole; the defaults had 40.00"
     )
     fill = "--model item_knn --set item_knn.regularisation=5.0"
-    assert fill in searched and "| Item-KNN (regularisation=5.0) |" in searched
+    assert told in page.read_text() and fill in page.read_text()
+    assert "Recall@20: tuned" not in page.read_text() and "| tuned" not in page.read_text().replace("  ", "")
     assert main([*words, *fill.split()[2:]]) == 0
-    comparison, searched = capsys.readouterr().out.split("### Searched")
-    assert "regularisation" not in comparison and "regularisation" in searched and fill not in searched
+    assert fill not in page.read_text() and "Tuned: Item-KNN: regularisation 5.0." in page.read_text()
+    (row,) = [line for line in page.read_text().splitlines() if line.startswith("| Item-KNN ")][:1]
+    assert row.split("|")[3].strip() == "100.00 ±0.0"
 
     anew = {"fields": {"regularisation": 5.0}, "recalls": [44.0, 45.0, 46.0], "mrrs": [22.0] * 3}
     protocol = {"version": 2, "trials": 7, "trial_epochs": 5, "refitted": 3, "refits": 3}
@@ -423,11 +423,11 @@ def test_what_a_search_found_is_a_row_of_its_own_beside_the_defaults(
     assert (
         "Item-KNN: 7 trials, a network in each for at most 5 epochs; the best 3 fitted anew with 3 seeds each, scored "
         "on the newest 10 training sessions, held out whole; the defaults had 40.00 / 20.00, the best 50.00 / 25.00 "
-        "and anew 45.00 / 22.00." in capsys.readouterr().out
+        "and anew 45.00 / 22.00." in page.read_text()
     )
     file.write_text(json.dumps({**kept, "best": kept["defaults"]}))
     assert main(words) == 0
-    assert "the defaults, 40.00 / 20.00, won" in capsys.readouterr().out
+    assert "the defaults, 40.00 / 20.00, won" in page.read_text()
     for broken in (
         {"best": {"fields": {"gone": 1}}},
         {"protocol": {**protocol, "trials": "many"}, "refits": [anew]},
@@ -437,7 +437,7 @@ def test_what_a_search_found_is_a_row_of_its_own_beside_the_defaults(
     ):
         file.write_text(json.dumps({**kept, **broken}))
         assert main(words) == 0
-        assert "item_knn-seed0.json: not what a search of today stores" in capsys.readouterr().out
+        assert "item_knn-seed0.json: not what a search of today stores" in page.read_text()
 
 
 def test_a_model_without_ranges_and_another_models_field_are_refused(
