@@ -31,6 +31,7 @@ pytest.importorskip("optuna")
 CPU = torch.device("cpu")
 RESULTS = Path(__file__).resolve().parent.parent / "results"
 ITEM_KNN = Search("cycle", "item_knn", {}, 0)
+BPR_MF = Search("cycle", "bpr_mf", {"epochs": 1, "factors": 4}, 0)  # with chance, so that it is fitted anew
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +147,7 @@ def scored_by(monkeypatch: pytest.MonkeyPatch, scores: Scores) -> list[tuple[Map
 def test_an_interrupted_fit_is_made_again_in_the_trials_and_in_the_refits(
     cut: int, train: Sessions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = search.run(ITEM_KNN, train, 3, tmp_path / "whole", CPU)
+    whole = search.run(BPR_MF, train, 3, tmp_path / "whole", CPU)
     score, calls = Fit.score, []
 
     def interrupted(*args: object) -> tuple[float, float]:
@@ -157,9 +158,9 @@ def test_an_interrupted_fit_is_made_again_in_the_trials_and_in_the_refits(
 
     monkeypatch.setattr(Fit, "score", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        search.run(ITEM_KNN, train, 3, tmp_path / "cut", CPU)
+        search.run(BPR_MF, train, 3, tmp_path / "cut", CPU)
     assert not list(tmp_path.rglob("cut/**/*.json")), "nothing unfinished looks finished"
-    assert search.run(ITEM_KNN, train, 3, tmp_path / "cut", CPU) == whole
+    assert search.run(BPR_MF, train, 3, tmp_path / "cut", CPU) == whole
     assert len(calls) == 12 + 1, "three trials, three refits of each, and the one that was cut off"
 
 
@@ -206,10 +207,11 @@ def test_settings_that_were_tried_are_no_trial_and_a_small_space_ends_the_search
     train: Sessions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scored_by(monkeypatch, lambda fields, seed: (50.0, 20.0))
-    outcome = search.run(Search("cycle", "sknn", {}, 0), train, 40, tmp_path, CPU)  # five neighbourhoods, four samples
-    assert len({json.dumps(one.fields) for one in outcome.trials}) == len(outcome.trials) == 20
-    assert outcome.protocol.trials == 40, "the budget is what was asked for"
-    assert search.run(Search("cycle", "sknn", {}, 0), train, 40, tmp_path, CPU) == outcome
+    what = Search("cycle", "sknn", {"sample": 1000}, 0)
+    outcome = search.run(what, train, 9, tmp_path, CPU)
+    assert sorted(one.fields["neighbours"] for one in outcome.trials) == [50, 100, 200, 500, 1000]
+    assert outcome.protocol.trials == 9, "the budget is what was asked for"
+    assert search.run(what, train, 9, tmp_path, CPU) == outcome
 
 
 def test_networks_may_be_trained_for_fewer_epochs_in_trials_and_other_models_are_not(
@@ -239,17 +241,26 @@ def test_the_three_best_are_fitted_anew_with_other_seeds_and_the_best_mean_is_fo
     order: list[object] = []
 
     def scores(fields: Mapping[str, object], seed: int) -> tuple[float, float]:
-        if fields["alpha"] not in order:
-            order.append(fields["alpha"])
-        place = order.index(fields["alpha"])
+        if fields["spread"] not in order:
+            order.append(fields["spread"])
+        place = order.index(fields["spread"])
         return first[place] if seed == 7 else anew[place][seed - 8]
 
     asked = scored_by(monkeypatch, scores)
-    outcome = search.run(Search("cycle", "item_knn", {}, 7), train, 5, tmp_path, CPU)
+    outcome = search.run(Search("cycle", "bpr_mf", {}, 7), train, 5, tmp_path, CPU)
     assert [seed for _, seed in asked] == [7] * 5 + [8, 9, 10] * 3
-    assert [one.fields["alpha"] for one in outcome.refits] == [order[2], order[3], order[0]]
+    assert [one.fields["spread"] for one in outcome.refits] == [order[2], order[3], order[0]]
     assert [one.recall for one in outcome.refits] == [40.0, 41.0, 41.0]
     assert outcome.best == outcome.trials[3]
+
+
+def test_a_model_without_chance_is_not_fitted_again(
+    train: Sessions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = scored_by(monkeypatch, lambda fields, seed: (50.0, 20.0))
+    outcome = search.run(ITEM_KNN, train, 2, tmp_path, CPU)
+    assert len(asked) == 2
+    assert outcome.refits[0] == Refit(outcome.trials[0].fields, [50.0] * 3, [20.0] * 3)
 
 
 def test_other_sessions_share_no_trials(train: Sessions, tmp_path: Path) -> None:
@@ -279,16 +290,16 @@ def test_what_fails_with_another_seed_is_not_found(
     train: Sessions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def scores(fields: Mapping[str, object], seed: int) -> tuple[float, float]:
-        if seed == 2 and fields["alpha"] == 0.5:
+        if seed == 2 and fields["spread"] == 0.05:
             raise ModelError("it diverged")
-        return (60.0 if fields["alpha"] == 0.5 else 50.0), 20.0
+        return (60.0 if fields["spread"] == 0.05 else 50.0), 20.0
 
     scored_by(monkeypatch, scores)
-    outcome = search.run(ITEM_KNN, train, 3, tmp_path, CPU)
+    outcome = search.run(BPR_MF, train, 3, tmp_path, CPU)
     assert outcome.refits[0] == Refit(outcome.trials[0].fields, [60.0], [20.0], "it diverged")
     assert outcome.best == outcome.trials[1]
     with pytest.raises(ModelError, match="the best trials failed with other seeds: it diverged"):
-        search.run(ITEM_KNN, train, 1, tmp_path, CPU)
+        search.run(BPR_MF, train, 1, tmp_path, CPU)
 
 
 def test_the_best_of_equals_has_the_higher_mrr_then_is_the_earlier_and_failures_are_not_best() -> None:

@@ -75,7 +75,7 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def cluster() -> Iterator[None]:
     """A Slurm with a partition `low`, whose jobs one in `high` preempts: they are sent TERM and queued again."""
     base = Path(f"/tmp/slurm-here-{os.getpid()}")  # a socket's path may not be long
@@ -122,9 +122,12 @@ def test_an_array_of_which_one_is_preempted_and_one_fails_makes_every_cell_once_
     there, here = tmp_path / "there", tmp_path / "here"
     words = ["--model", "pop", "item_knn", "narm", str(tmp_path / "fails.py"), "--results", str(there)]
     ask = [sys.executable, "-m", "reproduce", *TABLE, *words, "--slurm", "partition=low,at-once=2"]
+    hold = ["sbatch", "--parsable", "--partition=high", "--ntasks=2", "--output=/dev/null", "--wrap=sleep 600"]
+    holding = subprocess.run(hold, check=True, capture_output=True, text=True).stdout.strip()
     told = subprocess.run(ask, capture_output=True, text=True, check=True).stdout
     assert "4 runs" in told
     again = subprocess.run(ask, capture_output=True, text=True, check=True).stdout
+    subprocess.run(["scancel", holding], check=True)  # until here no cell could end before the second asking
     assert again == "nothing to submit: of 4 runs 4 are missing, and those are queued\n"
 
     checkpoint = there / f"{CELLS[2].path}.checkpoint"
@@ -136,7 +139,7 @@ def test_an_array_of_which_one_is_preempted_and_one_fails_makes_every_cell_once_
     wait_for("the requeue", 120, lambda: "BeginTime" in queue())
     start_now(folder, 3)
     wait_for("the restart", 180, lambda: "start 2:" in log.read_text())
-    wait_for("the page", 300, lambda: not queue().strip())
+    wait_for("the page", 900, lambda: not queue().strip())
 
     assert main([*TABLE, "--model", "pop", "item_knn", "narm", "--results", str(here)]) == 0
     for one in CELLS:
@@ -158,13 +161,13 @@ def test_an_array_of_which_one_is_preempted_and_one_fails_makes_every_cell_once_
 def test_a_cell_that_meets_its_limit_of_time_is_queued_again_and_goes_on_at_its_next_epoch(
     tmp_path: Path, cluster: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Twenty epochs of four seconds and a limit of two minutes, a minute before which the cell is told to end."""
+    """Twenty epochs of seven seconds and a limit of three minutes, a minute before which the cell is told to end."""
     monkeypatch.chdir(HERE)
     (tmp_path / "slow.py").write_text(SLOW)
     there, here = tmp_path / "there", tmp_path / "here"
     words = ["table2", "--dataset", "synthetic", "--device", "cpu", "--quiet", "--model", str(tmp_path / "slow.py")]
-    monkeypatch.setenv("SECONDS_OF_AN_EPOCH", "4")
-    ask = [sys.executable, "-m", "reproduce", *words, "--results", str(there), "--slurm", "partition=low,time=2"]
+    monkeypatch.setenv("SECONDS_OF_AN_EPOCH", "7")
+    ask = [sys.executable, "-m", "reproduce", *words, "--results", str(there), "--slurm", "partition=low,time=3"]
     subprocess.run(ask, capture_output=True, text=True, check=True)
     (folder,) = (there / "slurm").iterdir()
     log = folder / "cell-1.log"
@@ -174,7 +177,8 @@ def test_a_cell_that_meets_its_limit_of_time_is_queued_again_and_goes_on_at_its_
             start_now(folder, 1)
         return not queue().strip()
 
-    wait_for("the page", 400, ended)
+    wait_for("the page", 900, ended)
+    assert load(Experiment.of("synthetic", str(tmp_path / "slow.py")), there), log.read_text()
     monkeypatch.delenv("SECONDS_OF_AN_EPOCH")
     assert main([*words, "--results", str(here)]) == 0
     slow = Experiment.of("synthetic", "slow")

@@ -31,10 +31,10 @@ from reproduce.runs.deadline import Deadline, TimeIsUp
 from reproduce.runs.environment import check_writable, circumstances
 from reproduce.runs.experiment import MAX_SEED, check_seed, file_name
 from reproduce.runs.held_out import Fit, hold_out
-from reproduce.runs.trials import VERSION, Outcome, Protocol, Refit, Trial, best_of, told
+from reproduce.runs.trials import VERSION, Outcome, Protocol, Refit, Trial, best_of, told, untried
 
 REFITTED, REFITS = 3, 3  # the best trials that are fitted anew, and with how many seeds each
-DRAWS, GUIDED = 300, 10  # of a new setting before the space is taken to be tried whole; of these the guided ones
+DRAWS = 10  # of a new setting, before one is taken at random from those that are left
 
 
 @dataclass(frozen=True)
@@ -177,25 +177,37 @@ def _new_setting(
     """The next trial; None where every setting seems to have been tried."""
     resolved = catalog.resolved(what.recommender({}))
     defaults = {name: resolved[name] for name in ranges}
-    if not done and not study.get_trials(states=(optuna.trial.TrialState.WAITING,)):
-        study.enqueue_trial(defaults)
-    for attempt in range(DRAWS):
+    cut_off = optuna.trial.TrialState.FAIL
+    for _ in study.get_trials(states=(optuna.trial.TrialState.WAITING,)):  # a killed process left it
+        study.tell(study.ask(), state=cut_off)
+    for attempt in range(DRAWS + 1):
         draw = int(np.random.SeedSequence([what.seed, len(done), attempt]).generate_state(1)[0])
-        samplers = optuna.samplers
         # constant_liar off: trials that were cut off must not move the draws after them.
-        guided = samplers.TPESampler(seed=draw, constant_liar=False)
-        study.sampler = guided if attempt < GUIDED else samplers.RandomSampler(seed=draw)
+        study.sampler = optuna.samplers.TPESampler(seed=draw, constant_liar=False)
+        if not done:
+            study.enqueue_trial(defaults)
+        elif attempt == DRAWS:
+            left = untried(ranges, done)
+            if not left:
+                break
+            study.enqueue_trial(left[draw % len(left)])
         trial = study.ask()
         chosen = {name: _suggest(trial, name, ranges[name], default) for name, default in defaults.items()}
         if all(chosen != one.fields for one in done):
             trial.set_user_attr("fields", chosen if done else defaults)
             return trial
-        study.tell(trial, state=optuna.trial.TrialState.FAIL)
+        study.tell(trial, state=cut_off)
     return None
 
 
 def _refit(study: Any, what: Search, trial: Trial, fit: Fit) -> Refit:
-    """A trial with other seeds and all of its epochs; each fit is kept in the study when it is done."""
+    """A trial with other seeds and all of its epochs; each fit is kept in the study when it is done.
+
+    A model without chance comes to the same with every seed, so that its trial stands for its refits.
+    """
+    if catalog.recommender(what.model).deterministic:
+        assert trial.recall is not None and trial.mrr is not None
+        return Refit(trial.fields, [trial.recall] * REFITS, [trial.mrr] * REFITS)
     recalls: list[float] = []
     mrrs: list[float] = []
     for seed in what.seeds:

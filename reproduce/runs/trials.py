@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -89,6 +90,15 @@ def best_of(trials: Sequence[Trial]) -> list[Trial]:
     if not scored:
         raise ModelError("every trial failed; the messages above say why")
     return sorted(scored, key=lambda one: (-(one.recall or 0.0), -(one.mrr or 0.0)))
+
+
+def untried(ranges: Mapping[str, Any], done: Sequence[Trial]) -> list[dict[str, Any]]:
+    """The settings left where every field has a list of values. Where one has a range, none can be named."""
+    if not all(isinstance(one, list) for one in ranges.values()):
+        return []
+    tried = [one.fields for one in done]
+    every = (dict(zip(ranges, values, strict=True)) for values in product(*ranges.values()))
+    return [one for one in every if one not in tried]
 
 
 def told(trial: Trial) -> str:
