@@ -134,7 +134,8 @@ def _side_by_side(request: Request, ordered: Sequence[Experiment]) -> Iterator[t
 
     They are forked: this process computes nothing with torch, so there are no threads and no GPU context to lose, and
     a cell starts at once. Where the caller has CUDA started already, a fork could not use it, and they are spawned.
-    The processor's threads, or the GPUs, are shared out.
+    The processor's threads, or the GPUs, are shared out. Where this process is killed by force, its cells finish, are
+    recorded, and nobody starts the others; the same command does.
     """
     started = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
     context: Any = multiprocessing.get_context("spawn" if started else "fork")
