@@ -33,6 +33,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from reproduce.evaluation import devices
 from reproduce.fitting import padding
 from reproduce.fitting.determinism import deterministic
 from reproduce.fitting.dot_product import DotProduct, QueryNetwork, Scoring
@@ -156,7 +157,7 @@ class Network(QueryNetwork):
 
     def attention(self, h_t: Tensor, h: Tensor, mask: Tensor) -> Tensor:
         """alpha_tj, (B, T): positive, summing to 1 over the clicks; with `raw` the paper's eq. 7 as printed."""
-        q = self.ask_all(h_t, h) if padding.computed(h.device) else self.ask_clicks(h_t, h, mask)  # (B, T)
+        q = self.ask_all(h_t, h) if devices.as_cuda(h.device) else self.ask_clicks(h_t, h, mask)  # (B, T)
         if self.weights == "raw":
             return q.masked_fill(~mask, 0.0)
         return torch.softmax(q.masked_fill(~mask, -math.inf), 1)

@@ -34,6 +34,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -174,12 +175,11 @@ class OneLength:
         within = np.empty(len(order), dtype=np.int64)  # (sessions,) place among those of its length
         within[order] = np.arange(len(order)) - np.searchsorted(self.lengths[order], self.lengths[order])
         turn = torch.randperm(int(self.lengths.max(initial=0)) + 1).numpy()[self.lengths]  # (sessions,)
-        prefix = self.examples.lengths.cpu().numpy()  # (n,)
+        prefix = self.examples.on_host.numpy()  # (n,)
         keys = np.stack([turn[self.session], within[self.session] // most, prefix])  # (3, n)
         index = np.lexsort(keys[::-1])
         ends = np.flatnonzero((np.diff(keys[:, index], axis=1) != 0).any(0)) + 1
-        for group in np.split(index, ends):
-            for begin in range(0, len(group), most):  # a truncated prefix may be several of one session
-                yield self.examples.batch(
-                    torch.as_tensor(group[begin : begin + most], device=self.examples.starts.device)
-                )
+        groups = pairwise([0, *ends.tolist(), len(index)])
+        # `most` at a time: a truncated prefix may be several of one session.
+        parts = (slice(at, min(at + most, end)) for begin, end in groups for at in range(begin, end, most))
+        yield from self.examples.batches(torch.as_tensor(index), parts)

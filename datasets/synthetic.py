@@ -9,11 +9,12 @@ does not read the session.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from reproduce.reading.parsers import DAY
 from reproduce.reading.preprocessing import to_sessions
 from reproduce.reading.sessions import Provenance, Split, count
 from reproduce.reading.source import Dataset
@@ -96,7 +97,9 @@ def _read_synthetic(data: Path) -> Split:
     last = int(np.searchsorted(days, simulator.days - 1))
     known = {item for one in sessions[:last] for item in one}
     test = [kept for one in sessions[last:] if len(kept := [item for item in one if item in known]) > 1]
-    return _split("synthetic", sessions[:last], test, f"simulated clicks, seed {simulator.seed}: not the paper's data")
+    note = f"simulated clicks, seed {simulator.seed}: not the paper's data"
+    split = _split("synthetic", sessions[:last], test, note)
+    return replace(split, train=replace(split.train, dates=days[:last].astype(np.int64) * DAY))
 
 
 DATASETS = (

@@ -98,12 +98,18 @@ def make_recommender(name: str, fields: Mapping[str, Any] | None = None) -> Reco
     """
     kind = recommender(name)
     fields_there = {one.name: one for one in dataclasses.fields(kind)}  # type: ignore[arg-type]
-    types = get_type_hints(kind)
+    types = _types(kind)
     values = {}
     for key, value in (fields or {}).items():
         known(f"field of {name}", key, fields_there)
         values[key] = _value(f"{name}.{key}", value, types[key], fields_there[key].metadata)
     return kind(**values)
+
+
+@lru_cache
+def _types(kind: type[Recommender]) -> dict[str, Any]:
+    """The types of a model's fields. Python evaluates the text of every annotation each time that it is asked."""
+    return get_type_hints(kind)
 
 
 def resolved(model: Recommender) -> dict[str, Any]:

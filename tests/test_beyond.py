@@ -50,33 +50,35 @@ def test_a_field_that_is_set_is_set_on_every_data_set() -> None:
     assert not request.same(row, Row("V-SKNN", "vsknn"))
 
 
+def page(results: Path) -> str:
+    return (results / "table2.md").read_text(encoding="utf-8")
+
+
 def test_a_page_shows_a_row_with_the_fields_it_has_on_each_data_set(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     row = Row("S-KNN", "sknn", on={"cycle": {"neighbours": 7}})
     monkeypatch.setattr(controls, "ROWS", (row,))
     words = ["table2", "--dataset", "cycle", "--quiet", "--results", str(tmp_path), "--model", "sknn"]
     assert main(words) == 0
     assert (tmp_path / "runs/cycle/sknn,neighbours=7-seed0.json").is_file()
-    first, second = capsys.readouterr().out.split("### Beyond the paper")
-    assert "S-KNN" not in first and second.count("| S-KNN ") == 1
+    assert page(tmp_path).count("\n| S-KNN ") == 2  # in the table and among the details
     assert main([*words, "--set", "sknn.sample=9"]) == 0
-    first, second = capsys.readouterr().out.split("### Beyond the paper")
-    assert "| S-KNN (sample=9) " in first and "| S-KNN " in second
+    assert "| S-KNN (sample=9) " in page(tmp_path) and "| S-KNN " in page(tmp_path)
     assert (tmp_path / "runs/cycle/sknn,neighbours=7,sample=9-seed0.json").is_file()
 
 
-def test_beyond_adds_a_second_block(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_beyond_adds_the_controls_below_the_papers_rows(tmp_path: Path) -> None:
     words = ["table2", "--dataset", "cycle", "--quiet", "--results", str(tmp_path), "--model"]
     assert main([*words, "pop"]) == 0
-    assert "Beyond the paper" not in capsys.readouterr().out
+    assert "S-KNN" not in page(tmp_path)
     assert main([*words, "sknn", "--beyond"]) == 0
-    first, second = capsys.readouterr().out.split("### Beyond the paper")
-    assert "| POP " in first and "S-KNN" not in first
-    rows = {line.split("|")[1].strip(): line.split("|")[2].strip() for line in second.splitlines() if line[:2] == "| "}
-    assert rows["S-KNN"] == "100.00 [100.0, 100.0]" and rows["V-SKNN"] == "—"
+    table = page(tmp_path).split("\n\n|")[1].partition("\n\n")[0]
+    rows = {line.split("|")[1].strip(): line.split("|")[2].strip() for line in table.splitlines()[2:]}
+    assert list(rows)[:1] == ["POP"] and list(rows).index("NARM") < list(rows).index("S-KNN")
+    assert rows["S-KNN"] == "≈ 100.00 ±0.0" and rows["V-SKNN"] == "—"
     assert main([*words, "pop"]) == 0  # records that are there are shown without being asked for
-    assert "### Beyond the paper" in capsys.readouterr().out
+    assert "| S-KNN " in page(tmp_path)
 
 
 def test_dry_run_names_the_controls_only_with_beyond(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -90,11 +92,8 @@ def test_dry_run_names_the_controls_only_with_beyond(tmp_path: Path, capsys: pyt
     assert [row.model for row in controls.ROWS if f"cycle/{row.model}-seed0" not in told] == []
 
 
-def test_a_control_that_is_a_models_other_fields_is_not_a_row_of_the_first_block(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_control_that_is_a_models_other_fields_is_a_row_of_its_own(tmp_path: Path) -> None:
     words = ["table2", "--dataset", "cycle", "--quiet", "--results", str(tmp_path), "--model", "gru4rec"]
     assert main([*words, "--beyond"]) == 0
-    first, second = capsys.readouterr().out.split("### Beyond the paper")
-    assert "| GRU-Rec " in first
-    assert "| GRU4Rec (2018) " in second and "| GRU4Rec (2018) " not in first
+    table = page(tmp_path).split("\n\n|")[1].partition("\n\n")[0]
+    assert table.count("\n| GRU-Rec ") == table.count("\n| GRU4Rec (2018) ") == 1

@@ -46,6 +46,9 @@ def test_a_cached_split_is_the_same_and_the_log_is_not_read_again(data: Path, mo
     again = catalog.load_split("yoochoose1_4", data)
     assert (again.digest, again.provenance) == (first.digest, first.provenance)
     assert again.train.items.dtype == first.train.items.dtype
+    for one, other in ((first.train, again.train), (first.test, again.test)):
+        assert one.dates is not None and other.dates is not None
+        assert one.dates.tolist() == other.dates.tolist()
 
 
 def test_a_changed_log_is_read_again(data: Path) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import integrate, optimize, stats
 
-from reproduce.evaluation.comparisons import Pair, best, pairwise
+from reproduce.evaluation.comparisons import Pair, against, best, pairwise
 from reproduce.evaluation.uncertainty import Estimate, Measurement, Noise, OneRun, difference, measure, with_noise
 
 EACH = 2_000  # sessions that move one row and no other, where rows are to be independent
@@ -155,3 +155,27 @@ def test_a_pair_alone_is_judged_as_by_itself():
     alone = difference(rows["row 1"], rows["row 0"])
     assert isinstance(alone, Estimate)
     assert (found.low, found.high, found.p) == pytest.approx((alone.low, alone.high, alone.p))
+
+
+def test_against_a_control_the_critical_value_is_dunnetts() -> None:
+    rng = np.random.default_rng(0)
+    n = 20_000
+    rows = {
+        label: measure(rng.standard_normal((1, n)), np.arange(n), deterministic=True) for label in ("c", "x", "y", "z")
+    }
+    found = against(rows, "c")
+    assert list(found) == ["x", "y", "z"]
+    for label, one in found.items():
+        assert isinstance(one, Pair)
+        assert one.value == pytest.approx(rows[label].value - rows["c"].value)
+        # Dunnett's table of 1964, two-sided 5 %, three treatments, infinite degrees of freedom; Tukey's is 2.57.
+        assert (one.high - one.value) / one.alone.s == pytest.approx(2.35, abs=0.03)
+        assert (one.p < 0.05) == (one.low > 0 or one.high < 0)
+
+
+def test_a_single_row_against_a_control_is_the_difference_by_itself() -> None:
+    values = np.random.default_rng(1).standard_normal((2, 1, 500)) + np.array([0.0, 0.15])[:, None, None]
+    rows = {label: measure(one, np.arange(500), deterministic=True) for label, one in zip("ab", values, strict=True)}
+    (one,) = against(rows, "a").values()
+    assert isinstance(one, Pair)
+    assert (one.low, one.high, one.p) == pytest.approx((one.alone.low, one.alone.high, one.alone.p))

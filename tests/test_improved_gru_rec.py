@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reproduce.baselines.improved_gru_rec import ImprovedGRURec, drop_clicks
-from reproduce.fitting import padding
+from reproduce.evaluation import devices
 from reproduce.fitting.neural import Batch
 from reproduce.reading.sessions import Sessions
 
@@ -77,7 +77,7 @@ def test_with_padding_computed_as_on_cuda_nothing_changes(monkeypatch: pytest.Mo
     batch = padded(PREFIXES.lists())
     found = []
     for computed in (False, True):
-        monkeypatch.setattr(padding, "computed", lambda device, computed=computed: computed)
+        monkeypatch.setattr(devices, "as_cuda", lambda device, computed=computed: computed)
         torch.manual_seed(1)  # the same clicks are dropped
         loss = model.loss(network, batch)
         found.append((loss.detach(), *torch.autograd.grad(loss, list(network.parameters()))))

@@ -11,7 +11,9 @@ import pytest
 
 from reproduce import catalog
 from reproduce.evaluation.uncertainty import Estimate, OneRun
+from reproduce.paper.counting import Counting
 from reproduce.reports import measuring
+from reproduce.reports import page as pages
 from reproduce.reports.measuring import Seeds, measured
 from reproduce.runs.experiment import Experiment
 from reproduce.runs.record import Result, store
@@ -50,7 +52,7 @@ def record(model: str, hits: int, seed: int = 0, digest: str = "a" * 64) -> Resu
 
 @pytest.fixture
 def reference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(measuring, "reference_folder", lambda: tmp_path / "reference")
+    monkeypatch.setattr(pages, "reference_folder", lambda: tmp_path / "reference")
     return tmp_path / "reference"
 
 
@@ -110,3 +112,27 @@ def test_the_highest_is_marked_and_what_may_be_as_good() -> None:
 def test_rows_of_another_split_are_left_out() -> None:
     rows = {"NARM": [record("narm", 3)], "POP": [], "FPMC": [record("fpmc", 3, digest="b" * 64)]}
     assert list(measuring.of_one_split(rows)) == ["NARM"]
+
+
+def test_the_noise_is_told_with_its_degrees_of_freedom_and_what_shows_it() -> None:
+    two, three = (
+        [record("narm", hits, seed) for seed, hits in enumerate((20, 22))],
+        [record("fpmc", 9, s) for s in (0, 1, 2)],
+    )
+    assert Seeds((tuple(two),)).told("recall") == (
+        "Noise between seeds: a standard deviation of 3.54 points of Recall@20, 1 degree of freedom, from 1 row with "
+        "several seeds."
+    )
+    told = Seeds((tuple(two), tuple(three))).told("mrr")
+    assert "points of MRR@20, 3 degrees of freedom, from 2 rows with several seeds" in told
+    assert Seeds(()).told("recall").startswith("Noise between seeds, Recall@20: not known")
+
+
+def test_a_row_is_measured_by_the_rule_of_counting_asked_for() -> None:
+    """Of 40 targets 10 are first, 30 are twentieth or twenty-first."""
+    one = record("item_knn", 10)
+    missed = one.greater > 0
+    rows = {"Item-KNN": [replace(one, greater=np.where(missed, 19, 0), equal=np.where(missed, 1, 0))]}
+    for ties, value in (("against", 25.0), ("at random", 62.5), ("in favour", 100.0)):
+        rule = Counting(ties=ties)  # type: ignore[arg-type]
+        assert measured(rows, "recall", Seeds(()), rule=rule)["Item-KNN"].value == pytest.approx(value)

@@ -12,7 +12,7 @@ import torch
 
 from reproduce import catalog
 from reproduce.baselines.narm import NARM, Network
-from reproduce.fitting import padding
+from reproduce.evaluation import devices
 from reproduce.fitting.attention import collect
 from reproduce.reading.sessions import Sessions
 
@@ -164,7 +164,7 @@ def test_with_padding_computed_as_on_cuda_nothing_changes(
     some = PREFIXES.take(np.array([0, 1, 2]))  # none fills the five clicks that a batch is wide on CUDA
     found = []
     for computed in (False, True):
-        monkeypatch.setattr(padding, "computed", lambda device, computed=computed: computed)
+        monkeypatch.setattr(devices, "as_cuda", lambda device, computed=computed: computed)
         batch = model.as_batch(some)
         assert batch.items.shape == (3, 5 if computed else 4)
         loss = model.loss(model.network_, replace(batch, labels=torch.tensor([3, 1, 4])))

@@ -6,6 +6,7 @@ After a wanted change: REWRITE_GOLDEN=1 python -m pytest tests/test_pages.py, an
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 from dataclasses import replace
@@ -16,9 +17,12 @@ import pytest
 
 from reproduce import catalog, reports
 from reproduce.__main__ import main
+from reproduce.evaluation.comparisons import Pair
+from reproduce.evaluation.uncertainty import Estimate, OneRun
 from reproduce.fitting.attention import LONGEST, Attention
 from reproduce.reports import ablation, attention, figure5, lengths, table2
 from reproduce.reports import page as pages
+from reproduce.reports.measuring import Seeds
 from reproduce.reports.shelf import Shelf
 from reproduce.runs.experiment import Experiment
 from reproduce.runs.record import Result, store
@@ -156,10 +160,13 @@ def test_a_page_and_its_figures_are_written_by_the_command(records: Path) -> Non
 def test_hits_by_length_add_up_to_the_recall_of_table2(row: tuple[str, dict[str, object], float]) -> None:
     result = record(*row)
     assert 100 * sum(lengths.hits(result).values()) / len(result.greater) == pytest.approx(result.recall())
-    parts = [lengths._by({"x": result}, low, high) for low, high in lengths.BINS.values()]
-    assert sum(n for n, _, _ in parts) == len(result.greater)
-    for m, whole in enumerate((result.recall(), result.mrr())):
-        assert sum(n * means[0, m] for n, means, _ in parts) / len(result.greater) == pytest.approx(whole)
+    rows = {"x": [result]}
+    sizes = [int(lengths._where(rows, *ends).sum()) for ends in lengths.BINS.values()]
+    assert sum(sizes) == len(result.greater)
+    parts = [lengths._measured(rows, Seeds(()), *ends) for ends in lengths.BINS.values()]
+    for metric, whole in (("recall", result.recall()), ("mrr", result.mrr())):
+        total = sum(n * found[metric]["x"].value for n, found in zip(sizes, parts, strict=True))
+        assert total / len(result.greater) == pytest.approx(whole)
 
 
 def test_hits_are_counted_as_by_hand() -> None:
@@ -170,6 +177,77 @@ def test_hits_are_counted_as_by_hand() -> None:
         equal=np.array([0, 0, 0, 1, 0]),
     )
     assert lengths.hits(result) == {1: 1, 2: 2}
+
+
+def test_hits_of_several_seeds_are_their_mean(records: Path) -> None:
+    one = record("narm", {}, 14.0)
+    store(replace(one, experiment=Experiment.of(DATASET, "narm", {}, 1), greater=np.zeros_like(one.greater)), records)
+    page = lengths.draw(request(records), {}).text
+    assert "Targets among the first 20, a mean over seeds:" in page
+    (line,) = [line for line in page.splitlines() if line.startswith("| all ")]
+    first = sum(lengths.hits(one).values())
+    assert line.split("|")[5].strip() == f"{(first + len(one.greater)) / 2:,.0f}"
+
+
+def test_the_figure_by_length_ends_with_all_longer_prefixes(records: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    panels = []
+    monkeypatch.setattr(lengths.figures, "lines", lambda name, drawn: panels.extend(drawn) or {})
+    lengths.draw(request(records), {})
+    (line,) = [line for line in panels[0].content if line.label == "NARM"]
+    one = record("narm", {}, 14.0)
+    longer = one.length > 19
+    assert line.apart and list(panels[0].ticks)[-1] == line.x[-1] and panels[0].ticks[line.x[-1]] == ">19"
+    assert line.y[-1] == pytest.approx(100 * np.mean(one.ranks()[longer] <= 20))
+
+
+def test_at_most_six_lines_are_drawn_narm_and_own_models_first() -> None:
+    rows: dict[str, list[Result]] = {label: [] for label in ("POP", "S-POP", "Item-KNN", "FPMC", "GRU-Rec", "NARM")}
+    assert set(lengths._drawn_lines(rows, dict.fromkeys(rows, 1.0), [])) == set(rows)
+    rows |= {"S-KNN": [], "V-SKNN": [], "Mine": []}
+    height = {label: float(place) for place, label in enumerate(rows)}
+    assert lengths._drawn_lines(rows, height, ["Mine"]) == ["NARM", "Mine", "GRU-Rec", "Item-KNN", "S-POP", "V-SKNN"]
+
+
+def test_the_papers_numbers_stand_only_beside_the_task_that_it_ran() -> None:
+    one = record("pop", {}, 60.0)
+    assert pages.papers_task("diginetica-file-order", [one])
+    assert not pages.papers_task("diginetica", [one])  # by time
+    assert not pages.papers_task("eshop", [one])
+    one.split["provenance"]["published"] = {"test_sequences": 60_858}
+    assert not pages.papers_task("diginetica-file-order", [one])  # a sample
+
+
+def test_losses_are_drawn_apart_and_bars_only_of_what_was_run(records: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    curves, bars = [], []
+    monkeypatch.setattr(figure5.figures, "curves", lambda name, shared, own: curves.append((shared, own)) or {})
+    monkeypatch.setattr(figure5.figures, "bars", lambda name, panels: bars.extend(panels) or {})
+    figure5.draw(request(records), {})
+    ((shared, losses),) = curves
+    assert [line.label for line in shared.content] == ["Improved GRU-Rec", "NARM"]
+    assert [panel.title for panel in losses] == ["Improved GRU-Rec: loss", "NARM: loss"]
+    assert [len(panel.content) for panel in losses] == [1, 1]
+    assert [bar.label for bar in bars[0].content] == ["POP", "Item-KNN", "Improved GRU-Rec", "NARM"]
+    assert all(bar.interval[0] <= bar.value <= bar.interval[1] for panel in bars for bar in panel.content)
+    assert bars[0].content[3].published == 62.58
+
+
+@pytest.mark.parametrize(
+    ("weight", "even", "says"),
+    [
+        (
+            0.515,
+            0.493,
+            "hold 51.5 % of the weight, where even weights would give them 49.3 %: that is next to nothing.",
+        ),
+        (0.685, 0.535, "them 53.5 %: they are favoured, for the item or for their place."),
+        (0.3, 0.4, "them 40.0 %: they are neglected, for the item or for their place."),
+    ],
+)
+def test_what_is_said_of_the_attention_follows_its_rule(weight: float, even: float, says: str) -> None:
+    means = {**weights().means, "repeat": {"examples": 40, "weight": weight, "even": even}}
+    assert attention._summary([means]).endswith(says)
+    level = {**means, "weight": [[1 / n] * n for n in range(1, LONGEST + 1)]}
+    assert "The last click holds 1.00 times an even share: it is neither favoured nor" in attention._summary([level])
 
 
 def test_even_weights_give_every_distance_an_even_share() -> None:
@@ -258,15 +336,30 @@ def test_a_page_says_whether_the_order_is_exact_emulated_or_reconstructed(told: 
     assert line == f"Data: made up; clicks in the order of the source's rows, {word} ({NOTE})."
 
 
-def test_verdicts_follow_the_interval() -> None:
-    effect = ablation.Effect
-    assert ablation.verdict(effect(1.0, 0.1, 1.9, 0.0)) == "better"
-    assert ablation.verdict(effect(-1.0, -1.9, -0.1, 0.0)) == "worse"
-    assert ablation.verdict(effect(1.0, -0.1, 2.1, 0.0)) == "within noise"
-    assert ablation.verdict(effect(-0.3, -0.5, -0.1, 0.0)) == "worse"
-    assert ablation.verdict(effect(-0.3, -0.5, -0.1, 0.0, one_run=True)) == "within noise"
-    assert ablation.verdict(effect(-0.5, -0.7, -0.3, 0.0, one_run=True)) == "worse"
-    assert ablation.verdict(effect(np.nan, np.nan, np.nan, np.nan)) == "within noise"
+@pytest.mark.parametrize(
+    ("value", "error", "word"),
+    [
+        (1.0, 0.4, "better"),  # of so many sessions an interval is 1.96 standard errors to either side
+        (-1.0, 0.4, "worse"),
+        (1.0, 0.6, "undecided"),
+        (-0.1, 0.2, "negligible"),  # 90 %: -0.43 to 0.23, within half a point
+        (-0.2, 0.2, "undecided"),  # 90 %: -0.53 to 0.13
+    ],
+)
+def test_verdicts_are_those_of_the_whiskers(value: float, error: float, word: str) -> None:
+    one = Estimate(value, error**2, 1e9, 0.0, math.inf, 0.0, 10)
+    assert ablation.verdict(Pair(one, one.low, one.high, one.p)) == word
+    assert (word in ("better", "worse")) == (one.low > 0 or one.high < 0)
+    assert ablation.verdict(OneRun(one)) == "one run: not judged"
+
+
+def test_an_ablation_of_single_runs_judges_nothing_and_draws_no_whisker(records: Path) -> None:
+    page = ablation.draw(request(records), {}).text
+    assert "**one run: not judged** global-only, fc-decoder" in page
+    assert "whisker" not in page.replace("A bar without a whisker is not judged.", "")
+    store(replace(record("narm", {}, 14.0), experiment=Experiment.of(DATASET, "narm", {}, 1)), records)
+    page = ablation.draw(request(records), {}).text  # now two seeds tell how far a seed moves a number
+    assert "not judged" not in page and "thin whisker" in page
 
 
 @pytest.mark.parametrize("name", ["lengths", "attention", "figure5", "significance", "claims"])
@@ -297,9 +390,8 @@ def test_model_restricts_a_view(records: Path, capsys: pytest.CaptureFixture[str
     assert "| Item-KNN − POP " in out and "NARM" not in out
     assert main(["lengths", *words]) == 0
     out = capsys.readouterr().out
-    models = {
-        line.split("|")[1].strip() for line in out.partition("Recall@20 by length")[2].splitlines() if "|" in line
-    }
+    tables = out.partition("<details><summary>Recall@20 and MRR@20 by length")[2]
+    models = {line.split("|")[1].strip() for line in tables.splitlines() if "|" in line}
     assert {"POP", "Item-KNN"} < models and not {"NARM", "Improved GRU-Rec"} & models
 
 
@@ -312,10 +404,11 @@ def test_dataset_restricts_a_view(records: Path, capsys: pytest.CaptureFixture[s
 def test_a_variant_that_failed_is_told_from_one_that_was_not_run(records: Path) -> None:
     path = Experiment.of(DATASET, "narm", {"encoder": "local"}).path
     page = ablation.draw(request(records), {path: "out of memory"}).text
-    cells = {line.split("|")[1].strip(): line.split("|")[3].strip() for line in page.splitlines() if line[:2] == "| "}
-    assert cells["local-only"] == "failed"
+    table = page.partition("| variant ")[2].partition("\n\n")[0]
+    cells = {line.split("|")[1].strip(): line.split("|")[2].strip() for line in table.splitlines()[2:]}
+    assert cells["local-only"] == "failed" and cells["no-query"] == "—"
     assert "- local-only failed: out of memory" in page
-    (missing,) = [line for line in page.splitlines() if line.startswith("Not run yet: ")]
+    (missing,) = [line for line in page.splitlines() if "<summary>Not run yet: " in line]
     assert "local-only," not in missing and "hybrid-50" in missing
 
 
@@ -345,4 +438,4 @@ def test_all_with_run_fills_the_gaps_first(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.chdir(tmp_path)
     assert main(["all", "--run", "--dataset", "cycle", "--model", "pop", "--results", "r", "--quiet"]) == 0
     assert (tmp_path / "r/runs/cycle/pop-seed0.json").is_file()
-    assert "POP (1 seed)" in (tmp_path / "r/README.md").read_text(encoding="utf-8")
+    assert "| POP " in (tmp_path / "r/README.md").read_text(encoding="utf-8")

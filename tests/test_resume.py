@@ -224,6 +224,9 @@ PARTS = {
     "a loss that is no number": lambda kept: kept["history"][0].update(loss=torch.nan),
     "a state of another epoch": lambda kept: kept["state"].update(epoch=2),
     "sittings in words": lambda kept: kept.update(resumed=["long"]),
+    "a device that is no text": lambda kept: kept["circumstances"].update(device=7),
+    "a commit of two lines": lambda kept: kept["circumstances"].update(commit="a\nb"),
+    "a recall above 100": lambda kept: kept["history"][0].update(validation_recall=1e6),
     "circumstances that are a list": lambda kept: kept.update(circumstances=[]),
     "no state": lambda kept: kept.pop("state"),
 }

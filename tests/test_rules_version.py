@@ -98,3 +98,14 @@ def test_what_the_rules_make_of_a_log_changes_with_their_version_only(
     known = json.loads(GOLDEN.read_text())
     assert str(RULES_VERSION) in known, f"add to {GOLDEN.name}: {json.dumps({RULES_VERSION: found}, indent=1)}"
     assert found == known[str(RULES_VERSION)], "the rules make other splits: raise RULES_VERSION"
+
+
+@pytest.mark.parametrize("name", ["yoochoose1_64", "yoochoose1_4", "diginetica", "diginetica-file-order"])
+def test_training_sessions_of_a_raw_log_carry_their_dates_and_come_in_their_order(name: str, tmp_path: Path) -> None:
+    raw(tmp_path)
+    split = catalog.load_split(name, tmp_path)
+    for part in (split.train, split.test):
+        assert part.dates is not None and len(part.dates) == len(part)
+        assert (part.dates[1:] >= part.dates[:-1]).all()
+    assert BEGIN.timestamp() - 86_400 < split.train.dates[0] and split.train.dates[-1] < split.test.dates[0]
+    assert split.train.prefixes()[0].dates is None

@@ -1,9 +1,12 @@
-"""Search: on held-out whole sessions of train only, resumable, its best printed as options."""
+"""Search: on the newest sessions of train only, by a protocol, resumable, its best printed as options."""
 
 from __future__ import annotations
 
 import json
 import math
+import sqlite3
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,12 +18,18 @@ import torch
 from reproduce import catalog
 from reproduce.__main__ import main
 from reproduce.errors import ModelError
+from reproduce.paper.rows import Row
 from reproduce.reading.sessions import Sessions
-from reproduce.runs import search
-from reproduce.runs.search import Search, Trial
+from reproduce.runs import search, stored_search
+from reproduce.runs.deadline import Deadline, TimeIsUp
+from reproduce.runs.held_out import Fit, drift, hold_out
+from reproduce.runs.search import Search
+from reproduce.runs.stored_search import Found
+from reproduce.runs.trials import Outcome, Protocol, Refit, Trial, best_of
 
 pytest.importorskip("optuna")
 CPU = torch.device("cpu")
+RESULTS = Path(__file__).resolve().parent.parent / "results"
 ITEM_KNN = Search("cycle", "item_knn", {}, 0)
 
 
@@ -29,17 +38,58 @@ def train() -> Sessions:
     return catalog.load_split("cycle", Path()).train
 
 
-def test_the_newest_sessions_are_held_out_whole() -> None:
-    sessions = Sessions.of([[i, i + 1, i + 2] for i in range(20)])
-    fitting, held_out = search.hold_out(sessions)
-    assert fitting.lists() + held_out.lists() == sessions.lists()
-    assert held_out.lists() == [[18, 19, 20], [19, 20, 21]]
+def dated(lists: list[list[int]], dates: list[int] | None) -> Sessions:
+    return replace(Sessions.of(lists), dates=None if dates is None else np.array(dates))
+
+
+def test_the_newest_sessions_by_time_are_held_out_whole_wherever_they_stand() -> None:
+    lists = [[i, i + 1, i + 2] for i in range(20)]
+    parts = hold_out(dated(lists, list(range(20))))
+    assert parts.fitting.lists() + parts.scoring.lists() == lists
+    assert parts.scoring.lists() == [[18, 19, 20], [19, 20, 21]]
+    assert parts.told == "the newest 2 training sessions by time, held out whole"
+    parts = hold_out(dated(lists, [30, *range(1, 18), 31, 5]))
+    assert parts.scoring.lists() == [[0, 1, 2], [18, 19, 20]]
+    assert [19, 20, 21] in parts.fitting.lists() and len(parts.fitting) == 18
+
+
+def test_sessions_of_one_date_keep_their_order() -> None:
+    parts = hold_out(dated([[i, i] for i in range(10)], [1] * 10))
+    assert parts.scoring.lists() == [[9, 9]]
+
+
+def test_without_times_the_last_are_held_out_and_it_is_told_whether_their_order_is_of_time() -> None:
+    rng = np.random.default_rng(0)
+    drifting = [(i // 10 + rng.integers(0, 40, 3)).tolist() for i in range(600)]  # a new item every ten sessions
+    parts = hold_out(dated(drifting, None))
+    assert parts.scoring.lists() == drifting[540:]
+    assert parts.told.startswith("the last 60 training sessions in the order of files without times, held out whole")
+    assert "drifts along that order, rank correlation 1.00" in parts.told
+    shuffled = [drifting[i] for i in rng.permutation(600)]
+    assert "whether that is the order of time does not show" in hold_out(dated(shuffled, None)).told
+    assert "does not show" in hold_out(dated(drifting[:5], None)).told
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("name", ["yoochoose1_64", "diginetica", "diginetica-file-order"])
+def test_the_processed_files_are_in_the_order_of_time(name: str, real_data: Path) -> None:
+    """Not only that they drift: the later a tenth of train, the more its clicks are like the test's."""
+    split = catalog.load_split(name, real_data)
+    if split.train.dates is not None:
+        assert (np.diff(split.train.dates) >= 0).all()
+    assert drift(split.train) > 0.95
+    theirs = np.bincount(split.test.clicks()[0], minlength=split.train.n_items).astype(float)
+    alike = []
+    for part in np.array_split(np.arange(len(split.train)), 10):
+        ours = np.bincount(split.train.take(part).clicks()[0], minlength=split.train.n_items)
+        alike.append(ours @ theirs / np.linalg.norm(ours))
+    assert np.corrcoef(np.argsort(np.argsort(alike)), np.arange(10))[0, 1] > 0.95
 
 
 def test_the_first_trial_is_the_defaults_and_the_others_keep_within_their_ranges(
     train: Sessions, tmp_path: Path
 ) -> None:
-    trials = search.run(ITEM_KNN, train, 4, tmp_path, CPU)
+    trials = search.run(ITEM_KNN, train, 4, tmp_path, CPU).trials
     assert trials[0].fields == {"regularisation": 20.0, "alpha": 0.5}
     assert all(0 <= one.fields["alpha"] <= 1 and 0 <= one.fields["regularisation"] <= 100 for one in trials)
     assert len({json.dumps(one.fields) for one in trials}) == 4
@@ -63,7 +113,7 @@ def counted_by_hand(older: list[list[int]], newer: list[list[int]], n_items: int
 def test_a_trial_scores_what_counting_by_hand_on_the_older_sessions_gives(tmp_path: Path) -> None:
     rng = np.random.default_rng(3)
     sessions = [(rng.integers(0, 40, 2 + i % 4) * rng.random(2 + i % 4)).astype(int).tolist() for i in range(80)]
-    only = search.run(ITEM_KNN, Sessions.of(sessions, 40), 1, tmp_path, CPU)[0]
+    (only,) = search.run(ITEM_KNN, Sessions.of(sessions, 40), 1, tmp_path, CPU).trials
     recall, mrr = counted_by_hand(sessions[:72], sessions[72:], 40)
     assert 0 < recall < 100
     assert only.recall == pytest.approx(recall, rel=1e-12)
@@ -77,20 +127,129 @@ def test_a_search_in_two_sittings_equals_one_in_one(train: Sessions, tmp_path: P
     )
 
 
-def test_an_interrupted_trial_is_made_again(train: Sessions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    evaluate, calls = search.evaluate, []
+Scores = Callable[[Mapping[str, object], int], tuple[float, float]]
 
-    def interrupted(*args: object, **options: object) -> tuple[float, float]:
+
+def scored_by(monkeypatch: pytest.MonkeyPatch, scores: Scores) -> list[tuple[Mapping[str, object], int]]:
+    """Fits that are made up: what is scored by what is asked for, a model's fields and a seed; what was asked for."""
+    asked: list[tuple[Mapping[str, object], int]] = []
+
+    def score(self: Fit, model: object, seed: int) -> tuple[float, float]:
+        asked.append((catalog.resolved(model), seed))  # type: ignore[arg-type]
+        return scores(*asked[-1])
+
+    monkeypatch.setattr(Fit, "score", score)
+    return asked
+
+
+@pytest.mark.parametrize("cut", [1, 2, 3, 5, 9])
+def test_an_interrupted_fit_is_made_again_in_the_trials_and_in_the_refits(
+    cut: int, train: Sessions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = search.run(ITEM_KNN, train, 3, tmp_path / "whole", CPU)
+    score, calls = Fit.score, []
+
+    def interrupted(*args: object) -> tuple[float, float]:
         calls.append(1)
-        if len(calls) == 2:
+        if len(calls) == cut:
             raise KeyboardInterrupt
-        return evaluate(*args, **options)  # type: ignore[arg-type]
+        return score(*args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(search, "evaluate", interrupted)
+    monkeypatch.setattr(Fit, "score", interrupted)
     with pytest.raises(KeyboardInterrupt):
         search.run(ITEM_KNN, train, 3, tmp_path / "cut", CPU)
-    resumed = search.run(ITEM_KNN, train, 3, tmp_path / "cut", CPU)
-    assert resumed == search.run(ITEM_KNN, train, 3, tmp_path / "whole", CPU)
+    assert not list(tmp_path.rglob("cut/**/*.json")), "nothing unfinished looks finished"
+    assert search.run(ITEM_KNN, train, 3, tmp_path / "cut", CPU) == whole
+    assert len(calls) == 12 + 1, "three trials, three refits of each, and the one that was cut off"
+
+
+def test_a_search_killed_at_a_trial_goes_on_to_the_same_trials(
+    train: Sessions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that is killed leaves its trial behind as one that still runs."""
+    whole = search.run(ITEM_KNN, train, 14, tmp_path / "whole", CPU)  # from the eleventh on draws are guided
+    search.run(ITEM_KNN, train, 12, tmp_path / "cut", CPU)
+    (file,) = tmp_path.glob("cut/search/cycle/*.sqlite")
+    with sqlite3.connect(file) as base:
+        number = base.execute("select max(trial_id) from trials").fetchone()[0]
+        base.execute("update trials set state = 'RUNNING' where trial_id = ?", [number])
+        base.execute("delete from trial_values where trial_id = ?", [number])
+    again = search.run(ITEM_KNN, train, 14, tmp_path / "cut", CPU)
+    assert again.trials == whole.trials
+
+
+def test_the_time_is_up_between_two_epochs_and_the_same_command_goes_on(
+    train: Sessions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    what = Search("cycle", "narm", {"epochs": 3, "hidden": 4, "embedding": 4}, 0)
+    whole = search.run(what, train, 2, tmp_path / "whole", CPU)
+    checks = iter([True] * 5 + [False] + [True] * 1000)  # of the second trial's epochs the second does not fit
+    epochs: list[int] = []
+
+    def check(self: Deadline, epoch: int, of: int, lengths: object) -> None:
+        if not next(checks):
+            raise TimeIsUp(f"the time is up after epoch {epoch - 1} of {of}")
+        epochs.append(epoch)
+
+    monkeypatch.setattr(Deadline, "check_epoch", check)
+    with pytest.raises(TimeIsUp, match="after epoch 2 of 3; 1 of 2 trials are done; the same command goes on"):
+        search.run(what, train, 2, tmp_path / "cut", CPU, deadline=Deadline(1e6))
+    assert epochs == [1, 2, 3, 1, 2]
+    assert search.run(what, train, 2, tmp_path / "cut", CPU, deadline=Deadline(1e6)) == whole
+    assert epochs[5:] == [3] + [1, 2, 3] * 6, "the second trial at its third epoch, then the refits"
+    assert not list(tmp_path.rglob("*.checkpoint")) and not list(tmp_path.rglob("*.lock"))
+    with pytest.raises(TimeIsUp, match="not begun, the time is up; 2 of 3 trials are done"):
+        search.run(what, train, 3, tmp_path / "cut", CPU, deadline=Deadline(0.0))
+
+
+def test_settings_that_were_tried_are_no_trial_and_a_small_space_ends_the_search(
+    train: Sessions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scored_by(monkeypatch, lambda fields, seed: (50.0, 20.0))
+    outcome = search.run(Search("cycle", "sknn", {}, 0), train, 40, tmp_path, CPU)  # five neighbourhoods, four samples
+    assert len({json.dumps(one.fields) for one in outcome.trials}) == len(outcome.trials) == 20
+    assert outcome.protocol.trials == 40, "the budget is what was asked for"
+    assert search.run(Search("cycle", "sknn", {}, 0), train, 40, tmp_path, CPU) == outcome
+
+
+def test_networks_may_be_trained_for_fewer_epochs_in_trials_and_other_models_are_not(
+    train: Sessions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = scored_by(monkeypatch, lambda fields, seed: (50.0, 20.0))
+    for model, in_trials, anew in (("narm", {2}, {30}), ("bpr_mf", {5, 10, 20, 40}, {5, 10, 20, 40})):
+        what = Search("cycle", model, {}, 0, trial_epochs=2)
+        outcome = search.run(what, train, 4, tmp_path, CPU)
+        assert {fields["epochs"] for fields, seed in asked if seed == 0} <= in_trials
+        assert {fields["epochs"] for fields, seed in asked if seed != 0} <= anew
+        assert outcome.protocol == Protocol(2, 4, 2, 3, 3)
+        asked.clear()
+    assert Search("cycle", "narm", {}, 0).identity(train) != Search("cycle", "narm", {}, 0, 2).identity(train)
+
+
+def test_the_three_best_are_fitted_anew_with_other_seeds_and_the_best_mean_is_found(
+    train: Sessions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Trials are 60, 50, 70, 65, 55. Anew the 70 comes to 40 on average, the 65 to 41, as the 60 with a lower MRR."""
+    first = {0: (60.0, 1.0), 1: (50.0, 1.0), 2: (70.0, 1.0), 3: (65.0, 1.0), 4: (55.0, 1.0)}
+    anew = {
+        0: [(41.0, 4.0)] * 3,
+        2: [(60.0, 9.0), (30.0, 9.0), (30.0, 9.0)],
+        3: [(40.0, 5.0), (41.0, 5.0), (42.0, 5.0)],
+    }
+    order: list[object] = []
+
+    def scores(fields: Mapping[str, object], seed: int) -> tuple[float, float]:
+        if fields["alpha"] not in order:
+            order.append(fields["alpha"])
+        place = order.index(fields["alpha"])
+        return first[place] if seed == 7 else anew[place][seed - 8]
+
+    asked = scored_by(monkeypatch, scores)
+    outcome = search.run(Search("cycle", "item_knn", {}, 7), train, 5, tmp_path, CPU)
+    assert [seed for _, seed in asked] == [7] * 5 + [8, 9, 10] * 3
+    assert [one.fields["alpha"] for one in outcome.refits] == [order[2], order[3], order[0]]
+    assert [one.recall for one in outcome.refits] == [40.0, 41.0, 41.0]
+    assert outcome.best == outcome.trials[3]
 
 
 def test_other_sessions_share_no_trials(train: Sessions, tmp_path: Path) -> None:
@@ -101,28 +260,96 @@ def test_other_sessions_share_no_trials(train: Sessions, tmp_path: Path) -> None
 def test_a_failed_trial_is_noted_and_the_others_go_on(
     train: Sessions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    evaluate, calls = search.evaluate, []
+    score, calls = Fit.score, []
 
-    def failing(*args: object, **options: object) -> tuple[float, float]:
+    def failing(*args: object) -> tuple[float, float]:
         calls.append(1)
         if len(calls) == 2:
             raise ModelError("item_knn: the loss is not a finite number")
-        return evaluate(*args, **options)  # type: ignore[arg-type]
+        return score(*args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(search, "evaluate", failing)
-    trials = search.run(ITEM_KNN, train, 3, tmp_path, CPU)
-    assert [one.recall is None for one in trials] == [False, True, False]
-    assert trials[1].why == "item_knn: the loss is not a finite number"
+    monkeypatch.setattr(Fit, "score", failing)
+    outcome = search.run(ITEM_KNN, train, 3, tmp_path, CPU)
+    assert [one.recall is None for one in outcome.trials] == [False, True, False]
+    assert outcome.trials[1].why == "item_knn: the loss is not a finite number"
+    assert [one.fields for one in outcome.refits] == [outcome.trials[0].fields, outcome.trials[2].fields]
 
 
-def test_the_best_of_equals_is_the_earlier_and_failures_are_not_best() -> None:
+def test_what_fails_with_another_seed_is_not_found(
+    train: Sessions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def scores(fields: Mapping[str, object], seed: int) -> tuple[float, float]:
+        if seed == 2 and fields["alpha"] == 0.5:
+            raise ModelError("it diverged")
+        return (60.0 if fields["alpha"] == 0.5 else 50.0), 20.0
+
+    scored_by(monkeypatch, scores)
+    outcome = search.run(ITEM_KNN, train, 3, tmp_path, CPU)
+    assert outcome.refits[0] == Refit(outcome.trials[0].fields, [60.0], [20.0], "it diverged")
+    assert outcome.best == outcome.trials[1]
+    with pytest.raises(ModelError, match="the best trials failed with other seeds: it diverged"):
+        search.run(ITEM_KNN, train, 1, tmp_path, CPU)
+
+
+def test_the_best_of_equals_has_the_higher_mrr_then_is_the_earlier_and_failures_are_not_best() -> None:
     trials = [
         Trial({"a": 1}, 1.0, 0.5),
         Trial({"a": 2}, 3.0, 0.5),
         Trial({"a": 3}, None, None),
         Trial({"a": 4}, 3.0, 0.9),
+        Trial({"a": 5}, 3.0, 0.9),
     ]
-    assert search.best(trials).fields == {"a": 2}
+    assert [one.fields["a"] for one in best_of(trials)] == [4, 5, 2, 1]
+    anew = [Refit(one.fields, [3.0], [0.1]) for one in trials]
+    assert Outcome(Protocol(2, 5, None, 3, 1), "", trials, anew).best == trials[0]
+    anew[3] = Refit({"a": 4}, [2.0, 4.0], [0.2, 0.1])
+    assert Outcome(Protocol(2, 5, None, 3, 1), "", trials, anew).best == trials[3]
+
+
+def test_a_search_does_not_touch_what_another_protocol_or_budget_came_to(train: Sessions, tmp_path: Path) -> None:
+    old = tmp_path / "search/cycle/item_knn-seed0.json"
+    old.parent.mkdir(parents=True)
+    old.write_text("evidence")
+    for trials in (1, 2):
+        search.run(ITEM_KNN, train, trials, tmp_path, CPU)
+    assert old.read_text() == "evidence"
+    assert {file.name for file in old.parent.glob("*.json")} == {
+        "item_knn-seed0.json",
+        "item_knn-seed0-1-trials-protocol2.json",
+        "item_knn-seed0-2-trials-protocol2.json",
+    }
+
+
+def a_search(model: str, trials: int, reached: float, *, epochs: int | None = None, version: int = 2) -> Found:
+    best = Trial({}, reached, 20.0)
+    refits = [Refit({}, [reached], [20.0])]
+    return Found(model, {}, {}, trials, "", best, best, Protocol(version, trials, epochs, 3, 3), refits)
+
+
+def test_searches_compare_only_where_all_models_have_one_by_the_same_protocol_and_budget() -> None:
+    narm, gru, knn = (Row(catalog.recommender(one).label, one) for one in ("narm", "improved_gru_rec", "item_knn"))
+    searches = [a_search("narm", 20, 60.0), a_search("improved_gru_rec", 10, 60.0), a_search("item_knn", 20, 50.0)]
+    assert [one.model for one in stored_search.compared(searches, [knn, narm])] == ["item_knn", "narm"]
+    assert stored_search.compared(searches, [narm, gru]) == []
+    for unlike in (a_search("improved_gru_rec", 20, 60.0, epochs=5), a_search("improved_gru_rec", 20, 60.0, version=1)):
+        assert stored_search.compared([*searches, unlike], [narm, gru]) == []
+    alike = a_search("improved_gru_rec", 20, 60.0)
+    assert stored_search.compared([*searches, alike], [narm, gru]) == [searches[0], alike]
+
+
+def test_of_several_searches_of_a_row_the_better_one_counts_and_of_several_protocols_the_larger() -> None:
+    narm = Row(catalog.recommender("narm").label, "narm")
+    one, better, larger = a_search("narm", 20, 60.0), a_search("narm", 20, 61.0), a_search("narm", 40, 50.0)
+    assert stored_search.by_protocol([one, larger, better]) == {one.protocol: [better], larger.protocol: [larger]}
+    assert stored_search.compared([one, better, larger], [narm]) == [larger]
+
+
+def test_a_committed_search_of_before_is_read_as_of_the_older_protocol() -> None:
+    """V-SKNN's twenty trials on 1/64 drew three settings again."""
+    (vsknn,) = (one for one in stored_search.found(RESULTS, "yoochoose1_64") if one.model == "vsknn" and not one.refits)
+    assert vsknn.trials == 20
+    assert vsknn.protocol == Protocol(1, 17, None, 0, 0)
+    assert str(vsknn.protocol) == "17 trials by an older protocol: the best of single fits"
 
 
 def test_the_command_never_sees_the_test_part_and_prints_options_that_work(
@@ -131,48 +358,75 @@ def test_the_command_never_sees_the_test_part_and_prints_options_that_work(
     monkeypatch.setattr(catalog, "load_split", lambda name, data: SimpleNamespace(train=train))  # there is no test
     words = ["search", "item_knn", "--dataset", "cycle", "--trials", "4", "--quiet", "--results", str(tmp_path)]
     assert main([*words, "--set", "item_knn.neighbours=1"]) == 0
-    command = capsys.readouterr().out.strip().splitlines()[-1]
+    told = capsys.readouterr().out.strip().splitlines()
+    assert told[0] == "item_knn on cycle: 4 trials; the best 3 fitted anew with 3 seeds each"
+    assert told[2] == "searched: regularisation 0.0 to 100.0; alpha 0.0 to 1.0"
+    command = told[-1]
     before, word, options = command.partition("--set ")
     assert before == "python -m reproduce table2 --dataset cycle --model item_knn "
     options = word + options
     assert "item_knn.neighbours=1" in options
     fields = dict(word.removeprefix("item_knn.").split("=") for word in options.split()[1:])
-    kept = json.loads((tmp_path / "search/cycle/item_knn,neighbours=1-seed0.json").read_text())
+    kept = json.loads((tmp_path / "search/cycle/item_knn,neighbours=1-seed0-4-trials-protocol2.json").read_text())
     model = catalog.make_recommender("item_knn", fields)
     assert catalog.resolved(model) == {**catalog.resolved(model), **kept["fixed"], **kept["best"]["fields"]}
     assert kept["options"] == options and len(kept["trials"]) == 4
+    assert kept["protocol"] == {"version": 2, "trials": 4, "trial_epochs": None, "refitted": 3, "refits": 3}
+    assert kept["ranges"] == {"regularisation": [0.0, 100.0], "alpha": [0.0, 1.0]} and kept["seeds"] == [1, 2, 3]
+    (found,) = stored_search.found(tmp_path, "cycle")
+    assert found.protocol == Protocol(**kept["protocol"]) and len(found.refits) == 3
+    assert found.best.fields == kept["best"]["fields"] and found.reached[0] >= found.defaults.recall  # type: ignore
 
 
-def test_what_a_search_found_is_a_row_of_its_own_beside_the_defaults(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_a_search_found_stands_in_a_column_beside_the_defaults(tmp_path: Path) -> None:
     kept = {
         "model": "item_knn",
         "fixed": {},
         "scored_on": "the newest 10 training sessions, held out whole",
         "defaults": {"fields": {"regularisation": 20.0}, "recall": 40.0, "mrr": 20.0},
         "best": {"fields": {"regularisation": 5.0}, "recall": 50.0, "mrr": 25.0},
-        "trials": [{}] * 7,
+        "trials": [{"fields": {"regularisation": float(one)}} for one in (1, 2, 3, 4, 5, 6, 6, 7)],
     }
     file = tmp_path / "search/cycle/item_knn-seed0.json"
     file.parent.mkdir(parents=True)
     file.write_text(json.dumps(kept))
     words = ["table2", "--dataset", "cycle", "--quiet", "--results", str(tmp_path), "--model", "item_knn"]
     assert main(words) == 0
-    comparison, searched = capsys.readouterr().out.split("### Searched")
-    assert "7 trials, scored on the newest 10 training sessions, held out whole; the defaults had 40.00" in searched
+    page = tmp_path / "table2.md"
+    told = (
+        "Item-KNN: 7 trials by an older protocol: the best of single fits, scored on the newest 10 training sessions, "
+        "held out whole; the defaults had 40.00"
+    )
     fill = "--model item_knn --set item_knn.regularisation=5.0"
-    assert fill in searched and "| Item-KNN (regularisation=5.0) |" in searched
+    assert told in page.read_text() and fill in page.read_text()
+    assert "Recall@20: tuned" not in page.read_text() and "| tuned" not in page.read_text().replace("  ", "")
     assert main([*words, *fill.split()[2:]]) == 0
-    comparison, searched = capsys.readouterr().out.split("### Searched")
-    assert "regularisation" not in comparison and "regularisation" in searched and fill not in searched
+    assert fill not in page.read_text() and "Tuned: Item-KNN: regularisation 5.0." in page.read_text()
+    (row,) = [line for line in page.read_text().splitlines() if line.startswith("| Item-KNN ")][:1]
+    assert row.split("|")[3].strip() == "100.00 ±0.0"
 
+    anew = {"fields": {"regularisation": 5.0}, "recalls": [44.0, 45.0, 46.0], "mrrs": [22.0] * 3}
+    protocol = {"version": 2, "trials": 7, "trial_epochs": 5, "refitted": 3, "refits": 3}
+    file.write_text(json.dumps({**kept, "protocol": protocol, "refits": [anew]}))
+    assert main(words) == 0
+    assert (
+        "Item-KNN: 7 trials, a network in each for at most 5 epochs; the best 3 fitted anew with 3 seeds each, scored "
+        "on the newest 10 training sessions, held out whole; the defaults had 40.00 / 20.00, the best 50.00 / 25.00 "
+        "and anew 45.00 / 22.00." in page.read_text()
+    )
     file.write_text(json.dumps({**kept, "best": kept["defaults"]}))
     assert main(words) == 0
-    assert "the defaults, 40.00 / 20.00, won" in capsys.readouterr().out
-    file.write_text(json.dumps({**kept, "best": {"fields": {"gone": 1}}}))
-    assert main(words) == 0
-    assert "item_knn-seed0.json: not what a search of today stores" in capsys.readouterr().out
+    assert "the defaults, 40.00 / 20.00, won" in page.read_text()
+    for broken in (
+        {"best": {"fields": {"gone": 1}}},
+        {"protocol": {**protocol, "trials": "many"}, "refits": [anew]},
+        {"protocol": protocol},
+        {"protocol": protocol, "refits": [{**anew, "recalls": [101.0] * 3}]},
+        {"protocol": protocol, "refits": [{**anew, "recalls": []}]},
+    ):
+        file.write_text(json.dumps({**kept, **broken}))
+        assert main(words) == 0
+        assert "item_knn-seed0.json: not what a search of today stores" in page.read_text()
 
 
 def test_a_model_without_ranges_and_another_models_field_are_refused(
@@ -183,3 +437,33 @@ def test_a_model_without_ranges_and_another_models_field_are_refused(
     assert "pop: no field states what to search" in capsys.readouterr().err
     assert main(["search", "item_knn", *words, "--set", "narm.hidden=5"]) == 2
     assert "narm is not the model that is searched" in capsys.readouterr().err
+
+
+def test_a_default_outside_its_own_range_and_no_epochs_at_all_are_wrong(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["--dataset", "cycle", "--results", str(tmp_path)]
+    with pytest.raises(SystemExit) as end:
+        main(["search", "narm", *words, "--trial-epochs", "0"])
+    assert end.value.code == 2 and "'0' is not a number from 1 on" in capsys.readouterr().err
+    (tmp_path / "level.py").write_text(OUTSIDE)
+    assert main(["search", str(tmp_path / "level.py"), *words]) == 2
+    assert "level.share: its default 0.001 is not among what a search may try" in capsys.readouterr().err
+
+
+OUTSIDE = """
+from dataclasses import dataclass
+
+from reproduce import Recommender, setting
+
+
+@dataclass(kw_only=True)
+class Level(Recommender):
+    share: float = setting(0.001, search=(0.01, 0.1))
+
+    def fit(self, train, *, seed, device, journal):
+        pass
+
+    def score(self, prefixes):
+        raise AssertionError
+"""

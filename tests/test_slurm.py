@@ -219,3 +219,21 @@ def test_a_line_names_own_data_and_models_by_their_whole_path_with_the_options(
     assert given[:3] == ["run", "--dataset", str(tmp_path / "shop_of_mine.csv")]
     assert main([*given, "--quiet"]) == 0
     assert [file.stem for file in (tmp_path / "r/runs").rglob("*.json")] == ["pop-seed0"]
+
+
+def test_a_search_is_one_job_and_has_no_page(tmp_path: Path, fake: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    results = tmp_path / "r"
+    words = ["search", "narm", "--dataset", "cycle", "--trials", "7", "--trial-epochs", "2", "--set", "narm.epochs=3"]
+    words += ["--minutes", "9", "--results", str(results), "--slurm", "partition=gpu"]
+    assert main(words) == 0
+    (folder,) = submitted(results)
+    assert capsys.readouterr().out == f"job 41\ncommand and log: {folder}/\n"
+    line = "search narm --dataset cycle --trials 7 --seed 0 --set narm.epochs=3 --trial-epochs 2 --minutes 9 --data "
+    line += f"{Path('data').resolve()} --results {results} --device auto\n"
+    assert (folder / "cells.txt").read_text() == line
+    assert {file.name for file in folder.iterdir()} == {"cells.txt", "job.sh", "job"}
+    (fake / "queue").write_text("1\n")
+    assert main(words) == 0
+    assert capsys.readouterr().out == "nothing to submit: this search is queued\n"
+    assert main([*words, "--fresh"]) == 2
+    assert "a job that is queued again must go on from its checkpoint" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""--slurm on a real Slurm of a single node: an array of which one cell is preempted and goes on, and one fails."""
+"""--slurm on a real Slurm of a single node: a cell that is preempted goes on, so does one that meets its limit."""
 
 from __future__ import annotations
 
@@ -39,13 +39,43 @@ class Fails(Recommender):
         raise AssertionError
 """
 
+SLOW = """
+import os
+import time
+from dataclasses import dataclass
+
+import torch
+
+from reproduce import Recommender, setting
+
+
+@dataclass(kw_only=True)
+class Slow(Recommender):
+    epochs: int = setting(20, low=1)
+
+    def fit(self, train, *, seed, device, journal):
+        state = journal.restore() or {"epoch": 0, "weights": torch.zeros(train.n_items)}
+        epoch, weights = state["epoch"], state["weights"]
+        while epoch < self.epochs:
+            epoch += 1
+            for _ in journal.steps([[0]], epoch=epoch, epochs=self.epochs, examples=1):
+                time.sleep(float(os.environ.get("SECONDS_OF_AN_EPOCH", 0)))
+                weights = weights + torch.rand(len(weights), generator=torch.Generator().manual_seed(epoch))
+            journal.epoch({"epoch": epoch, "loss": 0.0})
+            journal.save({"epoch": epoch, "weights": weights})
+        self.weights_ = weights
+
+    def score(self, prefixes):
+        return self.weights_.repeat(len(prefixes), 1)
+"""
+
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not TOOL.is_file() or os.geteuid() != 0, reason="needs root and shared/tools/slurm-here.sh"),
 ]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def cluster() -> Iterator[None]:
     """A Slurm with a partition `low`, whose jobs one in `high` preempts: they are sent TERM and queued again."""
     base = Path(f"/tmp/slurm-here-{os.getpid()}")  # a socket's path may not be long
@@ -70,6 +100,12 @@ def wait_for(what: str, seconds: float, done: object) -> None:
 
 def queue() -> str:
     return subprocess.run(["squeue", "--noheader", "--array"], capture_output=True, text=True, check=True).stdout
+
+
+def start_now(folder: Path, cell: int) -> None:
+    """Of a cell that was queued again: otherwise Slurm lets it wait for two minutes."""
+    job = (folder / "job").read_text().strip()
+    subprocess.run(["scontrol", "update", f"JobId={job}_{cell}", "StartTime=now"], check=True, capture_output=True)
 
 
 def result(one: Experiment, folder: Path) -> Result:
@@ -98,8 +134,7 @@ def test_an_array_of_which_one_is_preempted_and_one_fails_makes_every_cell_once_
     (folder,) = (there / "slurm").iterdir()
     log = folder / "cell-3.log"
     wait_for("the requeue", 120, lambda: "BeginTime" in queue())
-    now = ["scontrol", "update", f"JobId={(folder / 'job').read_text().strip()}_3", "StartTime=now"]
-    subprocess.run(now, check=True, capture_output=True)  # otherwise Slurm lets it wait for two minutes
+    start_now(folder, 3)
     wait_for("the restart", 180, lambda: "start 2:" in log.read_text())
     wait_for("the page", 300, lambda: not queue().strip())
 
@@ -117,4 +152,36 @@ def test_an_array_of_which_one_is_preempted_and_one_fails_makes_every_cell_once_
     assert "raised ValueError: it was made to" in failed and failed.count("start ") == 1
     assert (there / "table2.md").is_file() and "NARM" in (folder / "page.log").read_text()
     assert not list((there / "runs").rglob("*.lock")) and not list((there / "runs").rglob("*.checkpoint"))
+    shutil.rmtree(there)
+
+
+def test_a_cell_that_meets_its_limit_of_time_is_queued_again_and_goes_on_at_its_next_epoch(
+    tmp_path: Path, cluster: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twenty epochs of four seconds and a limit of two minutes, a minute before which the cell is told to end."""
+    monkeypatch.chdir(HERE)
+    (tmp_path / "slow.py").write_text(SLOW)
+    there, here = tmp_path / "there", tmp_path / "here"
+    words = ["table2", "--dataset", "synthetic", "--device", "cpu", "--quiet", "--model", str(tmp_path / "slow.py")]
+    monkeypatch.setenv("SECONDS_OF_AN_EPOCH", "4")
+    ask = [sys.executable, "-m", "reproduce", *words, "--results", str(there), "--slurm", "partition=low,time=2"]
+    subprocess.run(ask, capture_output=True, text=True, check=True)
+    (folder,) = (there / "slurm").iterdir()
+    log = folder / "cell-1.log"
+
+    def ended() -> bool:
+        if "BeginTime" in queue():
+            start_now(folder, 1)
+        return not queue().strip()
+
+    wait_for("the page", 400, ended)
+    monkeypatch.delenv("SECONDS_OF_AN_EPOCH")
+    assert main([*words, "--results", str(here)]) == 0
+    slow = Experiment.of("synthetic", "slow")
+    cut, whole = result(slow, there), result(slow, here)
+    np.testing.assert_array_equal(cut.greater, whole.greater)
+    assert cut.environment["resumed"] and not whole.environment["resumed"]
+    assert [one["epoch"] for one in cut.epochs] == list(range(1, 21)), "no epoch twice"
+    assert "start 2:" in log.read_text() and "terminated" in log.read_text()
+    assert (there / "table2.md").is_file() and not list((there / "runs").rglob("*.checkpoint"))
     shutil.rmtree(there)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from tabulate import tabulate
@@ -10,10 +10,23 @@ from tabulate import tabulate
 from reproduce import catalog
 from reproduce.errors import UsageError
 from reproduce.reading import own_data
-from reproduce.reports.description import DATA, DEVICE, OWN_DATA, OWN_LOG, RESULTS, About, Command, Option, positive
-from reproduce.runs import own_options, request
+from reproduce.reports.description import (
+    DATA,
+    DEVICE,
+    MINUTES,
+    OWN_DATA,
+    OWN_LOG,
+    RESULTS,
+    About,
+    Command,
+    Option,
+    positive,
+)
+from reproduce.runs import own_options, request, slurm
+from reproduce.runs.deadline import Deadline
 from reproduce.runs.environment import choose_device
-from reproduce.runs.search import Search, Trial, as_options, best, run
+from reproduce.runs.search import Search, as_options, over_orders, run
+from reproduce.runs.trials import Outcome, best_of
 
 SHOWN = 5
 
@@ -27,19 +40,33 @@ ABOUT = About(
         Option("--dataset", OWN_DATA, metavar="NAME", required=True, names="data set"),
         *OWN_LOG,
         Option(
-            "--trials", "in all, with those of earlier searches (default: 20)", metavar="N", type=positive, default=20
+            "--trials",
+            "settings tried in all, with those of earlier searches; the best 3 are then fitted anew (default: 20)",
+            metavar="N",
+            type=positive,
+            default=20,
+        ),
+        Option(
+            "--trial-epochs",
+            "train networks for at most so many epochs in a trial; the same for all models that are to be compared",
+            metavar="N",
+            type=positive,
         ),
         Option("--seed", "default: 0", metavar="N", type=int, default=0),
         Option("--set", "fix a field: narm.epochs=5", metavar="MODEL.FIELD=VALUE", several=True, names="setting"),
         DEVICE,
         DATA,
         RESULTS,
+        MINUTES,
+        Option("--slurm", "make the search a job: partition=gpu,time=60,gres=gpu:1", metavar="KEY=VALUE,..."),
+        Option("--fresh", "ignore the checkpoint of an interrupted fit"),
         Option("--quiet", "no progress, only the result"),
     ),
 )
 
 
 def _answer(options: Any) -> str:
+    asked = slurm.parse(options.slurm) if options.slurm else None
     model = catalog.recommender(options.model).name
     (dataset,) = own_options.datasets([options.dataset], vars(options))
     settings = request.settings(options.set)
@@ -49,14 +76,39 @@ def _answer(options: Any) -> str:
         key: catalog.resolved(catalog.make_recommender(model, {key: value}))[key]
         for key, value in settings.get(model, {}).items()
     }
-    what = Search(dataset, model, fixed, options.seed)
-    train = catalog.load_split(dataset, options.data).train
-    device = choose_device(options.device)
-    trials = run(what, train, options.trials, options.results, device, quiet=options.quiet)
-    return report(what, trials)
+    what = Search(dataset, model, fixed, options.seed, options.trial_epochs)
+    if asked is not None:
+        if options.fresh:
+            raise UsageError("--fresh: with --slurm a job that is queued again must go on from its checkpoint")
+        what.ranges()
+        queued = slurm.queue([as_job(what, options)], asked, options.results)
+        return queued or "nothing to submit: this search is queued"
+    outcome = run(
+        what,
+        catalog.load_split(dataset, options.data).train,
+        options.trials,
+        options.results,
+        choose_device(options.device),
+        quiet=options.quiet,
+        fresh=options.fresh,
+        deadline=None if options.minutes is None else Deadline.in_minutes(options.minutes),
+    )
+    return report(what, outcome)
 
 
 COMMAND = Command(ABOUT, _answer)
+
+
+def as_job(what: Search, options: Any) -> list[str]:
+    """The search as a person could type it after `python -m reproduce`, on any machine that sees the folders."""
+    words = ["search", slurm.model_word(what.model), "--dataset", *slurm.dataset_words(what.dataset)]
+    words += ["--trials", str(options.trials), "--seed", str(what.seed)]
+    if what.fixed:
+        words += ["--set", *(f"{what.model}.{key}={value}" for key, value in what.fixed.items())]
+    for name, value in (("--trial-epochs", what.trial_epochs), ("--minutes", options.minutes)):
+        words += [] if value is None else [name, str(value)]
+    words += ["--data", str(options.data.resolve()), "--results", str(options.results.resolve())]
+    return [*words, "--device", options.device, *(["--quiet"] if options.quiet else [])]
 
 
 def as_command(dataset: str, model: str, options: str) -> str:
@@ -64,22 +116,41 @@ def as_command(dataset: str, model: str, options: str) -> str:
     return f"python -m reproduce table2 --dataset {own_data.asked_for_as(dataset)} --model {model} {options}"
 
 
-def report(what: Search, trials: Sequence[Trial]) -> str:
-    """The best trials, the defaults among them, and the best as options of a command."""
-    top = best(trials)
-    ordered = sorted((one for one in trials if one.recall is not None), key=lambda one: -(one.recall or 0.0))
-    shown = ordered[:SHOWN] + ([trials[0]] if trials[0] not in ordered[:SHOWN] else [])
-    lines = [
-        ["defaults" if one is trials[0] else "", *map(str, one.fields.values()), _number(one.recall), _number(one.mrr)]
-        for one in shown
-    ]
-    head = ["", *trials[0].fields, "Recall@20", "MRR@20"]
-    options = as_options(what.model, {**what.fixed, **top.fields})
+def report(what: Search, outcome: Outcome) -> str:
+    """The protocol, the ranges, the best trials and the defaults, the refits, and the best as options of a command."""
+    defaults, ordered = outcome.trials[0], best_of(outcome.trials)
+    shown = ordered[:SHOWN] + ([defaults] if defaults not in ordered[:SHOWN] else [])
+    anew = {str(one.fields): one for one in outcome.refits}
+    lines = []
+    for one in shown:
+        refit = anew.get(str(one.fields))
+        if refit is None or refit.why is not None:
+            more = ["" if refit is None else "failed"] * 2
+        else:
+            more = [_number(refit.recall), _number(refit.mrr)]
+        name = "defaults" if one is defaults else ""
+        lines.append([name, *map(str, one.fields.values()), _number(one.recall), _number(one.mrr), *more])
+    head = ["", *defaults.fields, "Recall@20", "MRR@20", "anew: Recall@20", "MRR@20"]
+    options = as_options(what.model, {**what.fixed, **outcome.best.fields})
+    made = "" if len(outcome.trials) == outcome.protocol.trials else f"; there are only {len(outcome.trials)} settings"
     return (
-        f"{what.model} on {what.dataset}: {len(trials)} trials, scored on the newest tenth of the training sessions\n\n"
+        f"{what.model} on {what.dataset}: {outcome.protocol}{made}\nscored on {outcome.scored_on}\n"
+        f"searched: {told_ranges(what.ranges())}\n\n"
         + tabulate(lines, head, disable_numparse=True, colalign=["left"] + ["right"] * (len(head) - 1))
         + (f"\n\n{as_command(what.dataset, what.model, options)}" if options else "\n\nthe defaults are the best found")
     )
+
+
+def told_ranges(ranges: Mapping[str, Any]) -> str:
+    """What a trial could choose of each field, in a line."""
+    told = []
+    for name, what in ranges.items():
+        if isinstance(what, list):
+            told.append(f"{name} of {', '.join(map(str, what))}")
+        else:
+            evenly = " (evenly in the logarithm)" if over_orders(*what) else ""
+            told.append(f"{name} {what[0]} to {what[1]}{evenly}")
+    return "; ".join(told)
 
 
 def _number(value: float | None) -> str:

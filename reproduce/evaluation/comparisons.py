@@ -1,4 +1,4 @@
-"""Many rows at once: intervals of all pairs that hold together, and which rows may be the best.
+"""Many rows at once: intervals of pairs that hold together, all or those with one row, and which rows may be the best.
 
 With thirteen rows there are 78 pairs, and one in twenty of 95 % intervals misses. Here p_j, the p-value of pair j by
 itself, becomes P(min_k p_k <= p_j) where no two rows differ, and each interval is drawn at the level at which that
@@ -11,7 +11,7 @@ where a p-value is 1 in 20,000; from there on Bonferroni's bound is the smaller 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -41,21 +41,35 @@ class Pair:
 
 def pairwise(rows: Mapping[str, Measurement]) -> dict[tuple[str, str], Pair | OneRun]:
     """Every pair of rows, the better one first; a pair with a row of unknown noise is not judged and not counted."""
+    pairs = [(a, b) if rows[a].value >= rows[b].value else (b, a) for a, b in combinations(rows, 2)]
+    return _together(rows, pairs)
+
+
+def against(rows: Mapping[str, Measurement], control: str) -> dict[str, Pair | OneRun]:
+    """Every other row less the control. The pairs with the control are the only ones (Dunnett, JASA 50, 1955)."""
+    pairs = [(label, control) for label in rows if label != control]
+    return {label: one for (label, _), one in _together(rows, pairs).items()}
+
+
+def _together(
+    rows: Mapping[str, Measurement], pairs: Sequence[tuple[str, str]]
+) -> dict[tuple[str, str], Pair | OneRun]:
     judged = {label: one for label, one in rows.items() if not one.unknown}
+    asked = {frozenset(pair) for pair in pairs if judged.keys() >= set(pair)}
     most = np.zeros(DRAWS)
-    for _, _, z in _null(judged):
-        np.maximum(most, np.abs(z), out=most)
+    for a, b, z in _null(judged):
+        if {a, b} in asked:
+            np.maximum(most, np.abs(z), out=most)
     drawn = 2 * special.ndtr(-most)  # the least p-value of each draw
-    count = max(len(judged) * (len(judged) - 1) // 2, 1)
+    count = max(len(asked), 1)
     level = 1 - _critical(drawn, count)
     found: dict[tuple[str, str], Pair | OneRun] = {}
-    for a, b in combinations(rows, 2):
-        better, worse = (a, b) if rows[a].value >= rows[b].value else (b, a)
-        one = difference(rows[better], rows[worse])
+    for a, b in pairs:
+        one = difference(rows[a], rows[b])
         if isinstance(one, Estimate):
-            found[better, worse] = Pair(one, *one.interval(level), _adjusted(one.p, drawn, count))
+            found[a, b] = Pair(one, *one.interval(level), _adjusted(one.p, drawn, count))
         else:
-            found[better, worse] = one
+            found[a, b] = one
     return found
 
 

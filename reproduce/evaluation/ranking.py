@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from reproduce.errors import ModelError
+from reproduce.evaluation import devices
 from reproduce.reading.sessions import Sessions
 
 
@@ -32,7 +33,7 @@ def rank_counts(scores: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         targets: (n,) int64.
     """
     own = scores.gather(1, targets[:, None])  # (n, 1)
-    if scores.device.type == "cpu" and scores.dtype in (torch.float32, torch.float64):
+    if not devices.as_cuda(scores.device) and scores.dtype in (torch.float32, torch.float64):
         greater, at_least = _counted_by_row(scores.detach().numpy(), own.detach().numpy())
     else:
         greater, at_least = (scores > own).sum(1), (scores >= own).sum(1)
@@ -78,7 +79,7 @@ def mrr_at(ranks: np.ndarray, k: int = CUTOFF) -> float:
 
 def chunk_rows(n_items: int, device: torch.device | None = None) -> int:
     """Prefixes scored at a time: by the catalogue's size and the kind of device, not by how much memory there is."""
-    scores = CHUNK_SCORES_CUDA if device is not None and device.type == "cuda" else CHUNK_SCORES
+    scores = CHUNK_SCORES_CUDA if device is not None and devices.as_cuda(device) else CHUNK_SCORES
     return max(1, scores // max(n_items, 1))
 
 

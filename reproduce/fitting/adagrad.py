@@ -17,6 +17,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from reproduce.evaluation import devices
+
 Duplicates = Literal["added", "separate"]
 EPSILON = 1e-6
 
@@ -49,8 +51,7 @@ def _move(parameter: Tensor, slope: Tensor, state: dict[str, Tensor], rate: floa
     """One step of every row that the gradient names, of all of them where it is dense."""
     rows: Any = slice(None)
     if slope.is_sparse:
-        slope = slope.coalesce()
-        rows, slope = slope.indices()[0], slope.values()
+        rows, slope = _added(slope)
     squares = state["squares"][rows] + slope**2
     state["squares"][rows] = squares
     move = slope * torch.rsqrt(squares + EPSILON) * -rate
@@ -67,15 +68,25 @@ def _move_each(parameter: Tensor, slope: Tensor, state: dict[str, Tensor], rate:
     state["squares"].index_add_(0, rows, slope**2)
     if momentum:
         move += momentum * state["velocity"][rows]
-        last = _last_of_each(rows)
-        state["velocity"][rows[last]] = move[last]
+        state["velocity"][rows] = move[_last_of_each(rows)]  # a row that is named twice is written the same twice
     parameter.index_add_(0, rows, move)
 
 
+def _added(slope: Tensor) -> tuple[Tensor, Tensor]:
+    """The rows that a sparse gradient names, (n,), and each one's gradients added up, (n, ...).
+
+    On a CPU every row once. How many these are the host would have to wait for on CUDA: there a row stands as often as
+    it was named, each time with the whole sum, so that whatever is written to it is written the same each time.
+    """
+    if not devices.as_cuda(slope.device):
+        slope = slope.coalesce()
+        return slope.indices()[0], slope.values()
+    rows, each = slope._indices()[0], slope._values()
+    first = torch.searchsorted(rows.sort().values, rows)  # (n,) a number of each row's own
+    return rows, torch.zeros_like(each).index_add_(0, first, each)[first]
+
+
 def _last_of_each(rows: Tensor) -> Tensor:
-    """The place of each row's last occurrence: [5, 2, 5] gives [1, 2]."""
-    order = torch.argsort(rows, stable=True)
-    ordered = rows[order]
-    ends = torch.ones_like(ordered, dtype=torch.bool)
-    ends[:-1] = ordered[1:] != ordered[:-1]
-    return order[ends]
+    """For each occurrence of a row the place of its last one: [5, 2, 5] gives [2, 1, 2]."""
+    ordered, order = rows.sort(stable=True)
+    return order[torch.searchsorted(ordered, rows, right=True) - 1]

@@ -39,12 +39,16 @@ def run_epoch(
         ModelError: the mean loss is not a finite number.
     """
     began = time.monotonic()
-    total = torch.zeros((), dtype=torch.float64, device=device)  # on the device: the host waits for it once, at the end
+    total = torch.zeros((), dtype=torch.float64, device=device)  # on the device: the host waits for it at the end
     seen = 0
-    for batch in journal.steps(batches, epoch=epoch, epochs=epochs, examples=examples):
+
+    def so_far() -> float:
+        return float(total) / max(seen, 1)
+
+    for batch in journal.steps(batches, epoch=epoch, epochs=epochs, examples=examples, loss=so_far):
         total += step(batch)
         seen += len(batch)
-    mean = float(total) / max(seen, 1)
+    mean = so_far()
     if not np.isfinite(mean):
         raise ModelError(f"{name}: the loss is not a finite number in epoch {epoch}; try a lower learning rate")
     seconds = max(time.monotonic() - began, 1e-9)

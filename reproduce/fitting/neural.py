@@ -7,7 +7,7 @@ and its scores, and may replace how train is parted, the batches, the optimiser 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -16,14 +16,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from reproduce.evaluation import devices
 from reproduce.evaluation.ranking import rank, rank_all, recall_at
-from reproduce.fitting import padding
 from reproduce.fitting.determinism import deterministic
 from reproduce.fitting.determinism import seed as seed_generators
 from reproduce.fitting.epochs import run_epoch
 from reproduce.fitting.recommender import Journal, Recommender, setting
 from reproduce.fitting.restored import check_optimiser, check_tensors
 from reproduce.reading.sessions import Sessions
+
+ROUND = 8  # clicks: the widths of batches that are not truncated are multiples of it on CUDA
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,8 @@ class Batch:
 class Examples:
     """Prefixes and next clicks on a device, from which batches are gathered.
 
-    On a CPU a batch is as wide as its longest prefix, on CUDA all are `width` wide, so that shapes never change.
+    On a CPU a batch is as wide as its longest prefix. On CUDA all are `width` wide, so that shapes never change, but
+    where prefixes are not truncated: then a batch is as wide as its longest prefix, rounded up to few shapes.
     """
 
     items: Tensor  # (clicks,)
@@ -55,6 +58,8 @@ class Examples:
     lengths: Tensor  # (n,)
     labels: Tensor  # (n,) or (0,)
     width: int
+    truncated: bool
+    on_host: Tensor  # (n,) the lengths, for the host to know a batch's width without waiting for the device
 
     @classmethod
     def of(
@@ -66,15 +71,37 @@ class Examples:
         lengths = np.minimum(prefixes.lengths, longest)
         starts = prefixes.stops - lengths if truncation == "last" else prefixes.starts
         on_device = partial(torch.as_tensor, device=device)
-        return cls(on_device(prefixes.items), on_device(starts), on_device(lengths), on_device(labels), longest)
+        return cls(
+            items=on_device(prefixes.items),
+            starts=on_device(starts),
+            lengths=on_device(lengths),
+            labels=on_device(labels),
+            width=longest,
+            truncated=truncation != "none",
+            on_host=torch.as_tensor(lengths),
+        )
 
     def __len__(self) -> int:
         return len(self.starts)
 
-    def batch(self, index: Tensor) -> Batch:
-        """The examples at these places, (B,)."""
+    def batches(self, order: Tensor, parts: Iterable[slice]) -> Iterator[Batch]:
+        """Parts of an order of the examples, (n,) places on the host, which travel to the device at once."""
+        places = order.to(self.starts.device)
+        for part in parts:
+            yield self.batch(places[part], self.widest(order[part]))
+
+    def widest(self, index: Tensor) -> int:
+        """The clicks that a batch of the examples at these places on the host is wide."""
+        on_cuda = devices.as_cuda(self.starts.device)
+        if not len(index) or (on_cuda and self.truncated):
+            return self.width
+        longest = int(self.on_host[index].max())
+        return min(-(-longest // ROUND) * ROUND, self.width) if on_cuda else longest
+
+    def batch(self, index: Tensor, width: int | None = None) -> Batch:
+        """The examples at these places, (B,), on the device; so wide, or as `widest` says."""
         lengths = self.lengths[index]  # (B,)
-        width = self.width if padding.computed(lengths.device) or not len(lengths) else int(lengths.max())
+        width = self.widest(index.cpu()) if width is None else width
         steps = torch.arange(width, device=lengths.device)  # (T,)
         places = self.starts[index][:, None] + steps  # (B, T)
         mask = steps < lengths[:, None]  # (B, T)
@@ -144,9 +171,10 @@ class Neural(Recommender):
 
     def batches(self, training: Any) -> Iterator[Any]:
         """The mini-batches of an epoch; called under a seed made of the run's seed and the epoch."""
-        order = torch.randperm(len(training)).to(training.starts.device)  # drawn on the CPU: the same on every device
-        for begin in range(0, len(order), self.batch):
-            yield training.batch(order[begin : begin + self.batch])
+        order = torch.randperm(len(training))  # drawn on the CPU: the same on every device
+        yield from training.batches(
+            order, (slice(begin, begin + self.batch) for begin in range(0, len(order), self.batch))
+        )
 
     def optimiser(self, network: nn.Module) -> torch.optim.Optimizer:
         return torch.optim.Adam(network.parameters(), lr=self.learning_rate, fused=True)
@@ -200,7 +228,8 @@ class Neural(Recommender):
         items, _ = prefixes.clicks()
         packed = Sessions.packed(items, prefixes.lengths, prefixes.n_items)  # only these clicks travel to the device
         examples = Examples.of(packed, np.empty(0, np.int64), self.truncation, self.longest, self.device_)
-        return examples.batch(torch.arange(len(examples), device=self.device_))
+        (whole,) = examples.batches(torch.arange(len(examples)), [slice(None)])
+        return whole
 
     def _epoch(
         self, training: Any, optimiser: torch.optim.Optimizer, seed: int, epoch: int, journal: Journal

@@ -10,18 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-
-def computed(device: torch.device) -> bool:
-    """Whether padding is computed on this device. The one place where models tell CPU and CUDA apart.
-
-    Call it as `padding.computed`, so that a test on a CPU can put another answer in its place.
-    """
-    return device.type != "cpu"
+from reproduce.evaluation import devices
 
 
 def gru_states(gru: nn.GRU, x: Tensor, lengths: Tensor) -> Tensor:
     """h_1 .. h_t of every row, (B, T, H), from its inputs, (B, T, D), and its number of clicks, (B,)."""
-    if computed(x.device):
+    if devices.as_cuda(x.device):
         return gru(x)[0]
     packed = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
     return pad_packed_sequence(gru(packed)[0], batch_first=True, total_length=x.shape[1])[0]

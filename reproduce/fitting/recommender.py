@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar
 
@@ -77,8 +77,19 @@ class Journal:
 
     history: list[dict[str, float]] = field(default_factory=list)
 
-    def steps(self, batches: Iterable[Batch], *, epoch: int, epochs: int, examples: int) -> Iterator[Batch]:
-        """Hand the batches of an epoch through, telling how far it is."""
+    def steps(
+        self,
+        batches: Iterable[Batch],
+        *,
+        epoch: int,
+        epochs: int,
+        examples: int,
+        loss: Callable[[], float] | None = None,
+    ) -> Iterator[Batch]:
+        """Hand the batches of an epoch through, telling how far it is.
+
+        `loss`: the mean loss of the batches so far; who asks waits for the device.
+        """
         yield from batches
 
     def epoch(self, numbers: Mapping[str, float]) -> None:

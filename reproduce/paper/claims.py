@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
+from reproduce.paper import numbers
+from reproduce.paper.numbers import Score
 from reproduce.paper.rows import DECODERS, ROWS, Row
 
 
@@ -91,8 +93,52 @@ def _order(*labels: str) -> tuple[Above, ...]:
     return tuple(Above(a, b, "recall") for a, b in pairwise(names))
 
 
+# What the paper printed of each row, by its label and the paper's column.
+_PRINTED: Mapping[str, Mapping[str, Score]] = {
+    **numbers.TABLE3,
+    _FULL.label: numbers.TABLE2[_FULL.label],
+    **{_encoder(encoder, hidden).label: scores for (encoder, hidden), scores in numbers.TABLE4.items()},
+}
+
+
+def published(statement: Statement, column: str) -> float | None:
+    """The effect that the paper's own numbers show, in the statement's unit; None where it prints none.
+
+    Args:
+        column: of the paper's, such as "YOOCHOOSE 1/64".
+    """
+    if isinstance(statement, Gain):
+        return statement.per_cent
+    if isinstance(statement, LongerGain):
+        return _gain_in_table5(statement.lengths) - _gain_in_table5(statement.than)
+    if isinstance(statement, Collapse):
+        return None
+    one, other = rows(statement)
+    a, b = (_PRINTED.get(row.label, {}).get(column) for row in (one, other))
+    return None if a is None or b is None else getattr(a, statement.metric) - getattr(b, statement.metric)
+
+
+def rows(statement: Statement) -> tuple[Row, ...]:
+    """The rows a statement is about, the one that is ahead in the paper first."""
+    if isinstance(statement, Collapse):
+        return (statement.row,)
+    if isinstance(statement, Close):
+        return statement.one, statement.other
+    return statement.better, statement.worse
+
+
+def _gain_in_table5(lengths: tuple[int, int]) -> float:
+    """NARM's relative gain in hits over Improved GRU-Rec on prefixes of some lengths, in per cent."""
+    hits = [numbers.TABLE5[n] for n in range(lengths[0], lengths[1] + 1)]
+    return 100 * (sum(narm for _, narm in hits) / sum(improved for improved, _ in hits) - 1)
+
+
 def _each(statements: tuple[Statement, ...], columns: tuple[str, ...] = _ALL) -> dict[str, tuple[Statement, ...]]:
-    return dict.fromkeys(columns, statements)
+    """The same statements on several data sets, without those of a row that the paper has no number of there."""
+    return {
+        column: tuple(one for one in statements if not isinstance(one, Above) or published(one, column) is not None)
+        for column in columns
+    }
 
 
 _BOTH = ("recall", "mrr")

@@ -5,7 +5,7 @@ A data set's file composes them in the paper's order.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -45,7 +45,7 @@ class DatedSessions:
         order = np.argsort(self.dates, kind="stable")
         stops = np.cumsum(self.lengths)
         n_items = int(self.items.max(initial=-1)) + 1
-        return Sessions(self.items, (stops - self.lengths)[order], stops[order], n_items)
+        return Sessions(self.items, (stops - self.lengths)[order], stops[order], n_items, dates=self.dates[order])
 
 
 def sessions_of(log: ClickLog, *, by_time: bool = False) -> DatedSessions:
@@ -110,7 +110,8 @@ def newest_prefixes(sessions: Sessions, keep: int) -> Sessions:
     surplus = int(from_here_on[first]) - keep
     stops = sessions.stops[first:].copy()
     stops[0] -= surplus
-    kept = Sessions(sessions.items, sessions.starts[first:], stops, sessions.n_items)
+    dates = None if sessions.dates is None else sessions.dates[first:]
+    kept = Sessions(sessions.items, sessions.starts[first:], stops, sessions.n_items, dates=dates)
     return kept if kept.lengths[0] > 1 else kept.take(slice(1, None))
 
 
@@ -128,4 +129,5 @@ def to_sessions(train: tuple[np.ndarray, np.ndarray], test: tuple[np.ndarray, np
 
 def numbered_again(train: Sessions, test: Sessions) -> tuple[Sessions, Sessions]:
     """Spans in any order over any clicks -> packed, over the items that are left."""
-    return to_sessions((train.clicks()[0], train.lengths), (test.clicks()[0], test.lengths))
+    parts = to_sessions((train.clicks()[0], train.lengths), (test.clicks()[0], test.lengths))
+    return replace(parts[0], dates=train.dates), replace(parts[1], dates=test.dates)

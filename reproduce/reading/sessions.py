@@ -16,12 +16,15 @@ class Sessions:
     """Session i is items[starts[i]:stops[i]]. Items are numbered from 0 to n_items - 1; there is no padding item.
 
     All arrays are int64. Spans may overlap: a prefix of a session is two integers on the session's own clicks.
+
+    Dates are of whole sessions and no part of a split's digest: processed files lost them. Prefixes have none.
     """
 
     items: np.ndarray  # (clicks,)
     starts: np.ndarray  # (sessions,)
     stops: np.ndarray  # (sessions,)
     n_items: int
+    dates: np.ndarray | None = field(default=None, kw_only=True)  # (sessions,) seconds since 1970, where they are known
 
     @classmethod
     def of(cls, lists: Iterable[Sequence[int]], n_items: int | None = None) -> Sessions:
@@ -54,7 +57,8 @@ class Sessions:
 
     def take(self, index: np.ndarray | slice) -> Sessions:
         """The sessions at these places, on the same clicks."""
-        return Sessions(self.items, self.starts[index], self.stops[index], self.n_items)
+        dates = None if self.dates is None else self.dates[index]
+        return Sessions(self.items, self.starts[index], self.stops[index], self.n_items, dates=dates)
 
     def clicks(self) -> tuple[np.ndarray, np.ndarray]:
         """Every click of every session, one after the other, and the session it belongs to: (clicks,), (clicks,)."""

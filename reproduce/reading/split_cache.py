@@ -17,7 +17,7 @@ import re
 import warnings
 import zipfile
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +28,7 @@ from reproduce.reading.preprocessing import RULES_VERSION
 from reproduce.reading.sessions import Provenance, Sessions, Split
 from reproduce.reading.source import Dataset
 
-FORMAT = 1
+FORMAT = 2
 WORTH_CACHING = 16 << 20  # bytes
 REMEMBERED = "hashes.json"
 OURS = re.compile(r"hashes\.json|[a-z0-9_-]+-[0-9a-f]{24}\.(json|npz)")  # nothing else in the folder is touched
@@ -114,6 +114,8 @@ def store(kept: Split, place: Path) -> None:
                 train_lengths=kept.train.lengths.astype(np.int32),
                 test_items=kept.test.clicks()[0].astype(np.int32),
                 test_lengths=kept.test.lengths.astype(np.int32),
+                train_dates=_dates(kept.train),
+                test_dates=_dates(kept.test),
             )
 
     if _keep(arrays, write):
@@ -132,12 +134,24 @@ def load(place: Path) -> Split | None:
         with np.load(arrays, allow_pickle=False) as content:
             n_items = int(content["n_items"])
             train, test = (
-                Sessions.packed(content[f"{part}_items"], content[f"{part}_lengths"], n_items)
+                _dated(
+                    Sessions.packed(content[f"{part}_items"], content[f"{part}_lengths"], n_items),
+                    content[f"{part}_dates"],
+                )
                 for part in ("train", "test")
             )
         return Split(told["name"], train, test, Provenance(**told["provenance"]))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile):
         return None
+
+
+def _dates(sessions: Sessions) -> np.ndarray:
+    """Of every session, (sessions,); none at all where they are not known."""
+    return np.empty(0, np.int64) if sessions.dates is None else sessions.dates
+
+
+def _dated(sessions: Sessions, dates: np.ndarray) -> Sessions:
+    return replace(sessions, dates=dates) if len(dates) else sessions
 
 
 def _checksum(arrays: Path, told: dict[str, object]) -> str:

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from statistics import mean
 
 from reproduce import catalog
 from reproduce.errors import UsageError
-from reproduce.evaluation import bootstrap
-from reproduce.evaluation.bootstrap import Effect
+from reproduce.evaluation import comparisons
+from reproduce.evaluation.comparisons import Pair
+from reproduce.evaluation.uncertainty import ALPHA, OneRun
+from reproduce.evaluation.verdicts import MARGIN, Verdict, equivalent
 from reproduce.names import known
 from reproduce.paper import numbers
 from reproduce.paper.rows import Row
 from reproduce.paper.variants import PAPERS, VARIANTS
-from reproduce.reports import figures
+from reproduce.reports import figures, measuring
 from reproduce.reports import page as pages
 from reproduce.reports.description import AboutPage, Drawn, Option, Page
+from reproduce.reports.measuring import Seeds
 from reproduce.reports.shelf import Shelf
-from reproduce.reports.significance import METRICS
 from reproduce.runs.record import Result
 from reproduce.runs.request import Request, set_fields
 
-NARM_COLOUR = figures.colour("NARM")
+METRICS = {"recall": "Recall@20", "mrr": "MRR@20"}
 ABOUT = AboutPage(
     "compares NARM with variants of it (the paper's Tables 4 and 2)",
     (
@@ -51,6 +52,7 @@ def draw(request: Request, failed: Mapping[str, str]) -> Drawn:
     title = "# Ablation: what NARM's details are worth"
     if asked == ["synthetic"]:
         title += ", on a synthetic log"
+    title += "\n\nWhich part of NARM moves its accuracy when it is changed or left out, the rest staying as it is?"
     drawn: dict[str, bytes] = {}
     parts = [_section(request, own, dataset, failed, drawn) for dataset in asked]
     return Drawn("\n\n".join([title, *parts]) + "\n", drawn)
@@ -68,112 +70,191 @@ def _row(request: Request, name: str) -> Row:
     return set_fields(Row(name, "narm", VARIANTS[name].fields), request.settings.get("narm", {}))
 
 
+Effects = Mapping[str, Mapping[str, Pair | OneRun]]  # metric -> variant -> variant less hybrid
+Theirs = Mapping[str, Mapping[str, float | None]]  # metric -> variant -> the paper's variant less its hybrid
+
+
 def _section(request: Request, own: Shelf, dataset: str, failed: Mapping[str, str], drawn: dict[str, bytes]) -> str:
     rows = {name: _row(request, name) for name in VARIANTS}
     kept = {name: own.results(row, dataset) for name, row in rows.items()}
     reasons = {name: why for name, row in rows.items() if (why := pages.failure(request, row, dataset, failed))}
-    shown = [name for name in VARIANTS if kept[name] or name in PAPERS or name in _asked(request)]
-    text = [f"## {catalog.dataset(dataset).title}"]
     set_for_all = [f"narm.{key}={value}" for key, value in request.settings.get("narm", {}).items()]
+    fields = {"set": " ".join(set_for_all)} if set_for_all else {}
+
+    def command(names: Sequence[str]) -> str:
+        return pages.command("ablation", request, variant=" ".join(names), dataset=dataset, **fields)
+
+    text = [f"## {catalog.dataset(dataset).title}"]
     if set_for_all:
         text.append(f"Set for every variant: {', '.join(set_for_all)}.")
-    text.append(_table(kept, shown, dataset, reasons))
-    changes = _changes({name: kept[name] for name in shown if kept[name]}, own.remarks)
-    if changes:
-        text.append("\n".join(_sentence(name, effects) for name, effects in changes.items()))
-        text.append(
-            "Differences to the hybrid on the same test prefixes; intervals are of 95 %, by drawing test sessions, and "
-            "over seeds where there are several. Another seed moves a number too, so from one run under "
-            f"{bootstrap.ONE_RUN} points count as noise, whatever the interval."
-        )
-        text.append(_figure(dataset, changes, drawn))
-    fields = {"set": " ".join(set_for_all)} if set_for_all else {}
+    effects = _effects(request, kept, own.remarks)
+    if any(effects.values()):
+        text.append(_summary(effects))
     if reasons:
-        command = pages.command("ablation", request, variant=" ".join(reasons), dataset=dataset, **fields)
-        text.append("\n".join(f"- {name} failed: {why}" for name, why in reasons.items()) + f"\n\nAgain: {command}")
+        told = [f"- {name} failed: {why}" for name, why in reasons.items()]
+        text.append("\n".join([*told, "", f"Again: {command(list(reasons))}"]))
+    results = [one for some in kept.values() for one in some]
+    theirs = _differences_in_the_paper(dataset, results)
+    everything = dataset in numbers.PAPER_COLUMN and bool(results)
+    shown = [name for name in VARIANTS if kept[name] or name in reasons or everything]
+    if shown:
+        text.append(_table(kept, shown, effects, theirs, reasons))
+    if any(effects.values()):
+        text += [_said(effects), _figure(dataset, effects, theirs, drawn)]
+    if shown:
+        meanings = "\n".join(f"- {name}: {VARIANTS[name].meaning}" for name in shown)
+        text.append(pages.folded("What each variant is", meanings))
+    if pages.papers_task(dataset, results) and results:
+        text.append(pages.folded("Beside the paper's Tables 4 and 2", _beside_the_paper(kept, dataset)))
     missing = [name for name in VARIANTS if not kept[name] and name not in reasons]
-    if missing:
-        command = pages.command("ablation", request, variant=" ".join(missing), dataset=dataset, **fields)
-        text.append(f"Not run yet: {', '.join(missing)}. All of them: {command}")
-    told = pages.about([one for name in shown for one in kept[name]])
-    told.append(f"Made by {pages.command('ablation', request, variant=' '.join(shown), dataset=dataset)}.")
-    text.append("\n".join(f"- {line}" for line in [*told, *own.remarks]))
+    if missing and results:
+        text.append(pages.folded(f"Not run yet: {', '.join(missing)}", f"All of them: {command(missing)}"))
+    elif missing:
+        text.append(f"No variant has a record yet: {command(_asked(request))}")
+    told = pages.about(results)
+    if results:
+        told.append(f"Made by {command([name for name in VARIANTS if kept[name]])}.")
+        text.append(pages.folded("Details", "\n".join(f"- {line}" for line in [*told, *own.remarks])))
+    else:
+        text += own.remarks
     own.remarks.clear()
     return "\n\n".join(text)
 
 
-def _table(kept: Mapping[str, Sequence[Result]], shown: Sequence[str], dataset: str, failed: Mapping[str, str]) -> str:
-    lines = []
-    for name in shown:
-        theirs = VARIANTS[name].published.get(numbers.PAPER_COLUMN.get(dataset, ""))
-        line = [name, VARIANTS[name].meaning]
-        for metric in ("recall", "mrr"):
-            values = [getattr(one, metric)() for one in kept[name]]
-            value = getattr(theirs, metric) if theirs else None
-            full = mean(getattr(one, metric)() for one in kept["hybrid"]) if kept["hybrid"] else None
-            line += [
-                "failed" if name in failed and not values else pages.number(values),
-                pages.published(value),
-                pages.difference(values, value),
-            ]
-            line.append(pages.DASH if name == "hybrid" else pages.difference(values, full))
-        lines.append(line)
-    columns = ["paper", "Δ paper", "Δ hybrid"]
-    return pages.table(["variant", "what it is", "Recall@20", *columns, "MRR@20", *columns], lines, names=2)
-
-
-def _changes(rows: Mapping[str, list[Result]], remarks: list[str]) -> dict[str, dict[str, Effect]]:
-    """Variant minus hybrid by variant and metric; nothing without a hybrid, nothing of another split."""
-    if "hybrid" not in rows:
-        return {}
-    digest = rows["hybrid"][0].split["digest"]
-    same = {name: results for name, results in rows.items() if {one.split["digest"] for one in results} == {digest}}
+def _effects(request: Request, rows: Mapping[str, Sequence[Result]], remarks: list[str]) -> Effects:
+    """Variant less hybrid by metric and variant; nothing without a hybrid, nothing of another split."""
+    if not rows["hybrid"]:
+        return {metric: {} for metric in METRICS}
+    same = measuring.of_one_split(rows)
     remarks += [
-        f"{name}: records of another split than the hybrid's; not compared." for name in rows if name not in same
+        f"{name}: records of another split than the hybrid's; not compared."
+        for name, results in rows.items()
+        if results and name not in same
     ]
-    samples = {metric: pages.measured(same, metric) for metric in METRICS}
+    seeds = Seeds.of(request.results, rows["hybrid"][0])
     return {
-        name: {metric: bootstrap.effect((1, one[name]), (-1, one["hybrid"])) for metric, one in samples.items()}
-        for name in same
-        if name != "hybrid"
+        metric: comparisons.against(measuring.measured(same, metric, seeds), "hybrid") if "hybrid" in same else {}
+        for metric in METRICS
     }
 
 
-def verdict(effect: Effect) -> str:
+def verdict(effect: Pair | OneRun) -> str:
     """What a paired difference allows to say."""
-    return {1: "better", -1: "worse", 0: "within noise"}[effect.side]
+    if isinstance(effect, OneRun):
+        return Verdict.ONE_RUN.value
+    if effect.p < ALPHA:
+        return "better" if effect.value > 0 else "worse"
+    return (Verdict.NEGLIGIBLE if equivalent(effect.alone) else Verdict.UNDECIDED).value
 
 
-def _sentence(name: str, effects: Mapping[str, Effect]) -> str:
-    told = [
-        f"{METRICS[metric]} {one.value:+.2f} ({one.low:+.2f} to {one.high:+.2f}), **{verdict(one)}**"
-        for metric, one in effects.items()
-    ]
-    return f"- {name}: {'; '.join(told)}."
+def _summary(effects: Effects) -> str:
+    """Which variants are what, metric by metric."""
+    lines = []
+    for metric, title in METRICS.items():
+        by_verdict: dict[str, list[str]] = {}
+        for name, one in effects[metric].items():
+            by_verdict.setdefault(verdict(one), []).append(name)
+        lines.append(f"- {title}: " + "; ".join(f"**{word}** {', '.join(names)}" for word, names in by_verdict.items()))
+    return "To the hybrid:\n\n" + "\n".join(lines)
 
 
-def _figure(dataset: str, changes: Mapping[str, Mapping[str, Effect]], drawn: dict[str, bytes]) -> str:
+def _table(
+    kept: Mapping[str, Sequence[Result]],
+    shown: Sequence[str],
+    effects: Effects,
+    theirs: Theirs,
+    failed: Mapping[str, str],
+) -> str:
+    with_paper = any(value is not None for of_metric in theirs.values() for value in of_metric.values())
+    lines = []
+    for name in shown:
+        line = [name]
+        for metric in METRICS:
+            one, value = effects[metric].get(name), theirs[metric].get(name)
+            values = [getattr(result, metric)() for result in kept[name]]
+            line.append("failed" if name in failed and not values else pages.number(values))
+            line.append(pages.DASH if one is None else _to_hybrid(one))
+            if with_paper:
+                line.append(pages.DASH if value is None else f"{value:+.2f}")
+            line.append(pages.DASH if one is None else verdict(one))
+        lines.append(line)
+    columns = ["to hybrid", *(["the paper's"] if with_paper else []), "verdict"]
+    return pages.table(["variant", *(word for title in METRICS.values() for word in (title, *columns))], lines)
+
+
+def _to_hybrid(one: Pair | OneRun) -> str:
+    half = one.high - one.value if isinstance(one, Pair) else measuring.half_width(one)
+    return f"{one.value:+.2f} ±{half:.2f}"
+
+
+def _said(effects: Effects) -> str:
+    """How the verdicts come about, as far as there are such."""
+    found = [one for all in effects.values() for one in all.values()]
+    told = []
+    if any(isinstance(one, Pair) for one in found):
+        told.append(
+            "± is half of a 95 % interval over test sessions and seeds; those of a metric hold for all variants "
+            "together (Dunnett). Better or worse: the interval leaves 0 out. Negligible: a difference beyond "
+            f"{MARGIN} points is ruled out (90 % interval). Undecided: neither."
+        )
+    if any(isinstance(one, OneRun) for one in found):
+        told.append(
+            "One run: nothing here tells what another seed would change, so ± is over test sessions only and says "
+            "nothing of the variant."
+        )
+    return " ".join(told)
+
+
+def _figure(dataset: str, effects: Effects, theirs: Theirs, drawn: dict[str, bytes]) -> str:
     panels = []
     for metric, title in METRICS.items():
         content = []
-        for name, effects in changes.items():
-            one = effects[metric]
-            content.append(
-                figures.Bar(name, one.value, _published(name, metric, dataset), (one.low, one.high), NARM_COLOUR)
-            )
-        panels.append(figures.Panel(title, "points to the hybrid", content))
+        for name, one in effects[metric].items():
+            whisker, inner = None, None
+            if isinstance(one, Pair):
+                whisker, inner = (one.low, one.high), one.alone.interval(1 - 2 * ALPHA)
+            published = theirs[metric].get(name)
+            content.append(figures.Bar(name, one.value, published, whisker, figures.colour("NARM"), inner))
+        near = MARGIN if any(bar.interval for bar in content) else 0.0
+        panels.append(figures.Panel(f"{title} less the hybrid's", "points", content, near=near))
     name = f"ablation-{dataset}"
     drawn |= figures.bars(name, panels)
-    return pages.figure(
-        name,
-        "What each change to NARM does to Recall@20 and MRR@20. A bar to the left of zero is a loss against the "
-        "hybrid; where the whisker (95 %) crosses zero, the test sessions cannot tell. Diamonds: the difference "
-        "between the paper's own numbers.",
-    )
+    bars = [bar for panel in panels for bar in panel.content if isinstance(bar, figures.Bar)]
+    caption = "What each change to NARM does to Recall@20 and MRR@20. To the left of zero it is a loss."
+    if any(bar.interval for bar in bars):
+        caption += (
+            " A thin whisker that leaves zero out: better or worse; a thick one within the grey band: negligible; "
+            "neither: undecided."
+        )
+    if not all(bar.interval for bar in bars):
+        caption += " A bar without a whisker is not judged."
+    if any(bar.published is not None for bar in bars):
+        caption += " Diamonds: the same difference between the paper's numbers."
+    return pages.figure(name, caption)
 
 
-def _published(name: str, metric: str, dataset: str) -> float | None:
-    """The paper's own difference to its hybrid."""
-    column = numbers.PAPER_COLUMN.get(dataset, "")
-    theirs, full = VARIANTS[name].published.get(column), VARIANTS["hybrid"].published.get(column)
-    return getattr(theirs, metric) - getattr(full, metric) if theirs and full else None
+def _differences_in_the_paper(dataset: str, results: Sequence[Result]) -> Theirs:
+    """Nothing where the paper's numbers are of another task."""
+    if not pages.papers_task(dataset, results):
+        return {metric: {} for metric in METRICS}
+    scores = {name: one.published.get(numbers.PAPER_COLUMN[dataset]) for name, one in VARIANTS.items()}
+    full = scores.pop("hybrid")
+    return {
+        metric: {name: getattr(one, metric) - getattr(full, metric) if one else None for name, one in scores.items()}
+        for metric in METRICS
+    }
+
+
+def _beside_the_paper(kept: Mapping[str, Sequence[Result]], dataset: str) -> str:
+    lines = []
+    for name, variant in VARIANTS.items():
+        theirs = variant.published.get(numbers.PAPER_COLUMN[dataset])
+        if theirs is None:
+            continue
+        line = [name]
+        for metric in METRICS:
+            values, value = [getattr(one, metric)() for one in kept[name]], getattr(theirs, metric)
+            line += [pages.number(values), pages.published(value), pages.difference(values, value)]
+        lines.append(line)
+    head = [word for title in METRICS.values() for word in (title, "the paper", "Δ")]
+    return pages.table(["variant", *head], lines)

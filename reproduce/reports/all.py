@@ -75,8 +75,9 @@ def index(request: Request, drawn: Collection[str]) -> str:
     ]
     text = [
         "# Results",
-        "Every page here is a view of the records in `runs/`: a number is recomputed from the stored rank of every "
-        f"test prefix, nothing is typed in. {pages.command('all', request)} draws all of them again.",
+        "Which page answers what, and which runs are recorded. Every page is a view of the records in `runs/`: a "
+        "number is recomputed from the stored rank of every test prefix, nothing is typed in. "
+        f"{pages.command('all', request)} draws all of them again.",
         "\n".join(lines),
     ]
     if (request.results / "findings.md").is_file():
@@ -98,7 +99,7 @@ def _stored(own: Shelf, request: Request) -> str:
     for dataset in pages.shown_datasets(request, own):
         shown = [*ROWS, *controls.ROWS, *own.others(dataset)]
         found = {row.label: len(own.results(row, dataset)) for row in shown}
-        there = ", ".join(f"{label} ({n} seed{'s' * (n > 1)})" for label, n in found.items() if n)
+        there = ", ".join(label + (f" ({n} seeds)" if n > 1 else "") for label, n in found.items() if n)
         missing = ", ".join(label for label in papers if not found[label])
         lines.append([catalog.dataset(dataset).title, there or pages.DASH, missing or pages.DASH])
     remarks = [f"- {line}" for line in dict.fromkeys(own.remarks)]

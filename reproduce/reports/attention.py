@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from statistics import mean
+from typing import Any
 
 import numpy as np
 
@@ -26,12 +28,17 @@ ABOUT = AboutPage(
 DRAWN = 12  # sessions of the sample
 LENGTHS = (4, 19)  # clicks of a session that is drawn: shorter ones show no pattern
 SHOWN = (2, 4, 8, 16)  # lengths whose mean weights are drawn by position
+SLIGHT = 0.1  # ours: less than a tenth more, or less, than an even share is next to nothing
 
 
 def draw(request: Request, failed: Mapping[str, str]) -> Drawn:
     """Sessions that are not there are its error; the others are drawn."""
     own = Shelf.at(request.results)
-    title = "# Figure 6: what NARM attends to"
+    title = (
+        "# Figure 6: what NARM attends to\n\n"
+        "Which clicks of a session does NARM give more than an even share of its attention, and are they on the item "
+        f"that is clicked next? A share within {100 * SLIGHT:.0f} % of an even one counts as even here."
+    )
     wrong: list[str] = []
     drawn: dict[str, bytes] = {}
     parts = [_section(request, own, dataset, drawn, wrong) for dataset in pages.viewed_datasets(request, own)]
@@ -50,9 +57,16 @@ def _section(request: Request, own: Shelf, dataset: str, drawn: dict[str, bytes]
         command = pages.command("table2", request, dataset=dataset, model="narm")
         text.append(f"No record with attention yet: {command} makes one.")
     else:
+        kept = [one for one in results if one.split["digest"] == results[0].split["digest"]]
+        means = [one.attention.means for one in kept if one.attention is not None]
+        text.append(_summary(means))
         text += _heat_map(request, dataset, results[0], drawn, wrong)
-        told = [*pages.about(results[:1]), f"Drawn by {pages.command('attention', request, dataset=dataset)}."]
-        text.append("\n".join(f"- {line}" for line in told))
+        text.append(_means(dataset, means[0], drawn))
+        told = [*_saturated(means), *pages.about(kept)]
+        if len(kept) > 1:
+            told.insert(0, f"The figures are of seed {kept[0].experiment.seed}; the sentence is over all seeds.")
+        told.append(f"Drawn by {pages.command('attention', request, dataset=dataset)}.")
+        text.append(pages.folded("Details", "\n".join(f"- {line}" for line in told)))
     text += own.remarks
     own.remarks.clear()
     return "\n\n".join(text)
@@ -75,10 +89,49 @@ def _heat_map(request: Request, dataset: str, result: Result, drawn: dict[str, b
                 name,
                 "Weights over the clicks that NARM reads of test sessions, oldest left; the session's last click, "
                 "the one to be predicted, is not drawn. Darker: more weight. "
-                "An orange frame: this click is on the very item clicked next.",
+                "An orange frame: this click is on the very item clicked next. " + _strongest(attention, there),
             )
         )
-    return [*text, *_means(dataset, attention, drawn)]
+    return text
+
+
+def _summary(means: Sequence[Mapping[str, Any]]) -> str:
+    """What the means allow to say, over all seeds: of the last click, and of clicks on the item clicked next."""
+    last = mean(from_the_end(one["examples"], one["weight"])[0] for one in means)
+    told = f"The last click holds {last:.2f} times an even share: it is {_favoured(last)}."
+    repeat = means[0]["repeat"]
+    if not repeat["examples"]:
+        return f"{told} In no test prefix is the item clicked next already there."
+    weights, even = [100 * one["repeat"]["weight"] for one in means], 100 * repeat["even"]
+    span = f" ({min(weights):.1f} to {max(weights):.1f} over {len(weights)} seeds)" if len(weights) > 1 else ""
+    verdict = _favoured(mean(weights) / even)
+    return (
+        f"{told} In {repeat['examples']:,} test prefixes the item clicked next is already there: clicks on it hold "
+        f"{mean(weights):.1f} % of the weight{span}, where even weights would give them {even:.1f} %: "
+        + (f"they are {verdict}, for the item or for their place." if verdict != EVEN else "that is next to nothing.")
+    )
+
+
+EVEN = "neither favoured nor neglected"
+
+
+def _favoured(share: float) -> str:
+    """In words: a weight as a multiple of an even share."""
+    return "favoured" if share > 1 + SLIGHT else "neglected" if share < 1 - SLIGHT else EVEN
+
+
+def _strongest(attention: Attention, sessions: Sequence[int]) -> str:
+    """How uneven the rows of the heat map are."""
+    weights = [attention.of_session(i)[0].astype(np.float64) for i in sessions]
+    most = mean(float(one.max()) * len(one) for one in weights)
+    return f"The darkest click of a session holds {most:.1f} times an even share, in the mean over those drawn."
+
+
+def _saturated(means: Sequence[Mapping[str, Any]]) -> list[str]:
+    told = [one["saturated"] for one in means if "saturated" in one]  # records of before this was counted lack it
+    if not told:
+        return []
+    return [f"Units inside the attention's sigmoid that are saturated (|x| of 2.5 or more): {100 * mean(told):.1f} %."]
 
 
 def sample(attention: Attention) -> list[int]:
@@ -91,8 +144,8 @@ def sample(attention: Attention) -> list[int]:
     return sorted(int(i) for i in rng.choice(fit, min(DRAWN, len(fit)), replace=False))
 
 
-def _means(dataset: str, attention: Attention, drawn: dict[str, bytes]) -> list[str]:
-    examples, weight = attention.means["examples"], attention.means["weight"]
+def _means(dataset: str, means: Mapping[str, Any], drawn: dict[str, bytes]) -> str:
+    examples, weight = means["examples"], means["weight"]
     by_distance = from_the_end(examples, weight)
     by_position = [
         figures.Line(f"{n} clicks", range(1, n + 1), weight[n - 1], colour=colour)
@@ -103,30 +156,19 @@ def _means(dataset: str, attention: Attention, drawn: dict[str, bytes]) -> list[
     panels = [
         figures.Panel("By position", "mean weight", by_position, "position of the click"),
         figures.Panel(
-            "By distance from the end, times the length",
-            "mean weight × clicks",
+            "By distance from the end",
+            "times an even share",
             [figures.Line("", range(len(by_distance)), by_distance, colour=blue)],
             "clicks after this one",
         ),
     ]
     name = f"attention-means-{dataset}"
     drawn |= figures.lines(name, panels)
-    caption = (
+    return pages.figure(
+        name,
         "Mean weights over all test prefixes of up to 19 kept clicks. Left: by position, for some lengths. Right: by "
-        "distance from the end, each weight times the number of clicks, so that 1 is an even share and above 1 is "
-        "favoured."
+        "distance from the end, as a multiple of an even share; above 1 is favoured.",
     )
-    repeat = attention.means["repeat"]
-    told = (
-        f"In {repeat['examples']:,} test prefixes the item clicked next is already there: clicks on it hold "
-        f"{100 * repeat['weight']:.1f} % of the weight; even weights would give them {100 * repeat['even']:.1f} %."
-    )
-    if "saturated" in attention.means:  # records of before this was counted lack it
-        told += (
-            f" Of the units inside the attention's sigmoid {100 * attention.means['saturated']:.1f} % are saturated "
-            "(|x| of 2.5 or more)."
-        )
-    return [pages.figure(name, caption), told]
 
 
 def from_the_end(examples: Sequence[int], weight: Sequence[Sequence[float]]) -> list[float]:

@@ -10,25 +10,20 @@ random orders of the items too.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from statistics import mean
-
-import numpy as np
 
 from reproduce import catalog
 from reproduce.errors import InputError, UsageError
 from reproduce.evaluation import ranking
 from reproduce.paper import controls, numbers
+from reproduce.paper.counting import EVALUATION_2016, EVALUATION_2016_YOOCHOOSE, NARM_CODE, OURS, Counting
 from reproduce.paper.numbers import Score
+from reproduce.paper.originals import BPR_MF_ORDERS, ORIGINALS
 from reproduce.paper.rows import ROWS, Row
-from reproduce.reading.clicklog import ClickLog
-from reproduce.reading.preprocessing import DatedSessions, longer_than_one, sessions_of
-from reproduce.reading.sessions import Sessions
-from reproduce.reports import item_orders
+from reproduce.reports import click_order, comparison, item_orders
 from reproduce.reports import page as pages
+from reproduce.reports.comparison import METRICS
 from reproduce.reports.description import AboutPage, Drawn, Page
-from reproduce.reports.page import DASH
 from reproduce.reports.shelf import Shelf
 from reproduce.runs import stored_search
 from reproduce.runs.environment import choose_device
@@ -48,9 +43,16 @@ NARM = Row("NARM", "narm")
 ORDERS = ("diginetica-file-order", "diginetica")
 # NARM with clicks sorted by timeframe: Wu et al., Session-based Recommendation with Graph Neural Networks, AAAI 2019.
 LATER = Score(49.70, 16.17)
+RULES = (
+    OURS,
+    NARM_CODE,
+    Counting(ties="at random"),
+    EVALUATION_2016,
+    EVALUATION_2016_YOOCHOOSE,
+    Counting(below=True, ties="at random", unseen="dropped"),
+)
 MOVED = 0.1  # points: what the tie rule moves by less is not listed
 LONGEST = 50  # letters of a label
-SESSIONS = 200_000  # measured of a log: its first; item pairs of all of YOOCHOOSE would take many minutes
 
 
 def rows(request: Request) -> list[Row]:
@@ -61,11 +63,13 @@ def draw(request: Request, failed: Mapping[str, str]) -> Drawn:
     own, reference = Shelf.at(request.results), pages.reference(request)
     datasets = list(dict.fromkeys([*own.datasets(), *request.datasets]))
     parts = ["# Audit: the order of clicks, and ties", " ".join((__doc__ or "").split("\n\n", 1)[1].split())]
-    parts += ["## In which order do clicks come?", _orders(request)]
+    parts += ["## In which order do clicks come?", click_order.table(request)]
     if set(ORDERS) & set(datasets):
         parts += ["## DIGINETICA in each order", _each_order(own, reference)]
     if ORDERS[0] in request.datasets:
         parts += _spread(request)
+    parts += _counted(own, datasets)
+    parts += _first_rows(own, datasets)
     parts += ["## What the tie rule is worth", _ties(own, datasets)]
     told = [*own.remarks, *(f"{path}: failed, {why}" for path, why in failed.items())]
     told.append(f"Made by {pages.command('audit', request)}.")
@@ -73,124 +77,6 @@ def draw(request: Request, failed: Mapping[str, str]) -> Drawn:
 
 
 PAGE = Page(ABOUT, draw, rows)
-
-
-# --- the order of a log -----------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Order:
-    """What the order of clicks in sessions looks like."""
-
-    sessions: int  # of two clicks or more
-    repeating: int  # of them, those with an item more than once
-    grouped: int  # of these, those with all clicks on one item next to each other
-    pairs: int  # pairs of items that meet in more than one session
-    agreeing: int  # of them, those whose first clicks come in one order in all these sessions
-    repeats: float  # how often the next click is on the last one's item, in per cent
-
-    @property
-    def verdict(self) -> str:
-        """Item order, if every repeated item is grouped and every pair agrees."""
-        if not self.repeating or not self.pairs:
-            return "too few to tell"
-        by_item = self.grouped == self.repeating and self.agreeing == self.pairs
-        return "**item order**" if by_item else "no item order"
-
-
-def order_of(sessions: Sessions) -> Order:
-    """Measure the order of clicks; sessions of one click say nothing and are left out."""
-    sessions = sessions.take(sessions.lengths > 1)
-    items, owner = sessions.clicks()
-    next_to = (owner[1:] == owner[:-1]) & (items[1:] == items[:-1])
-    distinct, first = np.unique(owner * np.int64(sessions.n_items) + items, return_index=True)
-    of = distinct // sessions.n_items
-    n_distinct = np.bincount(of, minlength=len(sessions))
-    stretches = np.bincount(owner, minlength=len(sessions)) - np.bincount(owner[1:][next_to], minlength=len(sessions))
-    repeating = n_distinct < sessions.lengths
-    pairs, agreeing = _pairs(Sessions.packed(items[np.sort(first)], n_distinct, sessions.n_items))
-    return Order(
-        sessions=len(sessions),
-        repeating=int(repeating.sum()),
-        grouped=int((repeating & (stretches == n_distinct)).sum()),
-        pairs=pairs,
-        agreeing=agreeing,
-        repeats=100 * float(next_to.sum()) / max(len(items) - len(sessions), 1),
-    )
-
-
-def _pairs(firsts: Sessions) -> tuple[int, int]:
-    """Of sessions without repeats: item pairs met in more than one, and how many of them always in one order."""
-    _, owner = firsts.clicks()
-    items = firsts.items
-    later = np.repeat(np.cumsum(firsts.lengths), firsts.lengths) - np.arange(len(owner)) - 1  # clicks after each
-    left = np.repeat(np.arange(len(items)), later)
-    right = left + 1 + np.arange(len(left)) - np.repeat(np.cumsum(later) - later, later)
-    a, b = items[left], items[right]
-    pair = np.minimum(a, b) * np.int64(firsts.n_items) + np.maximum(a, b)
-    _, number, met = np.unique(pair, return_inverse=True, return_counts=True)
-    forward = np.bincount(number, weights=a < b, minlength=len(met))
-    several = met > 1
-    return int(several.sum()), int((several & ((forward == 0) | (forward == met))).sum())
-
-
-def in_time_order(log: ClickLog) -> float:
-    """The share of sessions of two rows or more whose rows never step back in time, in per cent."""
-    order = np.argsort(log.session, kind="stable")
-    session, time = log.session[order], log.time[order]
-    back = (session[1:] == session[:-1]) & (time[1:] < time[:-1])
-    names, counts = np.unique(session, return_counts=True)
-    several = names[counts > 1]
-    return 100 * (1 - len(np.unique(session[1:][back])) / max(len(several), 1))
-
-
-def _orders(request: Request) -> str:
-    head = [
-        "clicks", "sessions", "in time order", "with repeats", "repeats grouped", "pairs of items", "in one order",
-        "next repeats last", "verdict",
-    ]  # fmt: skip
-    lines, seen = [], set()
-    for name in request.datasets:
-        dataset = catalog.dataset(name)
-        files = dataset.find_log(request.data) if dataset.find_log else []
-        if files and dataset.read_log:
-            if files[0] not in seen:
-                seen.add(files[0])
-                lines += _log_lines(dataset.read_log(files[0]), files[0])
-            continue
-        split = catalog.load_split(name, request.data)
-        origin = split.provenance
-        title = f"{name}, {origin.source}" + (f" ({pages.order_in_a_word(vars(origin))})" if origin.emulated else "")
-        line = _line(title, order_of(split.train), DASH)
-        lines.append([*line[:-1], f"{line[-1]}, by construction"] if origin.emulated else line)
-    return pages.table(head, lines) + (
-        "\n\nPairs of items are those that meet in more than one session; they are in one order if the same one comes "
-        "first in all of these. A log in item order has all repeats grouped and all pairs in one order. "
-        f"Of a log the first {SESSIONS:,} sessions are measured."
-    )
-
-
-def _log_lines(log: ClickLog, file: Path) -> list[list[str]]:
-    share = f"{in_time_order(log):.1f} %"
-    return [
-        _line(f"{file.name}, {what}", order_of(_first(sessions_of(log, by_time=by_time))), time)
-        for what, by_time, time in (("rows as they stand", False, share), ("sorted by time", True, "100.0 %"))
-    ]
-
-
-def _first(sessions: DatedSessions) -> Sessions:
-    kept = longer_than_one(sessions)
-    lengths = kept.lengths[:SESSIONS]
-    return Sessions.packed(kept.items[: int(lengths.sum())], lengths, int(kept.items.max(initial=-1)) + 1)
-
-
-def _line(title: str, order: Order, in_time: str) -> list[str]:
-    counts = (order.sessions, order.repeating, order.grouped, order.pairs, order.agreeing)
-    told = [f"{one:,}" for one in counts]
-    return [title, told[0], in_time, *told[1:], f"{order.repeats:.1f} %", order.verdict]
-
-
-# --- what the records say ---------------------------------------------------------------------------------------------
 
 
 def _each_order(own: Shelf, reference: Shelf | None) -> str:
@@ -237,6 +123,55 @@ def _against(results: Sequence[Result], published: Score | None) -> list[str]:
     return line
 
 
+def _counted(own: Shelf, datasets: Sequence[str]) -> list[str]:
+    """The rows of the paper under each rule of counting, those as their authors most likely made them."""
+    lines = []
+    for dataset in [name for name in datasets if name in numbers.PAPER_COLUMN]:
+        unseen = comparison.unseen_targets(own, dataset)
+        for label, one in ORIGINALS.items():
+            results = own.results(one.row, dataset)
+            theirs = numbers.published(numbers.TABLE3, label, dataset)
+            if (
+                not results
+                or not theirs
+                or not all(pages.of_published_size(run.split["provenance"]) for run in results)
+            ):
+                continue
+            line = [dataset, label, f"{theirs.recall:.2f} / {theirs.mrr:.2f}"]
+            for rule in RULES:
+                pair = (mean(comparison.counted(run, metric, rule, unseen) for run in results) for metric in METRICS)
+                text = " / ".join(f"{value:.2f}" for value in pair)
+                line.append(f"**{text}**" if rule == one.counted(dataset) else text)
+            lines.append(line)
+    if not lines:
+        return []
+    head = ["data set", "model", "paper", *(rule.told() for rule in RULES)]
+    told = (
+        "Recall@20 / MRR@20 of the same records, counted in several ways; ties at random in expectation. Bold: the way "
+        "in which the row was most likely counted for the paper. Rows have the settings its authors most likely used "
+        "([table2.md](table2.md) names both, with the evidence). Which targets train lacks is read from POP's record."
+    )
+    return ["## How the paper counted", pages.table(head, lines, names=2), told]
+
+
+def _first_rows(own: Shelf, datasets: Sequence[str]) -> list[str]:
+    """BPR-MF with its wrong items from the first rows of the table of clicks, in several orders of the rows."""
+    lines = []
+    for dataset in [name for name in datasets if name in numbers.PAPER_COLUMN]:
+        theirs = numbers.published(numbers.TABLE3, "BPR-MF", dataset)
+        for row in BPR_MF_ORDERS:
+            if results := own.results(row, dataset):
+                lines.append([dataset, row.label, *_against(results, theirs)])
+    if len(lines) < 2:
+        return []
+    head = ["data set", "wrong items drawn from", "Recall@20", "paper", "Δ", "MRR@20", "paper", "Δ"]
+    told = (
+        "The public code of 2016 draws a wrong item from the item column of the first m rows of the table of clicks, m "
+        "the number of items. So which items a model learns to put down depends on how the table is sorted."
+    )
+    return ["## BPR-MF by the order of the rows", pages.table(head, lines, names=2), told]
+
+
 def _ties(own: Shelf, datasets: Sequence[str]) -> str:
     head = ["data set", "model", "Recall@20, against", "in favour", "Δ", "MRR@20, against", "in favour", "Δ"]
     lines, unmoved = [], 0
@@ -245,7 +180,7 @@ def _ties(own: Shelf, datasets: Sequence[str]) -> str:
         for row in _rows_of(own, dataset):
             if not (results := own.results(row, dataset)):
                 continue
-            line, moves = [dataset, _short_label(row, tuned)], False
+            line, moves = [dataset, _short_label(row, tuned, dataset)], False
             for metric in (ranking.recall_at, ranking.mrr_at):
                 against, favour = (
                     [metric(one.ranks(ties_favour_target=rule)) for one in results] for rule in (False, True)
@@ -275,10 +210,10 @@ def _tuned(own: Shelf, dataset: str) -> list[Row]:
     return [Row(f"{one.base.label} (tuned)", one.model, one.row.fields) for one in searches if one.better]
 
 
-def _short_label(row: Row, tuned: Sequence[Row]) -> str:
+def _short_label(row: Row, tuned: Sequence[Row], dataset: str) -> str:
     """As other pages call it; a row they do not know by its fields, unless there are many."""
     for known in (*ROWS, *controls.ROWS, *tuned):
-        if same(known, row):
+        if same(known.at(dataset), row):
             return known.label
     label = set_fields(Row(catalog.recommender(row.model).label, row.model), row.fields).label
     return label if len(label) <= LONGEST else f"{catalog.recommender(row.model).label} ({len(row.fields)} fields set)"

@@ -1,184 +1,245 @@
-"""The claims of the paper's text, each tested on the stored records: reproduced, not, within noise, or not yet run."""
+"""The claims of the paper's text, each tested on the stored records: it holds, fails, or the records cannot tell."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-
-import numpy as np
+from collections.abc import Mapping, Sequence
 
 from reproduce import catalog
-from reproduce.evaluation import bootstrap, ranking
-from reproduce.evaluation.bootstrap import Effect, Sample
+from reproduce.errors import InputError
+from reproduce.evaluation.uncertainty import LEVEL
+from reproduce.evaluation.verdicts import MARGIN, SHARE, Verdict
 from reproduce.paper import numbers
-from reproduce.paper.claims import CLAIMS, Claim, Close, Collapse, Gain, LongerGain, Statement
-from reproduce.paper.rows import Row
+from reproduce.paper.claims import CLAIMS, Claim
+from reproduce.reports import judging
 from reproduce.reports import page as pages
 from reproduce.reports.description import AboutPage, Drawn, Option, Page
+from reproduce.reports.judging import Evidence, Said
 from reproduce.reports.page import DASH
 from reproduce.reports.shelf import Shelf
 from reproduce.runs import stored_search
-from reproduce.runs.record import Result
-from reproduce.runs.request import Request, same
+from reproduce.runs.request import Request
+from reproduce.runs.stored_search import Found
 
-YES, NO, NOISE, ABSENT = "reproduced", "not reproduced", "within noise", "not yet run"
 CONTRADICTED = 4  # the exit status of --strict
+NOT_RUN, INCOMPLETE = "not run", "incomplete"
 
 ABOUT = AboutPage(
     "tests the paper's claims on the stored records",
-    (Option("--strict", f"exit {CONTRADICTED} when a claim is not reproduced on the paper's data"),),
+    (Option("--strict", f"exit {CONTRADICTED} when a claim fails on the paper's data"),),
 )
+Cells = Mapping[str, Mapping[str, list[Said]]]  # claim -> data set -> what is said of its statements
 
-
-@dataclass(frozen=True)
-class Verdict:
-    """What the records say of a statement, the numbers in words."""
-
-    word: str
-    numbers: str
+INTRODUCTION = (
+    "Do the claims of the NARM paper's text hold on our records? Each claim comes to some statements about two rows of "
+    "the paper's tables, and each is judged with published settings, counting the noise between test sessions and "
+    "between seeds."
+)
+WORDS = (
+    "**holds**: every statement is shown. **fails**: at least one is shown to be wrong, after Holm over the claim's "
+    "statements. **incomplete**: nothing is shown to be wrong, and records are missing. Noise leads to **undecided**, "
+    "never to holds or fails.",
+    f'"A is better than B" holds where the interval of the difference lies above 0, fails where it lies below, and is '
+    f'"negligible" where a difference beyond {MARGIN:g} points either way is ruled out. "Close", and "as large as the '
+    f"paper's gain\" (within {100 * SHARE:.0f} % of it, the paper's numbers being single runs too), hold by an "
+    "equivalence test only.",
+    '"one run: not judged": a single run, on a data set where no row shows how far another seed moves a number. '
+    '"cannot be tested": the paper\'s effect would be lost in the noise of this data.',
+    "YOOCHOOSE 1/64 and 1/4 have the same test sessions, so their verdicts are not independent. DIGINETICA by time is "
+    "not what the paper ran: shown, not judged.",
+)
+# How a count says a verdict, in this order; the first two always.
+COUNTED = {
+    Verdict.HOLDS: "hold",
+    Verdict.FAILS: "fail",
+    Verdict.NEGLIGIBLE: "negligible",
+    Verdict.UNDECIDED: "undecided",
+    Verdict.ONE_RUN: "not judged",
+    Verdict.UNTESTABLE: "cannot be tested",
+}
 
 
 def draw(request: Request, failed: Mapping[str, str]) -> Drawn:
     own = Shelf.at(request.results)
-    found = {one.name: {name: judge(own, one, name) for name in numbers.DATASETS} for one in CLAIMS}
-    head = ["claim", *(catalog.dataset(name).title for name in numbers.DATASETS)]
-    lines = [[claim, *(overall(verdicts) for verdicts in cells.values())] for claim, cells in found.items()]
+    evidence = {name: Evidence(own, name, _searches(own, name)) for name in numbers.DATASETS}
+    cells = {one.name: {name: judging.judge(one, name, evidence) for name in evidence} for one in CLAIMS}
+    judged = {name: pages.papers_task(name, one.records) for name, one in evidence.items()}
     parts = [
         "# The paper's claims",
-        f"*{YES}*: every statement of the claim lies beyond noise on the paper's side. *{NO}*: at least one lies "
-        f"beyond noise on the other side. *{NOISE}*: neither. Noise is the 95 % interval of a bootstrap over whole "
-        "sessions (and seeds where there are several), for each statement by itself; from a single run also "
-        f"whatever is under {bootstrap.ONE_RUN} points, since another seed would move it. A model that was searched "
-        "stands with the settings found, on training sessions alone. DIGINETICA by time is not what the paper ran; it "
-        "shows what the order of clicks is worth.",
-        pages.table(head, lines),
+        INTRODUCTION,
+        "\n".join(f"- {line}" for line in _summary(cells, judged)),
+        _table(cells, judged),
+        "\n".join(f"- {line}" for line in [*WORDS, *_blind(cells, judged)]),
+        _when_tuned(evidence, judged),
+        "## Numbers",
+        *(_numbers(claim, cells[claim.name]) for claim in CLAIMS),
+        _noise(evidence),
+        "\n".join(f"- {line}" for line in [*own.remarks, f"Made by {pages.command('claims', request)}."]),
     ]
-    for claim in CLAIMS:
-        parts.append(f"## {claim.name}: {claim.text}")
-        parts += [f"- {catalog.dataset(name).title}: {told(found[claim.name][name])}" for name in found[claim.name]]
-    parts.append(f"Made by {pages.command('claims', request)}.")
-    text = "\n\n".join(parts).replace("\n\n- ", "\n- ") + "\n"
-    return Drawn(text, status=status(found) if request.options.get("strict") else 0)
-
-
-def status(found: Mapping[str, Mapping[str, list[Verdict]]]) -> int:
-    """The exit status under --strict: verdicts count only on the paper's own data."""
-    verdicts = [overall(cells[name]) for cells in found.values() for name in cells if name != "diginetica"]
-    return CONTRADICTED if NO in verdicts else 0
+    text = "\n\n".join(part for part in parts if part) + "\n"
+    return Drawn(text, status=status(cells, judged) if request.options.get("strict") else 0)
 
 
 PAGE = Page(ABOUT, draw)
 
 
-def overall(verdicts: list[Verdict]) -> str:
-    """Of all statements together: a contradiction outweighs a gap, a gap outweighs noise."""
-    words = {one.word for one in verdicts}
-    return next((word for word in (NO, ABSENT, NOISE, YES) if word in words), DASH)
+def status(cells: Cells, judged: Mapping[str, bool]) -> int:
+    """The exit status under --strict: verdicts count only on the paper's own data."""
+    words = [overall(said) for one in cells.values() for name, said in one.items() if judged[name]]
+    return CONTRADICTED if Verdict.FAILS.value in words else 0
 
 
-def told(verdicts: list[Verdict]) -> str:
-    if not verdicts:
-        return "the paper makes no such claim here."
-    absent = sum(one.word == ABSENT for one in verdicts)
-    lines = [f"{one.numbers}: {one.word}" for one in verdicts if one.word != ABSENT]
-    if absent:
-        lines.append(f"{absent} of {len(verdicts)} statements lack records")
-    return f"**{overall(verdicts)}**. " + "; ".join(lines) + "."
+def overall(said: Sequence[Said]) -> str:
+    """Of all statements together: a failure outweighs a gap, a gap outweighs what is undecided."""
+    found = {one.verdict for one in said}
+    if not said:
+        return DASH
+    if Verdict.FAILS in found:
+        return Verdict.FAILS.value
+    if len(found) == 1:
+        verdict = found.pop()
+        return NOT_RUN if verdict is None else verdict.value
+    if found == {None, Verdict.ONE_RUN}:
+        return Verdict.ONE_RUN.value
+    return INCOMPLETE if None in found else Verdict.UNDECIDED.value
 
 
-def judge(own: Shelf, claim: Claim, dataset: str) -> list[Verdict]:
-    """A verdict for each statement of a claim on a data set."""
-    return [_verdict(own, one, dataset) for one in claim.statements.get(numbers.PAPER_COLUMN[dataset], ())]
+def counts(said: Sequence[Said]) -> str:
+    """Such as "6 hold, 0 fail, 1 missing of 7"."""
+    verdicts = [one.verdict for one in said]
+    told = [f"{verdicts.count(one)} {word}" for one, word in COUNTED.items() if one in verdicts or word in "hold fail"]
+    unequal = sum(one.unequal for one in said)
+    missing = verdicts.count(None) - unequal
+    told += [f"{missing} missing"] if missing else []
+    told += [f"{unequal} not tuned equally"] if unequal else []
+    return f"{', '.join(told)} of {len(said)}"
 
 
-def _verdict(own: Shelf, statement: Statement, dataset: str) -> Verdict:
-    if isinstance(statement, Collapse):
-        return _collapse(statement, own, dataset)
-    one, other = (
-        (statement.one, statement.other) if isinstance(statement, Close) else (statement.better, statement.worse)
-    )
-    (one, first), (other, second) = _tuned(own, one, dataset), _tuned(own, other, dataset)
-    if not first or not second:
-        return Verdict(ABSENT, "")
-    if first[0].split["digest"] != second[0].split["digest"]:
-        return Verdict(ABSENT, "records of different splits")
-    if isinstance(statement, LongerGain):
-        return _longer(statement, first, second)
-    metric = statement.metric
-    a, b = _samples(first, second, metric)
-    name = f"{one.label} − {other.label}, {'Recall' if metric == 'recall' else 'MRR'}"
-    if isinstance(statement, Gain):
-        share = a.value / b.value
-        moved = bootstrap.effect((100 / b.value, a), (-100 * share / b.value, b))
-        gain = Effect(100 * (share - 1), 100 * (share - 1) + moved.low, 100 * (share - 1) + moved.high, np.nan)
-        inside = gain.low <= statement.per_cent <= gain.high
-        return Verdict(YES if inside else NO, f"{name} {_numbers(gain, ' %')}, the paper {statement.per_cent:+.1f} %")
-    effect = bootstrap.effect((1, a), (-1, b))
-    if isinstance(statement, Close):
-        return Verdict(_close(effect, statement.points), f"{name} {_numbers(effect)}")
-    return Verdict(_above(effect), f"{name} {_numbers(effect)}")
+def _searches(own: Shelf, dataset: str) -> list[Found]:
+    try:
+        return stored_search.found(own.folder, dataset)
+    except InputError as error:
+        own.remarks.append(str(error))
+        return []
 
 
-def _tuned(own: Shelf, row: Row, dataset: str) -> tuple[Row, list[Result]]:
-    """The records of a row: those with the fields that a search on train found, where there are any.
-
-    Of several searches, the one whose run did best on its own validation part: a setting can win a search and not last.
-    """
-    searches = stored_search.found(own.folder, dataset)
-    found = [Row(f"{row.label} (searched)", row.model, one.row.fields) for one in searches if same(one.base, row)]
-    tuned = [(one, kept) for one in found if (kept := own.results(one, dataset))]
-    return max(tuned, key=lambda pair: _validated(pair[1][0]), default=(row, own.results(row, dataset)))
-
-
-def _validated(result: Result) -> float:
-    return max((one.get("validation_recall", 0.0) for one in result.epochs), default=0.0)
-
-
-def _longer(statement: LongerGain, first: list[Result], second: list[Result]) -> Verdict:
-    """The difference of two ratios of hits, to first order in each: a sum over one row's runs, and the other's."""
-    length = first[0].length
-    masks = [(low <= length) & (length <= high) for low, high in (statement.lengths, statement.than)]
-    (a1, b1), (a2, b2) = (_samples(first, second, "recall", mask) for mask in masks)
-    share1, share2 = a1.value / b1.value, a2.value / b2.value
-    better = a1 * (100 / b1.value) + a2 * (-100 / b2.value)
-    worse = b1 * (-100 * share1 / b1.value) + b2 * (100 * share2 / b2.value)
-    moved, value = bootstrap.effect((1, better), (1, worse)), 100 * (share1 - share2)
-    effect = Effect(value, value + moved.low, value + moved.high, np.nan)
-    spans = [f"{low}-{high}" for low, high in (statement.lengths, statement.than)]
-    return Verdict(_above(effect), f"gain on {spans[0]} less gain on {spans[1]} {_numbers(effect, ' %')}")
+def _summary(cells: Cells, judged: Mapping[str, bool]) -> list[str]:
+    """A line for each data set that is judged and has records."""
+    lines = []
+    for name in (one for one, counted in judged.items() if counted):
+        words: dict[str, list[str]] = {}
+        for claim, said in cells.items():
+            if said[name]:
+                words.setdefault(overall(said[name]), []).append(claim)
+        if set(words) > {NOT_RUN}:
+            total = sum(map(len, words.values()))
+            order = [Verdict.HOLDS.value, Verdict.FAILS.value]
+            order += [word for word in words if word not in (*order, NOT_RUN)] + [NOT_RUN]
+            told = [f"**{word}** {', '.join(words[word])}" for word in order if word in words]
+            lines.append(f"{catalog.dataset(name).title}, {total} claims: {'; '.join(told)}.")
+    return lines or ["None of the paper's data sets has records yet."]
 
 
-def _collapse(statement: Collapse, own: Shelf, dataset: str) -> Verdict:
-    """With the defaults on both, since a search is of one data set.
-
-    The two share their test sessions, so a bootstrap of the same size draws the same ones.
-    """
-    before, after = own.results(statement.row, statement.before), own.results(statement.row, dataset)
-    if not before or not after:
-        return Verdict(ABSENT, "")
-    (then,), (now,) = _samples(before, before, "recall")[:1], _samples(after, after, "recall")[:1]
-    effect = bootstrap.effect((statement.share, then), (-1, now))
-    name = f"{statement.row.label}, {statement.share:g} × Recall on {statement.before} − Recall"
-    return Verdict(_above(effect), f"{name} {_numbers(effect)}")
+def _table(cells: Cells, judged: Mapping[str, bool]) -> str:
+    head = ["claim", *(_title(name, counted) for name, counted in judged.items())]
+    lines = []
+    for claim in CLAIMS:
+        said = cells[claim.name]
+        lines.append([f"{claim.name}: {claim.text}", *(_cell(said[name], counted) for name, counted in judged.items())])
+    return pages.table(head, lines, names=len(head))
 
 
-def _samples(first: list[Result], second: list[Result], metric: str, where: np.ndarray | None = None) -> list[Sample]:
-    values = []
-    for results in (first, second):
-        ranks = np.stack([one.ranks() for one in results])  # (K, n)
-        values.append(100.0 * ranking.METRICS[metric](ranks))
-    return bootstrap.samples(values, first[0].session, None if where is None else [where, where])
+def _title(dataset: str, judged: bool) -> str:
+    return catalog.dataset(dataset).title + ("" if judged else ", shown only")
 
 
-def _above(effect: Effect) -> str:
-    return {1: YES, -1: NO, 0: NOISE}[effect.side]
+def _cell(said: Sequence[Said], judged: bool) -> str:
+    word = overall(said)
+    if word == DASH:
+        return DASH
+    if word == NOT_RUN:
+        return f"{NOT_RUN} ({len(said)})"
+    return f"**{word}**: {counts(said)}" if judged else counts(said)
 
 
-def _close(effect: Effect, points: float) -> str:
-    if -points <= effect.low and effect.high <= points:
-        return YES
-    return NO if effect.low > points or effect.high < -points else NOISE
+def _when_tuned(evidence: Mapping[str, Evidence], judged: Mapping[str, bool]) -> str:
+    """How the claims fare when every method of a statement is tuned with the same budget; those where any can be."""
+    cells = {
+        one.name: {name: judging.judge(one, name, evidence, here.tuned_equally) for name, here in evidence.items()}
+        for one in CLAIMS
+    }
+    lines, rest = [], []
+    for claim in CLAIMS:
+        said = cells[claim.name]
+        if any(one.verdict is not None and one.searched for name in said for one in said[name]):
+            lines.append(
+                [f"{claim.name}: {claim.text}", *(_tuned_cell(said[n], counted) for n, counted in judged.items())]
+            )
+        else:
+            rest.append(claim.name)
+    head = ["claim", *(_title(name, counted) for name, counted in judged.items())]
+    told = "Where every method of a statement was searched on held-out training sessions, with the same budget:"
+    parts = ["## When every method is tuned equally", told, pages.table(head, lines, names=len(head)) if lines else ""]
+    if rest:
+        parts.append(f"Not tuned equally: {', '.join(rest)}, in no statement.")
+    return "\n\n".join(part for part in parts if part)
 
 
-def _numbers(effect: Effect, unit: str = "") -> str:
-    return f"{effect.value:+.2f}{unit} [{effect.low:+.2f}, {effect.high:+.2f}]"
+def _tuned_cell(said: Sequence[Said], judged: bool) -> str:
+    if said and all(one.verdict is None for one in said):
+        return "not tuned equally" if any(one.unequal for one in said) else f"{NOT_RUN} ({len(said)})"
+    return _cell(said, judged)
+
+
+def _blind(cells: Cells, judged: Mapping[str, bool]) -> list[str]:
+    """A line on what stays open and may stay so: an effect in the paper smaller than its test sessions can show."""
+    found = []
+    for claim, by_dataset in cells.items():
+        for name in (one for one, counted in judged.items() if counted):
+            blind = [one for one in by_dataset[name] if one.blind]
+            if blind:
+                least = min(blind, key=lambda one: one.power)
+                found.append(
+                    f"{claim} on {catalog.dataset(name).title}, {len(blind)} of {len(by_dataset[name])} statements "
+                    f"({least.statement}: {least.published:+.2f} in the paper, found in {100 * least.power:.0f} % of "
+                    "cases)"
+                )
+    if not found:
+        return []
+    return [
+        "Too small in the paper to be found four times in five on its test sessions, however many seeds are run: "
+        + "; ".join(found)
+        + "."
+    ]
+
+
+def _numbers(claim: Claim, cells: Mapping[str, list[Said]]) -> str:
+    """The statements of a claim with their numbers, folded."""
+    lines, lacking = [], []
+    for name, said in cells.items():
+        title = catalog.dataset(name).title
+        lines += [[title, *_line(one)] for one in said if one.effect is not None]
+        rows = list(dict.fromkeys(label for one in said for label in one.lacking))
+        if rows and any(one.effect is not None for one in said):
+            lacking.append(f"- {title}: no records of {', '.join(rows)}.")
+    head = ["data set", "statement", "ours", "95 % interval", "p (Holm)", "paper", "verdict"]
+    table = pages.table(head, lines, names=2) if lines else "No records yet."
+    return pages.folded(f"{claim.name}: {claim.text}", *filter(None, [table, "\n".join(lacking)]))
+
+
+def _line(one: Said) -> list[str]:
+    assert one.effect is not None and one.verdict is not None
+    low, high = one.effect.interval(one.level)
+    p = DASH if one.p != one.p else "< 0.0001" if one.p < 0.0001 else f"{one.p:.4f}"
+    paper = DASH if one.published is None else f"{one.published:+.2f}"
+    interval = f"{low:+.2f} to {high:+.2f}" + ("" if one.level == LEVEL else f" ({100 * one.level:.0f} %)")
+    return [one.statement, f"{one.effect.value:+.2f}", interval, p, paper, one.verdict.value]
+
+
+def _noise(evidence: Mapping[str, Evidence]) -> str:
+    lines = [
+        f"- {catalog.dataset(name).title}. {one.seeds.told(metric)}"
+        for name, one in evidence.items()
+        if one.records
+        for metric in ("recall", "mrr")
+    ]
+    return pages.folded("Noise between seeds", "\n".join(lines)) if lines else ""

@@ -106,6 +106,7 @@ class Drawn:
     beside: Mapping[str, str] = field(default_factory=dict)  # other pages that it drew: file name -> text
     status: int = 0  # the exit status where nothing failed
     error: SuiteError | None = None  # what was asked for and is not there; the rest is drawn
+    terminal: str = ""  # what is printed where that is not the text
 
     def files(self, name: str) -> dict[str, bytes]:
         """Everything to write, by the path in the results folder; `name` is the file of the page itself."""

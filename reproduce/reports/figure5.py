@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from statistics import mean
+
+import numpy as np
 
 from reproduce import catalog
 from reproduce.paper import controls, numbers
 from reproduce.paper.rows import ROWS
-from reproduce.reports import figures
+from reproduce.reports import figures, measuring
 from reproduce.reports import page as pages
 from reproduce.reports.description import AboutPage, Drawn, Page
+from reproduce.reports.measuring import Seeds
 from reproduce.reports.shelf import Shelf
 from reproduce.runs.record import Result
 from reproduce.runs.request import Request
@@ -18,77 +20,103 @@ from reproduce.runs.request import Request
 ABOUT = AboutPage(
     "draws all models as bars (the paper's Figure 5) and their learning curves", heeds=("dataset", "model", "set")
 )
+METRICS = {"recall": "Recall@20", "mrr": "MRR@20"}
 
-Found = Mapping[str, Sequence[Result]]  # label -> its records on one data set
+Rows = Mapping[str, Sequence[Result]]  # label -> its records on one data set, at least one
 
 
 def draw(request: Request, failed: Mapping[str, str]) -> Drawn:
     own = Shelf.at(request.results)
     datasets = pages.viewed_datasets(request, own)
-    shown = request.rows([*ROWS, *controls.ROWS, *own.others(*datasets)])
-    found = {dataset: {row.label: own.results(row, dataset) for row in shown} for dataset in datasets}
-    text = ["# Figure 5: all models, and how they learned", *dict.fromkeys(own.remarks)]
+    title = (
+        "# Figure 5: all models, and how they learned\n\n"
+        "How good is every model beside the others and beside the paper, and was each trained to its end?"
+    )
     drawn: dict[str, bytes] = {}
-    with_records = {dataset: kept for dataset, kept in found.items() if any(kept.values())}
-    if with_records:
-        text.append(_bars(with_records, drawn))
-    if not datasets:
-        text.append(pages.no_records(request))
-    for dataset in datasets:
-        text.append(f"## {catalog.dataset(dataset).title}")
-        text.append(_curves(dataset, found[dataset], drawn))
-        missing = [row for row in shown if not found[dataset][row.label] and row in ROWS]
-        if missing:
-            models = " ".join(row.model for row in missing)
-            text.append(f"Not run yet: {pages.command('table2', request, dataset=dataset, model=models)}")
-    text.append(f"Drawn by {pages.command('figure5', request)}.")
-    return Drawn("\n\n".join(text) + "\n", drawn)
+    parts = [_section(request, own, one, drawn) for one in datasets]
+    told = f"Drawn by {pages.command('figure5', request)}."
+    return Drawn("\n\n".join([title, *(parts or [pages.no_records(request)]), told]) + "\n", drawn)
 
 
 PAGE = Page(ABOUT, draw)
 
 
-def _bars(found: Mapping[str, Found], drawn: dict[str, bytes]) -> str:
-    labels = [label for label in next(iter(found.values())) if any(kept[label] for kept in found.values())]
+def _section(request: Request, own: Shelf, dataset: str, drawn: dict[str, bytes]) -> str:
+    shown = request.rows([*ROWS, *controls.ROWS, *own.others(dataset)])
+    found = {row.label: results for row in shown if (results := own.results(row, dataset))}
+    text = [f"## {catalog.dataset(dataset).title}"]
+    if found:
+        text += [_bars(request, dataset, found, drawn), _curves(dataset, found, drawn)]
+    missing = [row.model for row in shown if row.label not in found and row in ROWS]
+    if missing:
+        command = pages.command("table2", request, dataset=dataset, model=" ".join(missing))
+        text.append(f"Not run yet, and not drawn: {command}")
+    text += own.remarks
+    own.remarks.clear()
+    return "\n\n".join(text)
+
+
+def _bars(request: Request, dataset: str, found: Rows, drawn: dict[str, bytes]) -> str:
     panels = []
-    for dataset, kept in found.items():
-        for metric, title in (("recall", "Recall@20"), ("mrr", "MRR@20")):
-            content = []
-            for label in labels:
-                values = [getattr(one, metric)() for one in kept[label]]
-                theirs = numbers.published(numbers.TABLE3, label, dataset)
-                published = getattr(theirs, metric) if theirs else None
-                value = mean(values) if values else None
-                content.append(figures.Bar(label, value, published, None, figures.colour(label)))
-            panels.append(figures.Panel(catalog.dataset(dataset).title, f"{title}, per cent", content))
-    drawn |= figures.bars("figure5", panels)
-    return pages.figure(
-        "figure5",
-        "Recall@20 and MRR@20 of every model with a record. Diamonds are the paper's numbers: a diamond at the end of "
-        "its bar is a reproduced one; a diamond without a bar waits for its run.",
-    )
+    bars = [_measured(request, found, metric) for metric in METRICS]
+    for (metric, title), measured in zip(METRICS.items(), bars, strict=True):
+        content = []
+        for label, results in found.items():
+            theirs = numbers.published(numbers.TABLE3, label, dataset)
+            published = getattr(theirs, metric) if theirs and pages.papers_task(dataset, results) else None
+            value, interval = measured[label]
+            content.append(figures.Bar(label, value, published, interval, figures.colour(label)))
+        panels.append(figures.Panel(title, "per cent", content))
+    name = f"figure5-{dataset}"
+    drawn |= figures.bars(name, panels)
+    caption = "Recall@20 and MRR@20 of every model with a record. Whiskers are 95 % intervals."
+    if any(isinstance(bar, figures.Bar) and bar.published is not None for panel in panels for bar in panel.content):
+        caption += " Diamonds are the paper's numbers; one within its whisker is within the noise of ours."
+    return pages.figure(name, caption)
 
 
-def _curves(dataset: str, kept: Found, drawn: dict[str, bytes]) -> str:
-    trained = {label: results[0].epochs for label, results in kept.items() if results and results[0].epochs}
+def _measured(request: Request, found: Rows, metric: str) -> dict[str, tuple[float, tuple[float, float]]]:
+    """Each row's number, and its interval in what a share can be. Rows of other splits are measured by themselves."""
+    intervals = {}
+    for digest in dict.fromkeys(results[0].split["digest"] for results in found.values()):
+        rows = {
+            label: [one for one in results if one.split["digest"] == digest]
+            for label, results in found.items()
+            if results[0].split["digest"] == digest
+        }
+        seeds = Seeds.of(request.results, next(iter(rows.values()))[0])
+        for label, one in measuring.measured(rows, metric, seeds).items():
+            judged = measuring.alone(one)
+            half = float(np.nan_to_num(measuring.half_width(judged)))
+            intervals[label] = judged.value, (max(0.0, judged.value - half), min(100.0, judged.value + half))
+    return intervals
+
+
+def _curves(dataset: str, found: Rows, drawn: dict[str, bytes]) -> str:
+    """Validation of all models on one axis; a loss on an axis of its own, for two losses do not compare."""
+    trained = {label: results[0].epochs for label, results in found.items() if results[0].epochs}
     if not trained:
         return "No neural model has a record yet, so there is no learning curve."
-    panels = []
-    for key, title, label in (
-        ("loss", "Training loss", "mean loss (each model's own)"),
-        ("validation_recall", "Validation Recall@20", "per cent"),
-    ):
-        content = []
-        for model, epochs in trained.items():
-            told = [one for one in epochs if key in one]
-            line = [one["epoch"] for one in told], [one[key] for one in told]
-            content.append(figures.Line(model, *line, colour=figures.colour(model), marker=figures.marker(model)))
-        panels.append(figures.Panel(title, label, content, "epoch"))
+    shared, losses = [], []
+    for label, epochs in trained.items():
+        style = {"colour": figures.colour(label), "marker": figures.marker(label)}
+        told = [one for one in epochs if "validation_recall" in one]
+        if told:
+            values = [one["epoch"] for one in told], [one["validation_recall"] for one in told]
+            shared.append(figures.Line(label, *values, **style))
+        told = [one for one in epochs if "loss" in one]
+        if told:
+            line = figures.Line("", [one["epoch"] for one in told], [one["loss"] for one in told], **style)
+            losses.append(figures.Panel(f"{label}: loss", "", [line]))
     name = f"curves-{dataset}"
-    drawn |= figures.lines(name, panels)
-    best = ", ".join(f"{label} {kept[label][0].best_epoch or f'{len(trained[label])} (its last)'}" for label in trained)
+    drawn |= figures.curves(name, figures.Panel("Validation Recall@20", "per cent", shared, "epoch"), losses)
+    best = ", ".join(
+        f"{label} {found[label][0].best_epoch or f'{len(trained[label])} (its last)'}" for label in trained
+    )
+    caption = "Recall@20 on the validation part and, below, each model's mean training loss, by epoch"
+    caption += " (the first seed's run). " if any(len(one) > 1 for one in found.values()) else ". "
     return pages.figure(
         name,
-        "Loss on the training part and Recall@20 on the validation part, by epoch. A curve that is flat at its end "
-        f"was trained to its end; one still rising was not. Epochs kept: {best}.",
+        caption + "A curve that is flat at its end was trained to its end; one still rising was not. Losses are of "
+        f"different kinds: compare the shape, not the height. Epochs kept: {best}.",
     )

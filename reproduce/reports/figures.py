@@ -1,8 +1,7 @@
 """Figures from numbers, as the content of their files; nothing else imports matplotlib. Same numbers, same bytes.
 
 Colours are told apart by the colour-blind (Okabe and Ito; the controls in Tol's muted ones) and belong to a model, on
-whichever page; lines differ by marker too, for print. A model that is not named here has a colour and a marker made of
-its label.
+whichever page; lines differ by marker too, for print. Of a model that is not named here both are made of its label.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ import io
 import re
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import matplotlib
@@ -22,7 +21,7 @@ import matplotlib.ticker
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, FigureBase
 
 COLOURS = {
     "POP": "#999999",
@@ -41,6 +40,8 @@ COLOURS = {
 }
 
 OTHER = "#444444"  # of what is no model
+FAINT = "#888888"  # of a line that is only there for comparison
+NEAR = "#EEEEEE"  # what is as good as zero
 MARKERS: Mapping[str, Any] = dict(zip(COLOURS, "ovD^<P>shX*pd", strict=True))
 SPARE_MARKERS: Sequence[Any] = ("H", "8", (4, 1, 0), (6, 1, 0), (3, 1, 0))  # the last are stars
 STYLE: Any = {
@@ -62,6 +63,7 @@ class Bar:
     published: float | None = None
     interval: tuple[float, float] | None = None
     colour: str = OTHER
+    inner: tuple[float, float] | None = None  # a narrower interval, drawn thicker
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,8 @@ class Line:
     band: Sequence[tuple[float, float]] | None = None
     colour: str = OTHER
     marker: Any = ""  # empty: one by its place among the lines
+    faint: bool = False  # thin and grey, behind the others, without its band
+    apart: bool = False  # the last point is of another kind: a dotted way to it, a whisker for its band
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,8 @@ class Panel:
     label: str
     content: Sequence[Bar] | Sequence[Line]
     below: str = ""  # the axis across, of lines
+    ticks: Mapping[float, str] = field(default_factory=dict)  # of the axis across, of lines; empty: whole numbers
+    near: float = 0.0  # of bars: shade what is so near to zero
 
 
 @dataclass(frozen=True)
@@ -127,20 +133,37 @@ def marker(label: str) -> Any:
 
 
 def bars(name: str, panels: Sequence[Panel], columns: int = 2) -> dict[str, bytes]:
-    """Horizontal bars from zero, the published value a black diamond, the interval a whisker."""
-    rows = -(-len(panels) // columns)
-    tallest = max(len(panel.content) for panel in panels)
+    """Horizontal bars from zero, the published value a black diamond, the interval a whisker.
+
+    The panels of a row have the same labels: they are written to the left of the first.
+    """
+    rows = [panels[i : i + columns] for i in range(0, len(panels), columns)]
+    heights = [0.9 + 0.27 * max(len(one.content) for one in row) for row in rows]
     with matplotlib.rc_context(STYLE):
-        figure = Figure((4.2 * columns, rows * (0.9 + 0.27 * tallest)), layout="constrained")
-        axes = figure.subplots(rows, columns, squeeze=False).ravel()
+        figure = Figure((4.2 * columns, sum(heights) + 0.3), layout="constrained")
+        axes = figure.subplots(len(rows), columns, squeeze=False, height_ratios=heights).ravel()
         for i, (ax, panel) in enumerate(zip(axes, panels, strict=False)):
             _bars(ax, panel, named=i % columns == 0)
         for ax in axes[len(panels) :]:
             ax.set_axis_off()
-        handles = [matplotlib.lines.Line2D([], [], marker="D", color="black", linestyle="", label="published")]
-        if any(isinstance(bar, Bar) and bar.published is not None for panel in panels for bar in panel.content):
-            figure.legend(handles=handles, loc="outside lower right")
+        handles = _handles(panels)
+        if handles:
+            figure.legend(handles=handles, loc="outside lower right", ncols=len(handles))
         return files(figure, name)
+
+
+def _handles(panels: Sequence[Panel]) -> list[Any]:
+    """A legend of what is drawn beside the bars."""
+    drawn = [bar for panel in panels for bar in panel.content if isinstance(bar, Bar)]
+    line = matplotlib.lines.Line2D
+    diamond = line([], [], marker="D", color="black", markersize=4, linestyle="", label="the paper")
+    known = [
+        (any(one.interval for one in drawn), line([], [], color="black", linewidth=1.2, label="95 % interval")),
+        (any(one.inner for one in drawn), line([], [], color="black", linewidth=3.6, label="90 % interval")),
+        (any(one.near for one in panels), matplotlib.patches.Patch(color=NEAR, label="negligible")),
+        (any(one.published is not None for one in drawn), diamond),
+    ]
+    return [handle for there, handle in known if there]
 
 
 def _bars(ax: Axes, panel: Panel, *, named: bool) -> None:
@@ -151,39 +174,82 @@ def _bars(ax: Axes, panel: Panel, *, named: bool) -> None:
     ax.set_ylim(len(labels) - 0.4, -0.6)  # first on top, and room for a bar that is not there yet
     ax.tick_params(axis="y", length=0)
     ax.axvline(0, color="black", linewidth=0.8)
+    if panel.near:
+        ax.axvspan(-panel.near, panel.near, color=NEAR, linewidth=0, zorder=0)
     for place, bar in enumerate(panel.content):
         assert isinstance(bar, Bar)
         if bar.value is not None:
             ax.barh(place, bar.value, height=0.65, color=bar.colour, edgecolor="black", linewidth=0.4)
-        if bar.interval is not None:
-            ax.plot(bar.interval, [place, place], color="black", linewidth=1.2)
-        if bar.published is not None:
-            ax.plot(bar.published, place, marker="D", color="black", markersize=4.5, markeredgecolor="white")
+        for span, width in ((bar.interval, 1.2), (bar.inner, 3.6)):
+            if span is not None:
+                ax.plot(span, [place - 0.12] * 2, color="black", linewidth=width, solid_capstyle="butt")
+        if bar.published is not None:  # below the whisker, which it would hide
+            ax.plot(bar.published, place + 0.14, marker="D", color="black", markersize=4, markeredgecolor="white")
 
 
 def lines(name: str, panels: Sequence[Panel]) -> dict[str, bytes]:
     """Panels side by side; a band around a line where it has one; a legend of the lines that have a label."""
     with matplotlib.rc_context(STYLE):
         figure = Figure((4.2 * len(panels), 3.4), layout="constrained")
-        handles: dict[str, matplotlib.artist.Artist] = {}
+        handles: dict[str, Any] = {}
         for ax, panel in zip(figure.subplots(1, len(panels), squeeze=False).ravel(), panels, strict=True):
-            ax.set_title(panel.title, loc="left")
-            ax.set_xlabel(panel.below)
-            ax.set_ylabel(panel.label)
-            ax.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True))
-            for i, line in enumerate(panel.content):
-                assert isinstance(line, Line)
-                style = {"marker": line.marker or "osD^vP"[i % 6], "markersize": 4}
-                style |= {"markeredgecolor": "black", "markeredgewidth": 0.3}
-                drawn = ax.plot(line.x, line.y, color=line.colour, **style)[0]
-                if line.label:
-                    handles[line.label] = drawn
-                if line.band is not None:
-                    low, high = zip(*line.band, strict=True)
-                    ax.fill_between(line.x, low, high, color=line.colour, alpha=0.2, linewidth=0)
-        if handles:
-            figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=min(len(handles), 5))
+            handles |= _lines(ax, panel)
+        _legend(figure, handles)
         return files(figure, name)
+
+
+def curves(name: str, shared: Panel, own: Sequence[Panel], columns: int = 4) -> dict[str, bytes]:
+    """A wide panel above, and below it small ones, each with an axis of its own."""
+    rows = -(-len(own) // columns)
+    with matplotlib.rc_context(STYLE):
+        figure = Figure((8.4, 0.3 + 3.0 * bool(shared.content) + 1.7 * rows), layout="constrained")
+        heights = [3.0] * bool(shared.content) + [1.7 * rows] * bool(own)
+        parts = list(figure.subfigures(len(heights), 1, squeeze=False, height_ratios=heights).ravel())
+        if shared.content:
+            wide = parts.pop(0)
+            _legend(wide, _lines(wide.subplots(), shared))
+        if own:
+            axes = parts[0].subplots(rows, columns, squeeze=False).ravel()
+            for ax, panel in zip(axes, own, strict=False):
+                _lines(ax, panel)
+            for ax in axes[len(own) :]:
+                ax.set_axis_off()
+        return files(figure, name)
+
+
+def _legend(figure: FigureBase, handles: Mapping[str, Any]) -> None:
+    if handles:
+        figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=min(len(handles), 6))
+
+
+def _lines(ax: Axes, panel: Panel) -> dict[str, Any]:
+    """The handles for a legend, by label."""
+    ax.set_title(panel.title, loc="left")
+    ax.set_xlabel(panel.below)
+    ax.set_ylabel(panel.label)
+    ax.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator("auto", integer=True))
+    if panel.ticks:
+        ax.set_xticks(list(panel.ticks), list(panel.ticks.values()))
+    handles = {}
+    for i, line in enumerate(panel.content):
+        assert isinstance(line, Line)
+        style: dict[str, Any] = {"marker": line.marker or "osD^vP"[i % 6], "markersize": 4, "markeredgewidth": 0.3}
+        style |= {"color": FAINT if line.faint else line.colour, "linewidth": 1.0 if line.faint else 1.5}
+        style |= {"markeredgecolor": FAINT if line.faint else "black"}
+        whole = len(line.x) - line.apart
+        drawn = ax.plot(line.x[:whole], line.y[:whole], **style)[0]
+        if line.apart:
+            last = line.x[-1] + 0.25 * (i - (len(panel.content) - 1) / 2)  # side by side: whiskers hide each other
+            ax.plot([line.x[-2], last], line.y[-2:], **style | {"marker": "", "linestyle": ":", "linewidth": 0.8})
+            ax.plot([last], line.y[-1:], **style)
+        if line.label:
+            handles[line.label] = drawn
+        if line.band is not None and not line.faint:
+            low, high = zip(*line.band, strict=True)
+            ax.fill_between(line.x[:whole], low[:whole], high[:whole], color=line.colour, alpha=0.2, linewidth=0)
+            if line.apart:
+                ax.plot([last] * 2, [low[-1], high[-1]], color=line.colour, linewidth=1.2)
+    return handles
 
 
 def heat_map(name: str, sessions: Sequence[Session]) -> dict[str, bytes]:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from reproduce import catalog
-from reproduce.evaluation import bootstrap, ranking
-from reproduce.evaluation.bootstrap import Sample
+from reproduce.evaluation import ranking
+from reproduce.evaluation.uncertainty import Judged, OneRun, relative_gain
 from reproduce.paper import controls, numbers
 from reproduce.paper.rows import ROWS
-from reproduce.reports import figures
+from reproduce.reports import figures, measuring
 from reproduce.reports import page as pages
 from reproduce.reports.description import AboutPage, Drawn, Page
+from reproduce.reports.measuring import Seeds
 from reproduce.reports.shelf import Shelf
 from reproduce.runs.record import Result
 from reproduce.runs.request import Request
@@ -22,17 +24,23 @@ ABOUT = AboutPage(
     "shows hits, Recall and MRR by length of the prefix (the paper's Table 5)", heeds=("dataset", "model", "set")
 )
 
-LONGEST = 19
-BINS = {"1-3": (1, 3), "4-17": (4, 17), "18-19": (18, 19), "over 19": (20, np.iinfo(np.int64).max)}
+LONGEST = 19  # clicks, the paper's longest
+OVER = "over 19"
+BINS = {"1-3": (1, 3), "4-17": (4, 17), "18-19": (18, 19), OVER: (20, np.iinfo(np.int64).max)}
+METRICS = {"recall": "Recall@20", "mrr": "MRR@20"}
+STRONG = ("NARM", "Improved GRU-Rec", "GRU-Rec", "Item-KNN", "S-POP")  # of the paper, the first ones to be drawn
+LINES = 6  # in a panel: more cannot be told apart
+APART = LONGEST + 2.0  # where the figure has the prefixes that are longer
+
+Rows = Mapping[str, Sequence[Result]]  # label -> its records, a seed each, all of one split
 
 
 def draw(request: Request, failed: Mapping[str, str]) -> Drawn:
     own = Shelf.at(request.results)
     title = (
-        "# Table 5: by the length of the session\n\n"
-        "The paper counts hits, targets among the first 20, which depend on how many prefixes of a length there are. "
-        "Beside them stand Recall@20 and MRR@20 of each length, in per cent, with 95 % intervals by drawing test "
-        "sessions."
+        "# Table 5: short sessions and long ones\n\n"
+        "How good is each model after how many clicks, and where does NARM gain on Improved GRU-Rec? "
+        "Per cent of the test prefixes; ± is half of a 95 % interval."
     )
     drawn: dict[str, bytes] = {}
     parts = [_section(request, own, one, drawn) for one in pages.viewed_datasets(request, own)]
@@ -51,144 +59,195 @@ def hits(result: Result) -> dict[int, int]:
 def _section(request: Request, own: Shelf, dataset: str, drawn: dict[str, bytes]) -> str:
     head = f"## {catalog.dataset(dataset).title}"
     shown = request.rows([*ROWS, *controls.ROWS, *own.others(dataset)])
-    found = [(row.label, own.results(row, dataset)) for row in shown]
-    first = {label: results[0] for label, results in found if results}  # one seed: a hit is a count
-    if not first:
+    found = {row.label: own.results(row, dataset) for row in shown}
+    rows = _largest_split(found)
+    if not rows:
         command = pages.command("table2", request, dataset=dataset)
         return "\n\n".join([head, f"No record yet: {command} makes them.", *own.remarks])
-    text = [head]
-    by_split: dict[str, list[str]] = {}
-    for label, result in first.items():
-        by_split.setdefault(result.split["digest"], []).append(label)
-    kept = max(by_split.values(), key=len)
-    dropped = [label for label in first if label not in kept]
+    seeds = Seeds.of(request.results, next(iter(rows.values()))[0])
+    binned = {name: _measured(rows, seeds, *ends) for name, ends in BINS.items()}
+    strong = [row.label for row in own.others(dataset)]
+    text = [head, _summary(binned)]
+    dropped = [label for label, results in found.items() if len(results) > len(rows.get(label, ()))]
     if dropped:
         text.append(f"Left out, their records are of another split: {', '.join(dropped)}.")
-    first = {label: first[label] for label in kept}
-    text += [_hit_table(first, dataset), *_binned(first)]
-    text.append(_figure(first, dataset, drawn))
-    if "NARM" in first and "Improved GRU-Rec" in first:
-        text.append(_claim(first["NARM"], first["Improved GRU-Rec"]))
-    told = pages.about(list(first.values()))
+    text.append(_figure(rows, seeds, binned[OVER], strong, dataset, drawn))
+    if "NARM" in rows and "Improved GRU-Rec" in rows:
+        text.append(_gains(rows, seeds, dataset))
+    counts = {name: int(_where(rows, *ends).sum()) for name, ends in BINS.items()}
+    text.append(pages.folded("Recall@20 and MRR@20 by length, every model", *_binned(rows, binned, counts)))
+    text.append(pages.folded("Hits by length, every model", _hit_table(rows, dataset)))
+    told = [_noise(binned), *pages.about([one for results in rows.values() for one in results])]
     told.append(f"Drawn by {pages.command('lengths', request, dataset=dataset)}.")
-    text.append("\n".join(f"- {line}" for line in [*told, *own.remarks]))
+    text.append(pages.folded("Details", "\n".join(f"- {line}" for line in [*told, *own.remarks])))
     own.remarks.clear()
     return "\n\n".join(text)
 
 
-def _hit_table(first: Mapping[str, Result], dataset: str) -> str:
-    """As the paper prints it: a line a length, its two models beside the published counts, then all others."""
-    published = dict(zip(("Improved GRU-Rec", "NARM"), zip(*numbers.TABLE5.values(), strict=True), strict=True))
-    if numbers.PAPER_COLUMN.get(dataset) != "DIGINETICA":
-        published = {}
-    columns = [label for label in first if label not in published]
-    counts = {label: hits(result) for label, result in first.items()}
-    examples = np.bincount(next(iter(first.values())).length)
-    head = ["clicks", "examples"]
-    for label in published:
-        head += [label, "paper"]
-    lines = []
-    for n in range(1, LONGEST + 1):
-        line = [str(n), f"{examples[n] if n < len(examples) else 0:,}"]
-        for label, theirs in published.items():
-            line += [f"{counts[label].get(n, 0):,}" if label in counts else pages.DASH, f"{theirs[n - 1]:,}"]
-        lines.append(line + [f"{counts[label].get(n, 0):,}" for label in columns])
-    over: list[list[int]] = [[n for n in counts[label] if n > LONGEST] for label in counts]
-    line = [f"over {LONGEST}", f"{int(examples[LONGEST + 1 :].sum()):,}"]
-    longer = {label: sum(counts[label][n] for n in ns) for label, ns in zip(counts, over, strict=True)}
-    for label in published:
-        line += [f"{longer[label]:,}" if label in longer else pages.DASH, pages.DASH]
-    lines.append(line + [f"{longer[label]:,}" for label in columns])
-    line = ["all", f"{int(examples.sum()):,}"]
-    for label, theirs in published.items():
-        line += [f"{sum(counts[label].values()):,}" if label in counts else pages.DASH, f"{sum(theirs):,}"]
-    lines.append(line + [f"{sum(counts[label].values()):,}" for label in columns])
-    return "Hits by the number of clicks in the prefix:\n\n" + pages.table([*head, *columns], lines)
+def _largest_split(found: Rows) -> dict[str, list[Result]]:
+    """The records of the split that most rows are of, by row; rows without one are left out."""
+    digests = [digest for results in found.values() for digest in {one.split["digest"] for one in results}]
+    most = max(dict.fromkeys(digests), key=digests.count, default=None)
+    kept = {label: [one for one in results if one.split["digest"] == most] for label, results in found.items()}
+    return {label: results for label, results in kept.items() if results}
 
 
-def _by(first: Mapping[str, Result], low: int, high: int) -> tuple[int, np.ndarray, np.ndarray]:
-    """Prefixes of low to high clicks: how many, each model's Recall and MRR (models, 2), their intervals (.., 2)."""
-    one = next(iter(first.values()))
-    inside = (one.length >= low) & (one.length <= high)
-    if not inside.any():
-        nothing = np.full((len(first), 2), np.nan)
-        return 0, nothing, np.stack([nothing, nothing], -1)
-    values = np.concatenate([per_prefix(result)[inside] for result in first.values()], 1)  # (n, models * 2)
-    _, owner = np.unique(one.session[inside], return_inverse=True)  # only sessions with such a prefix are drawn
-    totals = np.stack([np.bincount(owner, column) for column in values.T], 1)  # (sessions, models * 2)
-    drawn = bootstrap.resampled_means(totals, np.bincount(owner)[:, None].astype(float))
-    means = values.mean(0)
-    effects = [
-        bootstrap.effect((1, Sample(means[i : i + 1], drawn[:, i : i + 1], len(totals)))) for i in range(len(means))
-    ]
-    spans = np.clip([(effect.low, effect.high) for effect in effects], 0.0, 100.0)  # of few sessions they are wide
-    return int(inside.sum()), means.reshape(-1, 2), spans.reshape(-1, 2, 2)
+def _where(rows: Rows, low: int, high: int) -> np.ndarray:
+    """The test prefixes of low to high clicks: (n,) bool."""
+    length = next(iter(rows.values()))[0].length
+    return (length >= low) & (length <= high)
 
 
-def per_prefix(result: Result) -> np.ndarray:
-    """What Recall@20 and MRR@20 are means of, in per cent: (n, 2)."""
-    ranks = result.ranks()
-    return 100.0 * np.stack([metric(ranks) for metric in ranking.METRICS.values()], 1)
+def _measured(rows: Rows, seeds: Seeds, low: int, high: int) -> dict[str, dict[str, Judged]]:
+    """Metric -> label -> the number over the prefixes of low to high clicks; empty where there is no such prefix."""
+    where = _where(rows, low, high)
+    if not where.any():
+        return {}
+    found = {metric: measuring.measured(rows, metric, seeds, where) for metric in METRICS}
+    return {metric: {label: measuring.alone(one) for label, one in all.items()} for metric, all in found.items()}
 
 
-def _binned(first: Mapping[str, Result]) -> list[str]:
-    parts = {name: _by(first, low, high) for name, (low, high) in BINS.items()}
-    text = []
-    for m, metric in enumerate(("Recall@20", "MRR@20")):
-        lines = []
-        for i, label in enumerate(first):
-            line = [label]
-            for n, means, spans in parts.values():
-                low, high = spans[i, m]
-                line.append(f"{means[i, m]:.2f} ({low:.2f}-{high:.2f})" if n else pages.DASH)
-            lines.append(line)
-        head = [metric, *(f"{name} ({n:,})" for name, (n, _, _) in parts.items())]
-        text.append(f"{metric} by length, with the number of examples:\n\n" + pages.table(head, lines))
-    return text
+Binned = Mapping[str, Mapping[str, Mapping[str, Judged]]]
 
 
-def _figure(first: Mapping[str, Result], dataset: str, drawn: dict[str, bytes]) -> str:
-    points = {n: found for n in range(1, LONGEST + 1) if (found := _by(first, n, n))[0]}
+def _with_half(one: Judged, places: int) -> str:
+    half = min(100.0, measuring.half_width(one))  # of two or three sessions an interval is wider than a share can be
+    return f"{one.value:.{places}f}" + ("" if math.isnan(half) else f" ±{half:.1f}")
+
+
+def _summary(binned: Binned) -> str:
+    """NARM, or else the highest of the shortest, from short to long; and what is the highest at the end."""
+    recalls = {name: found["recall"] for name, found in binned.items() if found}
+    first, last = (list(recalls.values())[i] for i in (0, -1))
+    label = "NARM" if "NARM" in first else max(first, key=lambda one: first[one].value)
+    told = [f"{_with_half(found[label], 1)} ({name} clicks)" for name, found in recalls.items()]
+    sentence = f"Recall@20 of {label}: {', '.join(told)}."
+    highest = max(last, key=lambda one: last[one].value)
+    if last[highest].value > last[label].value:
+        sentence += f" The highest of the longest is {highest}: {_with_half(last[highest], 1)}."
+    return sentence
+
+
+def _drawn_lines(rows: Rows, overall: Mapping[str, float], own: Sequence[str]) -> list[str]:
+    """At most six: NARM, a user's own models, the others that are strong, then the highest of the rest."""
+    first = [label for label in [*STRONG[:1], *own, *STRONG[1:]] if label in rows]
+    rest = sorted((label for label in rows if label not in first), key=lambda label: -overall[label])
+    return [*first, *rest][:LINES]
+
+
+def _figure(
+    rows: Rows,
+    seeds: Seeds,
+    longer: dict[str, dict[str, Judged]],
+    own: Sequence[str],
+    dataset: str,
+    drawn: dict[str, bytes],
+) -> str:
+    overall = {label: float(np.mean([one.recall() for one in results])) for label, results in rows.items()}
+    chosen = _drawn_lines(rows, overall, own)
+    faint = [label for label in chosen if len(rows) > LINES and label not in (*STRONG, *own)]
+    some = {label: rows[label] for label in chosen}
+    points = {float(n): found for n in range(1, LONGEST + 1) if (found := _measured(some, seeds, n, n))}
+    points |= {APART: longer} if longer else {}
+    ticks = {float(n): str(n) for n in range(1, LONGEST + 1, 2)} | ({APART: f">{LONGEST}"} if longer else {})
     panels = []
-    for m, metric in enumerate(("Recall@20", "MRR@20")):
+    for metric, title in METRICS.items():
         content = [
             figures.Line(
                 label,
                 list(points),
-                [float(means[i, m]) for _, means, _ in points.values()],
-                [(float(spans[i, m, 0]), float(spans[i, m, 1])) for _, _, spans in points.values()],
+                [found[metric][label].value for found in points.values()],
+                [_band(found[metric][label]) for found in points.values()],
                 figures.colour(label),
                 figures.marker(label),
+                faint=label in faint,
+                apart=bool(longer) and len(points) > 1,
             )
-            for i, label in enumerate(first)
+            for label in chosen
         ]
-        panels.append(figures.Panel(metric, "per cent", content, "clicks in the prefix"))
+        panels.append(figures.Panel(title, "per cent", content, "clicks in the prefix", ticks))
     name = f"lengths-{dataset}"
     drawn |= figures.lines(name, panels)
-    return pages.figure(
-        name,
-        "Recall@20 and MRR@20 by the number of clicks a model has seen. Compare the heights of the lines at one "
-        "length; where bands (95 %) overlap widely the few long sessions decide nothing.",
-    )
+    caption = "Recall@20 and MRR@20 by the number of clicks before the target. Bands are 95 % intervals"
+    caption += f"; the last point takes all prefixes of more than {LONGEST} clicks together." if longer else "."
+    if faint:
+        caption += f" Grey: the highest of the others, {' and '.join(faint)}."
+    if len(rows) > len(chosen):
+        caption += " The models that are not drawn are in the tables."
+    return pages.figure(name, caption)
 
 
-def _claim(narm: Result, improved: Result) -> str:
+def _band(one: Judged) -> tuple[float, float]:
+    half = np.nan_to_num(measuring.half_width(one))
+    return max(0.0, one.value - half), min(100.0, one.value + half)
+
+
+def _gains(rows: Rows, seeds: Seeds, dataset: str) -> str:
     """The paper's claim on lengths: the gain in hits over Improved GRU-Rec, largest at 4 to 17 clicks."""
-    ours, theirs = hits(narm), hits(improved)
+    with_paper = dataset in numbers.PAPER_COLUMN
     lines = []
     for name, (low, high) in BINS.items():
-        sums = [_total(counts, low, high) for counts in (ours, theirs)]
-        printed = [_total({n: pair[i] for n, pair in numbers.TABLE5.items()}, low, high) for i in (1, 0)]
-        lines.append([name, *(_gain(*pair) for pair in (sums, printed))])
-    return "Gain in hits of NARM over Improved GRU-Rec, in per cent:\n\n" + pages.table(
-        ["clicks", "here", "paper (DIGINETICA)"], lines
-    )
+        where = _where(rows, low, high)
+        here = pages.DASH
+        if where.any():
+            pair = {label: rows[label] for label in ("NARM", "Improved GRU-Rec")}
+            gain = relative_gain(*measuring.measured(pair, "recall", seeds, where).values())
+            half = measuring.half_width(gain)
+            here = pages.DASH if math.isnan(gain.value) else f"{gain.value:+.1f}"
+            here += "" if math.isnan(half) else f" ±{half:.1f}"
+        theirs = [sum(pair[i] for n, pair in numbers.TABLE5.items() if low <= n <= high) for i in (0, 1)]
+        printed = f"{100 * (theirs[1] / theirs[0] - 1):+.1f}" if theirs[0] else pages.DASH
+        lines.append([name, here, *([printed] if with_paper else [])])
+    head = ["clicks", "here", *(["the paper, on DIGINETICA"] if with_paper else [])]
+    return "Gain in hits of NARM over Improved GRU-Rec, in per cent:\n\n" + pages.table(head, lines)
 
 
-def _total(counts: Mapping[int, int], low: int, high: int) -> int:
-    return sum(count for n, count in counts.items() if low <= n <= high)
+def _binned(rows: Rows, binned: Binned, counts: Mapping[str, int]) -> list[str]:
+    head = [f"{name} ({n:,})" for name, n in counts.items() if n]
+    text = ["In brackets: the number of test prefixes of that length."]
+    for metric, title in METRICS.items():
+        lines = [
+            [label, *(_with_half(found[metric][label], 2) for found in binned.values() if found)] for label in rows
+        ]
+        text.append(pages.table([title, *head], lines))
+    return text
 
 
-def _gain(*pair: int) -> str:
-    ours, theirs = pair
-    return f"{100 * (ours / theirs - 1):+.1f}" if theirs else pages.DASH
+def _noise(binned: Binned) -> str:
+    judged = [one for found in binned.values() for all in found.values() for one in all.values()]
+    if any(isinstance(one, OneRun) for one in judged):
+        return (
+            "Intervals: over test sessions only. No row has several seeds here, so what another seed would change is "
+            "not known; it comes on top."
+        )
+    return "Intervals: over test sessions and seeds; the noise of a seed is pooled over the rows that have several."
+
+
+def _hit_table(rows: Rows, dataset: str) -> str:
+    """As the paper prints it: a line a length, its two models beside the published counts, then all others."""
+    results = [one for some in rows.values() for one in some]
+    published = dict(zip(("Improved GRU-Rec", "NARM"), zip(*numbers.TABLE5.values(), strict=True), strict=True))
+    if numbers.PAPER_COLUMN.get(dataset) != "DIGINETICA" or not pages.papers_task(dataset, results):
+        published = {}
+    columns = [*published, *(label for label in rows if label not in published)]
+    examples = np.bincount(results[0].length, minlength=LONGEST + 2)
+    spans = {str(n): (n, n) for n in range(1, LONGEST + 1)} | {OVER: BINS[OVER], "all": (1, BINS[OVER][1])}
+    counts = {label: [hits(one) for one in some] for label, some in rows.items()}
+    head = ["clicks", "prefixes"]
+    for label in columns:
+        head += [label, "the paper"] if label in published else [label]
+    lines = []
+    for name, (low, high) in spans.items():
+        line = [name, f"{int(examples[low : high + 1 if high <= LONGEST else None].sum()):,}"]
+        for label in columns:
+            line.append(f"{_mean_hits(counts[label], low, high):,.0f}" if label in counts else pages.DASH)
+            if label in published:
+                theirs = sum(published[label][low - 1 : high])
+                line.append(f"{theirs:,}" if theirs else pages.DASH)
+        lines.append(line)
+    said = "Targets among the first 20" + (", a mean over seeds" if len(results) > len(rows) else "") + ":"
+    return said + "\n\n" + pages.table(head, lines)
+
+
+def _mean_hits(counts: Sequence[Mapping[int, int]], low: int, high: int) -> float:
+    return sum(count for one in counts for n, count in one.items() if low <= n <= high) / len(counts)

@@ -19,6 +19,9 @@ from reproduce.runs import own_options, scheduler, slurm
 from reproduce.runs.deadline import Deadline
 from reproduce.runs.request import Request, cells, settings, state
 
+# What --dry-run says of a run, by its state.
+DRY = {"stored": "stored", "outdated": "would run again", "begun": "would go on", "missing": "would run"}
+
 
 def make(name: str, options: Namespace) -> int:
     """Returns the exit status; raises SuiteError, after the rest is written, where a part of the page is not there."""
@@ -28,7 +31,7 @@ def make(name: str, options: Namespace) -> int:
     experiments = cells(request, page.rows(request))
     if getattr(options, "dry_run", False):
         for one in experiments:
-            what = "would run again" if request.force else state(one, request.results)
+            what = "would run again" if request.force else DRY[state(one, request.results)]
             print(f"{what:<15} {one.path.removeprefix('runs/')}")
         return 0
     if queue is not None:
@@ -39,7 +42,9 @@ def make(name: str, options: Namespace) -> int:
         return InputError.status  # each was printed; with no input at all there is nothing to write
     drawn = page.draw(request, {path: str(error) for path, error in failed.items()})
     write(request.results, files_of(name, drawn, request))
-    print(drawn.text, end="")
+    print(drawn.terminal or drawn.text, end="")
+    if drawn.terminal:
+        print(f"\nThe whole page, with the details: {request.results / reports.file_of(name, page.about)}")
     if drawn.error:
         raise drawn.error
     return max([drawn.status, *(error.status for error in failed.values())])

@@ -11,9 +11,10 @@ import numpy as np
 
 from reproduce import catalog
 from reproduce.errors import InputError
-from reproduce.evaluation import comparisons, ranking
+from reproduce.evaluation import comparisons, counting, ranking
 from reproduce.evaluation.uncertainty import Judged, Measurement, Noise, OneRun, contrast, measure, pooled_noise
-from reproduce.reports.page import reference_folder
+from reproduce.paper.counting import OURS, Counting
+from reproduce.reports import page as pages
 from reproduce.runs.experiment import Experiment
 from reproduce.runs.listing import listed
 from reproduce.runs.record import Result, current, load
@@ -34,27 +35,48 @@ class Seeds:
         A run that lies in both is taken once. Outdated and broken records are left out; the shelf remarks on them.
         """
         found: dict[tuple[str, str], dict[int, Result]] = {}
-        for folder in dict.fromkeys([results.resolve(), reference_folder()]):
+        for folder in dict.fromkeys([results.resolve(), pages.reference_folder()]):
             for one in listed(folder, like.experiment.dataset):
                 result = None if one.experiment is None else _usable(one.experiment, folder)
                 if result is not None and result.split["digest"] == like.split["digest"]:
                     row = result.experiment.model, str(sorted(result.experiment.params.items()))
                     found.setdefault(row, {}).setdefault(result.experiment.seed, result)
         several = (tuple(runs.values()) for runs in found.values() if len(runs) > 1)
-        return cls(tuple(runs for runs in several if not _without_chance(runs[0])))
+        return cls(tuple(runs for runs in several if not without_chance(runs[0])))
 
-    def noise(self, metric: str, where: np.ndarray | None = None) -> Noise | None:
+    def noise(self, metric: str, where: np.ndarray | None = None, rule: Counting = OURS) -> Noise | None:
         """The noise between seeds, pooled over the rows; None where there are none.
 
         Args:
             metric: "recall" or "mrr".
             where: (n,) bool, the test prefixes asked for; default all.
+            rule: how ranks are counted.
         """
-        return pooled_noise(_measurement(runs, metric, where) for runs in self.rows)
+        return pooled_noise(_measurement(runs, metric, where, rule) for runs in self.rows)
+
+    def told(self, metric: str) -> str:
+        """The noise between seeds in a line, and what shows it."""
+        title = {"recall": "Recall@20", "mrr": "MRR@20"}[metric]
+        noise = self.noise(metric)
+        if noise is None:
+            return (
+                f"Noise between seeds, {title}: not known, no row was run with several seeds. Where another seed would "
+                "change a row, it is not judged."
+            )
+        rows = f"{len(self.rows)} rows" if len(self.rows) > 1 else "1 row"
+        degrees = f"{noise.df} degrees of freedom" if noise.df > 1 else "1 degree of freedom"
+        return (
+            f"Noise between seeds: a standard deviation of {noise.sigma:.2f} points of {title}, {degrees}, from {rows} "
+            "with several seeds."
+        )
 
 
 def measured(
-    rows: Mapping[str, Sequence[Result]], metric: str, seeds: Seeds, where: np.ndarray | None = None
+    rows: Mapping[str, Sequence[Result]],
+    metric: str,
+    seeds: Seeds,
+    where: np.ndarray | None = None,
+    rule: Counting = OURS,
 ) -> dict[str, Measurement]:
     """A metric of rows that have records of one split, in per cent, by label.
 
@@ -63,9 +85,10 @@ def measured(
         metric: "recall" or "mrr".
         seeds: what shows the noise between seeds.
         where: (n,) bool, the test prefixes asked for; default all.
+        rule: how ranks are counted.
     """
-    noise = seeds.noise(metric, where)
-    alone = {label: _measurement(results, metric, where) for label, results in rows.items()}
+    noise = seeds.noise(metric, where, rule)
+    alone = {label: _measurement(results, metric, where, rule) for label, results in rows.items()}
     return {label: one if one.deterministic else replace(one, noise=noise) for label, one in alone.items()}
 
 
@@ -105,12 +128,14 @@ def half_width(judged: Judged) -> float:
     return estimate.high - estimate.value
 
 
-def _measurement(runs: Sequence[Result], metric: str, where: np.ndarray | None) -> Measurement:
-    values = 100.0 * ranking.METRICS[metric](np.stack([one.ranks() for one in runs]))  # (K, n)
-    return measure(values, runs[0].session, where, deterministic=_without_chance(runs[0]))
+def _measurement(runs: Sequence[Result], metric: str, where: np.ndarray | None, rule: Counting) -> Measurement:
+    greater, equal = (np.stack([getattr(one, name) for one in runs]) for name in ("greater", "equal"))  # (K, n)
+    values = 100.0 * counting.METRICS[metric](greater, equal, rule, ranking.CUTOFF)
+    return measure(values, runs[0].session, where, deterministic=without_chance(runs[0]))
 
 
-def _without_chance(result: Result) -> bool:
+def without_chance(result: Result) -> bool:
+    """Whether another seed would give the same ranks."""
     kind = catalog.recommenders().get(result.experiment.model)
     return kind is not None and kind.deterministic
 

@@ -8,13 +8,10 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-import numpy as np
 from tabulate import tabulate
 
 import reproduce
 from reproduce import catalog
-from reproduce.evaluation import bootstrap, ranking
-from reproduce.evaluation.bootstrap import Sample
 from reproduce.paper import numbers
 from reproduce.paper.rows import Row
 from reproduce.reading import own_data
@@ -53,55 +50,6 @@ def number(values: Sequence[float]) -> str:
     return f"{mean(values):.2f}" + (f" ± {stdev(values):.2f}" if len(values) > 1 else "")
 
 
-# How a table shows noise; said once under each.
-LEGEND = (
-    "In brackets: the 95 % interval of a bootstrap over whole test sessions{seeds}. Bold: the best; ≈: not "
-    "distinguishable from it (paired test, Holm, 5 %) or, where one of the two is a single run, "
-    f"under {bootstrap.ONE_RUN} points away."
-)
-
-
-def legend(results: Iterable[Result]) -> str:
-    several = len({one.experiment.seed for one in results}) > 1
-    return LEGEND.format(seeds=", and seeds" if several else "; with one seed it is about that run")
-
-
-def measured(rows: Mapping[str, list[Result]], metric: str) -> dict[str, Sample]:
-    """A metric in per cent, "recall" or "mrr", of each row that has records, all of one test part, by label."""
-    if not rows:
-        return {}
-    session = next(iter(rows.values()))[0].session
-    values = []
-    for results in rows.values():
-        ranks = np.stack([one.ranks() for one in results])  # (K, n)
-        values.append(100.0 * ranking.METRICS[metric](ranks))
-    return dict(zip(rows, bootstrap.samples(values, session), strict=True))
-
-
-def with_noise(rows: Mapping[str, list[Result]], metric: str) -> dict[str, str]:
-    """The cell of each row of a table: its number and interval, the best and its equals marked.
-
-    Records of another split than the first row's are shown without, for they cannot be compared.
-    """
-    digest = next((results[0].split["digest"] for results in rows.values()), None)
-    alike = {key: results for key, results in rows.items() if {one.split["digest"] for one in results} == {digest}}
-    samples = measured(alike, metric)
-    text = {key: number([getattr(one, metric)() for one in results]) for key, results in rows.items()}
-    best = max(samples, key=lambda key: samples[key].value, default=None)
-    others = [key for key in samples if key != best]
-    if best is not None and others:
-        effects = [bootstrap.effect((1, samples[best]), (-1, samples[key])) for key in others]
-        p = bootstrap.holm([one.p for one in effects])
-        text[best] = f"**{text[best]}**"
-        for key, one, adjusted in zip(others, effects, p, strict=True):
-            if adjusted >= bootstrap.ALPHA or not one.side:
-                text[key] = f"≈ {text[key]}"
-    for key, sample in samples.items():
-        effect = bootstrap.effect((1, sample))
-        text[key] += f" [{effect.low:.1f}, {effect.high:.1f}]"
-    return text
-
-
 def difference(values: Sequence[float], published: float | None) -> str:
     return DASH if not values or published is None else f"{mean(values) - published:+.2f}"
 
@@ -138,6 +86,25 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], names: int = 1) ->
     """A markdown table: the columns of names to the left, numbers to the right."""
     align = ["left"] * names + ["right"] * (len(head) - names)
     return tabulate(rows, head, tablefmt="pipe", colalign=align, disable_numparse=True)
+
+
+def folded(summary: str, *parts: str) -> str:
+    """What a reader opens by a click, where it is rendered as on a code forge."""
+    return "\n\n".join([f"<details><summary>{summary}</summary>", *parts, "</details>"])
+
+
+def papers_task(dataset: str, results: Sequence[Result]) -> bool:
+    """Whether the paper's numbers are of this very task: of its order of clicks, and of no sample."""
+    known = dataset in numbers.PAPER_COLUMN and dataset not in numbers.OTHER_ORDER
+    return known and all(of_published_size(one.split["provenance"]) for one in results)
+
+
+def plain_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table for the terminal: without markdown's marks, each word of a long head on a line of its own."""
+    align = ["left"] + ["right"] * (len(head) - 1)
+    plain = [[cell.replace("**", "") for cell in row] for row in rows]
+    titles = [title.replace(": ", ":\n").replace("as published", "as pub-\nlished") for title in head]
+    return tabulate(plain, titles, tablefmt="simple", colalign=align, disable_numparse=True)
 
 
 def no_records(request: Request) -> str:
@@ -210,6 +177,20 @@ def _sittings(result: Result) -> list[str]:
         sittings = [f"{one.get(key)} to epoch {one['epochs']}" for one in before]
         told.append(f"{key}: {', '.join(sittings)}, then {last.get(key)}")
     return [f"Interrupted and resumed under other circumstances, which may move a rank: {name} ({'; '.join(told)})."]
+
+
+def cause(dataset: str, label: str) -> str:
+    """Why a row misses the paper, in half a sentence with a link: the first line of its section of findings.md.
+
+    The line stands in italics; "" where there is no such section or line.
+    """
+    file = reference_folder() / "findings.md"
+    text = file.read_text(encoding="utf-8") if file.is_file() else ""
+    found = re.search(rf"(?m)^## {re.escape(dataset)}: {re.escape(label)}\n\n\*([^*\n]+)\*$", text)
+    if not found:
+        return ""
+    anchor = re.sub(r"[^\w\- ]", "", f"{dataset}: {label}".lower()).replace(" ", "-")
+    return f"[{found[1].rstrip('.')}](findings.md#{anchor})"
 
 
 def findings(dataset: str) -> str:

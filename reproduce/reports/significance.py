@@ -2,86 +2,255 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from itertools import combinations
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from reproduce import catalog
-from reproduce.evaluation import bootstrap
-from reproduce.evaluation.bootstrap import Effect, Sample
+from reproduce.errors import InputError
+from reproduce.evaluation import comparisons
+from reproduce.evaluation.comparisons import Pair
+from reproduce.evaluation.uncertainty import ALPHA, Estimate, Measurement, OneRun
+from reproduce.paper import controls
+from reproduce.paper.counting import Counting
 from reproduce.paper.rows import ROWS, Row
+from reproduce.reports import figures_matrix, measuring
 from reproduce.reports import page as pages
+from reproduce.reports.comparison import FULL_DECODER, METRICS
 from reproduce.reports.description import AboutPage, Drawn, Page
+from reproduce.reports.figures_matrix import Cell, Matrix
+from reproduce.reports.measuring import Seeds
 from reproduce.reports.shelf import Shelf
+from reproduce.runs import stored_search
 from reproduce.runs.record import Result
-from reproduce.runs.request import Request
+from reproduce.runs.request import Request, same
+from reproduce.runs.stored_search import Found
 
 ABOUT = AboutPage(
     "compares every pair of recommenders: difference, interval, p-value", heeds=("dataset", "model", "set")
 )
-METRICS = {"recall": "Recall@20", "mrr": "MRR@20"}
+FEW = 10  # ours: sessions; where fewer carry half of a variance, other sessions might tell another story
+NAMED = 4  # pairs named in a line; the folded table has all
+INTRODUCTION = (
+    "Is one recommender better than another, or is the difference noise between test sessions and between seeds? "
+    "Rows stand from the best to the worst. Each cell is the row less the column, in points, on the same test "
+    "prefixes. **≈**: no more than noise. **?**: one of the two has a single run, and how far another seed would move "
+    "it is not known, so the pair is not judged. Unmarked: more than noise. Intervals hold for all pairs of a table at "
+    "once: where nothing differs, a table has no unmarked cell in 95 of 100 cases."
+)
+
+Pairs = Mapping[tuple[str, str], Pair | OneRun]
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A metric of rows of one data set: measured, the highest first, and every pair of them."""
+
+    metric: str
+    rows: Mapping[str, Measurement]
+    pairs: Pairs
+
+    @classmethod
+    def of(cls, found: Mapping[str, list[Result]], metric: str, seeds: Seeds) -> Compared:
+        rows = measuring.measured(found, metric, seeds)
+        ordered = {label: rows[label] for label in sorted(rows, key=lambda label: -rows[label].value)}
+        return cls(metric, ordered, comparisons.pairwise(ordered))
+
+    @property
+    def title(self) -> str:
+        return METRICS[self.metric]
 
 
 def draw(request: Request, failed: Mapping[str, str]) -> Drawn:
     own = Shelf.at(request.results)
     asked = [name for name in pages.viewed_datasets(request, own) if (own.folder / "runs" / name).is_dir()]
-    parts = [
-        "# Which differences are more than noise",
-        "Row minus row on the same test prefixes, in points, with the 95 % interval of a bootstrap over whole sessions "
-        "(and over seeds where there are several; with one seed a difference is about these runs, not about the "
-        f"models: under {bootstrap.ONE_RUN} points it decides nothing). p-values are Holm's, over all pairs of a "
-        "metric on a data set.",
-    ]
-    parts += [_section(request, own, dataset) for dataset in asked]
+    parts = ["# Which differences are more than noise", INTRODUCTION]
+    drawn: dict[str, bytes] = {}
+    parts += [_section(request, own, dataset, drawn) for dataset in asked]
     if not asked:
         parts.append(f"No records yet: {pages.command('table2', request)}.")
-    return Drawn("\n\n".join(parts) + "\n")
+    return Drawn("\n\n".join(parts) + "\n", drawn)
 
 
 PAGE = Page(ABOUT, draw)
 
 
-def recorded(own: Shelf, dataset: str, rows: Sequence[Row] = ROWS) -> dict[str, list[Result]]:
-    """The rows that have records of one split, by label."""
-    found: dict[str, list[Result]] = {}
-    for row in rows:
-        results = own.results(row, dataset)
-        digests = {one.split["digest"] for one in [*results, *(found[key][0] for key in found)]}
-        if len(digests) > 1:
-            own.remarks.append(f"{row.label}: records of another split; left out.")
-        elif results:
-            found[row.label] = results
-    return found
+def recorded(request: Request, own: Shelf, dataset: str) -> dict[str, list[Result]]:
+    """All rows of a data set that have records of one split, by label: published settings, tuned ones, own models."""
+    try:
+        searches = stored_search.found(own.folder, dataset)
+    except InputError as error:
+        own.remarks.append(str(error))
+        searches = []
+    wanted = [*ROWS, FULL_DECODER, *(row.at(dataset) for row in controls.ROWS), *own.others(dataset)]
+    asked = request.rows(wanted)
+    asked += [row for row in tuned(searches) if not request.models or row.model in request.models]
+    found = {row.label: own.results(row, dataset) for row in asked}
+    kept = measuring.of_one_split(found)
+    own.remarks.extend(
+        f"{label}: records of another split; left out." for label in found if found[label] and label not in kept
+    )
+    return kept
 
 
-def pairs(samples: Mapping[str, Sample]) -> dict[tuple[str, str], tuple[Effect, float]]:
-    """Of every pair the better row first: the effect, and Holm's p-value over all pairs."""
-    named = {}
-    for a, b in combinations(samples, 2):
-        better, worse = (a, b) if samples[a].value >= samples[b].value else (b, a)
-        named[better, worse] = bootstrap.effect((1, samples[better]), (-1, samples[worse]))
-    adjusted = bootstrap.holm([one.p for one in named.values()])
-    return {key: (effect, p) for (key, effect), p in zip(named.items(), adjusted, strict=True)}
+def tuned(searches: Iterable[Found]) -> list[Row]:
+    """A row for each setting that a search found better than the row's own; its label says what was tuned.
+
+    Where a search had fixed fields beyond the row's own, these are said; where labels still meet, the trials too.
+    """
+    named: dict[str, list[tuple[Found, Row]]] = {}
+    for one in searches:
+        if one.better and not any(same(one.row, row) for kept in named.values() for _, row in kept):
+            fixed = ", ".join(f"{key}={one.fixed[key]}" for key in sorted(one.fixed) if key not in one.base.fields)
+            named.setdefault(f"{one.base.label} (tuned{fixed and f', {fixed}'})", []).append((one, one.row))
+    rows = []
+    for label, kept in named.items():
+        for found, row in kept:
+            told = label if len(kept) == 1 else f"{label[:-1]}, {found.trials} trials)"
+            rows.append(Row(told, row.model, row.fields, row.on))
+    return rows
 
 
-def _section(request: Request, own: Shelf, dataset: str) -> str:
-    full = Row("NARM, fully connected decoder", "narm", {"decoder": "fully-connected"})
-    found = recorded(own, dataset, request.rows([*ROWS, full, *own.others(dataset)]))
-    text = [f"## {catalog.dataset(dataset).title}"]
+def _section(request: Request, own: Shelf, dataset: str, drawn: dict[str, bytes]) -> str:
+    title = catalog.dataset(dataset).title
+    found = recorded(request, own, dataset)
+    text = [f"## {title}"]
     if len(found) > 1:
-        for metric, title in METRICS.items():
-            lines = [
-                [f"{a} − {b}", f"{e.value:+.2f}", f"{e.low:+.2f} to {e.high:+.2f}", _p(p)]
-                for (a, b), (e, p) in pairs(pages.measured(found, metric)).items()
-            ]
-            text.append(pages.table([title, "difference", "95 % interval", "p (Holm)"], lines))
+        seeds = Seeds.of(request.results, next(iter(found.values()))[0])
+        both = [Compared.of(found, metric, seeds) for metric in METRICS]
+        name = f"significance-{dataset}"
+        drawn |= figures_matrix.matrices(name, [_matrix(one) for one in both])
+        caption = f"{title}: row less column, in points."
+        text.append(pages.figure(name, caption))
+        for one in both:
+            told = "\n".join(f"- {line}" for line in _lines(one, found, seeds))
+            listed = pages.folded(f"{one.title}: {_pairs(len(one.pairs))} with interval and p", _list(one))
+            text += [f"### {one.title}", told, _table(one), listed]
     else:
         text.append("Fewer than two rows have records.")
-    told = pages.about([one for results in found.values() for one in results])
-    told.append(f"Made by {pages.command('significance', request, dataset=dataset)}.")
-    text.append("\n".join(f"- {line}" for line in [*told, *own.remarks]))
+    told_of = pages.about([one for results in found.values() for one in results])
+    told_of.append(f"Made by {pages.command('significance', request, dataset=dataset)}.")
+    text.append(pages.folded("Records", "\n".join(f"- {line}" for line in told_of)))
+    text += ["\n".join(f"- {line}" for line in own.remarks)] if own.remarks else []
     own.remarks.clear()
     return "\n\n".join(text)
 
 
+def _lines(compared: Compared, found: Mapping[str, list[Result]], seeds: Seeds) -> list[str]:
+    """What a reader is told before the matrix, all of it from the records."""
+    told = [_verdicts(compared), seeds.told(compared.metric)]
+    few = {key: one for key, one in compared.pairs.items() if 0 < _alone(one).half < FEW}
+    if few:
+        fewest = min(few, key=lambda key: _alone(few[key]).half)
+        told.append(
+            f"{len(few)} of {len(compared.pairs)} differences hang on few sessions: half of their session noise "
+            f"comes from fewer than {FEW} of them (fewest: {_alone(few[fewest]).half}, {' − '.join(fewest)})."
+        )
+    told += _moved_by_ties(compared, found, seeds)
+    return told
+
+
+def _verdicts(compared: Compared) -> str:
+    """Which rows may be the best, by multiple comparisons with the best, and how many pairs differ."""
+    kinds = [_kind(one) for one in compared.pairs.values()]
+    counts = [f"{kinds.count('different')} differ by more than noise"]
+    counts += [f"{n} do not" for n in [kinds.count("alike")] if n]
+    counts += [f"{n} are not judged" for n in [kinds.count("not judged")] if n]
+    marks = measuring.marks(compared.rows)
+    highest = next(iter(compared.rows))
+    equal = [label for label, mark in marks.items() if mark == "equal"]
+    unjudged = [label for label, mark in marks.items() if mark == "not judged"]
+    if compared.rows[highest].unknown:
+        told = f"Highest: {highest}, a single run: whether it is the best is not judged"
+    else:
+        told = f"May be the best: {', '.join([highest, *equal]) if equal else f'{highest} alone'}"
+        if unjudged:
+            told += f" (not judged: {', '.join(unjudged) if len(unjudged) <= NAMED else f'{len(unjudged)} rows'})"
+    return f"{told}. Of {_pairs(len(kinds))} {', '.join(counts)}."
+
+
+def _moved_by_ties(compared: Compared, found: Mapping[str, list[Result]], seeds: Seeds) -> list[str]:
+    """A line on the pairs whose verdict is another one with tied items in a random order; none where there are none."""
+    rows = measuring.measured(found, compared.metric, seeds, rule=Counting(ties="at random"))
+    if all(abs(rows[label].value - one.value) < 0.005 for label, one in compared.rows.items()):
+        return []  # as printed, no row moves
+    expected = comparisons.pairwise({label: rows[label] for label in compared.rows})
+    told = []
+    for (a, b), one in compared.pairs.items():
+        other, sign = (expected[a, b], 1) if (a, b) in expected else (expected[b, a], -1)
+        before, after = _side(one, 1), _side(other, sign)
+        if before != after:
+            told.append(f"{a} − {b} {_marked(one.value, before)}, then {_marked(sign * other.value, after)}")
+    if not told:
+        return ["Tied items count against the target; in a random order no pair would be judged otherwise."]
+    named = "; ".join(told[:NAMED]) + (f"; and {len(told) - NAMED} more" if len(told) > NAMED else "")
+    return [
+        f"Tied items count against the target. In a random order (the mean over the tied places) {_pairs(len(told))} "
+        f"would be judged otherwise: {named}."
+    ]
+
+
+def _pairs(n: int) -> str:
+    return "1 pair" if n == 1 else f"{n} pairs"
+
+
+def _side(one: Pair | OneRun, sign: int) -> int | None:
+    """1 above 0 beyond noise, -1 below, 0 neither; None where it is not judged."""
+    kind = _kind(one)
+    return None if kind == "not judged" else 0 if kind == "alike" else sign * (1 if one.value > 0 else -1)
+
+
+def _marked(value: float, side: int | None) -> str:
+    return f"{value:+.2f}" + {None: " (?)", 0: " (≈)"}.get(side, "")
+
+
+def _alone(one: Pair | OneRun) -> Estimate:
+    return one.alone if isinstance(one, Pair) else one.these_runs
+
+
+def _kind(one: Pair | OneRun) -> figures_matrix.Kind:
+    if isinstance(one, OneRun):
+        return "not judged"
+    return "different" if one.p < ALPHA else "alike"
+
+
+def _cell(one: Pair | OneRun) -> str:
+    """Short, so that eighteen columns fit a page: the list of pairs has the places that are left out."""
+    number = f"{one.value:.1f}" if one.value < 9.95 else f"{one.value:.0f}"
+    return {"different": "", "alike": "≈", "not judged": "?"}[_kind(one)] + number
+
+
+def _matrix(compared: Compared) -> Matrix:
+    labels = list(compared.rows)
+    place = {label: i for i, label in enumerate(labels)}
+    cells = {(place[a], place[b]): Cell(one.value, _cell(one), _kind(one)) for (a, b), one in compared.pairs.items()}
+    return Matrix(compared.title, labels, cells)
+
+
+def _table(compared: Compared) -> str:
+    """Above the diagonal only: the other half is the same with a minus. Columns go by the rows' numbers."""
+    matrix = _matrix(compared)
+    count = len(matrix.labels)
+    lines = []
+    for i, (label, one) in enumerate(compared.rows.items()):
+        cells = [matrix.cells[i, j].text if i < j else "" for j in range(1, count)]
+        lines.append([f"{i + 1} {label}", f"{one.value:.2f}", *cells])
+    return pages.table(["row − column", compared.title, *(str(j + 1) for j in range(1, count))], lines)
+
+
+def _list(compared: Compared) -> str:
+    lines = []
+    for (a, b), one in compared.pairs.items():
+        line = [f"{a} − {b}", f"{one.value:+.2f}"]
+        if isinstance(one, Pair):
+            line += [f"{one.low:+.2f} to {one.high:+.2f}", _p(one.p)]
+        else:
+            line += ["one run: not judged", pages.DASH]
+        lines.append([*line, str(_alone(one).half)])
+    head = ["pair", "difference", "95 % interval, all at once", "p, of all", "sessions with half of the noise"]
+    return pages.table(head, lines)
+
+
 def _p(p: float) -> str:
-    return f"{p:.3f}" if p >= 0.05 / 10 else f"{p:.4f}"
+    if p < 0.0001:
+        return "< 0.0001"
+    return f"{p:.3f}" if p >= 0.005 else f"{p:.4f}"

@@ -1,17 +1,20 @@
-"""The comparison of all recommenders (the paper's Table 3), followed by the comparison of decoders (its Table 2)."""
+"""The comparison of all recommenders (the paper's Table 3), with its decoders (Table 2) and later controls."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from statistics import stdev
 
 from reproduce import catalog
 from reproduce.errors import InputError
 from reproduce.fitting.user_model import asked_for_as
 from reproduce.paper import controls, numbers
-from reproduce.paper.numbers import Score
-from reproduce.paper.rows import DECODERS, ROWS, Row
+from reproduce.paper.rows import ROWS, Row
+from reproduce.reports import comparison, figures_dots, measuring, summary
 from reproduce.reports import page as pages
+from reproduce.reports.comparison import FULL_DECODER, MARKS, METRICS, Cells, Line
 from reproduce.reports.description import AboutPage, Drawn, Option, Page
+from reproduce.reports.measuring import Seeds
 from reproduce.reports.page import DASH
 from reproduce.reports.shelf import Shelf
 from reproduce.runs import stored_search
@@ -19,10 +22,6 @@ from reproduce.runs.record import Result
 from reproduce.runs.request import Request, same
 from reproduce.runs.stored_search import Found
 
-SEARCHED = (
-    "The settings that `python -m reproduce search` found, each then fitted to all of train and run on test once. The "
-    "tables above have the defaults, published ones where there are any. Recall@20 / MRR@20 on the held-out sessions:"
-)
 ABOUT = AboutPage(
     "compares the recommenders (the paper's Table 3) and the decoders (its Table 2)",
     (
@@ -33,6 +32,14 @@ ABOUT = AboutPage(
     heeds=("dataset", "model", "set"),
     runs=True,
 )
+COLUMNS = {
+    "paper": "*paper*: as printed; of later models by later authors.",
+    "reference": "*reference*: the project's own runs of the same settings.",
+    "as published": "*as published*: ours with the settings and the way of counting that its authors most likely used.",
+    "ours": "*ours*: published or default settings, counted honestly: rank ≤ 20, a tie against the model.",
+    "tuned": "*tuned*: settings found by a search on held-out training sessions; not every row was searched, so this "
+    "column is no comparison.",
+}
 
 
 def rows(request: Request) -> list[Row]:
@@ -40,61 +47,221 @@ def rows(request: Request) -> list[Row]:
 
 
 def draw(request: Request, failed: Mapping[str, str]) -> Drawn:
-    """The page of every data set with records here, and of those just asked for."""
-    own = Shelf.at(request.results)
+    """The page of every data set with records here, and of those just asked for; of these alone for the terminal."""
+    own, reference = Shelf.at(request.results), pages.reference(request)
     shown = pages.shown_datasets(request, own)
-    title = "# Table 2: comparison of recommenders, comparison of decoders"
+    sections = {name: _Section(request, own, reference, name, failed) for name in shown}
+    title = "# Table 2: which recommender ranks the next click best?"
     if shown == ["synthetic"]:
-        title += ", on a synthetic log"
+        title += " On a synthetic log"
+    told = [line for one in sections.values() for line in one.summary()]
     parts = [
         title,
-        "Recall@20 and MRR@20 in per cent over the full catalogue. The paper prints the comparison of recommenders as "
-        "its Table 3 and the comparison of decoders as its Table 2; this page has both.",
+        "Recall@20 and MRR@20 in per cent over the whole catalogue, beside the numbers of the NARM paper (its Tables 3 "
+        "and 2).",
+        "\n".join(f"- {line}" for line in told),
+        *(one.text() for one in sections.values()),
     ]
-    for dataset in shown:
-        parts.append(_section(request, own, dataset, failed))
-    return Drawn("\n\n".join(parts) + "\n")
+    figure = figures_dots.overview({one.title: one.dots() for one in sections.values() if one.of_the_paper})
+    if figure:
+        caption = "The paper against ours. A filled circle is ours, a ring ours as published, a diamond the paper."
+        parts.insert(3, pages.figure("table2", caption))
+    asked = [sections[name] for name in dict.fromkeys(request.datasets) if name in sections] or list(sections.values())
+    terminal = "\n\n".join(part for one in asked for part in one.terminal())
+    return Drawn("\n\n".join(filter(None, parts)) + "\n", figure, terminal=terminal + "\n")
 
 
 PAGE = Page(ABOUT, draw, rows)
 
 
-def _section(request: Request, own: Shelf, dataset: str, failed: Mapping[str, str]) -> str:
-    beyond = [row.at(dataset) for row in controls.ROWS if request.options.get("beyond") or own.results(row, dataset)]
-    own.remarks.clear()  # each row's are made again where the row is shown
-    searches = _searches(request, own, dataset)
-    shown = list(ROWS)
-    for row in [*(one.at(dataset) for one in rows(request)), *own.others(dataset)]:
-        if not any(same(row, one) for one in [*shown, *beyond, *(one.row for one in searches)]):
-            shown.append(row)
-    text = [f"## {catalog.dataset(dataset).title}"]
-    comparison, records, missing = comparison_table(request, own, dataset, shown, numbers.TABLE3, failed)
-    text.append(comparison)
-    decoders, decoder_records, _ = comparison_table(request, own, dataset, DECODERS, numbers.TABLE2, failed)
-    if decoder_records:
-        text += ["Decoders of NARM (the paper's Table 2):", decoders]
-    if beyond:
-        later, records_beyond, missing_beyond = comparison_table(
-            request, own, dataset, beyond, controls.PUBLISHED, failed, source="published"
+class _Section:
+    """What the page says of one data set."""
+
+    def __init__(
+        self, request: Request, own: Shelf, reference: Shelf | None, dataset: str, failed: Mapping[str, str]
+    ) -> None:
+        self.request, self.dataset, self.failed = request, dataset, failed
+        self.title = catalog.dataset(dataset).title
+        own.remarks.clear()
+        self.searches = _searches(request, own, dataset)
+        self.lines = comparison.lines(
+            own, reference, dataset, _shown(request, own, dataset, self.searches), self.searches
         )
-        text += [f"### Beyond the paper: {catalog.dataset(dataset).title}", controls.note(dataset), later]
-        records, missing = records + records_beyond, missing + missing_beyond
-    if searches:
-        better = [one.row for one in searches if one.better]
-        published = {one.row.label: _published(one) for one in searches}
-        text.append(f"### Searched: {catalog.dataset(dataset).title}")
-        text.append(SEARCHED + "\n\n" + "\n".join(f"- {_told(one)}" for one in searches))
-        if better:
-            table, records_searched, missing_searched = comparison_table(
-                request, own, dataset, better, published, failed, source="published"
+        self.unseen = comparison.unseen_targets(own, dataset)
+        self.remarks = list(own.remarks)
+        first = next((line.results[0] for line in self.lines if line.results), None)
+        seeds = Seeds.of(own.folder, first) if first else Seeds(())
+        self.cells = {metric: comparison.cells(self.lines, metric, seeds) for metric in METRICS}
+        self.noise = {metric: seeds.noise(metric) for metric in METRICS}
+
+    @property
+    def records(self) -> list[Result]:
+        return [one for line in self.lines for one in line.records]
+
+    @property
+    def of_the_paper(self) -> bool:
+        """Whether the paper has numbers of this very task: not of clicks in another order, not of a sample."""
+        return pages.papers_task(self.dataset, self.records)
+
+    def summary(self) -> list[str]:
+        """Lines for the top of the page."""
+        if not self.of_the_paper or not self.records:
+            return []
+        return summary.told(self.title, self.dataset, self.lines, self.cells, self.unseen)
+
+    def dots(self) -> list[figures_dots.Dot]:
+        """For the figure: Recall@20 of the paper's rows."""
+        ours = self.cells["recall"].measured
+        return [
+            figures_dots.of(
+                line.label,
+                line.theirs.recall if line.theirs else None,
+                line.as_published("recall", self.dataset, self.unseen),
+                ours.get(line.label),
             )
-            text.append(table)
-            records, missing = records + records_searched, missing + missing_searched
-    if missing:
-        text.append("Not run yet:\n\n" + "\n".join(f"- {line}" for line in missing))
-    text.append(_foot(request, own, dataset, records, decoder_records, beyond=bool(beyond)))
-    written = pages.findings(dataset)
-    return "\n\n".join([*text, written] if written else text)
+            for line in self.lines
+            if line.label in numbers.TABLE3
+        ]
+
+    def text(self) -> str:
+        """The section of the page."""
+        head, body = self._table(*COLUMNS)
+        columns = " ".join(told for name, told in COLUMNS.items() if any(one.endswith(name) for one in head))
+        parts = [f"## {self.title}", pages.table(head, body), f"{columns}\n\n{MARKS}", self._noise()]
+        parts += [self._tuned(), self._details()]
+        return "\n\n".join(filter(None, parts))
+
+    def terminal(self) -> list[str]:
+        """What the terminal shows: the summary and the table, narrow enough for it."""
+        beside = "as published" if self.request.results.resolve() == pages.reference_folder() else "reference"
+        head, body = self._table("paper", beside, "ours")
+        return [self.title, *self.summary(), pages.plain_table(head, body), *self._failures(), *self._missing()]
+
+    def _table(self, *names: str) -> tuple[list[str], list[list[str]]]:
+        """The head and the lines, of the columns named; those that would be dashes throughout are left out."""
+        halves = [[self._half(line, one) for line in self.lines] for one in self.cells.values()]
+        head, body = [""], [[line.label] for line in self.lines]
+        for title, half in zip(METRICS.values(), halves, strict=True):
+            kept = [name for name in names if name == "ours" or any(cells[name] != DASH for cells in half)]
+            head += [f"{title}: {name}" if name == kept[0] else name for name in kept]
+            for line, cells in zip(body, half, strict=True):
+                line += [cells[name] for name in kept]
+        return head, body
+
+    def _half(self, line: Line, one: Cells) -> dict[str, str]:
+        """The cells of a line for one metric, by the name of the column."""
+        theirs = getattr(line.theirs, one.metric) if line.theirs else None
+        published = line.as_published(one.metric, self.dataset, self.unseen)
+        mine = comparison.text_of(line, one)
+        if not line.results and pages.failure(self.request, line.row, self.dataset, self.failed):
+            mine = "failed"
+        reference = one.reference.get(line.label)
+        text = DASH if reference is None else comparison.number(reference)
+        if one.marks.get(f"reference {line.label}") == "highest":
+            text = f"**{text}**"
+        tuned = one.tuned.get(line.label)
+        return {
+            "paper": pages.published(theirs),
+            "reference": text,
+            "as published": pages.published(published),
+            "ours": mine,
+            "tuned": DASH if tuned is None else comparison.number(tuned),
+        }
+
+    def _noise(self) -> str:
+        told = [
+            f"{METRICS[metric]} {one.sigma:.2f} points ({one.df} degrees of freedom)"
+            for metric, one in self.noise.items()
+            if one is not None
+        ]
+        if told:
+            return f"Noise between seeds, standard deviation of a run: {', '.join(told)}."
+        if any(not measuring.without_chance(line.results[0]) for line in self.lines if line.results):
+            return "Noise between seeds is not known here: no row has several seeds, so single runs are not judged."
+        return ""
+
+    def _tuned(self) -> str:
+        told = [f"{line.label}: {_fields(line.tuned)}" for line in self.lines if line.tuned and line.tuned_runs]
+        return f"Tuned: {'; '.join(told)}." if told else ""
+
+    def _missing(self) -> list[str]:
+        """What is not there and the command that makes it, in a line."""
+        told = []
+        missing = [line for line in self.lines if not line.results]
+        if missing:
+            models = " ".join(dict.fromkeys(asked_for_as(line.row.model) for line in missing))
+            told.append(f"Not run yet: {pages.command('table2', self.request, dataset=self.dataset, model=models)}")
+        for tuned in [line.tuned for line in self.lines if line.tuned and not line.tuned_runs]:
+            fields = " ".join(f"{tuned.model}.{key}={value}" for key, value in tuned.fields.items())
+            words = {"model": tuned.model, "set": fields}
+            told.append(f"Tuned, not run yet: {pages.command('table2', self.request, dataset=self.dataset, **words)}")
+        return told
+
+    def _details(self) -> str:
+        """How the numbers came about, folded: seeds, rules, searches, data, commands, findings."""
+        told = pages.about(self.records)
+        told += [f"Search: {_told(one)}" for one in self.searches]
+        flags = {"beyond": ""} if any(same(line.row, row) for line in self.lines for row in controls.ROWS) else {}
+        told.append(f"Made by {pages.command('table2', self.request, dataset=self.dataset, **flags)}.")
+        told += self._failures()
+        told += [*self.remarks, *self._missing()]
+        if flags:
+            told.append(controls.note(self.dataset))
+        parts = [self._seeds(), self._rules(), "\n".join(f"- {line}" for line in told), pages.findings(self.dataset)]
+        return pages.folded("Seeds, rules of counting, data, device, commands, findings", *filter(None, parts))
+
+    def _failures(self) -> list[str]:
+        why = {
+            line.label: pages.failure(self.request, line.row, self.dataset, self.failed)
+            for line in self.lines
+            if not line.results
+        }
+        return [f"{label}: failed, {reason}" for label, reason in why.items() if reason]
+
+    def _seeds(self) -> str:
+        """Every row with records: how many seeds, how far they spread, and its numbers with ties at random."""
+        made = []
+        for line in self.lines:
+            if not line.results:
+                continue
+            values = [[getattr(one, metric)() for one in line.results] for metric in METRICS]
+            spread = [f"{stdev(one):.2f}" if len(one) > 1 else DASH for one in values]
+            ties = [f"{comparison.at_random(line.results, metric):.2f}" for metric in METRICS]
+            made.append(
+                [line.label, _fields(line.row.at(self.dataset)) or DASH, str(len(line.results)), *spread, *ties]
+            )
+        head = ["", "settings other than the defaults", "seeds", "sd Recall@20", "sd MRR@20"]
+        return (
+            pages.table([*head, "Recall@20, ties at random", "MRR@20, ties at random"], made, names=2) if made else ""
+        )
+
+    def _rules(self) -> str:
+        """How the column "as published" is made, a line a row."""
+        made = [
+            [
+                line.label,
+                _fields(line.original.row.at(self.dataset)) or "as ours",
+                line.original.counted(self.dataset).told(),
+                line.original.evidence,
+            ]
+            for line in self.lines
+            if line.original and line.original_runs
+        ]
+        return pages.table(["as published", "settings", "counted", "evidence"], made, names=4) if made else ""
+
+
+def _shown(request: Request, own: Shelf, dataset: str, searches: Sequence[Found]) -> list[Row]:
+    """The paper's rows with its decoders, the controls asked for or recorded, then what else was asked for."""
+    shown: list[Row] = [*ROWS]
+    if own.results(FULL_DECODER, dataset):
+        shown.append(FULL_DECODER)
+    shown += [row for row in controls.ROWS if request.options.get("beyond") or own.results(row, dataset)]
+    placed = [row.at(dataset) for row in (*shown, *(one.row for one in searches))]
+    for row in [*rows(request), *own.others(dataset)]:
+        if not any(same(row.at(dataset), one) for one in placed):
+            shown.append(row)
+            placed.append(row.at(dataset))
+    return shown
 
 
 def _searches(request: Request, own: Shelf, dataset: str) -> list[Found]:
@@ -105,73 +272,13 @@ def _searches(request: Request, own: Shelf, dataset: str) -> list[Found]:
         return []
 
 
-def _foot(
-    request: Request, own: Shelf, dataset: str, records: list[Result], decoders: list[Result], *, beyond: bool
-) -> str:
-    """How the numbers came about, the command that makes them, and what could not be used."""
-    told = pages.about([*records, *(one for one in decoders if one not in records)])
-    if records:
-        told.insert(0, pages.legend(records))
-    flags = {"beyond": ""} if beyond else {}
-    told.append(f"Made by {pages.command('table2', request, dataset=dataset, **flags)}.")
-    text = "\n".join(f"- {line}" for line in [*told, *own.remarks])
-    own.remarks.clear()
-    return text
-
-
-def _published(one: Found) -> Mapping[str, Score]:
-    label = one.base.label
-    return numbers.TABLE3.get(label) or controls.PUBLISHED.get(label, {})
+def _fields(row: Row) -> str:
+    return ", ".join(f"{key} {value}" for key, value in row.fields.items())
 
 
 def _told(one: Found) -> str:
     first, best = (f"{trial.recall or 0:.2f} / {trial.mrr or 0:.2f}" for trial in (one.defaults, one.best))
+    if one.refits:
+        best += " and anew {:.2f} / {:.2f}".format(*one.reached)
     outcome = f"the defaults had {first}, the best {best}" if one.better else f"the defaults, {first}, won"
-    return f"{one.base.label}: {one.trials} trials, scored on {one.scored_on}; {outcome}."
-
-
-def comparison_table(
-    request: Request,
-    own: Shelf,
-    dataset: str,
-    shown: Sequence[Row],
-    table: Mapping[str, Mapping[str, Score]],
-    failed: Mapping[str, str],
-    source: str = "paper",
-) -> tuple[str, list[Result], list[str]]:
-    """A table of rows against the paper, the records in it, and what is missing with the command that fills it."""
-    reference = pages.reference(request)
-    lines, records, missing = [], [], []
-    made = {row.label: results for row in shown if (results := own.results(row, dataset))}
-    cells = {metric: pages.with_noise(made, metric) for metric in ("recall", "mrr")}
-    for row in shown:
-        results = made.get(row.label, [])
-        records += results
-        theirs = numbers.published(table, row.label, dataset)
-        line = [row.label]
-        for metric in ("recall", "mrr"):
-            values = [getattr(one, metric)() for one in results]
-            value = getattr(theirs, metric) if theirs else None
-            line += [cells[metric].get(row.label, DASH), pages.published(value), pages.difference(values, value)]
-            if reference is not None:
-                kept = [getattr(one, metric)() for one in reference.results(row, dataset)]
-                line.insert(-1, pages.number(kept))
-        lines.append(line)
-        if not results:
-            missing.append(_why_missing(request, row, dataset, failed))
-            if pages.failure(request, row, dataset, failed):
-                line[1] = "failed"
-    if reference is None:
-        head = ["model", "Recall@20", source, "Δ", "MRR@20", source, "Δ"]
-    else:
-        head = ["model", "Recall@20", source, "reference", "Δ", "MRR@20", source, "reference", "Δ"]
-    return pages.table(head, lines), records, missing
-
-
-def _why_missing(request: Request, row: Row, dataset: str, failed: Mapping[str, str]) -> str:
-    if row.model not in catalog.recommenders():
-        return f"{row.label}: {DASH} the suite has no model `{row.model}` yet."
-    reason = pages.failure(request, row, dataset, failed)
-    fields = {"set": " ".join(f"{row.model}.{key}={value}" for key, value in row.fields.items())} if row.fields else {}
-    command = pages.command("table2", request, dataset=dataset, model=asked_for_as(row.model), **fields)
-    return f"{row.label}: " + (f"failed, {reason}; again with {command}" if reason else command)
+    return f"{one.base.label}: {one.protocol}, scored on {one.scored_on}; {outcome}."

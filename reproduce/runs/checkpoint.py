@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import io
-import json
 import math
 import sys
 import time
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import torch
-from tqdm import tqdm
 
 from reproduce.errors import InputError
 from reproduce.files import replacing
 from reproduce.fitting.determinism import Precision
 from reproduce.fitting.recommender import Batch, Journal
+from reproduce.runs import record_shape
 from reproduce.runs.deadline import Deadline
+from reproduce.runs.progress import duration, watched
 
 MAX_PICKLE = 16 << 20  # bytes of what a checkpoint says beside its tensors; the largest known has 20 KiB
 
@@ -49,22 +49,26 @@ class RunJournal(Journal):
     _first: int = 0
     _epochs: int = 0
 
-    def steps(self, batches: Iterable[Batch], *, epoch: int, epochs: int, examples: int) -> Iterator[Batch]:
+    def steps(
+        self,
+        batches: Iterable[Batch],
+        *,
+        epoch: int,
+        epochs: int,
+        examples: int,
+        loss: Callable[[], float] | None = None,
+    ) -> Iterator[Batch]:
         self._epochs = epochs
         self._starts.append(time.monotonic())
         if self.deadline is not None:
             self.deadline.check_epoch(epoch, epochs, self._lengths())
         if not self._first:
             self._first, self._began = epoch, time.monotonic()
-        if self.quiet or not sys.stderr.isatty():
+        if self.quiet:
             yield from batches
             return
-        with tqdm(
-            total=examples, desc=f"{self.title} epoch {epoch}/{epochs}", unit=" examples", unit_scale=True, leave=False
-        ) as bar:
-            for batch in batches:
-                yield batch
-                bar.update(len(batch))  # type: ignore[arg-type]
+        told: Any = {"title": self.title, "epoch": epoch, "epochs": epochs, "examples": examples}
+        yield from watched(batches, **told, lengths=self._lengths(), loss=loss)
 
     def _lengths(self) -> list[float]:
         """Seconds that epochs took: those of this sitting with their validation, else an earlier one's, if it says."""
@@ -84,7 +88,7 @@ class RunJournal(Journal):
         told = [f"{self.title} epoch {int(numbers['epoch'])}/{self._epochs}", f"loss {numbers['loss']:.4f}"]
         if "validation_recall" in numbers:
             told.append(f"validation Recall@20 {numbers['validation_recall']:.2f}")
-        told += [f"{numbers['examples_per_second']:,.0f} examples/s", f"at most {_duration(left)} to go"]
+        told += [f"{numbers['examples_per_second']:,.0f} examples/s", f"at most {duration(left)} to go"]
         print("  ".join(told), file=sys.stderr, flush=True)
 
     def restore(self) -> dict[str, Any] | None:
@@ -166,13 +170,7 @@ def _check(kept: dict[str, Any]) -> None:
             type(one) in (int, float) and math.isfinite(one) for one in epoch.values()
         ):
             raise ValueError("a history that does not count 1, 2, 3, ...")
-    json.dumps([kept["circumstances"], kept["resumed"]], allow_nan=False)
-    if not all(type(one) is dict and type(one["epochs"]) is int for one in kept["resumed"]):
-        raise ValueError("sittings that are none")
+    sittings = [*kept["resumed"], {**kept["circumstances"], "epochs": len(kept["history"])}]
+    record_shape.check_sittings(kept["history"], sittings)  # here, not when the run that goes on is to be recorded
     if kept["state"].get("epoch", len(kept["history"])) != len(kept["history"]):
         raise ValueError("a state of another epoch")
-
-
-def _duration(seconds: float) -> str:
-    minutes = math.ceil(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes / 60:.1f} h"

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 
 from reproduce.errors import SuiteError, UsageError
 
+NOT_BEGUN = "not begun, the time is up"
+
 
 class TimeIsUp(SuiteError):
     """What is left did not fit into --minutes; what was done is kept. Exit status 75: try again."""
@@ -34,7 +36,7 @@ class Deadline:
     def check(self) -> None:
         """Before a run: raises TimeIsUp where no time is left to begin it."""
         if self.left <= 0:
-            raise TimeIsUp("not begun, the time is up")
+            raise TimeIsUp(NOT_BEGUN)
 
     def check_epoch(self, epoch: int, epochs: int, lengths: Sequence[float]) -> None:
         """Before an epoch: raises TimeIsUp where it would not end in time, as far as is known.
@@ -53,6 +55,4 @@ class Deadline:
                 "no such sitting would get further; give it more time"
             )
         if self.left < max(longest, 1e-9):
-            raise TimeIsUp(
-                f"the time is up after epoch {epoch - 1} of {epochs}" if epoch > 1 else "not begun, the time is up"
-            )
+            raise TimeIsUp(f"the time is up after epoch {epoch - 1} of {epochs}" if epoch > 1 else NOT_BEGUN)

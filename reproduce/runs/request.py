@@ -85,8 +85,10 @@ def set_fields(row: Row, fields: Mapping[str, Any]) -> Row:
 
 def same(row: Row, other: Row) -> bool:
     """Whether two rows are one model with the same fields, those left at their defaults included."""
+    if row.model != other.model:
+        return False
     one, two = set_fields(row, {}), set_fields(other, {})
-    return (one.model, one.fields, one.on) == (two.model, two.fields, two.on)
+    return (one.fields, one.on) == (two.fields, two.on)
 
 
 def cells(request: Request, rows: Iterable[Row]) -> list[Experiment]:

@@ -16,17 +16,18 @@ from typing import Any
 import torch
 
 from reproduce import catalog, terminal
-from reproduce.errors import ModelError, SuiteError
+from reproduce.errors import InputError, ModelError, SuiteError
 from reproduce.files import Busy, Terminated, heed_sigterm
 from reproduce.fitting import user_model
 from reproduce.fitting.neural import Neural
 from reproduce.reading.own_data import TAKEN
 from reproduce.reading.sessions import Split
-from reproduce.runs.deadline import Deadline, TimeIsUp
+from reproduce.runs.deadline import NOT_BEGUN, Deadline, TimeIsUp
 from reproduce.runs.environment import check_writable, choose_device
 from reproduce.runs.experiment import Experiment
+from reproduce.runs.forecast import Watch
 from reproduce.runs.record import Result
-from reproduce.runs.request import Request
+from reproduce.runs.request import Request, state
 from reproduce.runs.runner import run
 
 
@@ -60,42 +61,67 @@ def run_cells(request: Request, experiments: Sequence[Experiment]) -> dict[str, 
     if not experiments:
         return {}
     check_writable(request.results)
-    choose_device(request.device)
+    device = choose_device(request.device)
     ordered = cheap_first(experiments)
+    watch = Watch(request, [one for one in ordered if request.force or not _stored(one, request.results)], device)
+    watch.begin(len(ordered))
     failed: dict[str, SuiteError] = {}
-    outcomes = _one_by_one(request, ordered) if request.jobs == 1 else _side_by_side(request, ordered)
+    said = set()
+    outcomes = _one_by_one(request, ordered, watch) if request.jobs == 1 else _side_by_side(request, ordered, watch)
     for one, error in outcomes:
         if error is not None:
             failed[one.path] = error
-            print(f"{one.path.removeprefix('runs/')}: {error}", file=sys.stderr, flush=True)
+            # Data that is absent fails every run on it, and so does the end of the time: once will do.
+            whole = isinstance(error, InputError) or str(error) == NOT_BEGUN
+            told = str(error) if whole else f"{one.path.removeprefix('runs/')}: {error}"
+            if told not in said:
+                print(told, file=sys.stderr, flush=True)
+            said.add(told)
     left = sum(isinstance(error, TimeIsUp) for error in failed.values())
     if left:
         print(f"{left} of {len(ordered)} runs are left; the same command goes on", file=sys.stderr, flush=True)
     return failed
 
 
-def _one_by_one(request: Request, ordered: Sequence[Experiment]) -> Iterator[tuple[Experiment, SuiteError | None]]:
+def _stored(one: Experiment, results: Path) -> bool:
+    try:
+        return state(one, results) == "stored"
+    except InputError:  # a broken record: its run says so
+        return False
+
+
+def _one_by_one(
+    request: Request, ordered: Sequence[Experiment], watch: Watch
+) -> Iterator[tuple[Experiment, SuiteError | None]]:
     split: Split | None = None
+    absent: dict[str, SuiteError] = {}  # data set -> what is wrong with it
     waiting = deque((one, False) for one in ordered)
-    done = 0
     while waiting:
         one, wait = waiting.popleft()
-        if not request.quiet:
-            number = f"[{min(done + 1, len(ordered))}/{len(ordered)}]"
-            print(f"{number} {one.path.removeprefix('runs/')}", file=sys.stderr, flush=True)
-        try:
-            if split is None or split.name != one.dataset:
-                split = catalog.load_split(one.dataset, request.data)
-            run_cell(request, one, split, wait=wait)
-        except Busy:
+        error: SuiteError | None = absent.get(one.dataset)
+        if error is None:
+            watch.starts(one)
+            try:
+                if split is None or split.name != one.dataset:
+                    split = _split(request, one.dataset, absent, watch)
+                run_cell(request, one, split, wait=wait)
+            except SuiteError as found:
+                error = found
+        watch.ends(one, error)
+        if isinstance(error, Busy):
             waiting.append((one, True))
             continue
-        except SuiteError as error:
-            request = _after(request, error)
-            yield one, error
-        else:
-            yield one, None
-        done += 1
+        request = _after(request, error)
+        yield one, error
+
+
+def _split(request: Request, dataset: str, absent: dict[str, SuiteError], watch: Watch) -> Split:
+    try:
+        return catalog.load_split(dataset, request.data)
+    except SuiteError as error:
+        absent[dataset] = error
+        watch.absent(dataset)
+        raise
 
 
 def _after(request: Request, error: SuiteError | None) -> Request:
@@ -129,7 +155,9 @@ def run_cell(request: Request, experiment: Experiment, split: Split, *, wait: bo
         raise ModelError(f"{type(error).__name__}: {str(error).partition(chr(10))[0]}") from error
 
 
-def _side_by_side(request: Request, ordered: Sequence[Experiment]) -> Iterator[tuple[Experiment, SuiteError | None]]:
+def _side_by_side(
+    request: Request, ordered: Sequence[Experiment], watch: Watch
+) -> Iterator[tuple[Experiment, SuiteError | None]]:
     """A process per cell, `jobs` at a time: a cell that the kernel kills takes no other with it.
 
     They are forked: this process computes nothing with torch, so there are no threads and no GPU context to lose, and
@@ -155,6 +183,7 @@ def _side_by_side(request: Request, ordered: Sequence[Experiment]) -> Iterator[t
                 process = context.Process(
                     target=_cell_process, args=(replace(request, device=device), one, own, threads, wait, writer)
                 )
+                watch.starts(one)
                 process.start()
                 writer.close()
                 running[process.sentinel] = one, slot, process, reader
@@ -163,6 +192,7 @@ def _side_by_side(request: Request, ordered: Sequence[Experiment]) -> Iterator[t
                 process.join()
                 free.append(slot)
                 error = _told(process, reader)
+                watch.ends(one, error)
                 if isinstance(error, Busy):
                     waiting.append((one, True))
                 else:
@@ -177,18 +207,14 @@ def _side_by_side(request: Request, ordered: Sequence[Experiment]) -> Iterator[t
 
 def _cell_process(request: Request, experiment: Experiment, own: Own, threads: int, wait: bool, writer: Any) -> None:
     heed_sigterm()
-    with (
-        suppress(BrokenPipeError),
-        terminal.sturdy(),
-    ):
+    # Suppressed: who asked for the cell is gone; it is recorded all the same.
+    with suppress(BrokenPipeError), terminal.sturdy():
         _told_by(request, experiment, own, threads, wait, writer)
 
 
 def _told_by(request: Request, experiment: Experiment, own: Own, threads: int, wait: bool, writer: Any) -> None:
     torch.set_num_threads(threads)
     own.take_in()
-    if not request.quiet:
-        print(f"{experiment.path.removeprefix('runs/')} begins", file=sys.stderr, flush=True)
     try:
         run_cell(request, experiment, catalog.load_split(experiment.dataset, request.data), wait=wait)
         writer.send(None)

@@ -1,15 +1,17 @@
 """`search`: the fields of a model by trial, scored on training sessions held out whole. The test part is never read.
 
-The newest tenth of the training sessions is held out, as the test is newer than train. The first trial is the model's
-own defaults. What a trial draws depends on the seed and on the finished trials before it, and every trial is stored
-when it is done, so an interrupted search goes on to the trials an undisturbed one would make.
+The first trial is the model's own defaults; settings that were tried already are drawn again and are no trial. The best
+trials are fitted anew with other seeds, and the best mean of these is what is found: of many trials with one seed the
+best is partly luck. What a trial draws depends on the seed and on the finished trials before it, and every trial and
+fit is stored when it is done, so an interrupted search goes on to the trials an undisturbed one would make.
+
+Only searches by the same Protocol compare like with like.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -21,27 +23,18 @@ import torch
 
 from reproduce import catalog
 from reproduce.errors import ModelError, UsageError
-from reproduce.evaluation import ranking
-from reproduce.files import replacing
+from reproduce.files import only_one, replacing
 from reproduce.fitting import user_model
-from reproduce.fitting.determinism import deterministic
-from reproduce.fitting.recommender import Journal, Recommender
+from reproduce.fitting.neural import Neural
 from reproduce.reading.sessions import Sessions
-from reproduce.runs.checkpoint import RunJournal
+from reproduce.runs.deadline import Deadline, TimeIsUp
 from reproduce.runs.environment import check_writable, circumstances
-from reproduce.runs.experiment import file_name
+from reproduce.runs.experiment import MAX_SEED, check_seed, file_name
+from reproduce.runs.held_out import Fit, hold_out
+from reproduce.runs.trials import VERSION, Outcome, Protocol, Refit, Trial, best_of, told
 
-HELD_OUT = 0.1  # of the training sessions
-
-
-@dataclass(frozen=True)
-class Trial:
-    """What was tried, and how it did on the held-out sessions; None where the model failed, and why it did."""
-
-    fields: Mapping[str, Any]
-    recall: float | None
-    mrr: float | None
-    why: str | None = None
+REFITTED, REFITS = 3, 3  # the best trials that are fitted anew, and with how many seeds each
+DRAWS, GUIDED = 300, 10  # of a new setting before the space is taken to be tried whole; of these the guided ones
 
 
 @dataclass(frozen=True)
@@ -52,103 +45,179 @@ class Search:
     model: str
     fixed: Mapping[str, Any]
     seed: int
+    trial_epochs: int | None = None  # the most epochs that a network is trained in a trial
+
+    def protocol(self, trials: int) -> Protocol:
+        return Protocol(VERSION, trials, self.trial_epochs, REFITTED, REFITS)
 
     @property
     def path(self) -> str:
-        """Where the study and its summary lie in a results folder, without the ending."""
+        """Where the study lies in a results folder, without the ending."""
         return f"search/{self.dataset}/{file_name(self.model, self.fixed)}-seed{self.seed}"
 
+    def summary(self, trials: int) -> str:
+        """Where what it came to lies, a file for each protocol."""
+        cap = "" if self.trial_epochs is None else f"-of-{self.trial_epochs}-epochs"
+        return f"{self.path}-{trials}-trials{cap}-protocol{VERSION}.json"
+
+    @property
+    def seeds(self) -> list[int]:
+        """Of the refits: other ones than that of the trials, by which these were chosen."""
+        return [(self.seed + 1 + i) % (MAX_SEED + 1) for i in range(REFITS)]
+
     def ranges(self) -> dict[str, Any]:
-        """The fields a trial chooses, each from a pair (low, high) or a list. Raises UsageError if there are none."""
+        """The fields a trial chooses, each from a pair (low, high) or a list.
+
+        Raises:
+            UsageError: there are none, or a default is not among its own.
+        """
         kind = catalog.recommender(self.model)
         found = {one.name: one.metadata.get("search") for one in fields(kind)}  # type: ignore[arg-type]
         chosen = {name: what for name, what in found.items() if what and name not in self.fixed}
         if not chosen:
             raise UsageError(f"{self.model}: no field states what to search; see recommender.setting(search=...)")
+        for name, value in catalog.resolved(catalog.make_recommender(self.model)).items():
+            if name in chosen and not _within(value, chosen[name]):
+                raise UsageError(f"{self.model}.{name}: its default {value} is not among what a search may try")
         return chosen
+
+    def recommender(self, chosen: Mapping[str, Any], *, trial: bool = False) -> Any:
+        """The model with some fields chosen; in a trial a network's epochs are capped."""
+        made = catalog.make_recommender(self.model, {**self.fixed, **chosen})
+        if not trial or self.trial_epochs is None or not isinstance(made, Neural):
+            return made
+        return catalog.make_recommender(
+            self.model, {**catalog.resolved(made), "epochs": min(made.epochs, self.trial_epochs)}
+        )
 
     def identity(self, train: Sessions) -> str:
         """Equal searches, and only these, go on with each other's trials."""
-        made_of = [self.model, user_model.source(self.model), self.seed, HELD_OUT, self.ranges()]
-        made_of += [catalog.resolved(catalog.make_recommender(self.model, self.fixed)), train.n_items]
+        parts = hold_out(train)
+        made_of = [VERSION, self.model, user_model.source(self.model), self.seed, self.ranges(), self.trial_epochs]
+        made_of += [catalog.resolved(self.recommender({})), train.n_items]
         total = hashlib.sha256(json.dumps(made_of, sort_keys=True).encode())
-        for array in (train.clicks()[0], train.lengths):
-            total.update(array.astype("<i8").tobytes())
+        for part in (parts.fitting, parts.scoring):
+            for array in (part.clicks()[0], part.lengths):
+                total.update(array.astype("<i8").tobytes())
         return total.hexdigest()
 
 
 def run(
-    what: Search, train: Sessions, trials: int, results: Path, device: torch.device, *, quiet: bool = True
-) -> list[Trial]:
-    """Make what is missing of so many trials; all of them, in the order they were made.
+    what: Search,
+    train: Sessions,
+    trials: int,
+    results: Path,
+    device: torch.device,
+    *,
+    quiet: bool = True,
+    fresh: bool = False,
+    deadline: Deadline | None = None,
+) -> Outcome:
+    """Make what is missing of so many trials and of the refits of the best, and store what they come to.
+
+    Args:
+        fresh: do not go on from the checkpoint of an interrupted fit.
+        deadline: when to stop, between two epochs.
 
     Raises:
         UsageError: optuna is not here, or the model states nothing to search.
+        ModelError: every trial failed, or every one of the best did with another seed.
+        TimeIsUp: the deadline came first; what was done is kept.
     """
     optuna = _optuna()
+    check_seed(what.seed)
     ranges = what.ranges()
     check_writable(results)
-    place = results / what.path
-    place.parent.mkdir(parents=True, exist_ok=True)
-    study = optuna.create_study(
-        storage=f"sqlite:///{place}.sqlite",
-        study_name=what.identity(train),
-        direction="maximize",
-        load_if_exists=True,
-    )
-    fitting, held_out = hold_out(train)
-    resolved = catalog.resolved(catalog.make_recommender(what.model))
-    defaults = {name: resolved[name] for name in ranges}
-
-    def objective(trial: Any) -> float:
-        chosen = {name: _suggest(trial, name, ranges[name], default) for name, default in defaults.items()}
-        trial.set_user_attr("fields", chosen)
-        model = catalog.make_recommender(what.model, {**what.fixed, **chosen})
+    place = results.absolute() / what.path
+    with only_one(Path(f"{place}.lock"), quiet=quiet):
+        identity = what.identity(train)
+        study = optuna.create_study(
+            storage=f"sqlite:///{place}.sqlite", study_name=identity, direction="maximize", load_if_exists=True
+        )
+        parts = hold_out(train)
+        fit = Fit(parts, place, identity, device, quiet, fresh, deadline)
         try:
-            recall, mrr = evaluate(model, fitting, held_out, what.seed, device, quiet=quiet)
-        except ModelError as error:
-            trial.set_user_attr("why", str(error))
-            raise
-        trial.set_user_attr("mrr", mrr)
-        return recall
-
-    while (done := len(_finished(study))) < trials:
-        draw = int(np.random.SeedSequence([what.seed, done]).generate_state(1)[0])
-        study.sampler = optuna.samplers.TPESampler(seed=draw)
-        if not done:
-            study.enqueue_trial({name: value for name, value in defaults.items() if _within(value, ranges[name])})
-        study.optimize(objective, n_trials=1, catch=(ModelError,))
-        if not quiet:
-            print(f"trial {done + 1}/{trials}: {_told(_finished(study)[-1])}", file=sys.stderr, flush=True)
-    made = _finished(study)[:trials]
-    _store(what, made, ranges, len(held_out), place, circumstances(device, train.n_items))
-    return made
+            made = _trials(optuna, study, what, ranges, trials, fit)
+            refits = [_refit(study, what, one, fit) for one in best_of(made)[:REFITTED]]
+        except TimeIsUp as error:
+            done = len(_finished(study))
+            far = f"{done} of {trials} trials are done" if done < trials else "all trials are done, the refits are not"
+            raise TimeIsUp(f"{error}; {far}; the same command goes on") from error
+        outcome = Outcome(what.protocol(trials), parts.told, made, refits)
+        _store(what, outcome, ranges, results / what.summary(trials), circumstances(device, train.n_items))
+    return outcome
 
 
-def hold_out(train: Sessions) -> tuple[Sessions, Sessions]:
-    """The older sessions to fit on, the newest tenth to score on; at least one session each."""
-    first = min(max(1, round((1 - HELD_OUT) * len(train))), len(train) - 1)
-    return train.take(slice(0, first)), train.take(slice(first, None))
+def _trials(
+    optuna: ModuleType, study: Any, what: Search, ranges: Mapping[str, Any], wanted: int, fit: Fit
+) -> list[Trial]:
+    """So many trials; fewer where there are no more settings."""
+    while len(done := _finished(study)) < wanted:
+        trial = _new_setting(optuna, study, what, ranges, done)
+        if trial is None:
+            break
+        chosen = trial.user_attrs["fields"]
+        try:
+            recall, mrr = fit.score(what.recommender(chosen, trial=True), what.seed)
+            trial.set_user_attr("mrr", mrr)
+            study.tell(trial, recall)
+        except BaseException as error:
+            if isinstance(error, ModelError):
+                trial.set_user_attr("why", str(error))
+            study.tell(trial, state=optuna.trial.TrialState.FAIL)
+            if not isinstance(error, ModelError):
+                raise
+        fit.say(f"trial {len(done) + 1}/{wanted}: {told(_finished(study)[-1])}")
+    return done[:wanted]
 
 
-def evaluate(
-    model: Recommender, fitting: Sessions, held_out: Sessions, seed: int, device: torch.device, *, quiet: bool
-) -> tuple[float, float]:
-    """Recall@20 and MRR@20 on all prefixes of the held-out sessions, in per cent."""
-    guarded = user_model.guarded(model)
-    journal = Journal() if quiet else RunJournal(title=model.name, quiet=quiet)
-    with deterministic():
-        guarded.fit(fitting, seed=seed, device=device, journal=journal)
-        ranks = ranking.rank(*ranking.rank_all(guarded, *held_out.prefixes()))
-    return ranking.recall_at(ranks), ranking.mrr_at(ranks)
+def _new_setting(
+    optuna: ModuleType, study: Any, what: Search, ranges: Mapping[str, Any], done: Sequence[Trial]
+) -> Any | None:
+    """The next trial; None where every setting seems to have been tried."""
+    resolved = catalog.resolved(what.recommender({}))
+    defaults = {name: resolved[name] for name in ranges}
+    if not done and not study.get_trials(states=(optuna.trial.TrialState.WAITING,)):
+        study.enqueue_trial(defaults)
+    for attempt in range(DRAWS):
+        draw = int(np.random.SeedSequence([what.seed, len(done), attempt]).generate_state(1)[0])
+        samplers = optuna.samplers
+        # constant_liar off: trials that were cut off must not move the draws after them.
+        guided = samplers.TPESampler(seed=draw, constant_liar=False)
+        study.sampler = guided if attempt < GUIDED else samplers.RandomSampler(seed=draw)
+        trial = study.ask()
+        chosen = {name: _suggest(trial, name, ranges[name], default) for name, default in defaults.items()}
+        if all(chosen != one.fields for one in done):
+            trial.set_user_attr("fields", chosen if done else defaults)
+            return trial
+        study.tell(trial, state=optuna.trial.TrialState.FAIL)
+    return None
 
 
-def best(trials: Sequence[Trial]) -> Trial:
-    """The highest Recall@20, of equals the earlier. Raises ModelError where every trial failed."""
-    scored = [one for one in trials if one.recall is not None]
-    if not scored:
-        raise ModelError("every trial failed; the messages above say why")
-    return max(scored, key=lambda one: one.recall or 0.0)
+def _refit(study: Any, what: Search, trial: Trial, fit: Fit) -> Refit:
+    """A trial with other seeds and all of its epochs; each fit is kept in the study when it is done."""
+    recalls: list[float] = []
+    mrrs: list[float] = []
+    for seed in what.seeds:
+        key = hashlib.sha256(json.dumps([trial.fields, seed], sort_keys=True).encode()).hexdigest()
+        kept = study.user_attrs.get(key)
+        if kept is None:
+            try:
+                kept = list(fit.score(what.recommender(trial.fields), seed))
+            except ModelError as error:
+                kept = str(error)
+            study.set_user_attr(key, kept)
+            fit.say(f"fitted anew, seed {seed}: {told(Trial(trial.fields, *_numbers(kept)))}")
+        if isinstance(kept, str):
+            return Refit(trial.fields, recalls, mrrs, kept)
+        recalls.append(kept[0])
+        mrrs.append(kept[1])
+    return Refit(trial.fields, recalls, mrrs)
+
+
+def _numbers(kept: Any) -> tuple[Any, Any, str | None]:
+    """Recall, MRR and why there is none, of what a study keeps of a fit."""
+    return (None, None, kept) if isinstance(kept, str) else (kept[0], kept[1], None)
 
 
 def as_options(model: str, chosen: Mapping[str, Any]) -> str:
@@ -157,20 +226,19 @@ def as_options(model: str, chosen: Mapping[str, Any]) -> str:
     return "--set " + " ".join(f"{model}.{key}={value}" for key, value in changed.items()) if changed else ""
 
 
-def _store(
-    what: Search, trials: Sequence[Trial], ranges: Mapping[str, Any], held_out: int, place: Path, where: dict[str, Any]
-) -> None:
+def _store(what: Search, outcome: Outcome, ranges: Mapping[str, Any], file: Path, where: dict[str, Any]) -> None:
+    best = outcome.best
     content = {
         **asdict(what),
-        "scored_on": f"the newest {held_out} training sessions, held out whole",
+        **asdict(outcome),
+        "seeds": what.seeds,
         "ranges": ranges,
-        "defaults": asdict(trials[0]),
-        "best": asdict(best(trials)),
-        "options": as_options(what.model, {**what.fixed, **best(trials).fields}),
-        "trials": [asdict(one) for one in trials],
+        "defaults": asdict(outcome.trials[0]),
+        "best": asdict(best),
+        "options": as_options(what.model, {**what.fixed, **best.fields}),
         "environment": where,
     }
-    with replacing(Path(f"{place}.json")) as temporary:
+    with replacing(file) as temporary:
         temporary.write_text(json.dumps(content, indent=1) + "\n")
 
 
@@ -188,10 +256,15 @@ def _suggest(trial: Any, name: str, what: Any, default: Any) -> Any:
     if isinstance(what, list):
         return trial.suggest_categorical(name, what)
     low, high = what
-    wide = low > 0 and high / low >= 100  # over orders of magnitude: evenly in the logarithm
+    wide = over_orders(low, high)  # then evenly in the logarithm
     if isinstance(default, int):
         return trial.suggest_int(name, low, high, log=wide)
     return float(f"{trial.suggest_float(name, low, high, log=wide):.3g}")
+
+
+def over_orders(low: float, high: float) -> bool:
+    """Whether a range spans two orders of magnitude."""
+    return low > 0 and high / low >= 100
 
 
 def _within(value: Any, what: Any) -> bool:
@@ -199,16 +272,10 @@ def _within(value: Any, what: Any) -> bool:
 
 
 def _finished(study: Any) -> list[Trial]:
-    """Those scored and those whose model failed; a trial that was cut off is neither."""
+    """Those scored and those whose model failed; a trial that was cut off or drew what was tried is neither."""
     trials = [(one.value, one.user_attrs) for one in study.get_trials(deepcopy=False)]
     return [
         Trial(kept["fields"], value, kept.get("mrr"), kept.get("why"))
         for value, kept in trials
         if value is not None or "why" in kept
     ]
-
-
-def _told(trial: Trial) -> str:
-    chosen = ", ".join(f"{key}={value}" for key, value in trial.fields.items())
-    outcome = f"Recall@20 {trial.recall:.2f}, MRR@20 {trial.mrr:.2f}" if trial.recall is not None else f"{trial.why}"
-    return f"{outcome}  {chosen}"

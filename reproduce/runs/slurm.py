@@ -102,25 +102,41 @@ def submit(request: Request, experiments: Sequence[Experiment], asked: Asked, pa
         raise UsageError("--jobs: with --slurm every run is a job of its own; how many at a time is at-once=N")
     if request.fresh:
         raise UsageError("--fresh: with --slurm a job that is queued again must go on from its checkpoint")
+    missing = [one for one in experiments if request.force or state(one, request.results) != "stored"]
+    told = queue([command(request, one) for one in missing], asked, request.results, page)
+    return told or f"nothing to submit: of {len(experiments)} runs {len(missing)} are missing, and those are queued"
+
+
+def queue(commands: Iterable[Sequence[str]], asked: Asked, results: Path, page: Sequence[str] = ()) -> str:
+    """Queue commands as an array of jobs, and after them a page, if any; those that are queued already are left out.
+
+    Returns:
+        What was queued, in words; nothing where nothing was.
+
+    Raises:
+        InputError: there is no sbatch, it refuses, or the results folder cannot be written.
+    """
     sbatch = shutil.which("sbatch")
     if sbatch is None:
         raise InputError("--slurm: there is no sbatch here; run this where jobs are submitted, or without --slurm")
-    check_writable(request.results)
-    missing = [one for one in experiments if request.force or state(one, request.results) != "stored"]
-    queued = _queued(request.results)
-    lines = [line for line in (shlex.join(command(request, one)) for one in missing) if line not in queued]
+    check_writable(results)
+    queued = _queued(results)
+    lines = [line for line in map(shlex.join, commands) if line not in queued]
     if not lines:
-        return f"nothing to submit: of {len(experiments)} runs {len(missing)} are missing, and those are queued"
-    folder = _folder(request.results)
+        return ""
+    folder = _folder(results)
     at_once = f"%{asked.at_once}" if asked.at_once else ""
     _write(folder / "cells.txt", "".join(f"{line}\n" for line in lines))
     _write(folder / "job.sh", _filled(JOB, FOLDER=shlex.quote(str(folder)), RESTARTS=str(asked.restarts)))
-    _write(folder / "page.sh", _filled(PAGE, LINE=shlex.join(page)))
+    if page:
+        _write(folder / "page.sh", _filled(PAGE, LINE=shlex.join(page)))
     job = _sbatch(
         [sbatch, f"--array=1-{len(lines)}{at_once}", f"--output={folder}/cell-%a.log", *asked.words()],
         folder / "job.sh",
     )
     _write(folder / "job", f"{job}\n")
+    if not page:
+        return f"job {job}\ncommand and log: {folder}/"
     after = [f"--dependency=afterany:{job}", f"--output={folder}/page.log", *asked.words(OF_A_GPU)]
     drawn = _sbatch([sbatch, *after], folder / "page.sh")
     return f"job {job}: {len(lines)} runs; job {drawn}: the page after them\ncommands and logs: {folder}/"
@@ -128,9 +144,8 @@ def submit(request: Request, experiments: Sequence[Experiment], asked: Asked, pa
 
 def command(request: Request, one: Experiment) -> list[str]:
     """What makes a cell's record, as a person could type it after `python -m reproduce`."""
-    name = user_model.asked_for_as(one.model)
-    model = str(Path(name).resolve()) if one.model in user_model.MODELS else name
-    words = ["run", "--dataset", *_dataset(one.dataset), "--model", model, "--seed", str(one.seed)]
+    model = model_word(one.model)
+    words = ["run", "--dataset", *dataset_words(one.dataset), "--model", model, "--seed", str(one.seed)]
     if one.params:
         words += ["--set", *(f"{one.model}.{key}={value}" for key, value in one.params.items())]
     words += ["--data", str(request.data.resolve()), "--results", str(request.results.resolve())]
@@ -140,7 +155,12 @@ def command(request: Request, one: Experiment) -> list[str]:
     return words + [flag for flag, set_ in (("--force", request.force), ("--quiet", request.quiet)) if set_]
 
 
-def _dataset(name: str) -> list[str]:
+def model_word(name: str) -> str:
+    """A model as a job is told of it: one's own by the whole path of its file."""
+    return str(user_model.MODELS[name].file.resolve()) if name in user_model.MODELS else name
+
+
+def dataset_words(name: str) -> list[str]:
     """A data set as a job is told of it: one's own by its whole path and options."""
     if name not in own_data.TAKEN:
         return [name]

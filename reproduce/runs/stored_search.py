@@ -1,8 +1,8 @@
-"""What a search came to, as a results folder keeps it."""
+"""What a search came to, as a results folder keeps it, and which of several compare like with like."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,12 @@ from reproduce.paper import controls, rows
 from reproduce.paper.rows import Row
 from reproduce.runs import request
 from reproduce.runs.record_shape import read_table
-from reproduce.runs.search import Trial
+from reproduce.runs.trials import Protocol, Refit, Trial
 
 
 @dataclass(frozen=True)
 class Found:
-    """What a stored search came to."""
+    """What a stored search came to. Those of the first protocol did not say it, and have no refits."""
 
     model: str
     fixed: Mapping[str, Any]
@@ -27,6 +27,8 @@ class Found:
     scored_on: str
     defaults: Trial
     best: Trial
+    protocol: Protocol = Protocol(1, 0, None, 0, 0)
+    refits: Sequence[Refit] = ()
 
     @property
     def base(self) -> Row:
@@ -44,6 +46,12 @@ class Found:
         """Whether other fields than the defaults were found."""
         return not request.same(self.base, self.row)
 
+    @property
+    def reached(self) -> tuple[float, float]:
+        """Recall@20 and MRR@20 on the held-out sessions, of the best: fitted anew where it was, else in its trial."""
+        anew = [(one.recall, one.mrr) for one in self.refits if one.fields == self.best.fields]
+        return anew[0] if anew else (self.best.recall or 0.0, self.best.mrr or 0.0)
+
 
 def found(results: Path, dataset: str) -> list[Found]:
     """The searches on a data set that a results folder keeps, by model.
@@ -54,17 +62,77 @@ def found(results: Path, dataset: str) -> list[Found]:
     searches = []
     for file in sorted((results / "search" / dataset).glob("*.json")):
         try:
-            kept = read_table(file)
-            best = Trial(**kept["best"])
-            fields = catalog.changed(catalog.make_recommender(kept["model"], {**kept["fixed"], **best.fields}))
-            first, trials, scored_on = Trial(**kept["defaults"]), len(kept["trials"]), kept["scored_on"]
-            if not all(map(_plausible, (first, best))) or type(scored_on) is not str or not scored_on.isprintable():
-                raise ValueError("trials that cannot be")
-            searches.append(Found(kept["model"], kept["fixed"], fields, trials, scored_on, first, best))
+            searches.append(_read(read_table(file)))
         except (OSError, ValueError, KeyError, TypeError, AttributeError, UsageError) as error:
             told = f"{type(error).__name__}: {str(error)[:200]}"
             raise InputError(f"{file}: not what a search of today stores ({told}); search again") from error
     return searches
+
+
+def by_protocol(searches: Iterable[Found]) -> dict[Protocol, list[Found]]:
+    """Searches by their protocol and budget, each row once: only those under one key compare like with like.
+
+    Of several searches of a row, with other fields fixed or another seed, the one that reached the most on the held-out
+    sessions is kept.
+    """
+    groups: dict[Protocol, list[Found]] = {}
+    for one in searches:
+        group = groups.setdefault(one.protocol, [])
+        rival = next((other for other in group if request.same(other.base, one.base)), None)
+        if rival is None:
+            group.append(one)
+        elif one.reached > rival.reached:
+            group[group.index(rival)] = one
+    return groups
+
+
+def compared(searches: Iterable[Found], wanted: Sequence[Row]) -> list[Found]:
+    """A search for every one of some rows, all by one protocol with one budget, in their order.
+
+    Empty where there is no protocol by which all of them were searched: then the rows may not be compared as tuned. Of
+    several the latest version, of equals the one with the most trials and then with the most epochs is taken.
+    """
+
+    def rank(protocol: Protocol) -> tuple[float, ...]:
+        return protocol.version, protocol.trials, protocol.trial_epochs or float("inf")
+
+    groups = by_protocol(searches)
+    for protocol in sorted(groups, key=rank, reverse=True):
+        chosen = [next((one for one in groups[protocol] if request.same(one.base, row)), None) for row in wanted]
+        if None not in chosen:
+            return [one for one in chosen if one is not None]
+    return []
+
+
+def _read(kept: dict[str, Any]) -> Found:
+    """From a summary; raises ValueError, KeyError, TypeError or UsageError where it is none."""
+    best, first = Trial(**kept["best"]), Trial(**kept["defaults"])
+    fields = catalog.changed(catalog.make_recommender(kept["model"], {**kept["fixed"], **best.fields}))
+    tried, scored_on = kept["trials"], kept["scored_on"]
+    if "protocol" in kept:
+        protocol = Protocol(**kept["protocol"])
+        refits = [Refit(**one) for one in kept["refits"]]
+    else:  # a search of before there was a protocol: repeated draws counted, and are not counted here
+        different = {str(sorted(one.get("fields", {}).items())) for one in tried}
+        protocol, refits = Protocol(1, len(different), None, 0, 0), []
+    if not all(map(_plausible, (first, best))) or type(scored_on) is not str or not scored_on.isprintable():
+        raise ValueError("trials that cannot be")
+    if not _sound(protocol) or not all(map(_fitted, refits)):
+        raise ValueError("a protocol or refits that cannot be")
+    return Found(kept["model"], kept["fixed"], fields, len(tried), scored_on, first, best, protocol, refits)
+
+
+def _sound(protocol: Protocol) -> bool:
+    numbers = [protocol.version, protocol.trials, protocol.refitted, protocol.refits]
+    cap = protocol.trial_epochs
+    return all(type(one) is int and one >= 0 for one in numbers) and (cap is None or (type(cap) is int and cap > 0))
+
+
+def _fitted(refit: Refit) -> bool:
+    pairs = zip(refit.recalls, refit.mrrs, strict=True)
+    return all(_plausible(Trial(refit.fields, recall, mrr)) for recall, mrr in pairs) and (
+        refit.why is not None or len(refit.recalls) > 0
+    )
 
 
 def _plausible(trial: Trial) -> bool:

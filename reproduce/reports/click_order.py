@@ -1,0 +1,131 @@
+"""In which order the clicks of a log come: by time, or rows grouped by item and the items in one global order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from reproduce import catalog
+from reproduce.reading.clicklog import ClickLog
+from reproduce.reading.preprocessing import DatedSessions, longer_than_one, sessions_of
+from reproduce.reading.sessions import Sessions
+from reproduce.reports import page as pages
+from reproduce.reports.page import DASH
+from reproduce.runs.request import Request
+
+SESSIONS = 200_000  # measured of a log: its first; item pairs of all of YOOCHOOSE would take many minutes
+
+
+@dataclass(frozen=True)
+class Order:
+    """What the order of clicks in sessions looks like."""
+
+    sessions: int  # of two clicks or more
+    repeating: int  # of them, those with an item more than once
+    grouped: int  # of these, those with all clicks on one item next to each other
+    pairs: int  # pairs of items that meet in more than one session
+    agreeing: int  # of them, those whose first clicks come in one order in all these sessions
+    repeats: float  # how often the next click is on the last one's item, in per cent
+
+    @property
+    def verdict(self) -> str:
+        """Item order, if every repeated item is grouped and every pair agrees."""
+        if not self.repeating or not self.pairs:
+            return "too few to tell"
+        by_item = self.grouped == self.repeating and self.agreeing == self.pairs
+        return "**item order**" if by_item else "no item order"
+
+
+def order_of(sessions: Sessions) -> Order:
+    """Measure the order of clicks; sessions of one click say nothing and are left out."""
+    sessions = sessions.take(sessions.lengths > 1)
+    items, owner = sessions.clicks()
+    next_to = (owner[1:] == owner[:-1]) & (items[1:] == items[:-1])
+    distinct, first = np.unique(owner * np.int64(sessions.n_items) + items, return_index=True)
+    of = distinct // sessions.n_items
+    n_distinct = np.bincount(of, minlength=len(sessions))
+    stretches = np.bincount(owner, minlength=len(sessions)) - np.bincount(owner[1:][next_to], minlength=len(sessions))
+    repeating = n_distinct < sessions.lengths
+    pairs, agreeing = _pairs(Sessions.packed(items[np.sort(first)], n_distinct, sessions.n_items))
+    return Order(
+        sessions=len(sessions),
+        repeating=int(repeating.sum()),
+        grouped=int((repeating & (stretches == n_distinct)).sum()),
+        pairs=pairs,
+        agreeing=agreeing,
+        repeats=100 * float(next_to.sum()) / max(len(items) - len(sessions), 1),
+    )
+
+
+def _pairs(firsts: Sessions) -> tuple[int, int]:
+    """Of sessions without repeats: item pairs met in more than one, and how many of them always in one order."""
+    _, owner = firsts.clicks()
+    items = firsts.items
+    later = np.repeat(np.cumsum(firsts.lengths), firsts.lengths) - np.arange(len(owner)) - 1  # clicks after each
+    left = np.repeat(np.arange(len(items)), later)
+    right = left + 1 + np.arange(len(left)) - np.repeat(np.cumsum(later) - later, later)
+    a, b = items[left], items[right]
+    pair = np.minimum(a, b) * np.int64(firsts.n_items) + np.maximum(a, b)
+    _, number, met = np.unique(pair, return_inverse=True, return_counts=True)
+    forward = np.bincount(number, weights=a < b, minlength=len(met))
+    several = met > 1
+    return int(several.sum()), int((several & ((forward == 0) | (forward == met))).sum())
+
+
+def in_time_order(log: ClickLog) -> float:
+    """The share of sessions of two rows or more whose rows never step back in time, in per cent."""
+    order = np.argsort(log.session, kind="stable")
+    session, time = log.session[order], log.time[order]
+    back = (session[1:] == session[:-1]) & (time[1:] < time[:-1])
+    names, counts = np.unique(session, return_counts=True)
+    several = names[counts > 1]
+    return 100 * (1 - len(np.unique(session[1:][back])) / max(len(several), 1))
+
+
+def table(request: Request) -> str:
+    """A line for every log or split that was asked for."""
+    head = [
+        "clicks", "sessions", "in time order", "with repeats", "repeats grouped", "pairs of items", "in one order",
+        "next repeats last", "verdict",
+    ]  # fmt: skip
+    lines, seen = [], set()
+    for name in request.datasets:
+        dataset = catalog.dataset(name)
+        files = dataset.find_log(request.data) if dataset.find_log else []
+        if files and dataset.read_log:
+            if files[0] not in seen:
+                seen.add(files[0])
+                lines += _log_lines(dataset.read_log(files[0]), files[0])
+            continue
+        split = catalog.load_split(name, request.data)
+        origin = split.provenance
+        title = f"{name}, {origin.source}" + (f" ({pages.order_in_a_word(vars(origin))})" if origin.emulated else "")
+        line = _line(title, order_of(split.train), DASH)
+        lines.append([*line[:-1], f"{line[-1]}, by construction"] if origin.emulated else line)
+    return pages.table(head, lines) + (
+        "\n\nPairs of items are those that meet in more than one session; they are in one order if the same one comes "
+        "first in all of these. A log in item order has all repeats grouped and all pairs in one order. "
+        f"Of a log the first {SESSIONS:,} sessions are measured."
+    )
+
+
+def _log_lines(log: ClickLog, file: Path) -> list[list[str]]:
+    share = f"{in_time_order(log):.1f} %"
+    return [
+        _line(f"{file.name}, {what}", order_of(_first(sessions_of(log, by_time=by_time))), time)
+        for what, by_time, time in (("rows as they stand", False, share), ("sorted by time", True, "100.0 %"))
+    ]
+
+
+def _first(sessions: DatedSessions) -> Sessions:
+    kept = longer_than_one(sessions)
+    lengths = kept.lengths[:SESSIONS]
+    return Sessions.packed(kept.items[: int(lengths.sum())], lengths, int(kept.items.max(initial=-1)) + 1)
+
+
+def _line(title: str, order: Order, in_time: str) -> list[str]:
+    counts = (order.sessions, order.repeating, order.grouped, order.pairs, order.agreeing)
+    told = [f"{one:,}" for one in counts]
+    return [title, told[0], in_time, *told[1:], f"{order.repeats:.1f} %", order.verdict]

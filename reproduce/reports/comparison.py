@@ -1,0 +1,192 @@
+"""The rows of the main table: what was published, what its authors' way gives, ours, ours tuned, with their marks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import mean
+
+import numpy as np
+
+from reproduce.evaluation import counting
+from reproduce.evaluation.uncertainty import Measurement
+from reproduce.paper import controls, numbers
+from reproduce.paper.counting import Counting
+from reproduce.paper.numbers import Score
+from reproduce.paper.originals import ORIGINALS, Original
+from reproduce.paper.rows import ROWS, Row
+from reproduce.reports import measuring
+from reproduce.reports.measuring import Mark, Seeds
+from reproduce.reports.page import DASH
+from reproduce.reports.shelf import Shelf
+from reproduce.runs.record import Result
+from reproduce.runs.request import same
+from reproduce.runs.stored_search import Found
+
+METRICS = {"recall": "Recall@20", "mrr": "MRR@20"}
+FULL_DECODER = Row("NARM, fully connected", "narm", {"decoder": "fully-connected"})
+TIES_MOVE = 0.5  # points: where the tie rule moves a number by more, its cell is marked
+UNFINISHED, TIES, ONE_SEED = "†", "‡", "¹"
+MARKS = (
+    "±: the 95 % interval, over test sessions and, where the noise between seeds is known, over seeds. **Bold**: the "
+    f"highest of ours. ≈: may be the best as well. {ONE_SEED}: one seed. {UNFINISHED}: its best epoch was the last one "
+    f"allowed. {TIES}: with ties at random, not against the model, it moves by more than {TIES_MOVE} points."
+)
+
+
+@dataclass(frozen=True)
+class Line:
+    """A row of the main table on one data set, with all that its cells are made of."""
+
+    row: Row
+    theirs: Score | None = None  # published
+    original: Original | None = None  # how its authors most likely made theirs
+    original_runs: Sequence[Result] = ()
+    results: Sequence[Result] = ()  # ours
+    tuned: Row | None = None  # with the fields that a search found
+    tuned_runs: Sequence[Result] = ()
+    reference: Sequence[Result] = ()  # the project's own, beside a user's
+
+    @property
+    def label(self) -> str:
+        return self.row.label
+
+    @property
+    def records(self) -> list[Result]:
+        return [*self.results, *self.tuned_runs, *self.original_runs]
+
+    def as_published(self, metric: str, dataset: str, unseen: np.ndarray | None) -> float | None:
+        """The number that its authors' settings and their way of counting give."""
+        if self.original is None or not self.original_runs:
+            return None
+        rule = self.original.counted(dataset)
+        return mean(counted(one, metric, rule, unseen) for one in self.original_runs)
+
+
+def counted(result: Result, metric: str, rule: Counting, unseen: np.ndarray | None = None) -> float:
+    """A record's metric under a rule of counting, in per cent."""
+    return counting.mean_of(metric, result.greater, result.equal, rule, unseen)
+
+
+def unseen_targets(own: Shelf, dataset: str) -> np.ndarray | None:
+    """Which targets train lacks, from POP's record; None where there is none."""
+    results = own.results(ROWS[0], dataset)
+    if not results:
+        return None
+    return counting.unseen_targets(results[0].greater, results[0].equal, results[0].split["n_items"])
+
+
+def lines(
+    own: Shelf, reference: Shelf | None, dataset: str, shown: Iterable[Row], searches: Sequence[Found]
+) -> list[Line]:
+    """A line for every row of a page, with its records."""
+    found = []
+    for row in shown:
+        original = ORIGINALS.get(row.label) if dataset in numbers.PAPER_COLUMN else None
+        if original is not None and not same(row.at(dataset), _ours(row.label, dataset)):
+            original = None  # of a row with other settings
+        tuned = _tuned(own, dataset, row, searches)
+        found.append(
+            Line(
+                row=row,
+                theirs=_published(row.label, dataset),
+                original=original,
+                original_runs=own.results(original.row, dataset) if original else (),
+                results=own.results(row, dataset),
+                tuned=tuned,
+                tuned_runs=own.results(tuned, dataset) if tuned else (),
+                reference=reference.results(row, dataset) if reference else (),
+            )
+        )
+    return found
+
+
+def _ours(label: str, dataset: str) -> Row:
+    return next(row for row in ROWS if row.label == label).at(dataset)
+
+
+def _published(label: str, dataset: str) -> Score | None:
+    if label == FULL_DECODER.label:
+        return numbers.published(numbers.TABLE2, "fully connected", dataset)
+    return numbers.published(numbers.TABLE3, label, dataset) or controls.PUBLISHED.get(label, {}).get(dataset)
+
+
+def _tuned(own: Shelf, dataset: str, row: Row, searches: Sequence[Found]) -> Row | None:
+    """The row with the settings that a search found. Of several searches the one whose run validates best.
+
+    Validation is on training sessions: a setting can win a search and then not last through the whole training.
+    """
+    found = [one.row for one in searches if one.better and one.base.label == row.label]
+    return max(found, key=lambda one: _validated(own.results(one, dataset)), default=None)
+
+
+def _validated(results: Sequence[Result]) -> float:
+    return max((epoch.get("validation_recall", 0.0) for one in results for epoch in one.epochs), default=-1.0)
+
+
+@dataclass(frozen=True)
+class Cells:
+    """One metric of all lines: the measurements of ours, and how they are marked."""
+
+    metric: str
+    measured: Mapping[str, Measurement]  # by label; those of one split
+    marks: Mapping[str, Mark]
+    tuned: Mapping[str, Measurement] = field(default_factory=dict)
+    reference: Mapping[str, Measurement] = field(default_factory=dict)
+
+
+def cells(made: Sequence[Line], metric: str, seeds: Seeds) -> Cells:
+    """Measure the lines' records of one split; a reference of the same split competes for the mark of the highest."""
+    ours = measuring.of_one_split({line.label: line.results for line in made})
+    kept = {(label, "ours"): results for label, results in ours.items()}
+    first = next(iter(ours.values()), [])
+    digest = first[0].split["digest"] if first else ""
+    for line in made:
+        for kind, results in (("tuned", line.tuned_runs), ("reference", line.reference)):
+            if results and {one.split["digest"] for one in results} == {digest}:
+                kept[line.label, kind] = list(results)
+    named = {f"{kind} {label}": results for (label, kind), results in kept.items()}
+    found = measuring.measured(named, metric, seeds)
+    by_kind = {
+        kind: {label: found[f"{kind} {label}"] for label, one in kept if one == kind}
+        for kind in ("ours", "tuned", "reference")
+    }
+    compared = {key: one for key, one in found.items() if not key.startswith("tuned ")}
+    marks = {key.removeprefix("ours "): mark for key, mark in measuring.marks(compared).items()}
+    return Cells(metric, by_kind["ours"], marks, by_kind["tuned"], by_kind["reference"])
+
+
+def text_of(line: Line, one: Cells) -> str:
+    """The cell of ours: its number and interval, with its marks."""
+    if not line.results:
+        return DASH
+    measurement = one.measured.get(line.label)
+    if measurement is None:  # of another split than the others: no interval, no comparison
+        return f"{mean(getattr(result, one.metric)() for result in line.results):.2f}"
+    text = number(measurement)
+    mark = one.marks.get(line.label)
+    text = {"highest": f"**{text}**", "equal": f"≈ {text}"}.get(str(mark), text)
+    signs = signs_of(line.results, one.metric)
+    return f"{text} {signs}" if signs else text
+
+
+def number(one: Measurement) -> str:
+    return f"{one.value:.2f} ±{measuring.half_width(measuring.alone(one)):.1f}"
+
+
+def signs_of(results: Sequence[Result], metric: str) -> str:
+    """What a reader of a number must know, each by a sign of the legend."""
+    one_seed = len(results) == 1 and not measuring.without_chance(results[0])
+    unfinished = any(one.best_epoch is not None and one.best_epoch == _allowed(one) for one in results)
+    moved = abs(at_random(results, metric) - mean(getattr(one, metric)() for one in results)) > TIES_MOVE
+    return ONE_SEED * one_seed + UNFINISHED * unfinished + TIES * moved
+
+
+def at_random(results: Sequence[Result], metric: str) -> float:
+    """The metric with ties at random, in expectation."""
+    return mean(counted(one, metric, Counting(ties="at random")) for one in results)
+
+
+def _allowed(result: Result) -> int:
+    """The epochs that a run was allowed; 0 where its model does not say."""
+    return int(result.fields.get("epochs", 0))

@@ -1,0 +1,140 @@
+"""What runs on CUDA, run on a CPU: the same numbers as in a CPU's own way; on CUDA no step waits for the host."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import fields
+
+import numpy as np
+import pytest
+import torch
+
+from reproduce import catalog
+from reproduce.evaluation import devices
+from reproduce.evaluation.ranking import rank_all, rank_counts
+from reproduce.fitting.adagrad import MomentumAdagrad
+from reproduce.fitting.item_softmax import CHUNK, item_softmax
+from reproduce.fitting.neural import Examples, Neural
+from reproduce.fitting.recommender import Journal
+from reproduce.reading.sessions import Sessions
+from reproduce.runs.environment import choose_device
+
+CPU = torch.device("cpu")
+NETWORKS = [name for name, kind in catalog.recommenders().items() if issubclass(kind, Neural)]
+WAYS = [{}, {"truncation": "none"}, {"truncation": "last", "longest": 3}]
+
+
+def as_cuda(monkeypatch: pytest.MonkeyPatch, answer: bool) -> None:
+    monkeypatch.setattr(devices, "as_cuda", lambda device: answer)
+
+
+def log() -> Sessions:
+    rng = np.random.default_rng(0)
+    return Sessions.of([rng.integers(30, size=rng.integers(2, 13)).tolist() for _ in range(60)], 30)
+
+
+def small(name: str, more: dict[str, object]) -> dict[str, object]:
+    """Little, and without dropout, whose draws follow the shapes."""
+    own = {one.name for one in fields(catalog.recommender(name))}  # type: ignore[arg-type]
+    chosen = {"epochs": 2, "batch": 16, "hidden": 5, "embedding": 5, "steps": 2, **more}
+    chosen |= {one: 0.0 for one in own if "dropout" in one}
+    return {key: value for key, value in chosen.items() if key in own}
+
+
+@pytest.mark.parametrize("way", WAYS, ids=str)
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_network_learns_the_same_in_both_ways(
+    name: str, way: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+    for answer in (False, True):
+        as_cuda(monkeypatch, answer)
+        model = catalog.make_recommender(name, small(name, way))
+        model.fit(log(), seed=0, device=CPU, journal=Journal())
+        prefixes, targets = log().prefixes()
+        found.append((model.score(prefixes), rank_all(model, prefixes, targets)[0]))
+    torch.testing.assert_close(found[0][0], found[1][0], rtol=1e-4, atol=1e-5)
+    assert np.mean(found[0][1] == found[1][1]) > 0.98
+
+
+@pytest.mark.parametrize("fields", [{"momentum": 0.5}, {"momentum": 0.5, "duplicates": "separate"}], ids=str)
+def test_gru_recs_rows_that_are_named_twice_move_the_same_in_both_ways(
+    fields: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores = []
+    for answer in (False, True):
+        as_cuda(monkeypatch, answer)
+        model = catalog.make_recommender("gru4rec", small("gru4rec", {"negatives": 9, **fields}))
+        model.fit(log(), seed=0, device=CPU, journal=Journal())
+        scores.append(model.score(log()))
+    torch.testing.assert_close(*scores, rtol=1e-4, atol=1e-5)
+
+
+def test_a_step_in_the_way_of_cuda_adds_equal_rows_and_moves_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Row 2 by 1 and by 5 is one step by 6: the squares are 36, the move is -0.1 * 6/6 and half of the one before."""
+    as_cuda(monkeypatch, True)
+    parameter = torch.nn.Parameter(torch.zeros(4, 1, dtype=torch.float64))
+    optimiser = MomentumAdagrad([parameter], 0.1, 0.5)
+    slope = torch.tensor([[1.0], [3.0], [5.0]], dtype=torch.float64)
+    for _ in range(2):
+        parameter.grad = torch.sparse_coo_tensor(torch.tensor([[2, 0, 2]]), slope, (4, 1), check_invariants=True)
+        optimiser.step()
+    second = -0.1 / np.sqrt(2) - 0.05
+    assert parameter.detach()[:, 0].tolist() == pytest.approx([-0.1 + second, 0, -0.1 + second, 0], abs=1e-6)
+    assert optimiser.state[parameter]["squares"][:, 0].tolist() == [18, 0, 72, 0]
+
+
+def test_untruncated_batches_are_as_wide_as_their_longest_prefix_rounded_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    sessions = Sessions.of([[0] * n for n in (3, 8, 9, 21)])
+    widths = {}
+    for truncation in ("none", "first"):
+        for answer in (False, True):
+            as_cuda(monkeypatch, answer)
+            examples = Examples.of(sessions, np.zeros(4, np.int64), truncation, 19, CPU)
+            batches = examples.batches(torch.tensor([0, 1, 2, 3]), [slice(i, i + 1) for i in range(4)])
+            widths[truncation, answer] = [batch.items.shape[1] for batch in batches]
+    assert widths == {
+        ("none", False): [3, 8, 9, 21],
+        ("none", True): [8, 8, 16, 21],
+        ("first", False): [3, 8, 9, 19],
+        ("first", True): [19] * 4,
+    }
+
+
+def test_the_loss_and_the_ranks_are_the_same_in_both_ways(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = torch.Generator().manual_seed(0)
+    queries, items = torch.randn(2 * CHUNK + 1, 6, generator=rng), torch.randn(40, 6, generator=rng)
+    labels = torch.randint(40, (len(queries),), generator=rng)
+    found = []
+    for answer in (False, True):
+        as_cuda(monkeypatch, answer)
+        q, rows = queries.clone().requires_grad_(), items.clone().requires_grad_()
+        loss = item_softmax(q, rows, labels)
+        greater, equal = rank_counts((queries @ items.T).round(), labels)
+        found.append((loss.detach(), *torch.autograd.grad(loss, [q, rows]), greater, equal))
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+class Watched(Journal):
+    """From an epoch's second step on, the host may not wait for the GPU; before it, its order is sent there."""
+
+    def steps(self, batches: Iterable[object], *, epoch: int, epochs: int, examples: int) -> Iterator[object]:  # type: ignore[override]
+        ahead = iter(batches)
+        yield next(ahead)
+        torch.cuda.set_sync_debug_mode("error")
+        try:
+            yield from ahead
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("way", [{}, {"truncation": "none"}], ids=str)
+@pytest.mark.parametrize("name", NETWORKS)
+def test_no_step_of_training_waits_for_the_host(name: str, way: dict[str, object]) -> None:
+    split = catalog.load_split("synthetic", ".")
+    model = catalog.make_recommender(name, {"epochs": 2, **way})
+    model.fit(split.train, seed=0, device=choose_device("cuda"), journal=Watched())
+    assert torch.isfinite(model.score(split.test.prefixes()[0].take(slice(0, 10)))).all()
