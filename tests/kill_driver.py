@@ -22,7 +22,15 @@ from reproduce import catalog, files
 from reproduce.runs import checkpoint, runner
 from reproduce.runs.experiment import Experiment
 
-NARM = {"embedding": 8, "hidden": 8, "batch": 128, "epochs": 4, "learning_rate": 0.01}
+FIELDS = {
+    "narm": {"embedding": 8, "hidden": 8, "batch": 128, "epochs": 4, "learning_rate": 0.01},
+    "improved_gru_rec": {"batch": 128, "epochs": 2},
+    "gru4rec": {"batch": 64, "epochs": 2},
+    "stamp": {"batch": 128, "epochs": 2},
+    "sr_gnn": {"batch": 128, "epochs": 2},
+    "bpr_mf": {"batch": 64, "epochs": 2},
+    "fpmc": {"batch": 64, "epochs": 2},
+}
 DATASET = "cycle"
 
 
@@ -39,7 +47,7 @@ class Moments:
             os.kill(os.getpid(), signal.SIGKILL)
 
     def install(self) -> None:
-        steps, replace = checkpoint.RunJournal.steps, os.replace
+        steps, replace, unlink = checkpoint.RunJournal.steps, os.replace, os.unlink
         leave = files.replacing.__exit__
 
         def counted_steps(own, batches, **told):
@@ -58,22 +66,30 @@ class Moments:
             replace(source, target)
             self("replaced " + Path(target).suffix)
 
+        def counted_unlink(path, **where):
+            self("unlink " + Path(path).suffix)
+            unlink(path, **where)
+            self("unlinked " + Path(path).suffix)
+
+        os.unlink = counted_unlink
         checkpoint.RunJournal.steps = counted_steps
         files.replacing.__exit__ = torn_exit
         os.replace = counted_replace
 
 
-def train(folder: Path) -> dict:
+def train(model: str, folder: Path) -> dict:
     """The run itself: what must not depend on any kill."""
-    result = runner.run(Experiment.of(DATASET, "narm", NARM), data=".", results=folder, device="cpu", quiet=True)
+    one = Experiment.of(DATASET, model, FIELDS[model])
+    result = runner.run(one, data=".", results=folder, device="cpu", quiet=True)
     ranks = hashlib.sha256(result.greater.tobytes() + result.equal.tobytes()).hexdigest()
-    epochs = [{key: one[key] for key in ("epoch", "loss", "validation_recall")} for one in result.epochs]
+    told = ("epoch", "loss", "validation_recall")
+    epochs = [{key: one[key] for key in told if key in one} for one in result.epochs]
     resumed = [one["epochs"] for one in result.environment["resumed"]]
     left = sorted(file.name for file in folder.rglob("*") if file.is_file())
     return {"ranks": ranks, "epochs": epochs, "resumed": resumed, "left": left}
 
 
-def sitting(folder: Path, deadly: int, tear: float, seconds: float | None) -> dict:
+def sitting(model: str, folder: Path, deadly: int, tear: float, seconds: float | None) -> dict:
     """One process of a run: to its end, or to its death at a moment or after some seconds."""
     reader, writer = os.pipe()
     child = os.fork()
@@ -81,7 +97,7 @@ def sitting(folder: Path, deadly: int, tear: float, seconds: float | None) -> di
         os.close(reader)
         moments = Moments(deadly, tear)
         moments.install()
-        told = train(folder)
+        told = train(model, folder)
         with os.fdopen(writer, "w") as stream:
             json.dump({**told, "moments": moments.seen}, stream)
         os._exit(0)
@@ -99,32 +115,38 @@ def sitting(folder: Path, deadly: int, tear: float, seconds: float | None) -> di
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--kills", type=int, required=True)
+    parser.add_argument("--model", choices=FIELDS, default="narm")
+    parser.add_argument("--kills", type=int, default=0, help="0: once at every write, rename and unlink")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     torch.set_num_threads(1)  # before anything is computed: a forked process could not use the parent's threads
     rng = random.Random(options.seed)
     catalog.load_split(DATASET, ".")
     with tempfile.TemporaryDirectory() as folder:
-        train(Path(folder, "warm"))  # what torch loads on first use, children then have
+        train(options.model, Path(folder, "warm"))  # what torch loads on first use, children then have
         began = time.monotonic()
-        whole = sitting(Path(folder, "undisturbed"), 0, 0.0, None)
+        whole = sitting(options.model, Path(folder, "undisturbed"), 0, 0.0, None)
         seconds = time.monotonic() - began
         print(json.dumps(whole))
-        writes = [i for i, name in enumerate(whole["moments"], 1) if name != "step"]
-        for number in range(options.kills):
-            # In turn: at any moment, in or around a write, by the clock.
-            deadly = (rng.randint(1, len(whole["moments"])), rng.choice(writes), 0)[number % 3]
+        events = [i for i, name in enumerate(whole["moments"], 1) if name != "step"]
+        for number in range(options.kills or len(events)):
+            # In turn: at any moment, in or around a change of files, by the clock; or at every change of files.
+            deadly = (rng.randint(1, len(whole["moments"])), rng.choice(events), 0)[number % 3]
+            deadly = deadly if options.kills else events[number]
             clock = None if deadly else rng.uniform(0.0, seconds)
-            place = Path(folder, str(number))
-            killed = sitting(place, deadly, rng.random(), clock)
-            checkpoints = list(place.rglob("*.checkpoint"))
-            recorded = any(place.rglob("*.json"))  # the record was whole: there is nothing to go on with
-            kept = len(torch.load(checkpoints[0], weights_only=True)["history"]) if checkpoints else 0
-            again = sitting(place, 0, 0.0, None)
             moment = whole["moments"][deadly - 1] if deadly else f"after {clock:.3f} s"
-            told = {"signal": killed["signal"], "deadly": deadly, "moment": moment, "kept": kept, "recorded": recorded}
-            print(json.dumps({**again, **told}))
+            told = disturbed(options.model, Path(folder, str(number)), deadly, rng.random(), clock)
+            print(json.dumps({**told, "deadly": deadly, "moment": moment}))
+
+
+def disturbed(model: str, place: Path, deadly: int, tear: float, clock: float | None) -> dict:
+    """A run that is killed, and what it comes to when it has gone on."""
+    killed = sitting(model, place, deadly, tear, clock)
+    checkpoints = list(place.rglob("*.checkpoint"))
+    recorded = any(place.rglob("*.json"))  # the record was whole: there is nothing to go on with
+    kept = len(torch.load(checkpoints[0], weights_only=True)["history"]) if checkpoints else 0
+    again = sitting(model, place, 0, 0.0, None)
+    return {**again, "signal": killed["signal"], "kept": kept, "recorded": recorded}
 
 
 if __name__ == "__main__":

@@ -15,8 +15,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from reproduce import catalog
 from reproduce.errors import InputError
 from reproduce.files import replacing
+from reproduce.fitting.neural import Neural
+from reproduce.fitting.pairwise import Pairwise
 from reproduce.fitting.recommender import Journal
 from reproduce.runs import record, runner
 from reproduce.runs.checkpoint import RunJournal
@@ -25,9 +28,9 @@ from reproduce.runs.experiment import Experiment
 HERE = Path(__file__).resolve().parent
 
 
-def killed_and_resumed(kills: int, seed: int) -> tuple[dict, list[dict]]:
+def killed_and_resumed(*words: str) -> tuple[dict, list[dict]]:
     told = subprocess.run(
-        [sys.executable, HERE / "kill_driver.py", "--kills", str(kills), "--seed", str(seed)],
+        [sys.executable, HERE / "kill_driver.py", *words],
         env={**os.environ, "PYTHONPATH": str(HERE.parent), "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
@@ -39,9 +42,9 @@ def killed_and_resumed(kills: int, seed: int) -> tuple[dict, list[dict]]:
     return whole, disturbed
 
 
-def check(kills: int, seed: int) -> None:
-    whole, disturbed = killed_and_resumed(kills, seed)
-    assert len(disturbed) == kills
+def check(*words: str) -> list[dict]:
+    """What came of every kill, each of which ended as the undisturbed run did."""
+    whole, disturbed = killed_and_resumed(*words)
     assert whole["resumed"] == []
     for one in disturbed:
         assert one["signal"] == 9 or one["deadly"] == 0, one["moment"]  # a clock may ring when all is done
@@ -51,18 +54,30 @@ def check(kills: int, seed: int) -> None:
         goes_on = one["kept"] and not one["recorded"]
         assert one["resumed"] == ([one["kept"]] if goes_on else []), "goes on after the last whole epoch"
         finished = whole["moments"][: one["deadly"] or None].count("replaced .checkpoint")
-        assert one["kept"] == finished or one["deadly"] == 0 or one["moment"] == "replaced .json"
-    in_writes = [one for one in disturbed if one["moment"].startswith(("write ", "written "))]
-    assert in_writes, "some kills hit a write"
+        assert one["kept"] == finished or one["deadly"] == 0 or one["recorded"]
+    in_files = [one for one in disturbed if one["moment"].startswith(("write", "replaced ", "unlink"))]
+    assert in_files, "some kills hit a change of files"
+    return disturbed
 
 
 def test_a_run_killed_at_any_of_5_moments_ends_bitwise_as_the_undisturbed_one():
-    check(kills=5, seed=6)
+    assert len(check("--kills", "5", "--seed", "6")) == 5
 
 
 @pytest.mark.slow
 def test_a_run_killed_at_any_of_100_moments_ends_bitwise_as_the_undisturbed_one():
-    check(kills=100, seed=int.from_bytes(os.urandom(4), "big"))
+    assert len(check("--kills", "100", "--seed", str(int.from_bytes(os.urandom(4), "big")))) == 100
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "model", sorted(name for name, kind in catalog.recommenders().items() if issubclass(kind, Neural | Pairwise))
+)
+def test_a_run_killed_at_every_write_rename_and_unlink_ends_as_the_undisturbed_one(model: str):
+    hit = {one["moment"] for one in check("--model", model)}
+    for suffix in (".npz", ".json", ".checkpoint"):
+        assert {f"write {suffix}", f"written {suffix}", f"replaced {suffix}"} <= hit
+    assert {"unlink .checkpoint", "unlinked .checkpoint", "unlink .lock", "unlinked .lock"} <= hit
 
 
 class Stop(Exception):
@@ -209,6 +224,9 @@ PARTS = {
     "a loss that is no number": lambda kept: kept["history"][0].update(loss=torch.nan),
     "a state of another epoch": lambda kept: kept["state"].update(epoch=2),
     "sittings in words": lambda kept: kept.update(resumed=["long"]),
+    "a device that is no text": lambda kept: kept["circumstances"].update(device=7),
+    "a commit of two lines": lambda kept: kept["circumstances"].update(commit="a\nb"),
+    "a recall above 100": lambda kept: kept["history"][0].update(validation_recall=1e6),
     "circumstances that are a list": lambda kept: kept.update(circumstances=[]),
     "no state": lambda kept: kept.pop("state"),
 }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import math
 import sys
 import time
@@ -20,6 +19,7 @@ from reproduce.errors import InputError
 from reproduce.files import replacing
 from reproduce.fitting.determinism import Precision
 from reproduce.fitting.recommender import Batch, Journal
+from reproduce.runs import record_shape
 from reproduce.runs.deadline import Deadline
 from reproduce.runs.progress import duration, watched
 
@@ -170,8 +170,7 @@ def _check(kept: dict[str, Any]) -> None:
             type(one) in (int, float) and math.isfinite(one) for one in epoch.values()
         ):
             raise ValueError("a history that does not count 1, 2, 3, ...")
-    json.dumps([kept["circumstances"], kept["resumed"]], allow_nan=False)
-    if not all(type(one) is dict and type(one["epochs"]) is int for one in kept["resumed"]):
-        raise ValueError("sittings that are none")
+    sittings = [*kept["resumed"], {**kept["circumstances"], "epochs": len(kept["history"])}]
+    record_shape.check_sittings(kept["history"], sittings)  # here, not when the run that goes on is to be recorded
     if kept["state"].get("epoch", len(kept["history"])) != len(kept["history"]):
         raise ValueError("a state of another epoch")

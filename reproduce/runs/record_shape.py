@@ -126,6 +126,7 @@ _PROVENANCE = _object(
     rest=_PLAIN_OR_MANY,
 )
 _SITTING = {"device": _TEXT, "threads": _COUNT, "torch": _TEXT, "commit": _maybe(_TEXT), "dirty": _maybe(_FLAG)}
+_SITTINGS = _list(_object({"epochs": _COUNT}, _SITTING, rest=_PLAIN_OR_MANY))
 _EPOCH = _object({"epoch": _integer(1, 2**31)}, {"validation_recall": _PER_CENT}, rest=_number())
 _MEANS = _object(
     {
@@ -151,7 +152,7 @@ _RECORD = _object(
         "best_epoch": _maybe(_integer(1, 2**31)),
         "epochs": _list(_EPOCH),
         "environment": _object(
-            {**_SITTING, "resumed": _list(_object({"epochs": _COUNT}, _SITTING, rest=_PLAIN_OR_MANY))},
+            {**_SITTING, "resumed": _SITTINGS},
             {"source": _SHA256, "scoring_chunk": _COUNT},
             rest=_PLAIN_OR_MANY,
         ),
@@ -201,6 +202,12 @@ def check_table(content: Mapping[str, Any]) -> None:
     _RECORD(content, "")
     if DIGEST in content and content[DIGEST] != digest(content):
         raise Misshapen("changed after it was written: its digest is of another content")
+
+
+def check_sittings(epochs: Any, sittings: Any) -> None:
+    """Raises Misshapen where what a checkpoint says of epochs and sittings so far could not be recorded."""
+    _list(_EPOCH)(epochs, "epochs")
+    _SITTINGS(sittings, "sittings")
 
 
 def digest(content: Mapping[str, Any]) -> str:

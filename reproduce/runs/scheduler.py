@@ -162,7 +162,8 @@ def _side_by_side(
 
     They are forked: this process computes nothing with torch, so there are no threads and no GPU context to lose, and
     a cell starts at once. Where the caller has CUDA started already, a fork could not use it, and they are spawned.
-    The processor's threads, or the GPUs, are shared out.
+    The processor's threads, or the GPUs, are shared out. Where this process is killed by force, its cells finish, are
+    recorded, and nobody starts the others; the same command does.
     """
     started = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
     context: Any = multiprocessing.get_context("spawn" if started else "fork")
@@ -206,10 +207,8 @@ def _side_by_side(
 
 def _cell_process(request: Request, experiment: Experiment, own: Own, threads: int, wait: bool, writer: Any) -> None:
     heed_sigterm()
-    with (
-        suppress(BrokenPipeError),
-        terminal.sturdy(),
-    ):
+    # Suppressed: who asked for the cell is gone; it is recorded all the same.
+    with suppress(BrokenPipeError), terminal.sturdy():
         _told_by(request, experiment, own, threads, wait, writer)
 
 

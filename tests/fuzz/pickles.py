@@ -52,6 +52,15 @@ class Plain(pickle._Unpickler):  # type: ignore[name-defined]  # the one in Pyth
     def find_class(self, module: str, name: str) -> object:
         raise pickle.UnpicklingError(name)
 
+    def load_int(self) -> None:
+        """A leading 0 means octal to the unpickler in C, and the one in Python refuses it."""
+        line = self.readline()  # type: ignore[attr-defined]
+        digits = line.strip().lstrip(b"-")
+        octal = len(digits) > 1 and digits.startswith(b"0") and line not in (pickle.TRUE[1:], pickle.FALSE[1:])
+        self.append(int(line, 8) if octal else line == pickle.TRUE[1:] or int(line, 10))  # type: ignore[attr-defined]
+
+    dispatch = {**pickle._Unpickler.dispatch, pickle.INT[0]: load_int}  # type: ignore[attr-defined]  # noqa: RUF012
+
 
 def sessions(rng: random.Random) -> list[list[int]]:
     most = rng.choice([3, 300, 70_000, 2**31 - 1])
