@@ -54,6 +54,10 @@ def _run(words: list[str]) -> int:
         return 0
     _check(options, rest, abouts[options.command])
     heed_sigterm()
+    if hasattr(options, "traceback"):
+        from reproduce.fitting import user_model  # with torch, which such a command needs anyway
+
+        user_model.show_tracebacks(options.traceback)
     if options.command in pages:
         from reproduce.reports import making  # with torch, which takes seconds
 

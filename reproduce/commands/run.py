@@ -14,6 +14,7 @@ from reproduce.reports.description import (
     OWN_LOG,
     RESULTS,
     SETTINGS,
+    TRACEBACK,
     About,
     Command,
     Option,
@@ -37,6 +38,7 @@ ABOUT = About(
         RESULTS,
         MINUTES,
         Option("--force", "run again even where a record is stored"),
+        TRACEBACK,
         Option("--quiet", "no progress, only the result"),
     ),
 )

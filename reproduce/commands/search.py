@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,8 +10,9 @@ from tabulate import tabulate
 
 from reproduce import catalog
 from reproduce.errors import UsageError
+from reproduce.fitting import user_model
 from reproduce.reading import own_data
-from reproduce.reports.description import DATA, DEVICE, OWN_DATA, OWN_LOG, RESULTS, About, Command, Option
+from reproduce.reports.description import DATA, DEVICE, OWN_DATA, OWN_LOG, RESULTS, TRACEBACK, About, Command, Option
 from reproduce.runs import own_options, request
 from reproduce.runs.environment import choose_device
 from reproduce.runs.search import Search, Trial, as_options, best, run
@@ -32,6 +34,7 @@ ABOUT = About(
         DEVICE,
         DATA,
         RESULTS,
+        TRACEBACK,
         Option("--quiet", "no progress, only the result"),
     ),
 )
@@ -61,7 +64,8 @@ COMMAND = Command(ABOUT, _answer)
 
 def as_command(dataset: str, model: str, options: str) -> str:
     """What runs a model with the fields found, on all of train and on test."""
-    return f"python -m reproduce table2 --dataset {own_data.asked_for_as(dataset)} --model {model} {options}"
+    asked = shlex.quote(user_model.asked_for_as(model))
+    return f"python -m reproduce table2 --dataset {own_data.asked_for_as(dataset)} --model {asked} {options}"
 
 
 def report(what: Search, trials: Sequence[Trial]) -> str:

@@ -96,15 +96,17 @@ def rank_all(
         greater, equal: (n,) and (n,) int64.
 
     Raises:
-        ModelError: the model's scores have the wrong shape or are not finite.
+        ModelError: the model's scores have the wrong shape or are not finite, or a target is no item.
     """
+    if len(targets) and not 0 <= targets.min() <= targets.max() < prefixes.n_items:
+        raise ModelError(f"{_name(model)}: a target is outside the catalogue, items 0 to {prefixes.n_items - 1}")
     chunk = chunk or chunk_rows(prefixes.n_items, getattr(model, "device_", None))
     # Set aside once: small results kept between the large scores of each chunk would leave the heap full of holes.
     counts, finite, own = torch.empty(2, len(prefixes), dtype=torch.int64), torch.ones(()), torch.as_tensor(targets)
     for begin in range(0, len(prefixes), chunk):
         part = prefixes.take(slice(begin, begin + chunk))
         scores = model.score(part)
-        _check_shape(model, scores, part)
+        check_shape(model, scores, part)
         if scores.device != counts.device:  # once, at the first chunk
             counts, finite, own = counts.to(scores.device), finite.to(scores.device), own.to(scores.device)
         if scores.numel():  # two numbers tell: the least and the greatest are not a number where any score is not
@@ -119,7 +121,8 @@ def rank_all(
     return greater, equal
 
 
-def _check_shape(model: Scorer, scores: Tensor, prefixes: Sessions) -> None:
+def check_shape(model: Scorer, scores: Tensor, prefixes: Sessions) -> None:
+    """Raises ModelError where a model's scores of some prefixes are not (prefixes, n_items)."""
     wanted = (len(prefixes), prefixes.n_items)
     if not isinstance(scores, Tensor) or tuple(scores.shape) != wanted:
         found = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__

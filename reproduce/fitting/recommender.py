@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar
 
@@ -25,11 +26,18 @@ class Recommender(ABC):
     label: ClassVar[str]  # as in a table
     learns_order: ClassVar[bool] = True  # whether it can tell a click from the one after it; see contract.py
 
+    def __init_subclass__(cls) -> None:
+        """`fit` may be called with train alone, whoever wrote it: the rest is seed 0, the CPU and the quiet journal."""
+        super().__init_subclass__()
+        if "fit" in vars(cls):
+            cls.fit = _with_the_rest(cls.fit)  # type: ignore[method-assign]
+
     @abstractmethod
     def fit(self, train: Sessions, *, seed: int, device: torch.device, journal: Journal) -> None:
         """Learn from whole training sessions. A model that wants validation data carves it out of these.
 
-        The journal is fit's one window: progress to the terminal, the history of epochs, the checkpoint.
+        The journal is fit's one window: progress to the terminal, the history of epochs, the checkpoint. A caller may
+        leave out the seed (0), the device (the CPU) and the journal (one that keeps nothing).
         """
 
     @abstractmethod
@@ -94,3 +102,20 @@ class Journal:
 
     def save(self, state: dict[str, Any]) -> None:
         """Keep tensors and plain values, from which this fit can go on."""
+
+
+def _with_the_rest(fit: Callable[..., None]) -> Callable[..., None]:
+    """`fit` with what its caller left out."""
+
+    @functools.wraps(fit)
+    def whole(
+        self: Recommender,
+        train: Sessions,
+        *,
+        seed: int = 0,
+        device: torch.device | str = "cpu",
+        journal: Journal | None = None,
+    ) -> None:
+        fit(self, train, seed=seed, device=torch.device(device), journal=Journal() if journal is None else journal)
+
+    return whole

@@ -16,6 +16,8 @@ from reproduce.runs import own_options, scheduler, slurm
 from reproduce.runs.deadline import Deadline
 from reproduce.runs.request import Request, cells, settings, state
 
+OF_A_RUN = ("slurm", "jobs", "minutes", "force", "fresh", "stored", "traceback")  # they say nothing of the page
+
 
 def make(name: str, options: Namespace) -> int:
     """Returns the exit status; raises SuiteError, after the rest is written, where a part of the page is not there."""
@@ -47,7 +49,11 @@ def stored_only(name: str, about: AboutPage, options: Namespace) -> list[str]:
     words = [name]
     for option in options_of(about):
         value = getattr(options, option.key)
-        if option.key in ("slurm", "jobs", "minutes", "force", "fresh", "stored") or value in (None, False, []):
+        if option.key in OF_A_RUN or value in (
+            None,
+            False,
+            [],
+        ):
             continue
         values = value if isinstance(value, list) else [] if value is True else [value]
         words += [option.name] if option.name.startswith("--") else []

@@ -181,8 +181,14 @@ def _result(experiment: Experiment, content: Mapping[str, Any], raw: bytes) -> R
 
 
 def current(result: Result) -> bool:
-    """Whether a record was made with the fields, values and (of an own model) source that its model has today."""
-    if result.environment.get("source") != user_model.source(result.experiment.model):
+    """Whether a record was made with the fields, values and (of an own model) source that its model has today.
+
+    An own model whose file was not named has no today: its record stands as it is.
+    """
+    source, name = result.environment.get("source"), result.experiment.model
+    if source is not None and name not in catalog.recommenders():
+        return True
+    if source != user_model.source(name):
         return False
     fields = catalog.identifying(result.experiment.recommender())
     return json.loads(json.dumps(fields)) == dict(result.fields)

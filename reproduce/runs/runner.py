@@ -88,12 +88,11 @@ def _stored(experiment: Experiment, identity: str, results: Path) -> Result | No
 
 
 def _journal(experiment: Experiment, identity: str, place: Path, environment: Mapping[str, Any]) -> RunJournal:
-    source = user_model.source(experiment.model)
     return RunJournal(
         title=f"{experiment.dataset} {experiment.model}",
         checkpoint=place.with_name(place.name + ".checkpoint"),
         identity=identity,
-        circumstances=environment if source is None else {**environment, "source": source},
+        circumstances={**environment, **user_model.described(experiment.model)},
     )
 
 

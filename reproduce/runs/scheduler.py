@@ -35,8 +35,10 @@ class Own:
 
     models: Sequence[str]  # files
     data: Sequence[tuple[Path, Mapping[str, Any]]]  # paths, and how they are read
+    traceback: bool = False  # whether what they raise is told with its traceback
 
     def take_in(self) -> None:
+        user_model.show_tracebacks(self.traceback)
         for file in self.models:
             catalog.recommender(file)
         for path, given in self.data:
@@ -137,7 +139,11 @@ def _side_by_side(request: Request, ordered: Sequence[Experiment]) -> Iterator[t
     """
     started = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
     context: Any = multiprocessing.get_context("spawn" if started else "fork")
-    own = Own([str(one.file) for one in user_model.MODELS.values()], [(one.path, one.given) for one in TAKEN.values()])
+    own = Own(
+        [str(one.file) for one in user_model.MODELS.values()],
+        [(one.path, one.given) for one in TAKEN.values()],
+        user_model.shows_tracebacks(),
+    )
     gpus = torch.cuda.device_count() if request.device in ("auto", "cuda") else 0
     threads = max(1, torch.get_num_threads() // request.jobs)
     waiting = deque((one, False) for one in ordered)

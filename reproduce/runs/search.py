@@ -162,6 +162,7 @@ def _store(
 ) -> None:
     content = {
         **asdict(what),
+        **user_model.described(what.model),
         "scored_on": f"the newest {held_out} training sessions, held out whole",
         "ranges": ranges,
         "defaults": asdict(trials[0]),

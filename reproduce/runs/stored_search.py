@@ -9,10 +9,12 @@ from typing import Any
 
 from reproduce import catalog
 from reproduce.errors import InputError, UsageError
+from reproduce.fitting import user_model
 from reproduce.paper import controls, rows
 from reproduce.paper.rows import Row
 from reproduce.runs import request
 from reproduce.runs.record_shape import read_table
+from reproduce.runs.request import recorded
 from reproduce.runs.search import Trial
 
 
@@ -27,16 +29,21 @@ class Found:
     scored_on: str
     defaults: Trial
     best: Trial
+    label: str = ""  # of one's own model
 
     @property
     def base(self) -> Row:
         """The row that was searched: a page's own where the fixed fields are its fields."""
+        if self.model not in catalog.recommenders():
+            return recorded(self.label, self.model, self.fixed)
         fixed = request.set_fields(Row(catalog.recommender(self.model).label, self.model), self.fixed)
         return next((row for row in (*rows.ROWS, *controls.ROWS) if request.same(row, fixed)), fixed)
 
     @property
     def row(self) -> Row:
         """The row with the fields found; its label says them."""
+        if self.model not in catalog.recommenders():
+            return recorded(self.label, self.model, self.fields)
         return request.set_fields(self.base, self.fields)
 
     @property
@@ -56,15 +63,28 @@ def found(results: Path, dataset: str) -> list[Found]:
         try:
             kept = read_table(file)
             best = Trial(**kept["best"])
-            fields = catalog.changed(catalog.make_recommender(kept["model"], {**kept["fixed"], **best.fields}))
             first, trials, scored_on = Trial(**kept["defaults"]), len(kept["trials"]), kept["scored_on"]
+            fields = _changed(kept, first, best)
             if not all(map(_plausible, (first, best))) or type(scored_on) is not str or not scored_on.isprintable():
                 raise ValueError("trials that cannot be")
-            searches.append(Found(kept["model"], kept["fixed"], fields, trials, scored_on, first, best))
+            label = user_model.sound_label(kept.get("label")) or str(kept["model"])
+            searches.append(Found(kept["model"], kept["fixed"], fields, trials, scored_on, first, best, label))
         except (OSError, ValueError, KeyError, TypeError, AttributeError, UsageError) as error:
             told = f"{type(error).__name__}: {str(error)[:200]}"
             raise InputError(f"{file}: not what a search of today stores ({told}); search again") from error
     return searches
+
+
+def _changed(kept: Mapping[str, Any], first: Trial, best: Trial) -> dict[str, Any]:
+    """The fields found that are not at their defaults; of an own model whose file was not named, as the search says.
+
+    Raises UsageError: a field is not there today.
+    """
+    model, fixed = kept["model"], kept["fixed"]
+    if model not in catalog.recommenders():
+        tried = {key: value for key, value in best.fields.items() if first.fields[key] != value}
+        return dict(sorted({**fixed, **tried}.items()))
+    return catalog.changed(catalog.make_recommender(model, {**fixed, **best.fields}))
 
 
 def _plausible(trial: Trial) -> bool:
