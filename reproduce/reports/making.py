@@ -16,7 +16,16 @@ from reproduce.runs import own_options, scheduler, slurm
 from reproduce.runs.deadline import Deadline
 from reproduce.runs.request import Request, cells, settings, state
 
-OF_A_RUN = ("slurm", "jobs", "minutes", "force", "fresh", "stored", "traceback")  # they say nothing of the page
+OF_A_RUN = (
+    "slurm",
+    "jobs",
+    "minutes",
+    "force",
+    "fresh",
+    "stored",
+    "traceback",
+    "keep_model",
+)  # they say nothing of the page
 
 
 def make(name: str, options: Namespace) -> int:
@@ -74,7 +83,7 @@ def request_of(about: AboutPage, options: Namespace) -> Request:
     models = [catalog.recommender(name).name for name in given.get("model", [])]  # first: own models join here
     datasets = own_options.datasets(given.get("dataset", []), given)
     asked: dict[str, object] = {"models": models, "settings": settings(given.get("set", []))}
-    asked |= {key: given[key] for key in ("device", "jobs", "force", "fresh", "quiet") if key in given}
+    asked |= {key: given[key] for key in ("device", "jobs", "force", "fresh", "quiet", "keep_model") if key in given}
     if given.get("minutes") is not None:
         asked["deadline"] = Deadline.in_minutes(given["minutes"])
     if "seed" in given:

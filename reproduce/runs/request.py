@@ -31,6 +31,7 @@ class Request:
     force: bool = False
     fresh: bool = False
     quiet: bool = False
+    keep_model: bool = False
     deadline: Deadline | None = None  # when to stop, between two epochs
     options: Mapping[str, Any] = field(default_factory=dict)  # a page's own
 

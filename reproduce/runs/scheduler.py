@@ -119,6 +119,7 @@ def run_cell(request: Request, experiment: Experiment, split: Split, *, wait: bo
             force=request.force,
             fresh=request.fresh,
             quiet=request.quiet,
+            keep_model=request.keep_model,
             wait=wait,
             split=split,
             deadline=request.deadline,
