@@ -182,3 +182,15 @@ def test_two_files_of_one_name_are_told_apart(tmp_path: Path) -> None:
 def test_options_of_a_log_need_a_log(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["table2", "--dataset", "synthetic", "--gap", "30m"]) == 2
     assert "--gap is for a log of your own; name it with --dataset PATH" in capsys.readouterr().err
+
+
+def test_data_counts_ones_own_log_and_says_how_it_was_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = log(tmp_path / "clicks.csv")
+    assert main(["data", "--dataset", str(file), "--min-support", "2"]) == 0
+    told = capsys.readouterr().out
+    split = catalog.load_split("clicks", tmp_path)
+    row = next(line.split() for line in told.splitlines() if line.startswith("clicks"))
+    assert row[1:4] == [f"{split.provenance.counts[key]:,}" for key in ("clicks", "train_sequences", "test_sequences")]
+    assert "clicks: columns: session 'session_id'" in told and "items of 2 clicks or more" in told
+    assert "not here" not in told
+    assert main(["data", "--dataset", str(tmp_path / "none.csv")]) == 3
