@@ -76,7 +76,7 @@ def test_a_run_made_again_with_other_ranks_keeps_nothing(tmp_path: Path, monkeyp
 
 
 @pytest.mark.parametrize("harm", ["flip", "cut", "head", "pickle"])
-def test_a_changed_file_is_refused(harm: str, tmp_path: Path) -> None:
+def test_a_changed_file_is_refused(harm: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     place = kept(tmp_path, "pop")
     raw = bytearray(place.read_bytes())
     if harm == "flip":
@@ -87,9 +87,12 @@ def test_a_changed_file_is_refused(harm: str, tmp_path: Path) -> None:
         raw[0] ^= 1
     else:
         raw = bytearray(pickle.dumps({"state": {}}))
+    assert main(["check", "--results", str(tmp_path)]) == 0
     place.write_bytes(raw)
     with pytest.raises(InputError, match="not a whole kept model"):
         reproduce.load_model(place)
+    assert main(["check", "--results", str(tmp_path)]) == 3
+    assert "runs/cycle/pop-seed0.model: not a whole kept model" in capsys.readouterr().err
 
 
 class Hostile:

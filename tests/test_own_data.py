@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -194,3 +195,21 @@ def test_data_counts_ones_own_log_and_says_how_it_was_read(tmp_path: Path, capsy
     assert "clicks: columns: session 'session_id'" in told and "items of 2 clicks or more" in told
     assert "not here" not in told
     assert main(["data", "--dataset", str(tmp_path / "none.csv")]) == 3
+
+
+def test_the_attention_page_speaks_in_the_logs_own_ids(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = log(tmp_path / "clicks.csv")
+    words = ["--dataset", str(file), "--results", str(tmp_path / "out")]
+    settings = ["--set", "narm.epochs=1", "narm.batch=32"]
+    assert main(["table2", *words, "--model", "narm", *settings, "--quiet"]) == 0
+    capsys.readouterr()
+    assert main(["attention", *words, *settings, "--session", "0", "3"]) == 0
+    told = capsys.readouterr().out
+    split = catalog.load_split("clicks", tmp_path)
+    assert split.vocabulary is not None
+    for i in (0, 3):
+        *clicks, target = [str(one) for one in split.vocabulary[split.test[i]]]
+        cells = next(line for line in told.splitlines() if line.startswith(f"| {i} ")).split("|")
+        assert [re.sub(r" \d\.\d\d$", "", one.strip()) for one in cells[2].split("→")] == clicks
+        assert cells[3].strip() == target
+        assert sum(float(one.split()[-1]) for one in cells[2].split("→")) == pytest.approx(1, abs=0.03)

@@ -141,6 +141,11 @@ def load_model(place: Path | str, device: torch.device | str = "auto") -> KeptMo
         raise InputError(f"{place}: does not fit its model as it is today ({told}); fit it again") from error
 
 
+def check(place: Path) -> None:
+    """Raises InputError where a kept model is absent, broken or changed."""
+    _read(place)
+
+
 def _read(place: Path) -> dict[str, Any]:
     try:
         raw = place.read_bytes()
