@@ -5,6 +5,7 @@ The face for notebooks and own models; each name is loaded when it is first aske
     load_split(name, data)               a data set, from a folder of logs
     make_recommender(name, fields)       a model, with some of its fields set
     Experiment, run(experiment, ...)     a run: read from its record, or made and recorded
+    load_model(file)                     a fitted model that --keep-model kept
     Recommender, Neural, setting, Batch  what a model is made of
 """
 
@@ -23,13 +24,24 @@ if TYPE_CHECKING:
     from reproduce.fitting.neural import Batch, Neural
     from reproduce.fitting.recommender import Recommender, setting
     from reproduce.runs.experiment import Experiment
+    from reproduce.runs.kept_model import load_model
     from reproduce.runs.runner import run
 
 # cuBLAS reads this at its first call in a process; without it the deterministic algorithms refuse to run on CUDA.
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 __version__ = "0.1.0"
-__all__ = ["Batch", "Experiment", "Neural", "Recommender", "load_split", "make_recommender", "run", "setting"]
+__all__ = [
+    "Batch",
+    "Experiment",
+    "Neural",
+    "Recommender",
+    "load_model",
+    "load_split",
+    "make_recommender",
+    "run",
+    "setting",
+]
 
 _WHERE = {
     "load_split": "reproduce.catalog",
@@ -39,6 +51,7 @@ _WHERE = {
     "Recommender": "reproduce.fitting.recommender",
     "setting": "reproduce.fitting.recommender",
     "Experiment": "reproduce.runs.experiment",
+    "load_model": "reproduce.runs.kept_model",
     "run": "reproduce.runs.runner",
 }
 

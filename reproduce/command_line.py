@@ -74,6 +74,10 @@ def _run(options: argparse.Namespace, abouts: Mapping[str, About]) -> int:
         else:
             command = commands.load(options.command)
         heed_sigterm()
+    if hasattr(options, "traceback"):
+        from reproduce.fitting import user_model  # with torch, which such a command needs anyway
+
+        user_model.show_tracebacks(options.traceback)
     if isinstance(abouts[options.command], AboutPage):
         return making.make(options.command, options)
     print(command.answer(options))

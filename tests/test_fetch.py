@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import dataclasses
 import errno
 import hashlib
@@ -12,7 +11,7 @@ import threading
 import zipfile
 from collections.abc import Iterator
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -66,7 +65,6 @@ def fetch(data: Path, url: str) -> int:
 
 
 def test_fetch_puts_the_log_where_it_is_read_from(tmp_path: Path, server: str, known: None) -> None:
-    pytest.importorskip("pooch")
     assert fetch(tmp_path, f"{server}/log.zip") == 0
     assert [file.name for file in (tmp_path / "eshop").iterdir()] == ["e-shop clothing 2008.csv"]
     split = catalog.load_split("eshop", tmp_path)
@@ -78,7 +76,6 @@ def test_fetch_puts_the_log_where_it_is_read_from(tmp_path: Path, server: str, k
 def test_a_full_disk_is_told_with_the_option_that_helps(
     tmp_path: Path, server: str, known: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pytest.importorskip("pooch")
 
     def full(*_: object) -> Iterator[bytes]:
         yield b"some"
@@ -91,7 +88,6 @@ def test_a_full_disk_is_told_with_the_option_that_helps(
 
 
 def test_another_file_is_refused_and_not_kept(tmp_path: Path, server: str, capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("pooch")
     assert fetch(tmp_path, f"{server}/log.zip") == 3
     assert eshop.DOWNLOAD.sha256 in capsys.readouterr().err
     assert list((tmp_path / "eshop").iterdir()) == []
@@ -101,26 +97,36 @@ def test_another_file_is_refused_and_not_kept(tmp_path: Path, server: str, capsy
 def test_without_the_file_or_a_server_the_message_says_how_by_hand(
     where: str | None, tmp_path: Path, server: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pytest.importorskip("pooch")
     url = server + where if where else "http://127.0.0.1:9/log.zip"
     assert fetch(tmp_path, url) == 3
     told = capsys.readouterr().err
     assert told.startswith(f"reproduce: {url}: not fetched") and "by hand" in told and told.count("\n") == 1
 
 
-def test_without_pooch_the_message_says_what_to_install(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_a_download_that_broke_off_is_not_taken_for_whole(
+    tmp_path: Path, known: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    real = builtins.__import__
+    class Short(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", "1000")
+            self.end_headers()
+            self.wfile.write(b"some")
 
-    def without(name: str, *rest: object) -> object:
-        if name == "pooch":
-            raise ImportError(name)
-        return real(name, *rest)  # type: ignore[arg-type]
+        def log_message(self, format: str, *args: object) -> None: ...
 
-    monkeypatch.setattr(builtins, "__import__", without)
-    assert fetch(tmp_path, "http://127.0.0.1:9/log.zip") == 2
-    assert "pip install 'session-rec-reproduce[fetch]'" in capsys.readouterr().err
+    with ThreadingHTTPServer(("127.0.0.1", 0), Short) as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        assert fetch(tmp_path, f"http://127.0.0.1:{running.server_port}/log.zip") == 3
+        running.shutdown()
+    assert "4 of 1,000 bytes came" in capsys.readouterr().err
+    assert not (tmp_path / "eshop").exists()
+
+
+def test_only_the_web_is_fetched_from(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "log.zip").write_bytes(b"")
+    assert fetch(tmp_path, (tmp_path / "log.zip").as_uri()) == 3
+    assert "begins with https:// or http://" in capsys.readouterr().err
 
 
 def test_an_eshop_log_that_is_not_the_known_one_is_refused(tmp_path: Path) -> None:

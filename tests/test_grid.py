@@ -88,7 +88,7 @@ def test_out_of_memory_in_scoring_is_tried_once_more_with_half_the_chunk_and_not
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     monkeypatch.setattr(ranking, "CHUNK_SCORES", 12 * 64)  # 64 prefixes of 12 items
-    kind = catalog.recommender("pop")
+    kind = catalog.recommender("item_knn")
     score, fit = kind.score, kind.fit
     fits, sizes = [], []
 
@@ -104,7 +104,7 @@ def test_out_of_memory_in_scoring_is_tried_once_more_with_half_the_chunk_and_not
 
     monkeypatch.setattr(kind, "fit", counted)
     monkeypatch.setattr(kind, "score", hungry)
-    assert run_cells(request(tmp_path), few("pop")) == {}
+    assert run_cells(request(tmp_path), few("item_knn")) == {}
     content = json.loads(next(tmp_path.rglob("*.json")).read_text())
     assert content["environment"]["scoring_chunk"] == 32
     assert sizes[:2] == [64, 32] and max(sizes[1:]) == 32
@@ -115,8 +115,8 @@ def test_out_of_memory_twice_in_scoring_is_a_failed_cell(tmp_path: Path, monkeyp
     def hungry(*args: object) -> object:
         raise MemoryError
 
-    monkeypatch.setattr(catalog.recommender("pop"), "score", hungry)
-    (error,) = run_cells(request(tmp_path), few("pop")).values()
+    monkeypatch.setattr(catalog.recommender("item_knn"), "score", hungry)
+    (error,) = run_cells(request(tmp_path), few("item_knn")).values()
     assert isinstance(error, ModelError) and "out of memory in scoring, with half the chunk too" in str(error)
 
 

@@ -138,10 +138,10 @@ def test_a_row_has_a_short_name_however_many_fields_it_has() -> None:
     fields = {"decays": "quadratic", "idf": "5.0", "neighbours": "100", "sample": "5000", "weights": "quadratic"}
     tuned = [Row("V-SKNN (tuned)", "vsknn", {**fields, "idf": 5.0, "neighbours": 100, "sample": 5000})]
     row = Row("as the record is named", "vsknn", fields)
-    assert audit._short_label(row, tuned) == "V-SKNN (tuned)"
-    assert audit._short_label(row, []) == "V-SKNN (5 fields set)"
-    assert audit._short_label(Row("", "narm", {"encoder": "global"}), []) == "NARM (encoder=global)"
-    assert audit._short_label(Row("", "narm"), tuned) == "NARM"
+    assert audit._short_label(row, tuned, "eshop") == "V-SKNN (tuned)"
+    assert audit._short_label(row, [], "eshop") == "V-SKNN (5 fields set)"
+    assert audit._short_label(Row("", "narm", {"encoder": "global"}), [], "eshop") == "NARM (encoder=global)"
+    assert audit._short_label(Row("", "narm"), tuned, "eshop") == "NARM"
 
 
 @pytest.mark.real

@@ -11,6 +11,7 @@ import torch
 from reproduce import catalog
 from reproduce.__main__ import main
 from reproduce.errors import ModelError
+from reproduce.evaluation.ranking import rank_all
 from reproduce.fitting import user_model
 from reproduce.fitting.recommender import Journal
 from reproduce.reading.sessions import Sessions
@@ -197,11 +198,33 @@ def test_contract_says_what_is_kept_and_what_is_broken(tmp_path: Path, capsys: p
     assert "backwards breaks a rule: the numbering of the items does not matter" in capsys.readouterr().err
 
 
-def test_the_model_in_the_readme_keeps_the_contract(tmp_path: Path) -> None:
-    readme = Path(__file__).resolve().parent.parent / "README.md"
-    section = readme.read_text(encoding="utf-8").partition("## Your own model")[2]
-    file = write(tmp_path, section.partition("```python")[2].partition("```")[0], "last_next")
-    assert main(["contract", file]) == 0
+def in_the_readme() -> dict[str, str]:
+    """The models in the README, by the name of the file that each says it is."""
+    readme = (Path(__file__).resolve().parent.parent / "README.md").read_text(encoding="utf-8")
+    blocks = readme.partition("## Your own model")[2].partition("\n## ")[0].split("```python\n")[1:]
+    texts = [block.partition("```")[0] for block in blocks]
+    return {text.partition(".py")[0].removeprefix("# "): text for text in texts}
+
+
+@pytest.mark.parametrize("name", ["last_next", "mean_click"])
+def test_the_models_in_the_readme_are_short_and_keep_the_contract(name: str, tmp_path: Path) -> None:
+    text = in_the_readme()[name]
+    assert text.count("\n") < 40
+    assert main(["contract", write(tmp_path, text, name)]) == 0
+
+
+def test_the_network_in_the_readme_learns_what_it_can(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = write(tmp_path, in_the_readme()["mean_click"], "mean_click")
+    assert (
+        table2(tmp_path, "--model", file, "pop", "--set", "mean_click.batch=32", "mean_click.learning_rate=0.03") == 0
+    )
+    assert "Mean of clicks (batch=32, learning_rate=0.03) " in capsys.readouterr().out
+    train = catalog.load_split("cycle", tmp_path).train
+    model, (prefixes, targets) = catalog.make_recommender(file, {"batch": 32, "learning_rate": 0.03}), train.prefixes()
+    model.fit(train)  # type: ignore[call-arg]
+    single = np.flatnonzero(prefixes.lengths == 1)  # after i comes i + 1: of one click it can know that
+    greater, _ = rank_all(model, prefixes.take(single), targets[single])
+    assert np.mean(greater == 0) > 0.9
 
 
 def test_what_a_guarded_model_does_to_its_sessions_reaches_no_one_else(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -182,3 +183,33 @@ def test_two_files_of_one_name_are_told_apart(tmp_path: Path) -> None:
 def test_options_of_a_log_need_a_log(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["table2", "--dataset", "synthetic", "--gap", "30m"]) == 2
     assert "--gap is for a log of your own; name it with --dataset PATH" in capsys.readouterr().err
+
+
+def test_data_counts_ones_own_log_and_says_how_it_was_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = log(tmp_path / "clicks.csv")
+    assert main(["data", "--dataset", str(file), "--min-support", "2"]) == 0
+    told = capsys.readouterr().out
+    split = catalog.load_split("clicks", tmp_path)
+    row = next(line.split() for line in told.splitlines() if line.startswith("clicks"))
+    assert row[1:4] == [f"{split.provenance.counts[key]:,}" for key in ("clicks", "train_sequences", "test_sequences")]
+    assert "clicks: columns: session 'session_id'" in told and "items of 2 clicks or more" in told
+    assert "not here" not in told
+    assert main(["data", "--dataset", str(tmp_path / "none.csv")]) == 3
+
+
+def test_the_attention_page_speaks_in_the_logs_own_ids(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = log(tmp_path / "clicks.csv")
+    words = ["--dataset", str(file), "--results", str(tmp_path / "out")]
+    settings = ["--set", "narm.epochs=1", "narm.batch=32"]
+    assert main(["table2", *words, "--model", "narm", *settings, "--quiet"]) == 0
+    capsys.readouterr()
+    assert main(["attention", *words, *settings, "--session", "0", "3"]) == 0
+    told = capsys.readouterr().out
+    split = catalog.load_split("clicks", tmp_path)
+    assert split.vocabulary is not None
+    for i in (0, 3):
+        *clicks, target = [str(one) for one in split.vocabulary[split.test[i]]]
+        cells = next(line for line in told.splitlines() if line.startswith(f"| {i} ")).split("|")
+        assert [re.sub(r" \d\.\d\d$", "", one.strip()) for one in cells[2].split("→")] == clicks
+        assert cells[3].strip() == target
+        assert sum(float(one.split()[-1]) for one in cells[2].split("→")) == pytest.approx(1, abs=0.03)

@@ -176,7 +176,7 @@ def test_absent_data_is_said_once_and_the_others_go_on(
 ) -> None:
     cells = [cell(model, dataset) for dataset in ("yoochoose1_64", "cycle") for model in ("pop", "s_pop", "item_knn")]
     failed = run_cells(request(tmp_path, jobs=jobs), cells)
-    assert list(failed) == [one.path for one in cells[:3]]
+    assert set(failed) == {one.path for one in cells[:3]}
     said = capsys.readouterr().err
     assert said.count("yoochoose1_64: not found in") == 1
     assert jobs > 1 or "[1/3] cycle/pop-seed0; 3 left" in said

@@ -6,14 +6,17 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 
 from reproduce import catalog
-from reproduce.commands.rules import RULES, Maker
+from reproduce.commands.rules import RULES, SMALL, Maker, random_log, small
 from reproduce.errors import ModelError
+from reproduce.evaluation import ranking
 from reproduce.fitting import user_model
 from reproduce.fitting.determinism import deterministic
-from reproduce.reports.description import About, Command, Option
+from reproduce.fitting.recommender import Journal
+from reproduce.reports.description import TRACEBACK, About, Command, Option
 from reproduce.runs.environment import choose_device
 
 ABOUT = About(
@@ -28,24 +31,51 @@ ABOUT = About(
             names="model",
         ),
         Option("--device", "cpu (default), auto, cuda or cuda:N", metavar="DEVICE", default="cpu"),
+        TRACEBACK,
     ),
 )
 
 
 def report(models: Sequence[str], device: torch.device) -> str:
-    """What each model keeps. Raises ModelError, a line for every broken rule, where one keeps not all."""
+    """What each model keeps. Raises ModelError, a line for every mistake, where one keeps not all."""
     kept, failed = [], []
     for model in models:
         kind = catalog.recommender(model)
         if issubclass(kind, user_model.Unusable):
             failed.append(kind.why)
             continue
-        lines = broken(partial(catalog.make_recommender, kind.name), device)
-        failed += [f"{kind.name} breaks a rule: {line}" for line in lines]
+        make = partial(catalog.make_recommender, kind.name)
+        if wrong := unusable(make, device):
+            failed += [wrong, f"{kind.name} must fit and score before the {len(RULES)} rules can be asked"]
+            continue
+        lines = broken(make, device)
+        failed += [f"{kind.name} breaks a rule: {line}" for line in _each_once(lines)]
         kept.append(f"{kind.name} keeps {len(RULES) - len(lines)} of {len(RULES)} rules")
     if failed:
         raise ModelError("\n".join([*failed, *kept]))
     return "\n".join(kept)
+
+
+def unusable(make: Maker, device: torch.device) -> str:
+    """What stops a model in a table, too, in the same words: it cannot be fitted, or its scores cannot be ranked."""
+    train, test = random_log()
+    model = user_model.Guard(small(make(), SMALL))
+    try:
+        model.fit(train, seed=0, device=device, journal=Journal())
+        ranking.rank_all(model, test, np.zeros(len(test), np.int64))
+    except ModelError as error:
+        return str(error)
+    return ""
+
+
+def _each_once(lines: Sequence[str]) -> list[str]:
+    """The lines of `broken`, one for what several rules found alike."""
+    rules: dict[str, list[str]] = {}
+    for line in lines:
+        name, _, found = line.partition(": ")
+        rules.setdefault(found, []).append(name)
+    met = {found: f" (met by {len(names)} rules)" if len(names) > 1 else "" for found, names in rules.items()}
+    return [f"{names[0]}: {found}{met[found]}" for found, names in rules.items()]
 
 
 def _answer(options: Any) -> str:

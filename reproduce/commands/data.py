@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,20 +11,28 @@ from tabulate import tabulate
 from reproduce import catalog
 from reproduce.errors import InputError
 from reproduce.reading import split_cache
-from reproduce.reading.sessions import as_printed
-from reproduce.reports.description import DATA, About, Command, Option
+from reproduce.reading.sessions import Provenance, as_printed
+from reproduce.reports.description import DATA, DATASETS, OWN_LOG, About, Command, Option
+from reproduce.runs import own_options
 
 ABOUT = About(
     "lists the data sets found, their counts against the paper's, and how to get the others",
-    (DATA, Option("--clear", "empty the cache of splits instead")),
+    (DATASETS, *OWN_LOG, DATA, Option("--clear", "empty the cache of splits instead")),
 )
 
 
-def report(data: Path) -> str:
-    """What is found in a data folder, counted as the paper counts, and how to obtain the rest."""
-    rows, absent = [], []
-    for one in catalog.datasets().values():
-        if not one.obtain:
+def report(data: Path, asked: Sequence[str] = ()) -> str:
+    """What is found in a data folder, counted as the paper counts, and how to obtain the rest.
+
+    `asked`: the data sets to look at, one's own among them; default those of the suite. Whatever is wrong with one of
+    these is an error, where else it is a line.
+    """
+    rows, absent, notes = [], [], []
+    for one in [catalog.dataset(name) for name in asked] or [one for one in catalog.datasets().values() if one.obtain]:
+        if asked:
+            origin = catalog.load_split(one.name, data).provenance
+            notes += [f"{one.name}: {origin.note}"] if origin.note else []
+            rows += _counted(one.name, origin)
             continue
         if not one.find(data):
             absent.append(f"{one.name}: {one.obtain.format(data=data)}")
@@ -33,17 +42,26 @@ def report(data: Path) -> str:
         except InputError as error:
             absent.append(f"{one.name}: {error}")
             continue
-        for who, counts in ((one.name, origin.counts), ("  the paper", origin.published)):
-            columns = ("clicks", "train_sequences", "test_sequences", "items", "average_length")
-            if counts:
-                rows.append([who, *(as_printed(key, counts[key]) for key in columns)])
+        rows += _counted(one.name, origin)
     head = ["data set", "clicks", "train sequences", "test sequences", "items", "average length"]
     text = (
         tabulate(rows, head, disable_numparse=True, colalign=["left"] + ["right"] * 5)
         if rows
         else f"nothing in {data}/"
     )
+    if asked:
+        return "\n\n".join([text, *notes])
     return text + ("\n\nnot here:\n\n" + "\n".join(absent) if absent else "") + f"\n\n{cached()}"
+
+
+def _counted(name: str, origin: Provenance) -> list[list[str]]:
+    """The lines of a data set: its counts, and the paper's where it has some."""
+    columns = ("clicks", "train_sequences", "test_sequences", "items", "average_length")
+    return [
+        [who, *(as_printed(key, counts[key]) for key in columns)]
+        for who, counts in ((name, origin.counts), ("  the paper", origin.published))
+        if counts
+    ]
 
 
 def cached() -> str:
@@ -62,7 +80,9 @@ def clear() -> str:
 
 
 def _answer(options: Any) -> str:
-    return clear() if options.clear else report(options.data)
+    if options.clear:
+        return clear()
+    return report(options.data, own_options.datasets(options.dataset, vars(options)))
 
 
 COMMAND = Command(ABOUT, _answer)

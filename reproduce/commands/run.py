@@ -9,11 +9,13 @@ from reproduce.errors import UsageError
 from reproduce.reports.description import (
     DATA,
     DEVICE,
+    KEEP_MODEL,
     MINUTES,
     OWN_DATA,
     OWN_LOG,
     RESULTS,
     SETTINGS,
+    TRACEBACK,
     About,
     Command,
     Option,
@@ -37,6 +39,8 @@ ABOUT = About(
         RESULTS,
         MINUTES,
         Option("--force", "run again even where a record is stored"),
+        KEEP_MODEL,
+        TRACEBACK,
         Option("--quiet", "no progress, only the result"),
     ),
 )
@@ -56,6 +60,7 @@ def _answer(options: Any) -> str:
         device=options.device,
         force=options.force,
         quiet=options.quiet,
+        keep_model=options.keep_model,
         deadline=None if options.minutes is None else Deadline.in_minutes(options.minutes),
     )
     result = scheduler.run_cell(asked, one, catalog.load_split(one.dataset, options.data))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +10,7 @@ from tabulate import tabulate
 
 from reproduce import catalog
 from reproduce.errors import UsageError
+from reproduce.fitting import user_model
 from reproduce.reading import own_data
 from reproduce.reports.description import (
     DATA,
@@ -17,6 +19,7 @@ from reproduce.reports.description import (
     OWN_DATA,
     OWN_LOG,
     RESULTS,
+    TRACEBACK,
     About,
     Command,
     Option,
@@ -60,6 +63,7 @@ ABOUT = About(
         MINUTES,
         Option("--slurm", "make the search a job: partition=gpu,time=60,gres=gpu:1", metavar="KEY=VALUE,..."),
         Option("--fresh", "ignore the checkpoint of an interrupted fit"),
+        TRACEBACK,
         Option("--quiet", "no progress, only the result"),
     ),
 )
@@ -113,7 +117,8 @@ def as_job(what: Search, options: Any) -> list[str]:
 
 def as_command(dataset: str, model: str, options: str) -> str:
     """What runs a model with the fields found, on all of train and on test."""
-    return f"python -m reproduce table2 --dataset {own_data.asked_for_as(dataset)} --model {model} {options}"
+    asked = shlex.quote(user_model.asked_for_as(model))
+    return f"python -m reproduce table2 --dataset {own_data.asked_for_as(dataset)} --model {asked} {options}"
 
 
 def report(what: Search, outcome: Outcome) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from reproduce.errors import ModelError
 from reproduce.evaluation import devices
+from reproduce.evaluation.shared_row import SharedRow
 from reproduce.reading.sessions import Sessions
 
 
@@ -20,6 +21,14 @@ class Scorer(Protocol):
     def score(self, prefixes: Sessions) -> Tensor: ...
 
 
+@runtime_checkable
+class SharedScorer(Protocol):
+    """A scorer that may have its scores as one row and some cells; None where it has not."""
+
+    def shared_row(self, prefixes: Sessions) -> SharedRow | None: ...
+
+
+NOT_FINITE = "{name}: score returned a number that is not finite"
 CUTOFF = 20  # the paper's: Recall@20, MRR@20
 CHUNK_SCORES = 1 << 22  # scores held at a time: 16 MiB of float32
 CHUNK_SCORES_CUDA = 1 << 26  # there small chunks are launches that wait for each other
@@ -97,15 +106,23 @@ def rank_all(
         greater, equal: (n,) and (n,) int64.
 
     Raises:
-        ModelError: the model's scores have the wrong shape or are not finite.
+        ModelError: the model's scores have the wrong shape or are not finite, or a target is no item.
     """
+    if len(targets) and not 0 <= targets.min() <= targets.max() < prefixes.n_items:
+        raise ModelError(f"{_name(model)}: a target is outside the catalogue, items 0 to {prefixes.n_items - 1}")
+    shared = model.shared_row(prefixes) if isinstance(model, SharedScorer) else None
+    if shared is not None:
+        if not shared.finite():
+            raise ModelError(NOT_FINITE.format(name=_name(model)))
+        greater, equal = shared.rank_counts(torch.as_tensor(targets, device=shared.row.device))
+        return greater.cpu().numpy(), equal.cpu().numpy()
     chunk = chunk or chunk_rows(prefixes.n_items, getattr(model, "device_", None))
     # Set aside once: small results kept between the large scores of each chunk would leave the heap full of holes.
     counts, finite, own = torch.empty(2, len(prefixes), dtype=torch.int64), torch.ones(()), torch.as_tensor(targets)
     for begin in range(0, len(prefixes), chunk):
         part = prefixes.take(slice(begin, begin + chunk))
         scores = model.score(part)
-        _check_shape(model, scores, part)
+        check_shape(model, scores, part)
         if scores.device != counts.device:  # once, at the first chunk
             counts, finite, own = counts.to(scores.device), finite.to(scores.device), own.to(scores.device)
         if scores.numel():  # two numbers tell: the least and the greatest are not a number where any score is not
@@ -115,12 +132,12 @@ def rank_all(
         )
     if not bool(finite):
         # Without this a model that scores not-a-number everywhere would rank every target first.
-        raise ModelError(f"{_name(model)}: score returned a number that is not finite")
-    greater, equal = counts.cpu().numpy()
-    return greater, equal
+        raise ModelError(NOT_FINITE.format(name=_name(model)))
+    return counts[0].cpu().numpy(), counts[1].cpu().numpy()
 
 
-def _check_shape(model: Scorer, scores: Tensor, prefixes: Sessions) -> None:
+def check_shape(model: Scorer, scores: Tensor, prefixes: Sessions) -> None:
+    """Raises ModelError where a model's scores of some prefixes are not (prefixes, n_items)."""
     wanted = (len(prefixes), prefixes.n_items)
     if not isinstance(scores, Tensor) or tuple(scores.shape) != wanted:
         found = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__

@@ -17,7 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from reproduce.evaluation import devices
-from reproduce.evaluation.ranking import rank, rank_all, recall_at
+from reproduce.evaluation.ranking import check_shape, rank, rank_all, recall_at
+from reproduce.fitting.checked import check_labels, check_loss, check_network
 from reproduce.fitting.determinism import deterministic
 from reproduce.fitting.determinism import seed as seed_generators
 from reproduce.fitting.epochs import run_epoch
@@ -65,7 +66,11 @@ class Examples:
     def of(
         cls, prefixes: Sessions, labels: np.ndarray, truncation: str, longest: int, device: torch.device
     ) -> Examples:
-        """Prefixes longer than `longest` keep their first or last clicks, or all with truncation "none"."""
+        """Prefixes longer than `longest` keep their first or last clicks, or all with truncation "none".
+
+        Raises ValueError where a label is outside the catalogue.
+        """
+        check_labels(labels, prefixes.n_items)
         if truncation == "none":
             longest = int(prefixes.lengths.max(initial=1))
         lengths = np.minimum(prefixes.lengths, longest)
@@ -189,7 +194,12 @@ class Neural(Recommender):
         with torch.random.fork_rng([device] if device.type == "cuda" else []), deterministic():
             training, held_out, held_out_labels = self.part(train, np.random.default_rng(seed), device)
             seed_generators(seed, device)
-            self.network_ = self.network(train.n_items).to(device)
+            network = self.network(train.n_items)
+            check_network(self.name, network)
+            self.network_ = network.to(device)
+            self.network_.eval()
+            few = train.take(slice(0, 2))  # scores of a wrong shape would fail in the loss, in torch's words
+            check_shape(self, self.score(few), few)
             optimiser = self.optimiser(self.network_)
             best: dict[str, Any] = {"epoch": 0, "recall": -1.0, "weights": {}}
             epoch = 0
@@ -242,6 +252,7 @@ class Neural(Recommender):
         def step(batch: Any) -> Tensor:
             optimiser.zero_grad(set_to_none=True)
             loss = self.loss(self.network_, batch)
+            check_loss(self.name, loss)
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             return loss.detach() * len(batch)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from typing import Any, ClassVar, TypeVar
 import torch
 
 from reproduce.errors import InputError
+from reproduce.evaluation.shared_row import SharedRow
 from reproduce.reading.sessions import Sessions
 
 
@@ -26,16 +28,30 @@ class Recommender(ABC):
     learns_order: ClassVar[bool] = True  # whether it can tell a click from the one after it; see contract.py
     deterministic: ClassVar[bool] = False  # whether another seed gives the same ranks: a model without chance
 
+    def __init_subclass__(cls) -> None:
+        """`fit` may be called with train alone, whoever wrote it: the rest is seed 0, the CPU and the quiet journal."""
+        super().__init_subclass__()
+        if "fit" in vars(cls):
+            cls.fit = _with_the_rest(cls.fit)  # type: ignore[method-assign]
+
     @abstractmethod
     def fit(self, train: Sessions, *, seed: int, device: torch.device, journal: Journal) -> None:
         """Learn from whole training sessions. A model that wants validation data carves it out of these.
 
-        The journal is fit's one window: progress to the terminal, the history of epochs, the checkpoint.
+        The journal is fit's one window: progress to the terminal, the history of epochs, the checkpoint. A caller may
+        leave out the seed (0), the device (the CPU) and the journal (one that keeps nothing).
         """
 
     @abstractmethod
     def score(self, prefixes: Sessions) -> torch.Tensor:
         """(len(prefixes), n_items) finite scores on the device of `fit`, higher is better; a pure function."""
+
+    def shared_row(self, prefixes: Sessions) -> SharedRow | None:
+        """The same scores as one row for all prefixes and the cells that differ, where they are of this form.
+
+        Such scores are ranked without a row for every prefix, hundreds of times faster. None by default.
+        """
+        return None
 
     def extras(self, prefixes: Sessions) -> dict[str, Any]:
         """What a figure may want of some prefixes: NARM's attention. Nothing by default."""
@@ -106,3 +122,20 @@ class Journal:
 
     def save(self, state: dict[str, Any]) -> None:
         """Keep tensors and plain values, from which this fit can go on."""
+
+
+def _with_the_rest(fit: Callable[..., None]) -> Callable[..., None]:
+    """`fit` with what its caller left out."""
+
+    @functools.wraps(fit)
+    def whole(
+        self: Recommender,
+        train: Sessions,
+        *,
+        seed: int = 0,
+        device: torch.device | str = "cpu",
+        journal: Journal | None = None,
+    ) -> None:
+        fit(self, train, seed=seed, device=torch.device(device), journal=Journal() if journal is None else journal)
+
+    return whole

@@ -34,7 +34,8 @@ class Own:
     """A model that was taken in from a file."""
 
     file: Path
-    sha256: str  # of the source: other source, other experiment
+    text: bytes  # as it was when it was taken in
+    sha256: str  # of the text: other source, other experiment
     kind: type[Recommender]
 
 
@@ -76,7 +77,7 @@ def adopt(file: Path, taken: Callable[[str], bool]) -> str:
     sha256 = hashlib.sha256(source).hexdigest()
     known = MODELS.get(name)
     if known is None or known.sha256 != sha256:
-        MODELS[name] = Own(file, sha256, _kind(name, file))
+        MODELS[name] = Own(file, source, sha256, _kind(name, file))
     elif known.file.resolve() != file.resolve():
         raise UsageError(f"{file}: {known.file} is a model called {name} too; rename one of the files")
     return name
@@ -93,10 +94,14 @@ def _kind(name: str, file: Path) -> type[Recommender]:
     else:
         kind = found
     kind.name = name
-    label = getattr(kind, "label", None)
-    told = isinstance(label, str) and 0 < len(label) <= 60 and label.isprintable() and "|" not in label
-    kind.label = str(label) if told else name
+    kind.label = sound_label(getattr(kind, "label", None)) or name
     return kind
+
+
+def sound_label(label: Any) -> str:
+    """A label that a table can show; "" for what is none."""
+    told = isinstance(label, str) and 0 < len(label) <= 60 and label.isprintable() and "|" not in label
+    return str(label) if told else ""
 
 
 def _load(name: str, file: Path) -> ModuleType:
@@ -148,6 +153,24 @@ def _wrong_fields(kind: type[Recommender]) -> str:
     return ""
 
 
+@dataclasses.dataclass
+class _Traceback:
+    shown: bool = False
+    printed: set[str] = dataclasses.field(default_factory=set)  # a mistake that comes up again is printed once
+
+
+_traceback = _Traceback()
+
+
+def show_tracebacks(on: bool) -> None:
+    """Whether what an own model raises is also told with its traceback, on standard error (--traceback)."""
+    _traceback.shown, _traceback.printed = on, set()
+
+
+def shows_tracebacks() -> bool:
+    return _traceback.shown
+
+
 class Raised(Exception):
     """What an own model raised, in a line."""
 
@@ -164,7 +187,11 @@ def own_model() -> Iterator[None]:
     except (SuiteError, KeyboardInterrupt, Terminated):
         raise
     except BaseException as error:
-        raise Raised(raised(error)) from error
+        told = raised(error)
+        if _traceback.shown and told not in _traceback.printed:
+            _traceback.printed.add(told)
+            traceback.print_exception(error)
+        raise Raised(told) from error
     finally:
         os.chdir(here)
 
@@ -260,3 +287,8 @@ def asked_for_as(name: str) -> str:
 def source(name: str) -> str | None:
     """The sha256 of an own model's source; None of the suite's models."""
     return MODELS[name].sha256 if name in MODELS else None
+
+
+def described(name: str) -> dict[str, str]:
+    """What the records of an own model say of it, so that they can be shown without its file; {} of the suite's."""
+    return {"source": MODELS[name].sha256, "label": MODELS[name].kind.label} if name in MODELS else {}

@@ -1,19 +1,23 @@
 """`fetch`: get a log that anyone may download, and keep it only if it is the right one.
 
-The download is pooch's (an extra: `pip install 'session-rec-reproduce[fetch]'`). The .zip is unpacked here, since zips
-of one file differ and only the file in it has a known sha256.
+The .zip is unpacked here, since zips of one file differ and only the file in it has a known sha256.
 """
 
 from __future__ import annotations
 
 import hashlib
+import http.client
+import shutil
 import tempfile
+import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
-from reproduce.errors import InputError, UsageError
+from reproduce.errors import InputError
 from reproduce.files import replacing
 from reproduce.reading import clicklog
+
+TIMEOUT = 60  # seconds without a byte
 
 
 @dataclass(frozen=True)
@@ -30,30 +34,36 @@ def fetch(download: Download, data: Path) -> Path:
     """The log's place in a data folder, where it is now.
 
     Raises:
-        UsageError: pooch is not installed.
         InputError: no network, no such address, not the file that is expected, or the folder cannot be written.
     """
-    try:
-        import pooch
-    except ImportError as error:
-        raise UsageError("fetch needs pooch: pip install 'session-rec-reproduce[fetch]'") from error
-    pooch.get_logger().setLevel("WARNING")
     place = data / download.place
     by_hand = f"get {download.url} by hand and unpack it into {place.parent}/"
     with tempfile.TemporaryDirectory() as folder:
+        archive = Path(folder) / "download.zip"
         try:
-            archive = pooch.retrieve(download.url, known_hash=None, fname="download.zip", path=folder)
-        except (OSError, ValueError) as error:  # what requests raises is an OSError
-            reason = str(error).split("(Caused by")[0].strip() or type(error).__name__
+            _retrieve(download.url, archive)
+        except (OSError, ValueError, http.client.HTTPException) as error:  # what urllib raises is an OSError
+            reason = str(error).partition("\n")[0] or type(error).__name__
             raise InputError(f"{download.url}: not fetched ({reason}); with a network again, or {by_hand}") from error
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
-            _unpack(Path(archive), download, place, by_hand)
+            _unpack(archive, download, place, by_hand)
         except OSError as error:
             raise InputError(
                 f"{place}: cannot be written ({error.strerror or error}); choose another --data"
             ) from error
     return place
+
+
+def _retrieve(url: str, place: Path) -> None:
+    """Raises OSError, ValueError or HTTPException: no such address, no answer, or less came than was announced."""
+    if not url.startswith(("https://", "http://")):
+        raise ValueError("expected an address that begins with https:// or http://")
+    with urllib.request.urlopen(url, timeout=TIMEOUT) as answer, place.open("wb") as stream:
+        shutil.copyfileobj(answer, stream)
+        announced = answer.headers.get("Content-Length")
+    if announced is not None and int(announced) != place.stat().st_size:
+        raise OSError(f"{place.stat().st_size:,} of {int(announced):,} bytes came")
 
 
 def _unpack(archive: Path, download: Download, place: Path, by_hand: str) -> None:

@@ -12,6 +12,7 @@ from reproduce import catalog
 from reproduce.errors import UsageError
 from reproduce.fitting.attention import Attention
 from reproduce.paper.rows import Row
+from reproduce.reading import own_data
 from reproduce.reports import figures
 from reproduce.reports import page as pages
 from reproduce.reports.description import AboutPage, Drawn, Option, Page
@@ -92,6 +93,7 @@ def _heat_map(request: Request, dataset: str, result: Result, drawn: dict[str, b
                 "An orange frame: this click is on the very item clicked next. " + _strongest(attention, there),
             )
         )
+        text += _in_own_ids(request, dataset, result, there)
     return text
 
 
@@ -132,6 +134,32 @@ def _saturated(means: Sequence[Mapping[str, Any]]) -> list[str]:
     if not told:
         return []
     return [f"Units inside the attention's sigmoid that are saturated (|x| of 2.5 or more): {100 * mean(told):.1f} %."]
+
+
+def _in_own_ids(request: Request, dataset: str, result: Result, sessions: Sequence[int]) -> list[str]:
+    """The drawn sessions of one's own log, click by click as the log calls them; nothing for the suite's data sets."""
+    if dataset not in own_data.TAKEN:
+        return []
+    split = catalog.load_split(dataset, request.data)
+    if split.vocabulary is None or split.digest != result.split["digest"]:
+        return []
+    prefixes, targets = split.test.prefixes()
+    ends = np.flatnonzero(np.diff(split.test.prefix_owner(), append=-1))  # the longest prefix of every session
+    lines = []
+    for i in sessions:
+        assert result.attention is not None
+        weights, _ = result.attention.of_session(i)
+        clicks = prefixes[ends[i]]
+        read = clicks[-len(weights) :] if result.fields.get("truncation") == "last" else clicks[: len(weights)]
+        told = (f"{_id(split.vocabulary[item])} {weight:.2f}" for item, weight in zip(read, weights, strict=True))
+        lines.append([str(i), " → ".join(told), _id(split.vocabulary[targets[ends[i]]])])
+    return [pages.table(["session", "clicks, oldest first, with their weights", "clicked next"], lines, names=3)]
+
+
+def _id(item: object) -> str:
+    """An item's id in a cell of a table."""
+    text = str(item) if len(str(item)) <= 40 else f"{str(item)[:37]}..."
+    return text.replace("|", "\\|")
 
 
 def sample(attention: Attention) -> list[int]:

@@ -15,6 +15,7 @@ from reproduce.reports import all as index
 from reproduce.reports import asked, figures
 from reproduce.reports.description import Drawn, Page
 from reproduce.reports.soundness import faults
+from reproduce.runs import kept_model
 from reproduce.runs.record import Result, current, load_file
 
 
@@ -46,6 +47,11 @@ def report(results: Path, pages: Mapping[str, Page]) -> str:
             continue
         records.append((name, result))
     wrong += _contradictions(records)
+    for file in sorted((results / "runs").glob(f"*/*{kept_model.ENDING}")):
+        try:
+            kept_model.check(file)
+        except InputError as error:
+            wrong.append(str(error).removeprefix(f"{results}/"))
     stored = {name: page for name, page in pages.items() if (results / reports.file_of(name, page.about)).is_file()}
     for fault, severe in _stale_pages(results, stored):
         (wrong if severe else notes).append(fault)

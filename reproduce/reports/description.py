@@ -178,7 +178,10 @@ MODELS = Option(
 )
 SETTINGS = Option("--set", "such as narm.hidden=50", metavar="MODEL.FIELD=VALUE", several=True, names="setting")
 CHOICE: Mapping[Common, Option] = {"dataset": DATASETS, "model": MODELS, "set": SETTINGS}
+CUTOFFS = Option("--k", "cut-offs: 5 10 20 (default: 20)", metavar="K", type=positive, several=True, default=[20])
 SEEDS = Option("--seed", "default: 0", metavar="N", type=int, several=True, default=[0])
+TRACEBACK = Option("--traceback", "show where in your own model an error was raised, whole")
+KEEP_MODEL = Option("--keep-model", "also keep the fitted models beside their records, for recommend")
 QUIET = Option("--quiet", "no progress, only the result")
 MINUTES = Option("--minutes", "stop at the last epoch that fits; the same command goes on", metavar="N", type=positive)
 RUN = (
@@ -191,6 +194,8 @@ RUN = (
     Option("--dry-run", "print what would run and what is stored, and stop"),
     Option("--force", "run again even where a record is stored"),
     Option("--fresh", "ignore checkpoints of interrupted runs"),
+    KEEP_MODEL,
+    TRACEBACK,
     QUIET,
 )
 

@@ -22,6 +22,17 @@ from reproduce.runs.request import Request, cells, settings, state
 # What --dry-run says of a run, by its state.
 DRY = {"stored": "stored", "outdated": "would run again", "begun": "would go on", "missing": "would run"}
 
+OF_A_RUN = (
+    "slurm",
+    "jobs",
+    "minutes",
+    "force",
+    "fresh",
+    "stored",
+    "traceback",
+    "keep_model",
+)  # they say nothing of the page
+
 
 def make(name: str, options: Namespace) -> int:
     """Returns the exit status; raises SuiteError, after the rest is written, where a part of the page is not there."""
@@ -67,7 +78,11 @@ def stored_only(name: str, about: AboutPage, options: Namespace) -> list[str]:
     words = [name]
     for option in options_of(about):
         value = getattr(options, option.key)
-        if option.key in ("slurm", "jobs", "minutes", "force", "fresh", "stored") or value in (None, False, []):
+        if option.key in OF_A_RUN or value in (
+            None,
+            False,
+            [],
+        ):
             continue
         values = value if isinstance(value, list) else [] if value is True else [value]
         words += [option.name] if option.name.startswith("--") else []
@@ -88,7 +103,9 @@ def request_of(about: AboutPage, options: Namespace) -> Request:
     models = [catalog.recommender(name).name for name in given.get("model", [])]  # first: own models join here
     datasets = own_options.datasets(given.get("dataset", []), given)
     given_for: dict[str, object] = {"models": models, "settings": settings(given.get("set", []))}
-    given_for |= {key: given[key] for key in ("device", "jobs", "force", "fresh", "quiet") if key in given}
+    given_for |= {
+        key: given[key] for key in ("device", "jobs", "force", "fresh", "quiet", "keep_model") if key in given
+    }
     if given.get("minutes") is not None:
         given_for["deadline"] = Deadline.in_minutes(given["minutes"])
     if "seed" in given:

@@ -140,7 +140,7 @@ class _Section:
     def _table(self, *names: str) -> tuple[list[str], list[list[str]]]:
         """The head and the lines, of the columns named; those that would be dashes throughout are left out."""
         halves = [[self._half(line, one) for line in self.lines] for one in self.cells.values()]
-        head, body = [""], [[line.label] for line in self.lines]
+        head, body = ["model"], [[line.label] for line in self.lines]
         for title, half in zip(METRICS.values(), halves, strict=True):
             kept = [name for name in names if name == "ours" or any(cells[name] != DASH for cells in half)]
             head += [f"{title}: {name}" if name == kept[0] else name for name in kept]
@@ -256,6 +256,9 @@ def _shown(request: Request, own: Shelf, dataset: str, searches: Sequence[Found]
     if own.results(FULL_DECODER, dataset):
         shown.append(FULL_DECODER)
     shown += [row for row in controls.ROWS if request.options.get("beyond") or own.results(row, dataset)]
+    for one in searches:  # a model that was run with the settings found only
+        if one.base.label not in {row.label for row in shown} and own.results(one.row, dataset):
+            shown.append(one.base)
     placed = [row.at(dataset) for row in (*shown, *(one.row for one in searches))]
     for row in [*rows(request), *own.others(dataset)]:
         if not any(same(row.at(dataset), one) for one in placed):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from reproduce.fitting import user_model
 from reproduce.runs.experiment import Experiment
 from reproduce.runs.record_shape import Misshapen, OtherSchema, check_table, read_table
 
@@ -17,6 +18,16 @@ class Listed:
     file: Path
     experiment: Experiment | None
     fault: str = ""
+    own: OwnModel | None = None  # of one's own model only
+
+
+@dataclass(frozen=True)
+class OwnModel:
+    """What a record says of the own model it was made with: enough to show it where its file is not at hand."""
+
+    source: str  # sha256 of its file
+    label: str  # as in a table; its name in records made before labels were kept
+    started: str  # when the run was, as text that sorts by time
 
 
 def listed(results: Path, dataset: str) -> list[Listed]:
@@ -27,7 +38,7 @@ def listed(results: Path, dataset: str) -> list[Listed]:
 def _listed(results: Path, file: Path) -> Listed:
     try:
         state = file.stat()
-        experiment = _experiment(file, state.st_mtime_ns, state.st_size)
+        experiment, own = _experiment(file, state.st_mtime_ns, state.st_size)
         named = results / f"{experiment.path}.json"
     except OtherSchema as error:
         return Listed(file, None, str(error))
@@ -37,12 +48,17 @@ def _listed(results: Path, file: Path) -> Listed:
         return Listed(file, None, f"broken record ({error.strerror or error}); run again with --force")
     if named != file:
         return Listed(file, None, f"is a record of {experiment.path}, not of its own name; left out.")
-    return Listed(file, experiment)
+    return Listed(file, experiment, own=own)
 
 
 @lru_cache(maxsize=1 << 14)
-def _experiment(file: Path, modified: int, size: int) -> Experiment:
+def _experiment(file: Path, modified: int, size: int) -> tuple[Experiment, OwnModel | None]:
     """`modified` and `size` tell one state of a file from the next."""
     content = read_table(file)
     check_table(content)
-    return Experiment(**content["experiment"])
+    experiment, where = Experiment(**content["experiment"]), content["environment"]
+    source = where.get("source")
+    if source is None:
+        return experiment, None
+    label, started = (str(where.get(key) or "") for key in ("label", "started"))
+    return experiment, OwnModel(source, user_model.sound_label(label) or experiment.model, started)

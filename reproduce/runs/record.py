@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,6 +23,9 @@ from reproduce.fitting import user_model
 from reproduce.fitting.attention import Attention
 from reproduce.runs import record_shape
 from reproduce.runs.experiment import SCHEMA, Experiment
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 ARRAYS = ("session", "length", "greater", "equal")
 ATTENTION = ("weights", "is_target", "lengths")
@@ -55,6 +58,12 @@ class Result:
     def mrr(self, k: int = ranking.CUTOFF) -> float:
         """MRR@k in per cent; a tie counts against the model."""
         return ranking.mrr_at(self.ranks(), k)
+
+    def frame(self) -> pd.DataFrame:
+        """A line for every test prefix: session, length, greater, equal and rank, where a tie counts as ahead."""
+        import pandas as pd  # takes a second, and no page needs it
+
+        return pd.DataFrame({name: getattr(self, name) for name in ARRAYS} | {"rank": self.ranks()})
 
     @property
     def best_epoch(self) -> int | None:
@@ -181,8 +190,14 @@ def _result(experiment: Experiment, content: Mapping[str, Any], raw: bytes) -> R
 
 
 def current(result: Result) -> bool:
-    """Whether a record was made with the fields, values and (of an own model) source that its model has today."""
-    if result.environment.get("source") != user_model.source(result.experiment.model):
+    """Whether a record was made with the fields, values and (of an own model) source that its model has today.
+
+    An own model whose file was not named has no today: its record stands as it is.
+    """
+    source, name = result.environment.get("source"), result.experiment.model
+    if source is not None and name not in catalog.recommenders():
+        return True
+    if source != user_model.source(name):
         return False
     fields = catalog.identifying(result.experiment.recommender())
     return json.loads(json.dumps(fields)) == dict(result.fields)

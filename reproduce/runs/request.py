@@ -9,6 +9,7 @@ from typing import Any
 
 from reproduce import catalog
 from reproduce.errors import UsageError
+from reproduce.fitting import user_model
 from reproduce.paper.rows import Row
 from reproduce.runs.deadline import Deadline
 from reproduce.runs.experiment import Experiment
@@ -30,6 +31,7 @@ class Request:
     force: bool = False
     fresh: bool = False
     quiet: bool = False
+    keep_model: bool = False
     deadline: Deadline | None = None  # when to stop, between two epochs
     options: Mapping[str, Any] = field(default_factory=dict)  # a page's own
 
@@ -46,12 +48,18 @@ class Request:
                 kind = catalog.recommender(model)
                 found = ([row for row in some if row.model == model] for some in (own, more))
                 chosen += next(filter(None, found), [Row(kind.label, kind.name)])
-        chosen = [row for row in chosen if row.model in catalog.recommenders()]
         unused = set(self.settings) - {row.model for row in chosen}
         if unused:
             known_model = catalog.recommender(sorted(unused)[0]).name
             raise UsageError(f"--set {known_model}.…: {known_model} is not among the models of this command")
-        return [set_fields(row, self.settings.get(row.model, {})) for row in chosen]
+        made: dict[str, Row] = {}
+        for row in chosen:
+            fields = self.settings.get(row.model, {})
+            if fields and row.model in user_model.MODELS:  # what is asked for, whatever else was run
+                row = Row(catalog.recommender(row.model).label, row.model)
+            row = set_fields(row, fields)
+            made.setdefault(str((row.label, row.model, row.fields, row.on)), row)
+        return list(made.values())
 
 
 def settings(words: Iterable[str]) -> dict[str, dict[str, str]]:
@@ -70,7 +78,12 @@ def settings(words: Iterable[str]) -> dict[str, dict[str, str]]:
 
 
 def set_fields(row: Row, fields: Mapping[str, Any]) -> Row:
-    """The row with more fields set, on every data set; its label says which of them it did not have before."""
+    """The row with more fields set, on every data set; its label says which of them it did not have before.
+
+    A row of an own model that is known by its records alone stays as it is.
+    """
+    if row.model not in catalog.recommenders() and not fields:
+        return row
     made: list[dict[str, Any]] = []
     new: dict[str, Any] = {}
     for its_own in (row.fields, *row.on.values()):
@@ -81,6 +94,12 @@ def set_fields(row: Row, fields: Mapping[str, Any]) -> Row:
     told = ", ".join(f"{key}={new[key]}" for key in sorted(new))
     on = dict(zip(row.on, made[1:], strict=True))
     return Row(f"{row.label} ({told})" if told else row.label, row.model, made[0], on)
+
+
+def recorded(label: str, model: str, fields: Mapping[str, Any]) -> Row:
+    """The row of an own model that is known by its records alone, its settings in the label as by `set_fields`."""
+    told = ", ".join(f"{key}={value}" for key, value in sorted(fields.items()))
+    return Row(f"{label} ({told})" if told else label, model, fields)
 
 
 def same(row: Row, other: Row) -> bool:

@@ -37,8 +37,16 @@ class Own:
 
     models: Sequence[str]  # files
     data: Sequence[tuple[Path, Mapping[str, Any]]]  # paths, and how they are read
+    traceback: bool = False  # whether what they raise is told with its traceback
+
+    @classmethod
+    def here(cls) -> Own:
+        """Those of this process."""
+        models = [str(one.file) for one in user_model.MODELS.values()]
+        return cls(models, [(one.path, one.given) for one in TAKEN.values()], user_model.shows_tracebacks())
 
     def take_in(self) -> None:
+        user_model.show_tracebacks(self.traceback)
         for file in self.models:
             catalog.recommender(file)
         for path, given in self.data:
@@ -144,6 +152,7 @@ def run_cell(request: Request, experiment: Experiment, split: Split, *, wait: bo
             force=request.force,
             fresh=request.fresh,
             quiet=request.quiet,
+            keep_model=request.keep_model,
             wait=wait,
             split=split,
             deadline=request.deadline,
@@ -167,7 +176,7 @@ def _side_by_side(
     """
     started = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
     context: Any = multiprocessing.get_context("spawn" if started else "fork")
-    own = Own([str(one.file) for one in user_model.MODELS.values()], [(one.path, one.given) for one in TAKEN.values()])
+    own = Own.here()
     gpus = torch.cuda.device_count() if request.device in ("auto", "cuda") else 0
     threads = max(1, torch.get_num_threads() // request.jobs)
     waiting = deque((one, False) for one in ordered)

@@ -242,6 +242,7 @@ def _store(what: Search, outcome: Outcome, ranges: Mapping[str, Any], file: Path
     best = outcome.best
     content = {
         **asdict(what),
+        **user_model.described(what.model),
         **asdict(outcome),
         "seeds": what.seeds,
         "ranges": ranges,

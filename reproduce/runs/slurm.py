@@ -152,7 +152,8 @@ def command(request: Request, one: Experiment) -> list[str]:
     words += ["--device", request.device]
     if request.deadline is not None:
         words += ["--minutes", f"{request.deadline.seconds / 60:g}"]
-    return words + [flag for flag, set_ in (("--force", request.force), ("--quiet", request.quiet)) if set_]
+    flags = {"--force": request.force, "--quiet": request.quiet, "--keep-model": request.keep_model}
+    return words + [flag for flag, set_ in flags.items() if set_]
 
 
 def model_word(name: str) -> str:

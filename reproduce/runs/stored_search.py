@@ -9,10 +9,12 @@ from typing import Any
 
 from reproduce import catalog
 from reproduce.errors import InputError, UsageError
+from reproduce.fitting import user_model
 from reproduce.paper import controls, rows
 from reproduce.paper.rows import Row
 from reproduce.runs import request
 from reproduce.runs.record_shape import read_table
+from reproduce.runs.request import recorded
 from reproduce.runs.trials import Protocol, Refit, Trial
 
 
@@ -29,16 +31,21 @@ class Found:
     best: Trial
     protocol: Protocol = Protocol(1, 0, None, 0, 0)
     refits: Sequence[Refit] = ()
+    label: str = ""  # of one's own model
 
     @property
     def base(self) -> Row:
         """The row that was searched: a page's own where the fixed fields are its fields."""
+        if self.model not in catalog.recommenders():
+            return recorded(self.label, self.model, self.fixed)
         fixed = request.set_fields(Row(catalog.recommender(self.model).label, self.model), self.fixed)
         return next((row for row in (*rows.ROWS, *controls.ROWS) if request.same(row, fixed)), fixed)
 
     @property
     def row(self) -> Row:
         """The row with the fields found; its label says them."""
+        if self.model not in catalog.recommenders():
+            return recorded(self.label, self.model, self.fields)
         return request.set_fields(self.base, self.fields)
 
     @property
@@ -107,7 +114,7 @@ def compared(searches: Iterable[Found], wanted: Sequence[Row]) -> list[Found]:
 def _read(kept: dict[str, Any]) -> Found:
     """From a summary; raises ValueError, KeyError, TypeError or UsageError where it is none."""
     best, first = Trial(**kept["best"]), Trial(**kept["defaults"])
-    fields = catalog.changed(catalog.make_recommender(kept["model"], {**kept["fixed"], **best.fields}))
+    fields = _changed(kept, first, best)
     tried, scored_on = kept["trials"], kept["scored_on"]
     if "protocol" in kept:
         protocol = Protocol(**kept["protocol"])
@@ -119,7 +126,8 @@ def _read(kept: dict[str, Any]) -> Found:
         raise ValueError("trials that cannot be")
     if not _sound(protocol) or not all(map(_fitted, refits)):
         raise ValueError("a protocol or refits that cannot be")
-    return Found(kept["model"], kept["fixed"], fields, len(tried), scored_on, first, best, protocol, refits)
+    label = user_model.sound_label(kept.get("label")) or str(kept["model"])
+    return Found(kept["model"], kept["fixed"], fields, len(tried), scored_on, first, best, protocol, refits, label)
 
 
 def _sound(protocol: Protocol) -> bool:
@@ -133,6 +141,18 @@ def _fitted(refit: Refit) -> bool:
     return all(_plausible(Trial(refit.fields, recall, mrr)) for recall, mrr in pairs) and (
         refit.why is not None or len(refit.recalls) > 0
     )
+
+
+def _changed(kept: Mapping[str, Any], first: Trial, best: Trial) -> dict[str, Any]:
+    """The fields found that are not at their defaults; of an own model whose file was not named, as the search says.
+
+    Raises UsageError: a field is not there today.
+    """
+    model, fixed = kept["model"], kept["fixed"]
+    if model not in catalog.recommenders():
+        tried = {key: value for key, value in best.fields.items() if first.fields[key] != value}
+        return dict(sorted({**fixed, **tried}.items()))
+    return catalog.changed(catalog.make_recommender(model, {**fixed, **best.fields}))
 
 
 def _plausible(trial: Trial) -> bool:

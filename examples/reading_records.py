@@ -1,0 +1,41 @@
+# %% [markdown]
+# # Reading records: the project's own reference runs as data frames
+#
+# A record keeps, for every test prefix, how many items scored above the target and how many tied with it. Every
+# cut-off, tie rule and bin is a view of these. Records read without logs: here the paper's, on YOOCHOOSE 1/64.
+
+# %%
+from pathlib import Path
+
+import reproduce
+from reproduce import Experiment
+from reproduce.evaluation.cutoffs import recall_mrr_ndcg
+from reproduce.evaluation.uncertainty import OneRun, difference, measure, with_noise
+from reproduce.runs.record import load
+
+results = Path(reproduce.__file__).parent.parent / "results"
+narm, knn = (load(Experiment.of("yoochoose1_64", model), results) for model in ("narm", "item_knn"))
+
+# %%
+frame = narm.frame()
+print(frame.describe().loc[["mean", "50%", "max"]])
+print("tied with the target:", (frame["equal"] > 0).mean())
+
+# %% [markdown]
+# Any cut-off, and Recall@20 by the length of the prefix.
+
+# %%
+for k in (1, 5, 10, 20):
+    print(recall_mrr_ndcg(narm.ranks(), k))
+print((frame["rank"] <= 20).groupby(frame["length"].clip(upper=10)).mean())
+
+# %% [markdown]
+# Two models on the same prefixes: the difference with its interval over test sessions. With one seed each it is about
+# these two runs, and not judged.
+
+# %%
+hits = {name: measure(100.0 * (one.ranks() <= 20)[None], one.session) for name, one in (("narm", narm), ("knn", knn))}
+hits = with_noise(hits)
+found = difference(hits["narm"], hits["knn"])
+estimate = found.these_runs if isinstance(found, OneRun) else found
+print(f"NARM - Item-KNN: {estimate.value:+.2f} [{estimate.low:+.2f}, {estimate.high:+.2f}]")

@@ -1,0 +1,185 @@
+"""`export`: tables as CSV, LaTeX and JSON, at any cut-off, and the rank of every test prefix, from stored records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from statistics import stdev
+from typing import Any
+
+import numpy as np
+
+from reproduce import catalog, reports
+from reproduce.commands import export_ranks
+from reproduce.commands.export_tables import FORMATS, Exported, of_page
+from reproduce.errors import InputError
+from reproduce.evaluation.cutoffs import TITLES, WORTH
+from reproduce.evaluation.uncertainty import OneRun, contrast, measure, with_noise
+from reproduce.files import replacing
+from reproduce.paper import controls
+from reproduce.paper.rows import ROWS, Row
+from reproduce.reports.description import (
+    CUTOFFS,
+    DATA,
+    DATASETS,
+    MODELS,
+    OWN_LOG,
+    RESULTS,
+    SETTINGS,
+    About,
+    Command,
+    Option,
+)
+from reproduce.reports.shelf import Shelf
+from reproduce.runs import own_options
+from reproduce.runs.record import Result
+from reproduce.runs.request import Request, settings
+
+PAGES = ("ablation", "audit", "claims", "figure5", "lengths", "significance", "table1", "table2")
+ABOUT = About(
+    "writes tables as CSV, LaTeX and JSON, and the rank of every test prefix, from stored records",
+    (
+        Option(
+            "--page",
+            "the tables of these pages, as they stand; default: a comparison of all rows that have records",
+            metavar="PAGE",
+            several=True,
+            choices=PAGES,
+        ),
+        CUTOFFS,
+        Option(
+            "--format",
+            "csv, latex, json; default: all three",
+            metavar="FORMAT",
+            several=True,
+            choices=("csv", "latex", "json"),
+        ),
+        Option(
+            "--ranks",
+            "also session, length, target and rank of every test prefix: csv, or parquet (needs the parquet extra)",
+            metavar="FORMAT",
+            choices=("csv", "parquet"),
+        ),
+        Option("--to", "default: export/ in the results folder", metavar="DIR", type=Path),
+        DATASETS,
+        *OWN_LOG,
+        MODELS,
+        SETTINGS,
+        DATA,
+        RESULTS,
+    ),
+)
+Rows = dict[str, list[Result]]  # label -> its records of one split, a seed each
+
+
+def _answer(options: Any) -> str:
+    request = Request(
+        models=[catalog.recommender(name).name for name in options.model],
+        datasets=own_options.datasets(options.dataset, vars(options)),
+        data=options.data,
+        results=options.results,
+        settings=settings(options.set),
+    )
+    shelf = Shelf.at(request.results)
+    datasets = list(request.datasets) or shelf.datasets()
+    found = {dataset: recorded(request, shelf, dataset) for dataset in datasets}
+    there = {dataset: rows for dataset, rows in found.items() if rows}
+    if not there:
+        raise InputError(f"{request.results}: no record to export; python -m reproduce table2 makes some")
+    tables = [table for page in dict.fromkeys(options.page) for table in of_page(page, _text(page, request))]
+    tables = tables or [comparison(dataset, rows, options.k) for dataset, rows in there.items()]
+    folder = options.to or request.results / "export"
+    files: dict[str, Callable[[Path], object]] = {}
+    for table in tables:
+        for kind in dict.fromkeys(options.format or FORMATS):
+            files[f"{table.name}.{FORMATS[kind]}"] = _writer(table.written(kind))
+    if options.ranks:
+        for dataset, rows in there.items():
+            split = catalog.load_split(dataset, request.data)
+            files |= export_ranks.files(dataset, rows, split, options.ranks)
+    for name, write in files.items():
+        with replacing(folder / name, option="--to") as temporary:
+            write(temporary)
+    return "\n".join([*(f"{folder / name}" for name in files), *shelf.remarks])
+
+
+COMMAND = Command(ABOUT, _answer)
+
+
+def _writer(text: str) -> Callable[[Path], object]:
+    return lambda place: place.write_text(text, encoding="utf-8")
+
+
+def _text(name: str, request: Request) -> str:
+    page = reports.load(name)
+    options: dict[str, Any] = {one.key: [] if one.several else None for one in page.about.options}
+    asked = Request(
+        models=request.models,
+        datasets=request.datasets or Shelf.at(request.results).datasets(),
+        data=request.data,
+        results=request.results,
+        settings=request.settings,
+        options=options,
+    )
+    return page.draw(asked, {}).text
+
+
+def recorded(request: Request, shelf: Shelf, dataset: str) -> Rows:
+    """The rows that have records on a data set, those of the split that most rows share; the others are remarked on."""
+    full = Row("NARM, fully connected decoder", "narm", {"decoder": "fully-connected"})
+    shown = request.rows([*ROWS, full, *controls.ROWS, *shelf.others(dataset)])
+    rows = {row.label: results for row in shown if (results := shelf.results(row, dataset))}
+    digests = [one.split["digest"] for results in rows.values() for one in results]
+    most = max(digests, key=digests.count, default="")
+    kept = {label: [one for one in results if one.split["digest"] == most] for label, results in rows.items()}
+    for label, results in rows.items():
+        if len(kept[label]) < len(results):
+            shelf.remarks.append(f"{dataset}, {label}: records of another split; left out.")
+    return {label: results for label, results in kept.items() if results}
+
+
+def comparison(dataset: str, rows: Rows, cutoffs: Sequence[int]) -> Exported:
+    """Recall, MRR and NDCG at every cut-off, with 95 % intervals; the highest of a column is bold."""
+    columns = {f"{TITLES[metric]}@{k}": _column(rows, metric, k) for k in cutoffs for metric in WORTH}
+    lines, values = [], []
+    for label, results in rows.items():
+        line = [label]
+        said: dict[str, Any] = {"model": label, "seeds": len(results)}
+        for title, column in columns.items():
+            value, low, high, sd = column[label]
+            best = value == max(one[0] for one in column.values())
+            shown = f"{value:.2f}" + ("" if sd is None else f" ± {sd:.2f}")
+            line.append((f"**{shown}**" if best else shown) + f" [{low:.1f}, {high:.1f}]")
+            said |= {title: value, f"{title} low": low, f"{title} high": high, f"{title} sd": sd}
+        lines.append(line)
+        values.append(said)
+    return Exported(f"comparison-{dataset}", _caption(dataset, rows), ["model", *columns], lines, values)
+
+
+def _column(rows: Rows, metric: str, k: int) -> Mapping[str, tuple[float, float, float, float | None]]:
+    """By label: the value in per cent, the ends of its interval, the standard deviation over several seeds."""
+    measured = {}
+    for label, results in rows.items():
+        worth = 100.0 * np.stack([WORTH[metric](one.ranks(), k) for one in results])  # (K, n)
+        chance = not getattr(catalog.recommenders().get(results[0].experiment.model), "deterministic", False)
+        measured[label] = measure(worth, results[0].session, deterministic=not chance)
+    found = {}
+    for label, one in with_noise(measured).items():
+        judged = contrast([(1.0, one)])
+        low, high = (judged.these_runs if isinstance(judged, OneRun) else judged).interval()
+        points = [float(point) for point in one.points]
+        found[label] = float(judged.value), low, high, stdev(points) if len(points) > 1 else None
+    return found
+
+
+def _caption(dataset: str, rows: Rows) -> str:
+    first = next(iter(rows.values()))[0]
+    numbers = sorted({one.experiment.seed for results in rows.values() for one in results})
+    over = "test sessions and seeds" if len(numbers) > 1 else "test sessions"
+    once = "; of a row with one seed it is about that run" if any(len(one) == 1 for one in rows.values()) else ""
+    return (
+        f"{catalog.dataset(dataset).title}: {len(first.greater):,} test prefixes, ranked among all "
+        f"{first.split['n_items']:,} items; per cent. Seeds: {', '.join(map(str, numbers))}. In brackets: the 95 % "
+        f"interval over {over}{once}. Bold: the highest, whether or not it can be told from the next. Tie rule: an "
+        "item tied with the target counts as ahead of it."
+    )

@@ -1,0 +1,128 @@
+"""A table on its way out: as CSV, as LaTeX with booktabs, as JSON; and the tables of a page, read from its text."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+FORMATS = {"csv": "csv", "latex": "tex", "json": "json"}  # format -> ending of its files
+SIGNS = {
+    "±": r"$\pm$",
+    "Δ": r"$\Delta$",
+    "−": "$-$",
+    "≈": r"$\approx$",
+    "×": r"$\times$",
+    "–": "--",
+    "—": "--",
+    "→": r"$\to$",
+    "≥": r"$\geq$",
+    "≤": r"$\leq$",
+}
+SPECIAL = {one: f"\\{one}" for one in "&%$#_{}"} | {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+}
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A table: its cells as a reader sees them, a best value as **bold**; `values` is what JSON and CSV say instead."""
+
+    name: str  # of its files
+    caption: str
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    values: Sequence[dict[str, Any]] = field(default_factory=list)  # a row of plain values each, with the same keys
+
+    def written(self, kind: str) -> str:
+        """The text of the file of a format."""
+        return {"csv": self._csv, "latex": self._latex, "json": self._json}[kind]()
+
+    def _csv(self) -> str:
+        text = io.StringIO()
+        lines = csv.writer(text, lineterminator="\n")
+        if self.values:
+            lines.writerow(self.values[0])
+            lines.writerows(["" if one is None else one for one in row.values()] for row in self.values)
+        else:
+            lines.writerow(map(_plain, self.head))
+            lines.writerows(map(_plain, row) for row in self.rows)
+        return text.getvalue()
+
+    def _json(self) -> str:
+        head, cells = list(map(_plain, self.head)), [list(map(_plain, row)) for row in self.rows]
+        rows: Any = cells  # as lists where columns share a name, such as two called Δ
+        if self.values:
+            rows = self.values
+        elif len(set(head)) == len(head):
+            rows = [dict(zip(head, row, strict=True)) for row in cells]
+        return json.dumps({"caption": self.caption, "head": head, "rows": rows}, indent=1) + "\n"
+
+    def _latex(self) -> str:
+        lines = [" & ".join(map(latex, row)) + r" \\" for row in (self.head, *self.rows)]
+        return "\n".join(
+            [
+                r"\begin{table}",
+                r"  \centering",
+                f"  \\caption{{{latex(self.caption)}}}",
+                f"  \\label{{tab:{self.name}}}",
+                f"  \\begin{{tabular}}{{{'l' + 'r' * (len(self.head) - 1)}}}",
+                r"    \toprule",
+                f"    {lines[0]}",
+                r"    \midrule",
+                *(f"    {line}" for line in lines[1:]),
+                r"    \bottomrule",
+                r"  \end{tabular}",
+                r"\end{table}",
+                "",
+            ]
+        )
+
+
+def latex(text: str) -> str:
+    """A cell's or a caption's text, **bold** as \\textbf."""
+    parts = [_escaped(part) for part in re.split(r"\*\*", text)]
+    return "".join(f"\\textbf{{{part}}}" if i % 2 else part for i, part in enumerate(parts))
+
+
+def _escaped(text: str) -> str:
+    return "".join(SPECIAL.get(one) or SIGNS.get(one, one) for one in text.replace("`", ""))
+
+
+def _plain(cell: str) -> str:
+    return cell.replace("**", "").replace("`", "")
+
+
+def of_page(name: str, text: str) -> list[Exported]:
+    """The tables of a page's markdown, numbered from 1; a caption is the headings over a table and its section's foot.
+
+    The foot's line on seeds and tie rule belongs to every table of the section, since numbers mean little without it.
+    """
+    found: list[Exported] = []
+    for section in re.split(r"(?m)^(?=#{1,2} )", text):
+        foot = " ".join(re.findall(r"(?m)^- (Seeds: .*)$", section))
+        headings: list[str] = []
+        before = ""
+        for block in re.split(r"\n\s*\n", section):
+            lines = block.strip().splitlines()
+            for line in lines:
+                if heading := re.fullmatch(r"#+ (.*)", line):
+                    headings = [heading[1]] if line.startswith(("# ", "## ")) else [*headings[:1], heading[1]]
+            table = [line for line in lines if line.startswith("|")]
+            if len(table) > 1:
+                told = ". ".join([*headings, *([before.rstrip(":")] if before else [])])
+                caption = " ".join(part for part in (f"{told}.", foot) if part)
+                cells = [[cell.strip() for cell in line.strip().strip("|").split("|")] for line in table]
+                found.append(Exported(f"{name}-{len(found) + 1}", caption, cells[0], cells[2:]))
+                before = ""
+            elif lines and not lines[-1].startswith(("#", "-", "!", "<")):
+                before = lines[-1] if lines[-1].endswith(":") else ""
+    return found

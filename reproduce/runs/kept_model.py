@@ -1,0 +1,217 @@
+"""A fitted model beside its record: tensors and plain values, checksummed, read back without running any code.
+
+The file is a line with the sha256 of all that follows, then what torch.save writes. It is read with `weights_only`, so
+that a hostile file runs nothing, and only after its checksum: a flipped bit cannot become a recommendation.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from scipy import sparse
+from torch import Tensor, nn
+
+from reproduce import catalog
+from reproduce.errors import InputError, ModelError, SuiteError, UsageError
+from reproduce.files import replacing
+from reproduce.fitting import user_model
+from reproduce.fitting.recommender import Recommender
+from reproduce.fitting.restored import check_tensors
+from reproduce.reading.sessions import Sessions, Split
+from reproduce.runs.environment import choose_device
+from reproduce.runs.experiment import Experiment
+
+HEAD = b"session-rec model 1 sha256 "
+ENDING = ".model"
+PLAIN = (bool, int, float, str, type(None))
+
+
+@dataclass(frozen=True, eq=False)
+class KeptModel:
+    """A fitted model, what it was made by, and the ids of its items."""
+
+    model: Recommender
+    experiment: Experiment
+    identity: str
+    n_items: int
+    vocabulary: np.ndarray | None  # (n_items,) the log's own ids; None where the suite does not know them
+
+    def numbers(self, clicks: Sequence[str]) -> np.ndarray:
+        """Item ids, as text, to the model's numbers. Raises UsageError at one that it was not fitted on."""
+        if self.vocabulary is None:
+            known = {str(i): i for i in range(self.n_items)}
+        else:
+            known = {str(one): i for i, one in enumerate(self.vocabulary.tolist())}
+        for one in clicks:
+            if one not in known:
+                raise UsageError(f"item {one!r}: not among the {self.n_items:,} items that the model was fitted on")
+        return np.array([known[one] for one in clicks], dtype=np.int64)
+
+    def id_of(self, number: int) -> str:
+        return str(number if self.vocabulary is None else self.vocabulary[number])
+
+    def recommend(self, clicks: Sequence[str], k: int = 20) -> list[tuple[str, float]]:
+        """The k items that score highest after some clicks, the best first, with their scores.
+
+        Args:
+            clicks: item ids, the oldest first.
+        """
+        prefixes = self.prefix(clicks)
+        scores = user_model.guarded(self.model).score(prefixes)[0]
+        best = torch.sort(scores, descending=True, stable=True).indices[:k].tolist()
+        return [(self.id_of(i), float(scores[i])) for i in best]
+
+    def attention(self, clicks: Sequence[str]) -> np.ndarray | None:
+        """The weight of every click that the model reads, (clicks read,); None of a model without attention."""
+        weights = user_model.guarded(self.model).extras(self.prefix(clicks)).get("attention")
+        return None if weights is None else np.asarray(weights)[0]
+
+    def prefix(self, clicks: Sequence[str]) -> Sessions:
+        """Raises UsageError without clicks."""
+        if not clicks:
+            raise UsageError("no clicks: name at least one item")
+        return Sessions.packed(self.numbers(clicks), np.array([len(clicks)]), self.n_items)
+
+
+def place_of(experiment: Experiment, results: Path) -> Path:
+    place = results / experiment.path
+    return place.with_name(place.name + ENDING)
+
+
+def store(model: Recommender, experiment: Experiment, identity: str, split: Split, results: Path) -> None:
+    """Keep a fitted model. Raises ModelError where it learned something of a form that cannot be kept."""
+    content = {
+        "experiment": {**asdict(experiment), "params": dict(experiment.params)},
+        "identity": identity,
+        "source": user_model.source(experiment.model),
+        "n_items": split.train.n_items,
+        "vocabulary": None if split.vocabulary is None else split.vocabulary.tolist(),
+        "state": {name: _packed(model.name, name, value) for name, value in vars(model).items() if name.endswith("_")},
+    }
+    whole = io.BytesIO()
+    torch.save(content, whole)
+    digest = hashlib.sha256(whole.getbuffer()).hexdigest().encode()
+    with replacing(place_of(experiment, results)) as temporary:
+        temporary.write_bytes(HEAD + digest + b"\n" + whole.getbuffer())
+
+
+def is_of(place: Path, identity: str) -> bool:
+    """Whether a model is kept there that is of a run; a broken one is none."""
+    try:
+        return place.is_file() and bool(_read(place)["identity"] == identity)
+    except SuiteError:
+        return False
+
+
+def load_model(place: Path | str, device: torch.device | str = "auto") -> KeptModel:
+    """The model in a file that --keep-model wrote, ready to score.
+
+    An own model needs its class: name its file before, by `reproduce.make_recommender("mine.py")` or --model.
+
+    Raises:
+        InputError: the file is absent, broken or changed, or does not fit its model as it is today.
+    """
+    place = Path(place)
+    kept = _read(place)
+    where = choose_device(device)
+    try:
+        said = kept["experiment"]
+        experiment = Experiment(said["dataset"], said["model"], said["params"], said["seed"])
+        if experiment.model not in catalog.recommenders():
+            raise InputError(f"{place}: a model of your own, {experiment.model}.py; name its file too")
+        if kept["source"] != user_model.source(experiment.model):
+            raise InputError(f"{place}: was fitted by another source of {experiment.model}.py; fit it again")
+        model = experiment.recommender()
+        for name, packed in kept["state"].items():
+            setattr(model, name, _unpacked(model, packed, int(kept["n_items"]), where))
+        words = kept["vocabulary"]
+        if words is not None and (type(words) is not list or len(words) != kept["n_items"]):
+            raise ValueError("a vocabulary of another length")
+        vocabulary = None if words is None else np.array(words, dtype=object)
+        return KeptModel(model, experiment, str(kept["identity"]), int(kept["n_items"]), vocabulary)
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, UsageError) as error:
+        told = str(error).partition("\n")[0][:200]
+        raise InputError(f"{place}: does not fit its model as it is today ({told}); fit it again") from error
+
+
+def check(place: Path) -> None:
+    """Raises InputError where a kept model is absent, broken or changed."""
+    _read(place)
+
+
+def _read(place: Path) -> dict[str, Any]:
+    try:
+        raw = place.read_bytes()
+    except OSError as error:
+        raise InputError(f"{place}: no kept model can be read there ({error.strerror or error})") from error
+    head, _, whole = raw.partition(b"\n")
+    if head != HEAD + hashlib.sha256(whole).hexdigest().encode():
+        raise InputError(f"{place}: not a whole kept model: its checksum is of another content; fit it again")
+    try:
+        kept = torch.load(io.BytesIO(whole), map_location="cpu", weights_only=True)
+        if type(kept) is not dict:
+            raise ValueError("no dict")
+        return kept
+    except Exception as error:  # torch raises whatever its parser meets
+        raise InputError(f"{place}: not a kept model of this suite ({type(error).__name__})") from error
+
+
+def _packed(model: str, name: str, value: Any) -> tuple[str, Any]:
+    """What a model learned, as tensors and plain values, with what it was."""
+    if isinstance(value, torch.device):
+        return "device", None
+    if isinstance(value, nn.Module):
+        return "network", {key: one.detach().cpu().clone() for key, one in value.state_dict().items()}
+    if isinstance(value, Tensor):
+        return "tensor", value.detach().cpu().clone()
+    if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
+        return "array", torch.from_numpy(np.ascontiguousarray(value))
+    if isinstance(value, Sessions):
+        return "sessions", [*(torch.from_numpy(one) for one in (value.items, value.starts, value.stops)), value.n_items]
+    if isinstance(value, sparse.csr_array | sparse.csr_matrix):
+        parts = [torch.from_numpy(np.ascontiguousarray(one)) for one in (value.data, value.indices, value.indptr)]
+        return "sparse", [*parts, list(map(int, value.shape))]
+    if isinstance(value, np.generic):
+        return "plain", value.item()
+    if _is_plain(value):
+        return "plain", value
+    raise ModelError(f"{model}: cannot be kept: {name} is a {type(value).__name__}, not a tensor, array or plain value")
+
+
+def _is_plain(value: Any) -> bool:
+    if type(value) in (list, tuple):
+        return all(map(_is_plain, value))
+    if type(value) is dict:
+        return all(type(key) in PLAIN and _is_plain(one) for key, one in value.items())
+    return type(value) in PLAIN
+
+
+def _unpacked(model: Any, packed: Any, n_items: int, device: torch.device) -> Any:
+    kind, value = packed
+    if kind == "device":
+        return device
+    if kind == "network":
+        network = model.network(n_items)
+        check_tensors(value, network.state_dict(), "network")
+        network.load_state_dict(value)
+        return network.to(device).eval()
+    if kind == "tensor":
+        return value.to(device)
+    if kind == "array":
+        return value.numpy()
+    if kind == "sessions":
+        items, starts, stops = (one.numpy() for one in value[:3])
+        return Sessions(items, starts, stops, int(value[3]))
+    if kind == "sparse":
+        data, indices, indptr = (one.numpy() for one in value[:3])
+        return sparse.csr_array((data, indices, indptr), shape=tuple(value[3]))
+    if kind == "plain":
+        return value
+    raise ValueError(f"a part of the unknown kind {kind}")

@@ -1,0 +1,44 @@
+"""The scripts in examples/ run, and print what they say they do."""
+
+from __future__ import annotations
+
+import runpy
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from reproduce import catalog
+from reproduce.reading import own_data
+
+EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
+TOLD = {
+    "own_log": ["training and", "columns: session 'session_id'", "Recall@5", "('article-"],
+    "own_model": ["Last to next", "AtCutoff(k=5, recall=", "AtCutoff(k=20, recall="],
+    "reading_records": ["tied with the target:", "AtCutoff(k=10", "NARM - Item-KNN: +"],
+}
+
+
+@pytest.fixture(autouse=True)
+def catalogue() -> Iterator[None]:
+    """What an example takes in does not stay."""
+    yield
+    for name in own_data.TAKEN:
+        catalog.datasets().pop(name, None)
+    own_data.TAKEN.clear()
+
+
+def test_every_example_is_run_here() -> None:
+    assert {file.stem for file in EXAMPLES.glob("*.py")} == set(TOLD)
+
+
+@pytest.mark.parametrize("name", TOLD)
+def test_an_example_runs(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    runpy.run_path(str(EXAMPLES / f"{name}.py"), run_name="__main__")
+    told = capsys.readouterr().out
+    for words in TOLD[name]:
+        assert words in told

@@ -1,0 +1,172 @@
+"""What is taken home: tables as CSV, LaTeX and JSON, at any cut-off, and the rank of every test prefix."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from reproduce import catalog
+from reproduce.__main__ import main
+from reproduce.commands import export
+from reproduce.commands.export_tables import FORMATS, latex, of_page
+from reproduce.evaluation.cutoffs import recall_mrr_ndcg
+from reproduce.reading import own_data
+from reproduce.reports import abouts
+from reproduce.runs.experiment import Experiment
+from reproduce.runs.record import load
+
+
+@pytest.fixture(autouse=True)
+def catalogue() -> Iterator[None]:
+    """What a test takes in does not stay."""
+    yield
+    for name in own_data.TAKEN:
+        catalog.datasets().pop(name, None)
+    own_data.TAKEN.clear()
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    words = ["table2", "--dataset", "cycle", "--quiet", "--results", str(tmp_path), "--model", "pop", "item_knn"]
+    assert main(words) == 0
+    assert main([*words[:-2], "bpr_mf", "--seed", "0", "1", "--set", "bpr_mf.epochs=1"]) == 0
+    return tmp_path
+
+
+def test_metrics_at_a_cut_off_by_hand() -> None:
+    found = recall_mrr_ndcg(np.array([1, 3, 6]), 5)
+    assert found.recall == pytest.approx(200 / 3)
+    assert found.mrr == pytest.approx(100 * (1 + 1 / 3) / 3)
+    assert found.ndcg == pytest.approx(100 * (1 + 1 / math.log2(4)) / 3)
+    assert math.isnan(recall_mrr_ndcg(np.array([], dtype=np.int64), 5).ndcg)
+    with pytest.raises(ValueError, match="a cut-off of 0"):
+        recall_mrr_ndcg(np.array([1]), 0)
+
+
+def test_a_comparison_says_in_three_formats_what_the_ranks_give(results: Path) -> None:
+    assert main(["export", "--dataset", "cycle", "--k", "2", "20", "--results", str(results)]) == 0
+    place = results / "export/comparison-cycle"
+    rows = list(csv.DictReader(place.with_suffix(".csv").open()))
+    told = json.loads(place.with_suffix(".json").read_text())
+    tex = place.with_suffix(".tex").read_text()
+    assert [row["model"] for row in rows] == ["POP", "Item-KNN"]
+    for row, said in zip(rows, told["rows"], strict=True):
+        model = {"POP": "pop", "Item-KNN": "item_knn"}[row["model"]]
+        result = load(Experiment.of("cycle", model), results)
+        assert result is not None
+        due = recall_mrr_ndcg(result.ranks(), 2)
+        assert float(row["Recall@2"]) == said["Recall@2"] == pytest.approx(due.recall)
+        assert float(row["NDCG@2"]) == pytest.approx(due.ndcg) and row["Recall@2 sd"] == ""
+        assert float(row["Recall@2 low"]) <= due.recall <= float(row["Recall@2 high"])
+        bold = f"\\textbf{{{due.recall:.2f}}}" if row["model"] == "Item-KNN" else f"& {due.recall:.2f} ["
+        assert bold in tex
+    assert "\\toprule" in tex and "Seeds: 0." in tex and "Tie rule: an item tied with the target counts as ahead" in tex
+    assert r"the 95 \% interval over test sessions" in tex
+
+
+def test_a_row_of_several_seeds_has_a_spread(results: Path) -> None:
+    words = ["--dataset", "cycle", "--results", str(results), "--to", str(results / "out"), "--format", "csv"]
+    assert main(["export", *words, "--model", "bpr_mf", "--set", "bpr_mf.epochs=1", "--k", "1"]) == 0
+    (row,) = csv.DictReader((results / "out/comparison-cycle.csv").open())
+    seeds = [load(Experiment.of("cycle", "bpr_mf", {"epochs": 1}, seed), results) for seed in (0, 1)]
+    values = [one.recall(1) for one in seeds if one is not None]
+    assert row["model"] == "BPR-MF (epochs=1)" and row["seeds"] == "2"
+    assert float(row["Recall@1"]) == pytest.approx(np.mean(values))
+    assert float(row["Recall@1 sd"]) == pytest.approx(np.std(values, ddof=1))
+
+
+def log(place: Path) -> Path:
+    """The items a to i, sessions of two or three clicks in a circle."""
+    rows = [
+        f"s{s},{'abcdefghi'[(s + k) % 9]},{(s // 40) * 86_400 + s * 60 + k}"
+        for s in range(160)
+        for k in range(2 + s % 2)
+    ]
+    place.write_text("\n".join(["session_id,item_id,timestamp", *rows]) + "\n")
+    return place
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_the_rank_of_every_prefix_is_told_in_the_logs_own_ids(kind: str, tmp_path: Path) -> None:
+    if kind == "parquet":
+        pytest.importorskip("pyarrow")
+    words = ["--dataset", str(log(tmp_path / "clicks.csv")), "--results", str(tmp_path / "out")]
+    assert main(["table2", *words, "--quiet", "--model", "pop", "item_knn"]) == 0
+    assert main(["export", *words, "--ranks", kind, "--format", "json"]) == 0
+    file = tmp_path / f"out/export/ranks-clicks.{kind}"
+    frame = pd.read_csv(file) if kind == "csv" else pd.read_parquet(file)
+    assert list(frame.columns) == ["model", "seed", "session", "length", "target", "best_rank", "worst_rank"]
+    split = catalog.load_split("clicks", tmp_path)
+    assert len(frame) == 2 * len(split.test.prefixes()[1])
+    knn = frame[frame.model == "Item-KNN"].reset_index(drop=True)
+    # s120 is j d e f ...: session s of the test starts at item s % 9, and its targets follow in the circle.
+    assert knn.target[:3].tolist() == [split.vocabulary[i] for i in split.test.prefixes()[1][:3]]  # type: ignore[index]
+    assert set(frame.target) <= set("abcdefghi")
+    result = load(Experiment.of("clicks", "item_knn"), tmp_path / "out")
+    assert result is not None
+    assert (
+        knn.best_rank.tolist() == (result.greater + 1).tolist() and knn.worst_rank.tolist() == result.ranks().tolist()
+    )
+
+
+def test_ranks_of_other_data_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = log(tmp_path / "clicks.csv")
+    words = ["--results", str(tmp_path / "out"), "--dataset", str(file)]
+    assert main(["table2", *words, "--quiet", "--model", "pop"]) == 0
+    file.write_text(file.read_text().replace("s5,", "s6,"))
+    assert main(["export", *words, "--ranks", "csv"]) == 3
+    assert "made from other data or other rules than clicks has now" in capsys.readouterr().err
+    assert not (tmp_path / "out/export").exists()
+
+
+def test_every_table_of_a_page_comes_out_with_its_seeds_and_tie_rule(results: Path) -> None:
+    words = ["--dataset", "cycle", "--results", str(results), "--page", "table2", "lengths", "significance"]
+    assert main(["export", *words]) == 0
+    names = {file.stem for file in (results / "export").iterdir()}
+    assert {"table2-1", "lengths-1", "lengths-2", "significance-1"} <= names
+    tex = (results / "export/table2-1.tex").read_text()
+    assert "Seeds: 0" in tex and "Tie rule" in tex and r"\textbf{" in tex
+    rows = list(csv.reader((results / "export/table2-1.csv").open()))
+    assert rows[0][0] == "model" and any(row[0] == "POP" for row in rows) and not any("**" in cell for cell in rows[1])
+
+
+def test_a_folder_without_records_and_an_unknown_page_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["export", "--results", str(tmp_path)]) == 3
+    assert "no record to export" in capsys.readouterr().err
+    assert main(["export", "--page", "table22"]) == 2
+    assert "did you mean table2" in capsys.readouterr().err
+
+
+def test_export_knows_every_page_that_has_tables() -> None:
+    assert set(export.PAGES) == set(abouts()) - {"all", "attention"}
+    assert export.ABOUT.options[2].choices == tuple(FORMATS)
+
+
+def test_latex_escapes_what_latex_would_read() -> None:
+    assert latex("**a_b** 5 % ± `x`") == r"\textbf{a\_b} 5 \% $\pm$ x"
+
+
+def test_tables_are_found_in_a_pages_text() -> None:
+    text = (
+        "# T\n\n## Shop\n\nBy length:\n\n| a | b |\n|:--|--:|\n| x | **1** |\n\n- Seeds: 0. Tie rule: so.\n- Data: d\n"
+    )
+    (table,) = of_page("p", text)
+    assert (table.name, table.head, table.rows) == ("p-1", ["a", "b"], [["x", "**1**"]])
+    assert table.caption == "Shop. By length. Seeds: 0. Tie rule: so."
+
+
+def test_a_result_is_a_data_frame(results: Path) -> None:
+    result = load(Experiment.of("cycle", "pop"), results)
+    assert result is not None
+    frame = result.frame()
+    assert list(frame.columns) == ["session", "length", "greater", "equal", "rank"]
+    assert len(frame) == len(result.greater) and (frame["rank"] <= 20).mean() * 100 == pytest.approx(result.recall())

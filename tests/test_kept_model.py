@@ -1,0 +1,211 @@
+"""A kept model scores as the fitted one did, is refused where it was changed, and recommends in the log's own ids."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import reproduce
+from reproduce import catalog
+from reproduce.__main__ import main
+from reproduce.errors import InputError, ModelError, UsageError
+from reproduce.evaluation.ranking import rank_all
+from reproduce.fitting import user_model
+from reproduce.reading import own_data
+from reproduce.runs import kept_model
+from reproduce.runs.experiment import Experiment
+from reproduce.runs.runner import run
+
+EPOCH = {"epochs": 1}
+MODELS = {name: EPOCH if hasattr(kind, "epochs") else {} for name, kind in catalog.recommenders().items()}
+
+
+@pytest.fixture(autouse=True)
+def catalogue(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What a test takes in does not stay."""
+    monkeypatch.setattr(user_model, "MODELS", {})
+    yield
+    for name in own_data.TAKEN:
+        catalog.datasets().pop(name, None)
+    own_data.TAKEN.clear()
+
+
+def kept(tmp_path: Path, name: str, fields: dict[str, int] | None = None) -> Path:
+    experiment = Experiment.of("cycle", name, fields or {})
+    run(experiment, data=tmp_path, results=tmp_path, device="cpu", keep_model=True)
+    return kept_model.place_of(experiment, tmp_path)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_is_kept_and_ranks_as_its_record(name: str, tmp_path: Path) -> None:
+    place = kept(tmp_path, name, MODELS[name])
+    again = reproduce.load_model(place, "cpu")
+    result = run(again.experiment, data=tmp_path, results=tmp_path)
+    prefixes, targets = catalog.load_split("cycle", tmp_path).test.prefixes()
+    greater, equal = rank_all(again.model, prefixes, targets)
+    assert greater.tolist() == result.greater.tolist() and equal.tolist() == result.equal.tolist()
+    assert again.identity == result.identity
+
+
+def test_a_record_that_is_there_stays_and_the_model_joins_it(tmp_path: Path) -> None:
+    experiment = Experiment.of("cycle", "narm", EPOCH)
+    run(experiment, data=tmp_path, results=tmp_path, device="cpu")
+    table = tmp_path / f"{experiment.path}.json"
+    before = table.read_bytes()
+    place = kept(tmp_path, "narm", EPOCH)
+    assert place.is_file() and table.read_bytes() == before
+    written = place.stat().st_mtime_ns
+    kept(tmp_path, "narm", EPOCH)
+    assert place.stat().st_mtime_ns == written
+
+
+def test_a_run_made_again_with_other_ranks_keeps_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    experiment = Experiment.of("cycle", "item_knn")
+    run(experiment, data=tmp_path, results=tmp_path, device="cpu")
+    kind = catalog.recommender("item_knn")
+    score = kind.score
+    monkeypatch.setattr(kind, "score", lambda self, prefixes: -score(self, prefixes))
+    with pytest.raises(ModelError, match="made again to be kept, it gave other ranks than its record"):
+        kept(tmp_path, "item_knn")
+    assert not list(tmp_path.rglob("*.model"))
+
+
+@pytest.mark.parametrize("harm", ["flip", "cut", "head", "pickle"])
+def test_a_changed_file_is_refused(harm: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    place = kept(tmp_path, "pop")
+    raw = bytearray(place.read_bytes())
+    if harm == "flip":
+        raw[len(raw) // 2] ^= 1
+    elif harm == "cut":
+        raw = raw[:-10]
+    elif harm == "head":
+        raw[0] ^= 1
+    else:
+        raw = bytearray(pickle.dumps({"state": {}}))
+    assert main(["check", "--results", str(tmp_path)]) == 0
+    place.write_bytes(raw)
+    with pytest.raises(InputError, match="not a whole kept model"):
+        reproduce.load_model(place)
+    assert main(["check", "--results", str(tmp_path)]) == 3
+    assert "runs/cycle/pop-seed0.model: not a whole kept model" in capsys.readouterr().err
+
+
+class Hostile:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return (Path.touch, (Path("/tmp/never"),))  # type: ignore[return-value]
+
+
+def test_a_file_that_would_run_code_is_refused_though_its_checksum_is_right(tmp_path: Path) -> None:
+    import hashlib
+    import io
+
+    whole = io.BytesIO()
+    torch.save({"state": Hostile()}, whole)
+    head = kept_model.HEAD + hashlib.sha256(whole.getvalue()).hexdigest().encode() + b"\n"
+    (tmp_path / "x.model").write_bytes(head + whole.getvalue())
+    with pytest.raises(InputError, match="not a kept model of this suite"):
+        reproduce.load_model(tmp_path / "x.model")
+
+
+def log(place: Path) -> Path:
+    rows = [
+        f"s{s},item {'abcdefghi'[(s + k) % 9]},{(s // 40) * 86_400 + s * 60 + k}" for s in range(160) for k in range(3)
+    ]
+    place.write_text("\n".join(["session_id,item_id,timestamp", *rows]) + "\n")
+    return place
+
+
+def test_recommend_speaks_in_the_logs_own_ids_and_shows_the_attention(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--dataset", str(log(tmp_path / "clicks.csv")), "--results", str(tmp_path / "out")]
+    settings = ["--set", "narm.epochs=1", "narm.batch=16"]
+    assert main(["recommend", "narm", *words, *settings, "--clicks", "item a"]) == 3
+    told = capsys.readouterr().err
+    assert "no model is kept there; python -m reproduce run --dataset clicks.csv --model narm" in told
+    assert main(["run", "--model", "narm", *words, *settings, "--quiet", "--keep-model"]) == 0
+    capsys.readouterr()
+    asked = ["--clicks", "item a", "item b", "--top", "5"]
+    assert main(["recommend", "narm", *words, *settings, *asked]) == 0
+    told = capsys.readouterr().out
+    place = next((tmp_path / "out").rglob("*.model"))
+    model = reproduce.load_model(place)
+    best = model.recommend(["item a", "item b"], 5)
+    for item, score in best:
+        assert f"{item}" in told and f"{score:.4f}" in told
+    weights = model.attention(["item a", "item b"])
+    assert weights is not None and weights.sum() == pytest.approx(1, abs=1e-5)
+    assert all(f"item {one}  " in told and f"{weight:.3f}" in told for one, weight in zip("ab", weights, strict=True))
+    assert main(["recommend", str(place), *asked]) == 0
+    assert capsys.readouterr().out == told
+
+
+def test_item_knn_recommends_what_stands_beside_a_click(tmp_path: Path) -> None:
+    model = reproduce.load_model(kept(tmp_path, "item_knn"))
+    assert {item for item, _ in model.recommend(["5"], 2)} == {"4", "6"}
+    assert model.attention(["5"]) is None
+    with pytest.raises(UsageError, match="item '12': not among the 12 items"):
+        model.recommend(["12"])
+
+
+def test_what_cannot_be_recommended_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["recommend", "pop", "--clicks", "1"]) == 2
+    assert "recommend needs --dataset" in capsys.readouterr().err
+    place = kept(tmp_path, "pop")
+    assert main(["recommend", str(place)]) == 2
+    assert "recommend needs --clicks" in capsys.readouterr().err
+    assert main(["recommend", str(tmp_path / "none.model"), "--clicks", "1"]) == 3
+    assert "no kept model can be read there" in capsys.readouterr().err
+
+
+OWN = """
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from reproduce import Recommender
+
+
+@dataclass(kw_only=True)
+class Mine(Recommender):
+    def fit(self, train, *, seed, device, journal):
+        self.rows_ = {"row": np.bincount(train.clicks()[0], minlength=train.n_items).tolist()}
+
+    def score(self, prefixes):
+        return torch.tensor([self.rows_["row"]] * len(prefixes), dtype=torch.float32).reshape(len(prefixes), -1)
+"""
+
+
+def test_an_own_model_needs_its_file_of_the_same_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(OWN)
+    place = kept(tmp_path, str(file))
+    assert len(reproduce.load_model(place).recommend(["1"])) == 12
+    monkeypatch.setattr(user_model, "MODELS", {})
+    with pytest.raises(InputError, match=r"a model of your own, mine\.py; name its file too"):
+        reproduce.load_model(place)
+    file.write_text(OWN + "\n# changed\n")
+    reproduce.make_recommender(str(file))
+    with pytest.raises(InputError, match=r"another source of mine\.py"):
+        reproduce.load_model(place)
+
+
+def test_what_a_model_learned_that_cannot_be_kept_is_named_and_nothing_is_left(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(
+        OWN.replace('{"row":', "self.odd_ = iter(()); self.rows_ = {'row':").replace("self.rows_ = self", "self")
+    )
+    with pytest.raises(ModelError, match="mine: cannot be kept: odd_ is a tuple_iterator"):
+        kept(tmp_path, str(file))
+    assert not list(tmp_path.rglob("*.model")) and not list(tmp_path.rglob("*.json"))
+
+
+def test_arrays_of_a_kept_model_are_numbers_only() -> None:
+    with pytest.raises(ModelError, match="words_ is a ndarray"):
+        kept_model._packed("mine", "words_", np.array(["a"]))

@@ -1,0 +1,141 @@
+"""Records of an own model are found again, with its file named and without."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+
+import pytest
+
+from reproduce.__main__ import main
+from reproduce.fitting import user_model
+
+LABELLED = """
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+
+from reproduce import Recommender, setting
+
+
+@dataclass(kw_only=True)
+class Mine(Recommender):
+    label: ClassVar[str] = "My model"
+    smoothing: float = setting(0.5, low=0.0, search=(0.0, 1.0))
+
+    def fit(self, train, *, seed, device, journal):
+        prefixes, following = train.prefixes()
+        self.counts_ = np.full((train.n_items, train.n_items), self.smoothing, dtype=np.float32)
+        np.add.at(self.counts_, (prefixes.last, following), 1)
+        self.device_ = device
+
+    def score(self, prefixes):
+        return torch.as_tensor(self.counts_[prefixes.last], device=self.device_)
+"""
+
+
+@pytest.fixture(autouse=True)
+def nothing_adopted(monkeypatch: pytest.MonkeyPatch) -> None:
+    forget(monkeypatch)
+
+
+def forget(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a new process."""
+    monkeypatch.setattr(user_model, "MODELS", {})
+
+
+def page(name: str, tmp_path: Path, *words: str) -> int:
+    quiet = ["--quiet"] if name == "table2" else []
+    return main([name, "--dataset", "cycle", *quiet, "--results", str(tmp_path / "results"), *words])
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """My model with two settings, and POP, are recorded."""
+    file = tmp_path / "mine.py"
+    file.write_text(LABELLED)
+    assert page("table2", tmp_path, "--model", str(file), "pop") == 0
+    assert page("table2", tmp_path, "--model", str(file), "--set", "mine.smoothing=0.25") == 0
+    return file
+
+
+@pytest.mark.parametrize("name", ["significance", "lengths", "table2"])
+def test_without_its_file_a_page_shows_every_recorded_setting_under_its_label(
+    name: str, tmp_path: Path, file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    forget(monkeypatch)
+    capsys.readouterr()
+    assert page(name, tmp_path, *(["--stored"] if name == "table2" else [])) == 0
+    told = (tmp_path / f"results/{name}.md").read_text()
+    assert "My model (smoothing=0.25)" in told and "My model" in told.replace("My model (", "") and "POP" in told
+    assert "left out" not in told
+
+
+@pytest.mark.parametrize("name", ["significance", "lengths"])
+def test_with_its_file_a_page_is_restricted_to_what_was_asked_for(
+    name: str, tmp_path: Path, file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    forget(monkeypatch)
+    capsys.readouterr()
+    assert page(name, tmp_path, "--model", str(file)) == 0
+    told = capsys.readouterr().out
+    assert "My model (smoothing=0.25)" in told and "POP" not in told
+    assert page(name, tmp_path, "--model", str(file), "pop", "--set", "mine.smoothing=0.25") == 0
+    told = capsys.readouterr().out
+    assert "My model (smoothing=0.25)" in told and "POP" in told and "My model |" not in told
+
+
+def test_records_of_another_source_are_left_out_and_said_so(
+    tmp_path: Path, file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file.write_text(LABELLED + "\n# changed\n")
+    forget(monkeypatch)
+    capsys.readouterr()
+    assert page("lengths", tmp_path, "--model", str(file), "pop") == 0
+    told = capsys.readouterr().out
+    assert "My model |" not in told
+    assert "mine-seed0.json: made with another source of mine.py; left out." in told
+    assert page("table2", tmp_path, "--model", str(file)) == 0  # the newest source now, of one setting
+    forget(monkeypatch)
+    capsys.readouterr()
+    assert page("lengths", tmp_path) == 0
+    told = capsys.readouterr().out
+    assert "| My model |" in told and "smoothing=0.25)" not in told
+    assert "mine,smoothing=0.25-seed0.json: made with another source of mine.py; left out." in told
+
+
+def test_check_believes_an_own_models_record_without_its_file(
+    tmp_path: Path, file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    forget(monkeypatch)
+    (tmp_path / "results/table2.md").unlink()  # it was drawn with the model asked for
+    assert main(["check", "--results", str(tmp_path / "results")]) == 0
+    assert "3 records and their pages are sound" in capsys.readouterr().out
+
+
+def test_a_search_prints_a_command_that_works_and_stays_known_without_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("optuna")
+    file = tmp_path / "my models/mine.py"
+    file.parent.mkdir()
+    file.write_text(LABELLED)
+    results = ["--results", str(tmp_path / "results"), "--quiet"]
+    assert main(["search", str(file), "--dataset", "cycle", "--trials", "3", *results]) == 0
+    command = shlex.split(capsys.readouterr().out.strip().splitlines()[-1])
+    (summary,) = (tmp_path / "results/search/cycle").glob("mine-seed0-*.json")
+    kept = json.loads(summary.read_text())
+    # On the cycle every trial finds all; make another than the first one the best.
+    kept["best"] = {**kept["trials"][1], "recall": 100.0}
+    summary.write_text(json.dumps(kept))
+    if command[0] == "python":
+        assert main([*command[3:], *results]) == 0
+    forget(monkeypatch)
+    capsys.readouterr()
+    assert main(["table2", "--dataset", "cycle", "--model", "pop", *results]) == 0
+    told = (tmp_path / "results/table2.md").read_text()
+    assert "search again" not in told
+    assert "My model: 3 trials" in told
