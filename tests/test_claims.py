@@ -29,8 +29,8 @@ from reproduce.reports.shelf import Shelf
 from reproduce.runs.experiment import Experiment
 from reproduce.runs.record import Result, store
 from reproduce.runs.request import Request
-from reproduce.runs.search import Trial
 from reproduce.runs.stored_search import Found
+from reproduce.runs.trials import VERSION, Protocol, Trial
 
 GOLDEN = Path(__file__).resolve().parent / "golden" / "claims.md"
 A, B, POP = Row("Item-KNN", "item_knn"), Row("S-KNN", "sknn"), Row("POP", "pop")  # without chance
@@ -190,9 +190,10 @@ def test_records_of_another_split_than_most_rows_are_left_out(tmp_path: Path) ->
     assert f"{HERE}, NARM: records of another split; left out." in shelf.remarks
 
 
-def search(row: Row, fields: Mapping[str, object], trials: int = 20) -> Found:
+def search(row: Row, fields: Mapping[str, object], trials: int = 20, version: int = VERSION) -> Found:
     """A search that found these fields."""
-    return Found(row.model, {}, fields, trials, "a tenth", Trial({}, 50.0, 20.0), Trial(dict(fields), 51.0, 21.0))
+    first, best = Trial({}, 50.0, 20.0), Trial(dict(fields), 51.0, 21.0)
+    return Found(row.model, {}, fields, trials, "a tenth", first, best, Protocol(version, trials, None, 3, 3))
 
 
 def test_tuned_rows_are_compared_only_where_all_had_the_same_budget() -> None:
@@ -206,6 +207,7 @@ def test_tuned_rows_are_compared_only_where_all_had_the_same_budget() -> None:
     assert chosen() is None
     assert chosen(search(A, tuned)) is None
     assert chosen(search(A, tuned), search(FPMC, {"epochs": 40}, trials=8)) is None
+    assert chosen(search(A, tuned, version=1), search(FPMC, {"epochs": 40}, version=1)) is None
     assert chosen(search(A, tuned), search(FPMC, {"epochs": 40})) == ["FPMC (tuned)", "Item-KNN (tuned)", "POP"]
     # Where the defaults were the best, the row itself is the tuned one.
     assert chosen(search(A, tuned), search(FPMC, {})) == ["FPMC", "Item-KNN (tuned)", "POP"]
@@ -319,6 +321,8 @@ def test_the_page_is_the_golden_one(tmp_path: Path) -> None:
         content = {"model": model, "fixed": {}, "scored_on": "a tenth", "defaults": trials[0], "best": trials[1]}
         file = results / "search" / HERE / f"{model}-seed0.json"
         file.parent.mkdir(parents=True, exist_ok=True)
+        content["protocol"] = {"version": VERSION, "trials": 2, "trial_epochs": None, "refitted": 1, "refits": 1}
+        content["refits"] = [{"fields": fields, "recalls": [50.0], "mrrs": [20.0]}]
         file.write_text(json.dumps({**content, "trials": trials}))
     text = claims.draw(request(results), {}).text
     if os.environ.get("REWRITE_GOLDEN"):

@@ -39,7 +39,7 @@ def test_the_table_is_printed_within_100_columns_and_the_page_written(
     table = [line for line in out.splitlines() if not line.startswith("Not run yet")]
     assert any(line.startswith("POP ") and "100.00" in line for line in table) and max(map(len, table)) <= 100
     page = (tmp_path / "results/local/table2.md").read_text()
-    assert "| POP " in page and page.endswith("\n\n<!-- drawn by: table2 --model pop s_pop -->\n")
+    assert "| POP " in page and page.endswith("\n<!-- drawn by: table2 --model pop s_pop -->\n")
     assert out.endswith("The whole page, with the details: results/local/table2.md\n")
 
 

@@ -130,7 +130,7 @@ def test_no_minutes_at_all_is_a_wrong_value(capsys: pytest.CaptureFixture[str]) 
     with pytest.raises(SystemExit) as end:
         main(["table2", "--minutes", "0"])
     assert end.value.code == 2
-    assert "'0' is not a number from 1 on" in capsys.readouterr().err
+    assert "'0' is not a number from 1 to" in capsys.readouterr().err
 
 
 def test_the_journal_measures_an_epoch_from_one_beginning_to_the_next(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -401,7 +401,7 @@ def test_what_a_search_found_stands_in_a_column_beside_the_defaults(tmp_path: Pa
     assert told in page.read_text() and fill in page.read_text()
     assert "Recall@20: tuned" not in page.read_text() and "| tuned" not in page.read_text().replace("  ", "")
     assert main([*words, *fill.split()[2:]]) == 0
-    assert fill not in page.read_text() and "Tuned: Item-KNN: regularisation 5.0." in page.read_text()
+    assert f"{fill}`" not in page.read_text() and "Tuned: Item-KNN: regularisation 5.0." in page.read_text()
     (row,) = [line for line in page.read_text().splitlines() if line.startswith("| Item-KNN ")][:1]
     assert row.split("|")[3].strip() == "100.00 ±0.0"
 
@@ -445,7 +445,7 @@ def test_a_default_outside_its_own_range_and_no_epochs_at_all_are_wrong(
     words = ["--dataset", "cycle", "--results", str(tmp_path)]
     with pytest.raises(SystemExit) as end:
         main(["search", "narm", *words, "--trial-epochs", "0"])
-    assert end.value.code == 2 and "'0' is not a number from 1 on" in capsys.readouterr().err
+    assert end.value.code == 2 and "'0' is not a number from 1 to" in capsys.readouterr().err
     (tmp_path / "level.py").write_text(OUTSIDE)
     assert main(["search", str(tmp_path / "level.py"), *words]) == 2
     assert "level.share: its default 0.001 is not among what a search may try" in capsys.readouterr().err

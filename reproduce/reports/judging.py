@@ -24,6 +24,7 @@ from reproduce.reports.shelf import Shelf
 from reproduce.runs.record import Result
 from reproduce.runs.request import same
 from reproduce.runs.stored_search import Found
+from reproduce.runs.trials import VERSION, Protocol
 
 _TWO_SIDED = float(special.ndtri(1 - uncertainty.ALPHA / 2))
 Chosen = Callable[[tuple[Row, ...]], tuple[Row, ...] | None]  # the rows that stand for those of a statement, if any
@@ -39,7 +40,7 @@ class Evidence:
         self._results: dict[str, list[Result]] = {}
         self._measured: dict[tuple[str, str, tuple[int, int] | None], Measurement] = {}
         self._bases = [one.base for one in searches]
-        self._found: dict[str, dict[tuple[int, str], Found]] = {}
+        self._found: dict[str, dict[Protocol, Found]] = {}
         self._digest = self._commonest()
 
     @property
@@ -85,17 +86,19 @@ class Evidence:
         """
         searched = {row.label: self._searched(row) for row in rows if can_be_searched(row)}
         budgets = [set(found) for found in searched.values()]
-        alike = set.intersection(*budgets) if budgets else {(0, "")}
+        if not budgets:
+            return rows
+        alike = set.intersection(*budgets)
         if not alike:
             return None
-        budget = max(alike)
+        budget = max(alike, key=lambda one: (one.version, one.trials))
         return tuple(_as_tuned(row, searched[row.label][budget]) if row.label in searched else row for row in rows)
 
-    def _searched(self, row: Row) -> dict[tuple[int, str], Found]:
-        """The searches of a row, by their budget: how many trials, and what they were scored on."""
+    def _searched(self, row: Row) -> dict[Protocol, Found]:
+        """The searches of a row, by their protocol and budget; those of an older protocol compare nothing."""
         if row.label not in self._found:
             alike = [one for one, base in zip(self.searches, self._bases, strict=True) if same(base, row)]
-            self._found[row.label] = {(one.trials, one.scored_on): one for one in alike}
+            self._found[row.label] = {one.protocol: one for one in alike if one.protocol.version >= VERSION}
         return self._found[row.label]
 
 
