@@ -165,12 +165,12 @@ def _check(kept: dict[str, Any]) -> None:
     kinds = {"identity": str, "torch": str, "state": dict, "history": list, "circumstances": dict, "resumed": list}
     if type(kept) is not dict or any(type(kept[key]) is not kind for key, kind in kinds.items()):
         raise ValueError("parts of other kinds")
+    sittings = [*kept["resumed"], {**kept["circumstances"], "epochs": len(kept["history"])}]
+    record_shape.check_sittings(kept["history"], sittings)  # here, not when the run that goes on is to be recorded
     for number, epoch in enumerate(kept["history"], 1):
         if epoch["epoch"] != number or not all(
             type(one) in (int, float) and math.isfinite(one) for one in epoch.values()
         ):
             raise ValueError("a history that does not count 1, 2, 3, ...")
-    sittings = [*kept["resumed"], {**kept["circumstances"], "epochs": len(kept["history"])}]
-    record_shape.check_sittings(kept["history"], sittings)  # here, not when the run that goes on is to be recorded
     if kept["state"].get("epoch", len(kept["history"])) != len(kept["history"]):
         raise ValueError("a state of another epoch")
