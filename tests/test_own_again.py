@@ -8,8 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from reproduce import catalog
 from reproduce.__main__ import main
+from reproduce.commands.search import as_command
 from reproduce.fitting import user_model
+from reproduce.runs.stored_search import Found
+from reproduce.runs.trials import Trial
 
 LABELLED = """
 from dataclasses import dataclass
@@ -139,3 +143,19 @@ def test_a_search_prints_a_command_that_works_and_stays_known_without_the_file(
     told = (tmp_path / "results/table2.md").read_text()
     assert "search again" not in told
     assert "My model: 3 trials" in told
+
+
+def test_the_command_of_a_search_names_an_own_model_by_its_file(tmp_path: Path) -> None:
+    file = tmp_path / "my models/mine.py"
+    file.parent.mkdir()
+    file.write_text(LABELLED)
+    catalog.recommender(str(file))
+    told = as_command("cycle", "mine", "--set mine.smoothing=0.25")
+    words = [*shlex.split(told)[3:], "--quiet", "--results", str(tmp_path / "results")]
+    assert main(words) == 0
+    assert (tmp_path / "results/runs/cycle/mine,smoothing=0.25-seed0.json").is_file()
+
+
+def test_a_search_of_an_own_model_without_its_file_has_the_row_it_found() -> None:
+    found = Found("mine", {}, {"smoothing": 0.25}, 3, "x", Trial({}, 1.0, 1.0), Trial({}, 2.0, 2.0), label="My model")
+    assert (found.base.label, found.row.label, found.better) == ("My model", "My model (smoothing=0.25)", True)

@@ -18,6 +18,7 @@ import torch
 from reproduce import catalog
 from reproduce.__main__ import main
 from reproduce.errors import ModelError
+from reproduce.fitting import user_model
 from reproduce.paper.rows import Row
 from reproduce.reading.sessions import Sessions
 from reproduce.runs import search, stored_search
@@ -457,6 +458,7 @@ def test_a_default_outside_its_own_range_and_no_epochs_at_all_are_wrong(
     with pytest.raises(SystemExit) as end:
         main(["search", "narm", *words, "--trial-epochs", "0"])
     assert end.value.code == 2 and "'0' is not a number from 1 to" in capsys.readouterr().err
+    monkeypatch.setattr(user_model, "MODELS", {})  # what a test takes in does not stay
     (tmp_path / "level.py").write_text(OUTSIDE)
     assert main(["search", str(tmp_path / "level.py"), *words]) == 2
     assert "level.share: its default 0.001 is not among what a search may try" in capsys.readouterr().err

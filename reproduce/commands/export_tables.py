@@ -22,6 +22,9 @@ SIGNS = {
     "→": r"$\to$",
     "≥": r"$\geq$",
     "≤": r"$\leq$",
+    "¹": "$^1$",
+    "†": r"$\dagger$",
+    "‡": r"$\ddagger$",
 }
 SPECIAL = {one: f"\\{one}" for one in "&%$#_{}"} | {
     "\\": r"\textbackslash{}",
