@@ -141,7 +141,11 @@ def test_a_folder_without_records_and_an_unknown_page_are_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["export", "--results", str(tmp_path)]) == 3
-    assert "no record to export" in capsys.readouterr().err
+    assert "no record to export; python -m reproduce table2 makes some" in capsys.readouterr().err
+    words = ["--dataset", "cycle", "--results", str(tmp_path)]
+    assert main(["run", *words, "--model", "item_knn", "--set", "item_knn.alpha=0.4", "--quiet"]) == 0
+    assert main(["export", *words]) == 3
+    assert "its records are of other rows or settings; name them with --model and --set" in capsys.readouterr().err
     assert main(["export", "--page", "table22"]) == 2
     assert "did you mean table2" in capsys.readouterr().err
 

@@ -32,6 +32,7 @@ from reproduce.reports.description import (
 )
 from reproduce.reports.shelf import Shelf
 from reproduce.runs import own_options
+from reproduce.runs.listing import listed
 from reproduce.runs.record import Result
 from reproduce.runs.request import Request, settings
 
@@ -85,7 +86,11 @@ def _answer(options: Any) -> str:
     found = {dataset: recorded(request, shelf, dataset) for dataset in datasets}
     there = {dataset: rows for dataset, rows in found.items() if rows}
     if not there:
-        raise InputError(f"{request.results}: no record to export; python -m reproduce table2 makes some")
+        if any(listed(request.results, dataset) for dataset in datasets):
+            why = "its records are of other rows or settings; name them with --model and --set"
+        else:
+            why = "python -m reproduce table2 makes some"
+        raise InputError(f"{request.results}: no record to export; {why}")
     tables = [table for page in dict.fromkeys(options.page) for table in of_page(page, _text(page, request))]
     tables = tables or [comparison(dataset, rows, options.k) for dataset, rows in there.items()]
     folder = options.to or request.results / "export"
