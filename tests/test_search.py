@@ -407,7 +407,7 @@ def test_what_a_search_found_stands_in_a_column_beside_the_defaults(tmp_path: Pa
     page = tmp_path / "table2.md"
     told = (
         "Item-KNN: 7 trials by an older protocol: the best of single fits, scored on the newest 10 training sessions, "
-        "held out whole; the defaults had 40.00"
+        "held out whole; the defaults of that time had 40.00"
     )
     fill = "--model item_knn --set item_knn.regularisation=5.0"
     assert told in page.read_text() and fill in page.read_text()
@@ -428,7 +428,7 @@ def test_what_a_search_found_stands_in_a_column_beside_the_defaults(tmp_path: Pa
     )
     file.write_text(json.dumps({**kept, "best": kept["defaults"]}))
     assert main(words) == 0
-    assert "the defaults, 40.00 / 20.00, won" in page.read_text()
+    assert "the defaults of that time, 40.00 / 20.00, won" in page.read_text()
     for broken in (
         {"best": {"fields": {"gone": 1}}},
         {"protocol": {**protocol, "trials": "many"}, "refits": [anew]},

@@ -17,7 +17,7 @@ import pytest
 from reproduce import catalog
 from reproduce.__main__ import main
 from reproduce.evaluation.uncertainty import ALPHA, OneRun
-from reproduce.reports import figures_matrix, significance
+from reproduce.reports import comparison, figures_matrix, significance
 from reproduce.reports import page as pages
 from reproduce.reports.figures_matrix import ALIKE, Cell, Matrix
 from reproduce.reports.measuring import Seeds
@@ -204,16 +204,16 @@ def found_by_search(alpha: float, fixed: dict[str, object], trials: int) -> Foun
 
 def test_a_tuned_row_says_what_was_tuned_and_several_searches_are_told_apart() -> None:
     only = found_by_search(0.25, {}, 20)
-    assert [row.label for row in significance.tuned([only])] == ["Item-KNN (tuned)"]
-    assert [row.label for row in significance.tuned([only, only])] == ["Item-KNN (tuned)"]
+    assert [row.label for row in comparison.tuned_rows([only])] == ["Item-KNN (tuned)"]
+    assert [row.label for row in comparison.tuned_rows([only, only])] == ["Item-KNN (tuned)"]
     again, fixed = found_by_search(0.75, {}, 40), found_by_search(0.1, {"regularisation": 5.0}, 20)
-    assert [row.label for row in significance.tuned([only, again])] == [
+    assert [row.label for row in comparison.tuned_rows([only, again])] == [
         "Item-KNN (tuned, 20 trials)",
         "Item-KNN (tuned, 40 trials)",
     ]
-    labels = [row.label for row in significance.tuned([only, fixed])]
+    labels = [row.label for row in comparison.tuned_rows([only, fixed])]
     assert labels[0] == "Item-KNN (tuned)" and len(set(labels)) == 2
-    assert significance.tuned([found_by_search(0.5, {}, 20)]) == []  # the defaults were the best
+    assert comparison.tuned_rows([found_by_search(0.5, {}, 20)]) == []  # the defaults were the best
 
 
 def test_rows_of_another_split_are_left_out_and_named(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -78,7 +79,7 @@ pytestmark = [
 @pytest.fixture
 def cluster() -> Iterator[None]:
     """A Slurm with a partition `low`, whose jobs one in `high` preempts: they are sent TERM and queued again."""
-    base = Path(f"/tmp/slurm-here-{os.getpid()}")  # a socket's path may not be long
+    base = Path(tempfile.gettempdir()) / f"slurm-here-{os.getpid()}"  # not tmp_path: a socket's path may not be long
     environ = {**os.environ, "SLURM_HERE": str(base)}
     subprocess.run(["bash", TOOL, "start"], env=environ, check=True, timeout=300)
     before = os.environ.get("SLURM_CONF")

@@ -7,17 +7,16 @@ from pathlib import Path
 from statistics import stdev
 from typing import Any
 
-import numpy as np
-
 from reproduce import catalog, reports
 from reproduce.commands import export_ranks
 from reproduce.commands.export_tables import FORMATS, Exported, of_page
 from reproduce.errors import InputError
 from reproduce.evaluation.cutoffs import TITLES, WORTH
-from reproduce.evaluation.uncertainty import OneRun, contrast, measure, with_noise
 from reproduce.files import replacing
 from reproduce.paper import controls
-from reproduce.paper.rows import ROWS, Row
+from reproduce.paper.rows import ROWS
+from reproduce.reports import measuring
+from reproduce.reports.comparison import FULL_DECODER
 from reproduce.reports.description import (
     CUTOFFS,
     DATA,
@@ -30,6 +29,7 @@ from reproduce.reports.description import (
     Command,
     Option,
 )
+from reproduce.reports.measuring import Seeds
 from reproduce.reports.shelf import Shelf
 from reproduce.runs import own_options
 from reproduce.runs.listing import listed
@@ -92,7 +92,7 @@ def _answer(options: Any) -> str:
             why = "python -m reproduce table2 makes some"
         raise InputError(f"{request.results}: no record to export; {why}")
     tables = [table for page in dict.fromkeys(options.page) for table in of_page(page, _text(page, request))]
-    tables = tables or [comparison(dataset, rows, options.k) for dataset, rows in there.items()]
+    tables = tables or [comparison(dataset, rows, options.k, request.results) for dataset, rows in there.items()]
     folder = options.to or request.results / "export"
     files: dict[str, Callable[[Path], object]] = {}
     for table in tables:
@@ -131,21 +131,21 @@ def _text(name: str, request: Request) -> str:
 
 def recorded(request: Request, shelf: Shelf, dataset: str) -> Rows:
     """The rows that have records on a data set, those of the split that most rows share; the others are remarked on."""
-    full = Row("NARM, fully connected decoder", "narm", {"decoder": "fully-connected"})
-    shown = request.rows([*ROWS, full, *controls.ROWS, *shelf.others(dataset)])
-    rows = {row.label: results for row in shown if (results := shelf.results(row, dataset))}
-    digests = [one.split["digest"] for results in rows.values() for one in results]
-    most = max(digests, key=digests.count, default="")
-    kept = {label: [one for one in results if one.split["digest"] == most] for label, results in rows.items()}
-    for label, results in rows.items():
-        if len(kept[label]) < len(results):
-            shelf.remarks.append(f"{dataset}, {label}: records of another split; left out.")
-    return {label: results for label, results in kept.items() if results}
+    shown = request.rows([*ROWS, FULL_DECODER, *controls.ROWS, *shelf.others(dataset)])
+    rows = {row.label: shelf.results(row, dataset) for row in shown}
+    kept = measuring.of_one_split(rows)
+    shelf.remarks.extend(
+        f"{dataset}, {label}: records of another split; left out."
+        for label, results in rows.items()
+        if len(kept.get(label, ())) < len(results)
+    )
+    return kept
 
 
-def comparison(dataset: str, rows: Rows, cutoffs: Sequence[int]) -> Exported:
+def comparison(dataset: str, rows: Rows, cutoffs: Sequence[int], folder: Path) -> Exported:
     """Recall, MRR and NDCG at every cut-off, with 95 % intervals; the highest of a column is bold."""
-    columns = {f"{TITLES[metric]}@{k}": _column(rows, metric, k) for k in cutoffs for metric in WORTH}
+    seeds = Seeds.of(folder, next(iter(rows.values()))[0])
+    columns = {f"{TITLES[metric]}@{k}": _column(rows, metric, k, seeds) for k in cutoffs for metric in WORTH}
     lines, values = [], []
     for label, results in rows.items():
         line = [label]
@@ -161,19 +161,13 @@ def comparison(dataset: str, rows: Rows, cutoffs: Sequence[int]) -> Exported:
     return Exported(f"comparison-{dataset}", _caption(dataset, rows), ["model", *columns], lines, values)
 
 
-def _column(rows: Rows, metric: str, k: int) -> Mapping[str, tuple[float, float, float, float | None]]:
+def _column(rows: Rows, metric: str, k: int, seeds: Seeds) -> Mapping[str, tuple[float, float, float, float | None]]:
     """By label: the value in per cent, the ends of its interval, the standard deviation over several seeds."""
-    measured = {}
-    for label, results in rows.items():
-        worth = 100.0 * np.stack([WORTH[metric](one.ranks(), k) for one in results])  # (K, n)
-        chance = not getattr(catalog.recommenders().get(results[0].experiment.model), "deterministic", False)
-        measured[label] = measure(worth, results[0].session, deterministic=not chance)
     found = {}
-    for label, one in with_noise(measured).items():
-        judged = contrast([(1.0, one)])
-        low, high = (judged.these_runs if isinstance(judged, OneRun) else judged).interval()
+    for label, one in measuring.measured_by(rows, lambda run: 100.0 * WORTH[metric](run.ranks(), k), seeds).items():
+        half = measuring.half_width(measuring.alone(one))
         points = [float(point) for point in one.points]
-        found[label] = float(judged.value), low, high, stdev(points) if len(points) > 1 else None
+        found[label] = one.value, one.value - half, one.value + half, stdev(points) if len(points) > 1 else None
     return found
 
 

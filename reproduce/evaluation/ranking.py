@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -71,9 +70,6 @@ def hit(ranks: np.ndarray, k: int = CUTOFF) -> np.ndarray:
 def reciprocal(ranks: np.ndarray, k: int = CUTOFF) -> np.ndarray:
     """1 / rank, 0 beyond the first k, in the shape of `ranks`. MRR is its mean."""
     return np.where(hit(ranks, k), 1.0 / ranks, 0.0)
-
-
-METRICS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {"recall": hit, "mrr": reciprocal}
 
 
 def recall_at(ranks: np.ndarray, k: int = CUTOFF) -> float:

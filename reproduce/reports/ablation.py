@@ -17,12 +17,11 @@ from reproduce.paper.variants import PAPERS, VARIANTS
 from reproduce.reports import figures, measuring
 from reproduce.reports import page as pages
 from reproduce.reports.description import AboutPage, Drawn, Option, Page
-from reproduce.reports.measuring import Seeds
+from reproduce.reports.measuring import METRICS, Seeds
 from reproduce.reports.shelf import Shelf
 from reproduce.runs.record import Result
 from reproduce.runs.request import Request, set_fields
 
-METRICS = {"recall": "Recall@20", "mrr": "MRR@20"}
 ABOUT = AboutPage(
     "compares NARM with variants of it (the paper's Tables 4 and 2)",
     (

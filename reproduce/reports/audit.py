@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from statistics import mean
 
 from reproduce import catalog
-from reproduce.errors import InputError, UsageError
+from reproduce.errors import UsageError
 from reproduce.evaluation import ranking
 from reproduce.paper import controls, numbers
 from reproduce.paper.counting import EVALUATION_2016, EVALUATION_2016_YOOCHOOSE, NARM_CODE, OURS, Counting
@@ -23,10 +23,9 @@ from reproduce.paper.originals import BPR_MF_ORDERS, ORIGINALS
 from reproduce.paper.rows import ROWS, Row
 from reproduce.reports import click_order, comparison, item_orders
 from reproduce.reports import page as pages
-from reproduce.reports.comparison import METRICS
 from reproduce.reports.description import AboutPage, Drawn, Page
+from reproduce.reports.measuring import METRICS
 from reproduce.reports.shelf import Shelf
-from reproduce.runs import stored_search
 from reproduce.runs.environment import choose_device
 from reproduce.runs.listing import listed
 from reproduce.runs.record import Result
@@ -177,7 +176,7 @@ def _ties(own: Shelf, datasets: Sequence[str]) -> str:
     head = ["data set", "model", "Recall@20, against", "in favour", "Δ", "MRR@20, against", "in favour", "Δ"]
     lines, unmoved = [], 0
     for dataset in datasets:
-        tuned = _tuned(own, dataset)
+        tuned = comparison.tuned_rows(own.searches(dataset))
         for row in _rows_of(own, dataset):
             if not (results := own.results(row, dataset)):
                 continue
@@ -199,16 +198,6 @@ def _ties(own: Shelf, datasets: Sequence[str]) -> str:
     if unmoved:
         told += f" Not listed: {unmoved} with records where that moves neither metric by {MOVED} or more."
     return "\n\n".join([pages.table(head, lines, names=2)] * bool(lines) + [told])
-
-
-def _tuned(own: Shelf, dataset: str) -> list[Row]:
-    """What the searches on a data set found, under short labels."""
-    try:
-        searches = stored_search.found(own.folder, dataset)
-    except InputError as error:
-        own.remarks.append(str(error))
-        return []
-    return [Row(f"{one.base.label} (tuned)", one.model, one.row.fields) for one in searches if one.better]
 
 
 def _short_label(row: Row, tuned: Sequence[Row], dataset: str) -> str:

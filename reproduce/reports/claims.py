@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from reproduce import catalog
-from reproduce.errors import InputError
 from reproduce.evaluation.uncertainty import LEVEL
 from reproduce.evaluation.verdicts import MARGIN, SHARE, Verdict
 from reproduce.paper import numbers
@@ -16,9 +15,7 @@ from reproduce.reports.description import AboutPage, Drawn, Option, Page
 from reproduce.reports.judging import Evidence, Said
 from reproduce.reports.page import DASH
 from reproduce.reports.shelf import Shelf
-from reproduce.runs import stored_search
 from reproduce.runs.request import Request
-from reproduce.runs.stored_search import Found
 
 CONTRADICTED = 4  # the exit status of --strict
 NOT_RUN, INCOMPLETE = "not run", "incomplete"
@@ -60,7 +57,7 @@ COUNTED = {
 
 def draw(request: Request, failed: Mapping[str, str]) -> Drawn:
     own = Shelf.at(request.results)
-    evidence = {name: Evidence(own, name, _searches(own, name)) for name in numbers.DATASETS}
+    evidence = {name: Evidence(own, name, own.searches(name)) for name in numbers.DATASETS}
     cells = {one.name: {name: judging.judge(one, name, evidence) for name in evidence} for one in CLAIMS}
     judged = {name: pages.papers_task(name, one.records) for name, one in evidence.items()}
     parts = [
@@ -112,14 +109,6 @@ def counts(said: Sequence[Said]) -> str:
     told += [f"{missing} missing"] if missing else []
     told += [f"{unequal} not tuned equally"] if unequal else []
     return f"{', '.join(told)} of {len(said)}"
-
-
-def _searches(own: Shelf, dataset: str) -> list[Found]:
-    try:
-        return stored_search.found(own.folder, dataset)
-    except InputError as error:
-        own.remarks.append(str(error))
-        return []
 
 
 def _summary(cells: Cells, judged: Mapping[str, bool]) -> list[str]:

@@ -23,7 +23,6 @@ from reproduce.runs.record import Result
 from reproduce.runs.request import same
 from reproduce.runs.stored_search import Found
 
-METRICS = {"recall": "Recall@20", "mrr": "MRR@20"}
 FULL_DECODER = Row("NARM, fully connected", "narm", {"decoder": "fully-connected"})
 TIES_MOVE = 0.5  # points: where the tie rule moves a number by more, its cell is marked
 UNFINISHED, TIES, ONE_SEED = "†", "‡", "¹"
@@ -122,6 +121,24 @@ def _tuned(own: Shelf, dataset: str, row: Row, searches: Sequence[Found]) -> Row
 
 def _validated(results: Sequence[Result]) -> float:
     return max((epoch.get("validation_recall", 0.0) for one in results for epoch in one.epochs), default=-1.0)
+
+
+def tuned_rows(searches: Iterable[Found]) -> list[Row]:
+    """A row for each setting that a search found better than the row's own; its label says what was tuned.
+
+    Where a search had fixed fields beyond the row's own, these are said; where labels still meet, the trials too.
+    """
+    named: dict[str, list[tuple[Found, Row]]] = {}
+    for one in searches:
+        if one.better and not any(same(one.row, row) for kept in named.values() for _, row in kept):
+            fixed = ", ".join(f"{key}={one.fixed[key]}" for key in sorted(one.fixed) if key not in one.base.fields)
+            named.setdefault(f"{one.base.label} (tuned{fixed and f', {fixed}'})", []).append((one, one.row))
+    rows = []
+    for label, kept in named.items():
+        for found, row in kept:
+            told = label if len(kept) == 1 else f"{label[:-1]}, {found.trials} trials)"
+            rows.append(Row(told, row.model, row.fields, row.on))
+    return rows
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from reproduce.paper.rows import ROWS
 from reproduce.reports import figures, measuring
 from reproduce.reports import page as pages
 from reproduce.reports.description import AboutPage, Drawn, Page
-from reproduce.reports.measuring import Seeds
+from reproduce.reports.measuring import METRICS, Seeds
 from reproduce.reports.shelf import Shelf
 from reproduce.runs.record import Result
 from reproduce.runs.request import Request
@@ -20,7 +20,6 @@ from reproduce.runs.request import Request
 ABOUT = AboutPage(
     "draws all models as bars (the paper's Figure 5) and their learning curves", heeds=("dataset", "model", "set")
 )
-METRICS = {"recall": "Recall@20", "mrr": "MRR@20"}
 
 Rows = Mapping[str, Sequence[Result]]  # label -> its records on one data set, at least one
 

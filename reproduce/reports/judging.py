@@ -19,12 +19,12 @@ from reproduce.paper import claims, numbers
 from reproduce.paper.claims import Above, Close, Collapse, Gain, LongerGain, Statement
 from reproduce.paper.rows import Row
 from reproduce.reports import measuring
-from reproduce.reports.measuring import Seeds
+from reproduce.reports.measuring import METRICS, Seeds
 from reproduce.reports.shelf import Shelf
+from reproduce.runs import stored_search
 from reproduce.runs.record import Result
-from reproduce.runs.request import same
 from reproduce.runs.stored_search import Found
-from reproduce.runs.trials import VERSION, Protocol
+from reproduce.runs.trials import VERSION
 
 _TWO_SIDED = float(special.ndtri(1 - uncertainty.ALPHA / 2))
 Chosen = Callable[[tuple[Row, ...]], tuple[Row, ...] | None]  # the rows that stand for those of a statement, if any
@@ -34,13 +34,13 @@ class Evidence:
     """The records of one data set that bear on claims, measured when a statement asks for them."""
 
     def __init__(self, own: Shelf, dataset: str, searches: Sequence[Found] = ()) -> None:
-        self.dataset, self.searches, self._own = dataset, searches, own
+        self.dataset, self._own = dataset, own
+        # By an older protocol a setting won by a single fit: that compares nothing.
+        self.searches = [one for one in searches if one.protocol.version == VERSION]
         self.column = numbers.PAPER_COLUMN[dataset]
         self.seeds = Seeds(())
         self._results: dict[str, list[Result]] = {}
         self._measured: dict[tuple[str, str, tuple[int, int] | None], Measurement] = {}
-        self._bases = [one.base for one in searches]
-        self._found: dict[str, dict[Protocol, Found]] = {}
         self._digest = self._commonest()
 
     @property
@@ -84,22 +84,11 @@ class Evidence:
 
         A model that has nothing to search stands as it is.
         """
-        searched = {row.label: self._searched(row) for row in rows if can_be_searched(row)}
-        budgets = [set(found) for found in searched.values()]
-        if not budgets:
-            return rows
-        alike = set.intersection(*budgets)
-        if not alike:
+        wanted = [row for row in rows if can_be_searched(row)]
+        found = dict(zip((row.label for row in wanted), stored_search.compared(self.searches, wanted), strict=False))
+        if wanted and not found:
             return None
-        budget = max(alike, key=lambda one: (one.version, one.trials))
-        return tuple(_as_tuned(row, searched[row.label][budget]) if row.label in searched else row for row in rows)
-
-    def _searched(self, row: Row) -> dict[Protocol, Found]:
-        """The searches of a row, by their protocol and budget; those of an older protocol compare nothing."""
-        if row.label not in self._found:
-            alike = [one for one, base in zip(self.searches, self._bases, strict=True) if same(base, row)]
-            self._found[row.label] = {one.protocol: one for one in alike if one.protocol.version >= VERSION}
-        return self._found[row.label]
+        return tuple(_as_tuned(row, found[row.label]) if row.label in found else row for row in rows)
 
 
 def can_be_searched(row: Row) -> bool:
@@ -213,7 +202,7 @@ def _words(one: Statement, rows: tuple[Row, ...]) -> str:
     if isinstance(one, LongerGain):
         spans = [f"{low}-{high}" for low, high in _spans(one)]
         return f"gain of {first} over {second} in hits, %: on {spans[0]} clicks − on {spans[1]} clicks"
-    metric = {"recall": "Recall@20", "mrr": "MRR@20"}[one.metric]
+    metric = METRICS[one.metric]
     if isinstance(one, Gain):
         within = verdicts.SHARE * one.per_cent
         return f"gain of {first} over {second} in {metric}, %: ours − the paper's, within ±{within:g}"

@@ -15,7 +15,7 @@ from reproduce.paper.rows import ROWS
 from reproduce.reports import figures, measuring
 from reproduce.reports import page as pages
 from reproduce.reports.description import AboutPage, Drawn, Page
-from reproduce.reports.measuring import Seeds
+from reproduce.reports.measuring import METRICS, Seeds
 from reproduce.reports.shelf import Shelf
 from reproduce.runs.record import Result
 from reproduce.runs.request import Request
@@ -27,7 +27,6 @@ ABOUT = AboutPage(
 LONGEST = 19  # clicks, the paper's longest
 OVER = "over 19"
 BINS = {"1-3": (1, 3), "4-17": (4, 17), "18-19": (18, 19), OVER: (20, np.iinfo(np.int64).max)}
-METRICS = {"recall": "Recall@20", "mrr": "MRR@20"}
 STRONG = ("NARM", "Improved GRU-Rec", "GRU-Rec", "Item-KNN", "S-POP")  # of the paper, the first ones to be drawn
 LINES = 6  # in a panel: more cannot be told apart
 APART = LONGEST + 2.0  # where the figure has the prefixes that are longer
@@ -60,7 +59,7 @@ def _section(request: Request, own: Shelf, dataset: str, drawn: dict[str, bytes]
     head = f"## {catalog.dataset(dataset).title}"
     shown = request.rows([*ROWS, *controls.ROWS, *own.others(dataset)])
     found = {row.label: own.results(row, dataset) for row in shown}
-    rows = _largest_split(found)
+    rows = measuring.of_one_split(found)
     if not rows:
         command = pages.command("table2", request, dataset=dataset)
         return "\n\n".join([head, f"No record yet: {command} makes them.", *own.remarks])
@@ -82,14 +81,6 @@ def _section(request: Request, own: Shelf, dataset: str, drawn: dict[str, bytes]
     text.append(pages.folded("Details", "\n".join(f"- {line}" for line in [*told, *own.remarks])))
     own.remarks.clear()
     return "\n\n".join(text)
-
-
-def _largest_split(found: Rows) -> dict[str, list[Result]]:
-    """The records of the split that most rows are of, by row; rows without one are left out."""
-    digests = [digest for results in found.values() for digest in {one.split["digest"] for one in results}]
-    most = max(dict.fromkeys(digests), key=digests.count, default=None)
-    kept = {label: [one for one in results if one.split["digest"] == most] for label, results in found.items()}
-    return {label: results for label, results in kept.items() if results}
 
 
 def _where(rows: Rows, low: int, high: int) -> np.ndarray:

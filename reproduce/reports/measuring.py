@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -19,6 +19,8 @@ from reproduce.runs.experiment import Experiment
 from reproduce.runs.listing import listed
 from reproduce.runs.record import Result, current, load
 
+METRICS = {"recall": "Recall@20", "mrr": "MRR@20"}
+Worth = Callable[[Result], np.ndarray]  # of a run, what each test prefix is worth, in points: (n,)
 Mark = Literal["highest", "equal", "behind", "not judged"]
 
 
@@ -52,11 +54,15 @@ class Seeds:
             where: (n,) bool, the test prefixes asked for; default all.
             rule: how ranks are counted.
         """
-        return pooled_noise(_measurement(runs, metric, where, rule) for runs in self.rows)
+        return self.noise_of(_counted(metric, rule), where)
+
+    def noise_of(self, worth: Worth, where: np.ndarray | None = None) -> Noise | None:
+        """The same of whatever else a test prefix is worth."""
+        return pooled_noise(_measurement(runs, worth, where) for runs in self.rows)
 
     def told(self, metric: str) -> str:
         """The noise between seeds in a line, and what shows it."""
-        title = {"recall": "Recall@20", "mrr": "MRR@20"}[metric]
+        title = METRICS[metric]
         noise = self.noise(metric)
         if noise is None:
             return (
@@ -87,16 +93,24 @@ def measured(
         where: (n,) bool, the test prefixes asked for; default all.
         rule: how ranks are counted.
     """
-    noise = seeds.noise(metric, where, rule)
-    alone = {label: _measurement(results, metric, where, rule) for label, results in rows.items()}
+    return measured_by(rows, _counted(metric, rule), seeds, where)
+
+
+def measured_by(
+    rows: Mapping[str, Sequence[Result]], worth: Worth, seeds: Seeds, where: np.ndarray | None = None
+) -> dict[str, Measurement]:
+    """The mean of what each test prefix is worth, of rows that have records of one split, by label."""
+    noise = seeds.noise_of(worth, where)
+    alone = {label: _measurement(results, worth, where) for label, results in rows.items()}
     return {label: one if one.deterministic else replace(one, noise=noise) for label, one in alone.items()}
 
 
 def of_one_split(rows: Mapping[str, Sequence[Result]]) -> dict[str, list[Result]]:
-    """The rows that can be compared: those with records, all of the split that the first of them is of."""
-    kept = {label: list(results) for label, results in rows.items() if results}
-    digest = next((results[0].split["digest"] for results in kept.values()), None)
-    return {label: results for label, results in kept.items() if {one.split["digest"] for one in results} == {digest}}
+    """The records that can be compared, by row: those of the split that most rows are of, of equals the first."""
+    digests = [digest for results in rows.values() for digest in {one.split["digest"] for one in results}]
+    most = max(dict.fromkeys(digests), key=digests.count, default=None)
+    kept = {label: [one for one in results if one.split["digest"] == most] for label, results in rows.items()}
+    return {label: results for label, results in kept.items() if results}
 
 
 def marks(rows: Mapping[str, Measurement]) -> dict[str, Mark]:
@@ -128,10 +142,13 @@ def half_width(judged: Judged) -> float:
     return estimate.high - estimate.value
 
 
-def _measurement(runs: Sequence[Result], metric: str, where: np.ndarray | None, rule: Counting) -> Measurement:
-    greater, equal = (np.stack([getattr(one, name) for one in runs]) for name in ("greater", "equal"))  # (K, n)
-    values = 100.0 * counting.METRICS[metric](greater, equal, rule, ranking.CUTOFF)
+def _measurement(runs: Sequence[Result], worth: Worth, where: np.ndarray | None) -> Measurement:
+    values = np.stack([worth(one) for one in runs])  # (K, n)
     return measure(values, runs[0].session, where, deterministic=without_chance(runs[0]))
+
+
+def _counted(metric: str, rule: Counting) -> Worth:
+    return lambda one: 100.0 * counting.METRICS[metric](one.greater, one.equal, rule, ranking.CUTOFF)
 
 
 def without_chance(result: Result) -> bool:

@@ -10,10 +10,12 @@ from reproduce.errors import InputError
 from reproduce.fitting import user_model
 from reproduce.paper import controls, numbers
 from reproduce.paper.rows import ROWS, Row
+from reproduce.runs import stored_search
 from reproduce.runs.experiment import Experiment
 from reproduce.runs.listing import Listed, listed
 from reproduce.runs.record import Result, current, load
 from reproduce.runs.request import recorded
+from reproduce.runs.stored_search import Found
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,14 @@ class Shelf:
         """Say it once, however many rows meet it."""
         if line not in self.remarks:
             self.remarks.append(line)
+
+    def searches(self, dataset: str) -> list[Found]:
+        """The searches on a data set, by model; none, with a remark, where one is broken."""
+        try:
+            return stored_search.found(self.folder, dataset)
+        except InputError as error:
+            self._remark(str(error))
+            return []
 
     def datasets(self) -> list[str]:
         """The data sets that have records here: the paper's in its order, then any others, but the synthetic log."""

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from reproduce import catalog
-from reproduce.errors import InputError
 from reproduce.evaluation import comparisons
 from reproduce.evaluation.comparisons import Pair
 from reproduce.evaluation.uncertainty import ALPHA, Estimate, Measurement, OneRun
 from reproduce.paper import controls
 from reproduce.paper.counting import Counting
-from reproduce.paper.rows import ROWS, Row
+from reproduce.paper.rows import ROWS
 from reproduce.reports import figures_matrix, measuring
 from reproduce.reports import page as pages
-from reproduce.reports.comparison import FULL_DECODER, METRICS
+from reproduce.reports.comparison import FULL_DECODER, tuned_rows
 from reproduce.reports.description import AboutPage, Drawn, Page
 from reproduce.reports.figures_matrix import Cell, Matrix
-from reproduce.reports.measuring import Seeds
+from reproduce.reports.measuring import METRICS, Seeds
 from reproduce.reports.shelf import Shelf
-from reproduce.runs import stored_search
 from reproduce.runs.record import Result
-from reproduce.runs.request import Request, same
-from reproduce.runs.stored_search import Found
+from reproduce.runs.request import Request
 
 ABOUT = AboutPage(
     "compares every pair of recommenders: difference, interval, p-value", heeds=("dataset", "model", "set")
@@ -76,38 +73,15 @@ PAGE = Page(ABOUT, draw)
 
 def recorded(request: Request, own: Shelf, dataset: str) -> dict[str, list[Result]]:
     """All rows of a data set that have records of one split, by label: published settings, tuned ones, own models."""
-    try:
-        searches = stored_search.found(own.folder, dataset)
-    except InputError as error:
-        own.remarks.append(str(error))
-        searches = []
     wanted = [*ROWS, FULL_DECODER, *(row.at(dataset) for row in controls.ROWS), *own.others(dataset)]
     asked = request.rows(wanted)
-    asked += [row for row in tuned(searches) if not request.models or row.model in request.models]
+    asked += [row for row in tuned_rows(own.searches(dataset)) if not request.models or row.model in request.models]
     found = {row.label: own.results(row, dataset) for row in asked}
     kept = measuring.of_one_split(found)
     own.remarks.extend(
         f"{label}: records of another split; left out." for label in found if found[label] and label not in kept
     )
     return kept
-
-
-def tuned(searches: Iterable[Found]) -> list[Row]:
-    """A row for each setting that a search found better than the row's own; its label says what was tuned.
-
-    Where a search had fixed fields beyond the row's own, these are said; where labels still meet, the trials too.
-    """
-    named: dict[str, list[tuple[Found, Row]]] = {}
-    for one in searches:
-        if one.better and not any(same(one.row, row) for kept in named.values() for _, row in kept):
-            fixed = ", ".join(f"{key}={one.fixed[key]}" for key in sorted(one.fixed) if key not in one.base.fields)
-            named.setdefault(f"{one.base.label} (tuned{fixed and f', {fixed}'})", []).append((one, one.row))
-    rows = []
-    for label, kept in named.items():
-        for found, row in kept:
-            told = label if len(kept) == 1 else f"{label[:-1]}, {found.trials} trials)"
-            rows.append(Row(told, row.model, row.fields, row.on))
-    return rows
 
 
 def _section(request: Request, own: Shelf, dataset: str, drawn: dict[str, bytes]) -> str:

@@ -13,7 +13,8 @@ from reproduce.evaluation.uncertainty import ALPHA
 from reproduce.evaluation.verdicts import MARGIN
 from reproduce.paper.counting import NARM_CODE
 from reproduce.reports import page as pages
-from reproduce.reports.comparison import METRICS, Cells, Line, counted
+from reproduce.reports.comparison import Cells, Line, counted
+from reproduce.reports.measuring import METRICS
 
 NARM = "NARM"
 

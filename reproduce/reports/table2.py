@@ -6,21 +6,20 @@ from collections.abc import Mapping, Sequence
 from statistics import stdev
 
 from reproduce import catalog
-from reproduce.errors import InputError
 from reproduce.fitting.user_model import asked_for_as
 from reproduce.paper import controls, numbers
 from reproduce.paper.rows import ROWS, Row
 from reproduce.reports import comparison, figures_dots, measuring, summary
 from reproduce.reports import page as pages
-from reproduce.reports.comparison import FULL_DECODER, MARKS, METRICS, Cells, Line
+from reproduce.reports.comparison import FULL_DECODER, MARKS, Cells, Line
 from reproduce.reports.description import AboutPage, Drawn, Option, Page
-from reproduce.reports.measuring import Seeds
+from reproduce.reports.measuring import METRICS, Seeds
 from reproduce.reports.page import DASH
 from reproduce.reports.shelf import Shelf
-from reproduce.runs import stored_search
 from reproduce.runs.record import Result
 from reproduce.runs.request import Request, same
 from reproduce.runs.stored_search import Found
+from reproduce.runs.trials import VERSION
 
 ABOUT = AboutPage(
     "compares the recommenders (the paper's Table 3) and the decoders (its Table 2)",
@@ -83,16 +82,15 @@ class _Section:
         self.request, self.dataset, self.failed = request, dataset, failed
         self.title = catalog.dataset(dataset).title
         own.remarks.clear()
-        self.searches = _searches(request, own, dataset)
+        self.searches = own.searches(dataset)
         self.lines = comparison.lines(
             own, reference, dataset, _shown(request, own, dataset, self.searches), self.searches
         )
         self.unseen = comparison.unseen_targets(own, dataset)
         self.remarks = list(own.remarks)
         first = next((line.results[0] for line in self.lines if line.results), None)
-        seeds = Seeds.of(own.folder, first) if first else Seeds(())
-        self.cells = {metric: comparison.cells(self.lines, metric, seeds) for metric in METRICS}
-        self.noise = {metric: seeds.noise(metric) for metric in METRICS}
+        self.seeds = Seeds.of(own.folder, first) if first else Seeds(())
+        self.cells = {metric: comparison.cells(self.lines, metric, self.seeds) for metric in METRICS}
 
     @property
     def records(self) -> list[Result]:
@@ -169,16 +167,9 @@ class _Section:
         }
 
     def _noise(self) -> str:
-        told = [
-            f"{METRICS[metric]} {one.sigma:.2f} points ({one.df} degrees of freedom)"
-            for metric, one in self.noise.items()
-            if one is not None
-        ]
-        if told:
-            return f"Noise between seeds, standard deviation of a run: {', '.join(told)}."
-        if any(not measuring.without_chance(line.results[0]) for line in self.lines if line.results):
-            return "Noise between seeds is not known here: no row has several seeds, so single runs are not judged."
-        return ""
+        """How far a seed moves a number; nothing where no row hangs on chance."""
+        by_chance = any(not measuring.without_chance(line.results[0]) for line in self.lines if line.results)
+        return "\n".join(f"- {self.seeds.told(metric)}" for metric in METRICS) if by_chance else ""
 
     def _tuned(self) -> str:
         told = [f"{line.label}: {_fields(line.tuned)}" for line in self.lines if line.tuned and line.tuned_runs]
@@ -267,14 +258,6 @@ def _shown(request: Request, own: Shelf, dataset: str, searches: Sequence[Found]
     return shown
 
 
-def _searches(request: Request, own: Shelf, dataset: str) -> list[Found]:
-    try:
-        return stored_search.found(request.results, dataset)
-    except InputError as error:
-        own.remarks.append(str(error))
-        return []
-
-
 def _fields(row: Row) -> str:
     return ", ".join(f"{key} {value}" for key, value in row.fields.items())
 
@@ -283,5 +266,6 @@ def _told(one: Found) -> str:
     first, best = (f"{trial.recall or 0:.2f} / {trial.mrr or 0:.2f}" for trial in (one.defaults, one.best))
     if one.refits:
         best += " and anew {:.2f} / {:.2f}".format(*one.reached)
-    outcome = f"the defaults had {first}, the best {best}" if one.better else f"the defaults, {first}, won"
+    defaults = "the defaults" if one.protocol.version == VERSION else "the defaults of that time"
+    outcome = f"{defaults} had {first}, the best {best}" if one.better else f"{defaults}, {first}, won"
     return f"{one.base.label}: {one.protocol}, scored on {one.scored_on}; {outcome}."
