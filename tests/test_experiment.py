@@ -43,6 +43,11 @@ def test_a_stored_run_is_used_again_and_nothing_is_trained(tmp_path: Path, monke
     assert (first.attention.weights == second.attention.weights).all()
 
 
+def test_of_two_runs_within_a_second_the_later_is_told_by_its_record() -> None:
+    first, second = (environment.circumstances(torch.device("cpu"), 10)["started"] for _ in range(2))
+    assert first < second
+
+
 def test_force_runs_again_and_gives_the_same_ranks(tmp_path: Path) -> None:
     first = make(tmp_path, "narm", NARM)
     place = tmp_path / (first.experiment.path + ".json")

@@ -6,7 +6,7 @@ import platform
 import resource
 import subprocess
 import sys
-import time
+from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -68,7 +68,7 @@ def circumstances(device: torch.device, n_items: int) -> dict[str, Any]:
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu ({platform.machine()})",
         "threads": torch.get_num_threads(),
         "scoring_chunk": ranking.chunk_rows(n_items, device),
-        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "started": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),  # so fine that the newer of two runs is told
     }
 
 
