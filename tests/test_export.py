@@ -21,6 +21,7 @@ from reproduce.reading import own_data
 from reproduce.reports import abouts
 from reproduce.runs.experiment import Experiment
 from reproduce.runs.record import load
+from reproduce.runs.runner import run
 
 
 @pytest.fixture(autouse=True)
@@ -69,6 +70,29 @@ def test_a_comparison_says_in_three_formats_what_the_ranks_give(results: Path) -
         assert bold in tex
     assert "\\toprule" in tex and "Seeds: 0." in tex and "Tie rule: an item tied with the target counts as ahead" in tex
     assert r"the 95 \% interval over test sessions" in tex
+
+
+@pytest.mark.parametrize("page", ["table2", "ablation"])
+def test_a_page_shows_other_cut_offs_where_they_are_asked_for_and_check_draws_it_so(
+    page: str, results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    narm = Experiment.of("cycle", "narm", {"epochs": 1, "hidden": 4, "embedding": 4})
+    found = run(narm, data=".", results=results, device="cpu")
+    own = ["--set", *(f"narm.{key}={value}" for key, value in narm.params.items())]
+    words = [page, "--dataset", "cycle", *own, "--stored", "--results", str(results)]
+    assert main(words) == 0
+    assert "@5" not in (results / f"{page}.md").read_text()
+    capsys.readouterr()
+    assert main([*words, "--k", "5", "1"]) == 0
+    text = (results / f"{page}.md").read_text()
+    table = text.partition("### At other cut-offs")[2].partition("Ours, counted")[0]
+    assert "NDCG@5" in table and table.index("Recall@5") < table.index("Recall@1 ")
+    due = recall_mrr_ndcg(found.ranks(), 5)
+    line = next(one for one in table.splitlines() if one.startswith(("| NARM (", "| hybrid ")))
+    shown = [cell.strip(" *").partition(" ")[0] for cell in line.split("|")[2:5]]
+    assert shown == [f"{value:.2f}" for value in (due.recall, due.mrr, due.ndcg)]
+    assert "NDCG@5" in capsys.readouterr().out
+    assert main(["check", "--results", str(results)]) == 0
 
 
 def test_a_row_of_several_seeds_has_a_spread(results: Path) -> None:

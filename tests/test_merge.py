@@ -18,9 +18,9 @@ from reproduce.runs.runner import run
 POP, S_POP = (Experiment.of("cycle", name) for name in ("pop", "s_pop"))
 
 
-def made(folder: Path, *experiments: Experiment) -> Path:
+def made(folder: Path, *experiments: Experiment, keep_model: bool = False) -> Path:
     for one in experiments:
-        run(one, data=".", results=folder, device="cpu")
+        run(one, data=".", results=folder, device="cpu", keep_model=keep_model)
     return folder
 
 
@@ -74,6 +74,25 @@ def test_a_broken_record_is_refused_before_anything_is_brought_in(tmp_path: Path
     with pytest.raises(InputError, match="s_pop-seed0"):
         merge([one, two], tmp_path / "into")
     assert not (tmp_path / "into").exists()
+
+
+def test_fitted_models_come_with_their_records_and_to_those_that_lack_theirs(tmp_path: Path) -> None:
+    one, into = made(tmp_path / "one", POP, S_POP, keep_model=True), made(tmp_path / "into", POP)
+    done = merge([one], into)
+    assert (done.brought, done.kept, done.models) == ([S_POP.path], [POP.path], [POP.path, S_POP.path])
+    for path in (POP.path, S_POP.path):
+        assert (into / f"{path}.model").read_bytes() == (one / f"{path}.model").read_bytes()
+    assert merge([one], into).models == []
+
+
+def test_a_model_of_another_run_stays_behind_and_a_broken_one_is_refused(tmp_path: Path) -> None:
+    one = made(tmp_path / "one", POP, S_POP, keep_model=True)
+    (one / f"{POP.path}.model").write_bytes((one / f"{S_POP.path}.model").read_bytes())
+    assert merge([one], tmp_path / "into").models == [S_POP.path]
+    (one / f"{S_POP.path}.model").write_bytes(b"half")
+    with pytest.raises(InputError, match=r"s_pop-seed0\.model: not a whole kept model"):
+        merge([one], tmp_path / "other")
+    assert not (tmp_path / "other").exists()
 
 
 def test_the_command_says_what_it_brought_and_a_folder_without_records_is_bad_input(

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from statistics import stdev
 from typing import Any
 
 from reproduce import catalog, reports
 from reproduce.commands import export_ranks
 from reproduce.commands.export_tables import FORMATS, Exported, of_page
 from reproduce.errors import InputError
-from reproduce.evaluation.cutoffs import TITLES, WORTH
 from reproduce.files import replacing
 from reproduce.paper import controls
 from reproduce.paper.rows import ROWS
-from reproduce.reports import measuring
+from reproduce.reports import cutoff_table, measuring
 from reproduce.reports.comparison import FULL_DECODER
 from reproduce.reports.description import (
     CUTOFFS,
@@ -144,31 +142,21 @@ def recorded(request: Request, shelf: Shelf, dataset: str) -> Rows:
 
 def comparison(dataset: str, rows: Rows, cutoffs: Sequence[int], folder: Path) -> Exported:
     """Recall, MRR and NDCG at every cut-off, with 95 % intervals; the highest of a column is bold."""
-    seeds = Seeds.of(folder, next(iter(rows.values()))[0])
-    columns = {f"{TITLES[metric]}@{k}": _column(rows, metric, k, seeds) for k in cutoffs for metric in WORTH}
+    columns = cutoff_table.columns(rows, cutoffs, Seeds.of(folder, next(iter(rows.values()))[0]))
     lines, values = [], []
     for label, results in rows.items():
         line = [label]
         said: dict[str, Any] = {"model": label, "seeds": len(results)}
         for title, column in columns.items():
-            value, low, high, sd = column[label]
-            best = value == max(one[0] for one in column.values())
-            shown = f"{value:.2f}" + ("" if sd is None else f" ± {sd:.2f}")
-            line.append((f"**{shown}**" if best else shown) + f" [{low:.1f}, {high:.1f}]")
-            said |= {title: value, f"{title} low": low, f"{title} high": high, f"{title} sd": sd}
+            cell = column[label]
+            low, high = cell.value - cell.half_width, cell.value + cell.half_width
+            shown = f"{cell.value:.2f}" + ("" if cell.sd is None else f" ± {cell.sd:.2f}")
+            shown = f"**{shown}**" if cell.value == cutoff_table.highest(column) else shown
+            line.append(f"{shown} [{low:.1f}, {high:.1f}]")
+            said |= {title: cell.value, f"{title} low": low, f"{title} high": high, f"{title} sd": cell.sd}
         lines.append(line)
         values.append(said)
     return Exported(f"comparison-{dataset}", _caption(dataset, rows), ["model", *columns], lines, values)
-
-
-def _column(rows: Rows, metric: str, k: int, seeds: Seeds) -> Mapping[str, tuple[float, float, float, float | None]]:
-    """By label: the value in per cent, the ends of its interval, the standard deviation over several seeds."""
-    found = {}
-    for label, one in measuring.measured_by(rows, lambda run: 100.0 * WORTH[metric](run.ranks(), k), seeds).items():
-        half = measuring.half_width(measuring.alone(one))
-        points = [float(point) for point in one.points]
-        found[label] = one.value, one.value - half, one.value + half, stdev(points) if len(points) > 1 else None
-    return found
 
 
 def _caption(dataset: str, rows: Rows) -> str:

@@ -9,7 +9,7 @@ from reproduce.reports.description import RESULTS, About, Command, Option
 from reproduce.runs.merge import merge
 
 ABOUT = About(
-    "brings the records of other results folders into one, checked first",
+    "brings the records and kept models of other results folders into one, checked first",
     (
         Option(
             "folders",
@@ -28,6 +28,7 @@ def _answer(options: Any) -> str:
     done = merge(options.folders, options.results)
     lines = [f"{path.removeprefix('runs/')}: brought in" for path in done.brought]
     lines += [f"{path.removeprefix('runs/')}: there already, with equal ranks" for path in done.kept]
+    lines += [f"{path.removeprefix('runs/')}: its fitted model brought in" for path in done.models]
     return "\n".join([*lines, f"{len(done.brought)} brought in, {len(done.kept)} there already: {options.results}"])
 
 

@@ -14,9 +14,9 @@ from reproduce.names import known
 from reproduce.paper import numbers
 from reproduce.paper.rows import Row
 from reproduce.paper.variants import PAPERS, VARIANTS
-from reproduce.reports import figures, measuring
+from reproduce.reports import cutoff_table, figures, measuring
 from reproduce.reports import page as pages
-from reproduce.reports.description import AboutPage, Drawn, Option, Page
+from reproduce.reports.description import MORE_CUTOFFS, AboutPage, Drawn, Option, Page
 from reproduce.reports.measuring import METRICS, Seeds
 from reproduce.reports.shelf import Shelf
 from reproduce.runs.record import Result
@@ -32,6 +32,7 @@ ABOUT = AboutPage(
             several=True,
             choices=tuple(VARIANTS),
         ),
+        MORE_CUTOFFS,
     ),
     heeds=("dataset", "set"),
     runs=True,
@@ -100,6 +101,8 @@ def _section(request: Request, own: Shelf, dataset: str, failed: Mapping[str, st
         text.append(_table(kept, shown, effects, theirs, reasons))
     if any(effects.values()):
         text += [_said(effects), _figure(dataset, effects, theirs, drawn)]
+    if results and request.options.get("k"):
+        text.append(cutoff_table.text(kept, request.options["k"], Seeds.of(request.results, results[0])))
     if shown:
         meanings = "\n".join(f"- {name}: {VARIANTS[name].meaning}" for name in shown)
         text.append(pages.folded("What each variant is", meanings))
@@ -110,14 +113,17 @@ def _section(request: Request, own: Shelf, dataset: str, failed: Mapping[str, st
         text.append(pages.folded(f"Not run yet: {', '.join(missing)}", f"All of them: {command(missing)}"))
     elif missing:
         text.append(f"No variant has a record yet: {command(_asked(request))}")
-    told = pages.about(results)
-    if results:
-        told.append(f"Made by {command([name for name in VARIANTS if kept[name]])}.")
-        text.append(pages.folded("Details", "\n".join(f"- {line}" for line in [*told, *own.remarks])))
-    else:
-        text += own.remarks
+    text += _end(results, own.remarks, command([name for name in VARIANTS if kept[name]]))
     own.remarks.clear()
     return "\n\n".join(text)
+
+
+def _end(results: Sequence[Result], remarks: Sequence[str], command: str) -> list[str]:
+    """How the numbers came about, folded; without records what there is to remark."""
+    if not results:
+        return list(remarks)
+    told = [*pages.about(results), f"Made by {command}.", *remarks]
+    return [pages.folded("Details", "\n".join(f"- {line}" for line in told))]
 
 
 def _effects(request: Request, rows: Mapping[str, Sequence[Result]], remarks: list[str]) -> Effects:

@@ -179,6 +179,9 @@ MODELS = Option(
 SETTINGS = Option("--set", "such as narm.hidden=50", metavar="MODEL.FIELD=VALUE", several=True, names="setting")
 CHOICE: Mapping[Common, Option] = {"dataset": DATASETS, "model": MODELS, "set": SETTINGS}
 CUTOFFS = Option("--k", "cut-offs: 5 10 20 (default: 20)", metavar="K", type=positive, several=True, default=[20])
+MORE_CUTOFFS = Option(
+    "--k", "also at these cut-offs: 5 10 (20 is always shown)", metavar="K", type=positive, several=True
+)
 SEEDS = Option("--seed", "default: 0", metavar="N", type=int, several=True, default=[0])
 TRACEBACK = Option("--traceback", "show where in your own model an error was raised, whole")
 KEEP_MODEL = Option("--keep-model", "also keep the fitted models beside their records, for recommend")

@@ -9,10 +9,10 @@ from reproduce import catalog
 from reproduce.fitting.user_model import asked_for_as
 from reproduce.paper import controls, numbers
 from reproduce.paper.rows import ROWS, Row
-from reproduce.reports import comparison, figures_dots, measuring, summary
+from reproduce.reports import comparison, cutoff_table, figures_dots, measuring, summary
 from reproduce.reports import page as pages
 from reproduce.reports.comparison import FULL_DECODER, MARKS, Cells, Line
-from reproduce.reports.description import AboutPage, Drawn, Option, Page
+from reproduce.reports.description import MORE_CUTOFFS, AboutPage, Drawn, Option, Page
 from reproduce.reports.measuring import METRICS, Seeds
 from reproduce.reports.page import DASH
 from reproduce.reports.shelf import Shelf
@@ -27,6 +27,7 @@ ABOUT = AboutPage(
         Option(
             "--beyond", f"also the strong controls the paper lacked: {', '.join(row.label for row in controls.ROWS)}"
         ),
+        MORE_CUTOFFS,
     ),
     heeds=("dataset", "model", "set"),
     runs=True,
@@ -97,6 +98,14 @@ class _Section:
         return [one for line in self.lines for one in line.records]
 
     @property
+    def _ours(self) -> dict[str, Sequence[Result]]:
+        return {line.label: line.results for line in self.lines if line.results}
+
+    @property
+    def _cutoffs(self) -> Sequence[int]:
+        return self.request.options.get("k") or ()
+
+    @property
     def of_the_paper(self) -> bool:
         """Whether the paper has numbers of this very task: not of clicks in another order, not of a sample."""
         return pages.papers_task(self.dataset, self.records)
@@ -126,14 +135,17 @@ class _Section:
         head, body = self._table(*COLUMNS)
         columns = " ".join(told for name, told in COLUMNS.items() if any(one.endswith(name) for one in head))
         parts = [f"## {self.title}", pages.table(head, body), f"{columns}\n\n{MARKS}", self._noise()]
-        parts += [self._tuned(), self._details()]
+        parts += [self._tuned(), cutoff_table.text(self._ours, self._cutoffs, self.seeds), self._details()]
         return "\n\n".join(filter(None, parts))
 
     def terminal(self) -> list[str]:
         """What the terminal shows: the summary and the table, narrow enough for it."""
         beside = "as published" if self.request.results.resolve() == pages.reference_folder() else "reference"
         head, body = self._table("paper", beside, "ours")
-        return [self.title, *self.summary(), pages.plain_table(head, body), *self._failures(), *self._missing()]
+        tables = [pages.plain_table(head, body)]
+        if self._ours and self._cutoffs:
+            tables.append(pages.plain_table(*cutoff_table.head_and_lines(self._ours, self._cutoffs, self.seeds)))
+        return [self.title, *self.summary(), *tables, *self._failures(), *self._missing()]
 
     def _table(self, *names: str) -> tuple[list[str], list[list[str]]]:
         """The head and the lines, of the columns named; those that would be dashes throughout are left out."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from reproduce.errors import InputError
 from reproduce.files import only_one, replacing
+from reproduce.runs import kept_model
 from reproduce.runs.environment import check_writable
 from reproduce.runs.record import ARRAYS, Result, load_file
 
@@ -20,6 +21,10 @@ class Found:
 
     table: Path  # its .json; the arrays lie beside it
     result: Result
+    model: Path | None  # the fitted model of this very run, where --keep-model kept it beside
+
+    def file(self, ending: str) -> Path:
+        return _file(self.table.with_name(self.table.name.removesuffix(".json")), ending)
 
 
 @dataclass(frozen=True)
@@ -28,21 +33,26 @@ class Merged:
 
     brought: list[str]  # paths of experiments
     kept: list[str]  # there already, with equal ranks
+    models: list[str]  # of either, whose fitted model was brought in
 
 
 def merge(folders: Sequence[Path], results: Path) -> Merged:
     """Bring the records of some results folders into one.
 
     Raises:
-        InputError: a folder holds no record, a record is broken, or two records of one experiment differ: in their
-            ranks, or in the cause of the run (data, fields, source). Both are named, and nothing is brought in.
+        InputError: a folder holds no record, a record or a kept model is broken, or two records of one experiment
+            differ: in their ranks, or in the cause of the run (data, fields, source). Both are named, and nothing is
+            brought in.
     """
     found: dict[str, Found] = {}
+    models: dict[str, Path] = {}
     brought, kept = [], []
     for folder in folders:
         for one in _records(folder):
             path = one.result.experiment.path
             here = found.get(path) or _at(results / f"{path}.json")
+            if one.model and not (here and here.model):
+                models.setdefault(path, one.model)
             if here is None:
                 brought.append(path)
                 found[path] = one
@@ -54,7 +64,9 @@ def merge(folders: Sequence[Path], results: Path) -> Merged:
     check_writable(results)
     for path in brought:
         _bring(found[path], results / path)
-    return Merged(brought, kept)
+    for path, model in models.items():
+        _copy(model, _file(results / path, kept_model.ENDING))
+    return Merged(brought, kept, list(models))
 
 
 def _records(folder: Path) -> list[Found]:
@@ -72,7 +84,12 @@ def _at(table: Path) -> Found | None:
     named = table.parts[-3:] == Path(f"{result.experiment.path}.json").parts
     if not named:
         raise InputError(f"{table}: is a record of {result.experiment.path}, not of its own name")
-    return Found(table, result)
+    found = Found(table, result, None)
+    model = found.file(kept_model.ENDING)
+    if not model.is_file():
+        return found
+    kept_model.check(model)
+    return replace(found, model=model if kept_model.is_of(model, result.identity) else None)
 
 
 def _check_same(one: Found, other: Found) -> None:
@@ -89,8 +106,16 @@ def _check_same(one: Found, other: Found) -> None:
 def _bring(found: Found, place: Path) -> None:
     """Copy a record to its place: the arrays first, since a record exists when its .json does."""
     place.parent.mkdir(parents=True, exist_ok=True)
-    with only_one(place.with_name(place.name + ".lock")):
+    with only_one(_file(place, ".lock")):
         for ending in (".npz", ".json"):
-            source = found.table.with_name(found.table.name.removesuffix(".json") + ending)
-            with replacing(place.with_name(place.name + ending)) as temporary:
-                temporary.write_bytes(source.read_bytes())
+            _copy(found.file(ending), _file(place, ending))
+
+
+def _copy(source: Path, place: Path) -> None:
+    with replacing(place) as temporary:
+        temporary.write_bytes(source.read_bytes())
+
+
+def _file(place: Path, ending: str) -> Path:
+    """A file of the run at a place, whose own name may hold dots."""
+    return place.with_name(place.name + ending)
