@@ -85,19 +85,26 @@ def lines(
         if original is not None and not same(row.at(dataset), _ours(row.label, dataset)):
             original = None  # of a row with other settings
         tuned = _tuned(own, dataset, row, searches)
+        results = own.results(row, dataset)
         found.append(
             Line(
                 row=row,
                 theirs=_published(row.label, dataset),
                 original=original,
                 original_runs=own.results(original.row, dataset) if original else (),
-                results=own.results(row, dataset),
+                results=results,
                 tuned=tuned,
                 tuned_runs=own.results(tuned, dataset) if tuned else (),
-                reference=reference.results(row, dataset) if reference else (),
+                reference=_others(reference.results(row, dataset), results) if reference else (),
             )
         )
     return found
+
+
+def _others(reference: Sequence[Result], ours: Sequence[Result]) -> Sequence[Result]:
+    """The reference's runs of a row; none where they are the very records that ours are, in a copied folder."""
+    made = [[(one.identity, one.environment) for one in some] for some in (reference, ours)]
+    return () if made[0] == made[1] else reference
 
 
 def _ours(label: str, dataset: str) -> Row:

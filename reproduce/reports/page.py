@@ -179,10 +179,11 @@ def _sittings(result: Result) -> list[str]:
     return [f"Interrupted and resumed under other circumstances, which may move a rank: {name} ({'; '.join(told)})."]
 
 
-def cause(dataset: str, label: str) -> str:
-    """Why a row misses the paper, in half a sentence with a link: the first line of its section of findings.md.
+def cause(dataset: str, label: str, folder: Path) -> str:
+    """Why a row misses the paper, in half a sentence: the first line of its section of findings.md.
 
-    The line stands in italics; "" where there is no such section or line.
+    The line stands in italics; "" where there is no such section or line. It is a link on pages of a results folder
+    that holds findings.md; a user's has none.
     """
     file = reference_folder() / "findings.md"
     text = file.read_text(encoding="utf-8") if file.is_file() else ""
@@ -190,7 +191,8 @@ def cause(dataset: str, label: str) -> str:
     if not found:
         return ""
     anchor = re.sub(r"[^\w\- ]", "", f"{dataset}: {label}".lower()).replace(" ", "-")
-    return f"[{found[1].rstrip('.')}](findings.md#{anchor})"
+    told = found[1].rstrip(".")
+    return f"[{told}](findings.md#{anchor})" if (folder / "findings.md").is_file() else told
 
 
 def findings(dataset: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from statistics import mean
 
 import numpy as np
@@ -20,18 +21,23 @@ NARM = "NARM"
 
 
 def told(
-    title: str, dataset: str, lines: Sequence[Line], cells: Mapping[str, Cells], unseen: np.ndarray | None
+    title: str,
+    dataset: str,
+    lines: Sequence[Line],
+    cells: Mapping[str, Cells],
+    unseen: np.ndarray | None,
+    folder: Path,
 ) -> list[str]:
-    """The lines for one data set that the paper has."""
+    """The lines for one data set that the paper has; `folder` is the page's, with the findings that it links to."""
     papers = [line for line in lines if line.theirs and _papers(line)]
-    return [f"**{title}.** {_nearness(dataset, papers, unseen)}", *_above_narm(title, cells)]
+    return [f"**{title}.** {_nearness(dataset, papers, unseen, folder)}", *_above_narm(title, cells)]
 
 
 def _papers(line: Line) -> bool:
     return line.original is not None or line.label.startswith(f"{NARM}, ")
 
 
-def _nearness(dataset: str, papers: Sequence[Line], unseen: np.ndarray | None) -> str:
+def _nearness(dataset: str, papers: Sequence[Line], unseen: np.ndarray | None, folder: Path) -> str:
     near, total, off, absent = 0, 0, [], []
     for line in papers:
         runs = line.original_runs if line.original else line.results
@@ -47,7 +53,7 @@ def _nearness(dataset: str, papers: Sequence[Line], unseen: np.ndarray | None) -
             if abs(gap) > MARGIN:
                 gaps.append(f"{name} {gap:+.1f}")
         if gaps:
-            why = pages.cause(dataset, line.label)
+            why = pages.cause(dataset, line.label, folder)
             off.append(f"{line.label} {', '.join(gaps)}" + f" ({why})" * bool(why))
     text = f"As published, {near} of {total} numbers lie within {MARGIN} points of the paper's"
     text += f"; not {'; '.join(off)}." if off else "."

@@ -114,7 +114,7 @@ class _Section:
         """Lines for the top of the page."""
         if not self.of_the_paper or not self.records:
             return []
-        return summary.told(self.title, self.dataset, self.lines, self.cells, self.unseen)
+        return summary.told(self.title, self.dataset, self.lines, self.cells, self.unseen, self.request.results)
 
     def dots(self) -> list[figures_dots.Dot]:
         """For the figure: Recall@20 of the paper's rows."""
