@@ -121,3 +121,13 @@ def test_help_list_and_a_mistyped_name_import_nothing_heavy(words: list[str], st
     assert run.stdout.splitlines()[-1] == f"[] {status}", run.stderr
     assert "Traceback" not in run.stderr
     assert reproduce.__version__ in run.stdout or words != ["--version"]
+
+
+def test_the_name_of_an_own_model_meets_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for word, what in (("mine", "model"), ("mine.x=1", "setting")):
+        with pytest.raises(UsageError, match=r"unknown model 'mine'; there is: .*, and your own by its file: mine.py$"):
+            names.check(what, word)
+    (tmp_path / "mine.py").touch()
+    with pytest.raises(UsageError, match=r"did you mean mine\.py\?"):
+        names.check("model", "mine")
