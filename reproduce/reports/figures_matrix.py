@@ -42,7 +42,7 @@ def matrices(name: str, panels: Sequence[Matrix]) -> dict[str, bytes]:
     """A panel per metric, one below the other; all differences are shaded on one scale."""
     most = max((abs(cell.value) for panel in panels for cell in panel.cells.values()), default=1.0)
     scale = matplotlib.colors.PowerNorm(0.4, 0.0, max(most, 1e-9))  # a point is seen beside fifty
-    sizes = [0.9 + 0.25 * len(panel.labels) for panel in panels]
+    sizes = [0.4 + 0.04 * max(map(len, panel.labels)) + 0.25 * len(panel.labels) for panel in panels]  # tilted labels
     kinds = {cell.kind for panel in panels for cell in panel.cells.values()}
     with matplotlib.rc_context(STYLE):
         figure = Figure((8.4, sum(sizes) + 0.6), layout="constrained")

@@ -97,8 +97,8 @@ def _section(request: Request, own: Shelf, dataset: str, drawn: dict[str, bytes]
         text.append(pages.figure(name, caption))
         for one in both:
             told = "\n".join(f"- {line}" for line in _lines(one, found, seeds))
-            listed = pages.folded(f"{one.title}: {_pairs(len(one.pairs))} with interval and p", _list(one))
-            text += [f"### {one.title}", told, _table(one), listed]
+            numbers = f"{one.title} in numbers: the figure as a table, and {_pairs(len(one.pairs))} with interval and p"
+            text += [f"### {one.title}", told, pages.folded(numbers, _table(one), _list(one))]
     else:
         text.append("Fewer than two rows have records.")
     told_of = pages.about([one for results in found.values() for one in results])
@@ -126,19 +126,20 @@ def _lines(compared: Compared, found: Mapping[str, list[Result]], seeds: Seeds) 
 def _verdicts(compared: Compared) -> str:
     """Which rows may be the best, by multiple comparisons with the best, and how many pairs differ."""
     kinds = [_kind(one) for one in compared.pairs.values()]
-    counts = [f"{kinds.count('different')} differ by more than noise"]
-    counts += [f"{n} do not" for n in [kinds.count("alike")] if n]
-    counts += [f"{n} are not judged" for n in [kinds.count("not judged")] if n]
+    different, alike, unjudged = (kinds.count(kind) for kind in ("different", "alike", "not judged"))
+    counts = [f"{different} {'differs' if different == 1 else 'differ'} by more than noise"]
+    counts += [f"{alike} {'does' if alike == 1 else 'do'} not"] if alike else []
+    counts += [f"{unjudged} {'is' if unjudged == 1 else 'are'} not judged"] if unjudged else []
     marks = measuring.marks(compared.rows)
     highest = next(iter(compared.rows))
     equal = [label for label, mark in marks.items() if mark == "equal"]
-    unjudged = [label for label, mark in marks.items() if mark == "not judged"]
+    open_ones = [label for label, mark in marks.items() if mark == "not judged"]
     if compared.rows[highest].unknown:
         told = f"Highest: {highest}, a single run: whether it is the best is not judged"
     else:
         told = f"May be the best: {', '.join([highest, *equal]) if equal else f'{highest} alone'}"
-        if unjudged:
-            told += f" (not judged: {', '.join(unjudged) if len(unjudged) <= NAMED else f'{len(unjudged)} rows'})"
+        if open_ones:
+            told += f" (not judged: {', '.join(open_ones) if len(open_ones) <= NAMED else f'{len(open_ones)} rows'})"
     return f"{told}. Of {_pairs(len(kinds))} {', '.join(counts)}."
 
 
