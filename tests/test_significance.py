@@ -182,12 +182,12 @@ def test_an_effect_that_hangs_on_few_sessions_is_told() -> None:
 def test_the_first_line_says_who_is_highest_and_who_may_be_as_good() -> None:
     rows = {"POP": [record("pop", 10)], "Item-KNN": [record("item_knn", 62)], "S-KNN": [record("sknn", 60, shift=20)]}
     told = significance._verdicts(compared(rows))
-    assert told == ("May be the best: Item-KNN, S-KNN. Of 3 pairs 2 differ by more than noise, 1 do not.")
+    assert told == "May be the best: Item-KNN, S-KNN. Of 3 pairs 2 differ by more than noise, 1 does not."
     rows["NARM"] = [record("narm", 30)]
     told = significance._verdicts(compared(rows))
     assert told == (
         "May be the best: Item-KNN, S-KNN (not judged: NARM). "
-        "Of 6 pairs 2 differ by more than noise, 1 do not, 3 are not judged."
+        "Of 6 pairs 2 differ by more than noise, 1 does not, 3 are not judged."
     )
     rows["NARM"] = [record("narm", 120)]
     told = significance._verdicts(compared(rows))

@@ -104,6 +104,7 @@ def hurt_arrays(rng: random.Random, file: Path) -> None:
     file.write_text(json.dumps({**content, "digest": record_shape.digest(content)}))
 
 
+PAGES = reports.pages()
 savefig = Figure.savefig
 
 
@@ -125,8 +126,8 @@ def attempt(rng: random.Random, folder: Path, pages: int) -> str:
     if rng.random() < 0.95:  # pixels take nine tenths of the time, and are made of what is drawn all the same
         Figure.savefig = nothing  # type: ignore[assignment]
     request = Request(datasets=["cycle"], data=results, results=results)
-    for name in rng.sample(sorted(reports.pages()), pages):
-        page = reports.pages()[name]
+    for name in rng.sample(sorted(PAGES), pages):
+        page = PAGES[name]
         try:
             text = index.index(request, ()) if page is index.PAGE else page.draw(request, {}).text
         except SuiteError as error:
@@ -140,7 +141,7 @@ def attempt(rng: random.Random, folder: Path, pages: int) -> str:
         assert line.isprintable() and len(line) < 900 and str(file.with_suffix("")) in line, line
         loaded = None
     try:
-        check.report(results, reports.pages())
+        check.report(results, PAGES)
         sound = True
     except InputError as error:
         assert len(str(error)) < 20_000
