@@ -193,7 +193,7 @@ def test_the_first_line_says_who_is_highest_and_who_may_be_as_good() -> None:
     told = significance._verdicts(compared(rows))
     assert told.startswith("Highest: NARM, a single run: whether it is the best is not judged. Of 6 pairs")
     assert significance._verdicts(compared({"POP": rows["POP"], "Item-KNN": rows["Item-KNN"]})) == (
-        "May be the best: Item-KNN alone. Of 1 pair 1 differ by more than noise."
+        "May be the best: Item-KNN alone. Of 1 pair 1 differs by more than noise."
     )
 
 
