@@ -1,4 +1,4 @@
-"""What can be wrong with what a user gave, each kind with its exit status."""
+"""What can be wrong with what a user gave, each kind with its exit status; and strangers' words in a message."""
 
 
 class SuiteError(Exception):
@@ -21,3 +21,9 @@ class InputError(SuiteError):
 
 class ModelError(SuiteError):
     """A model broke its contract while it was run: exit status 1, other cells go on."""
+
+
+def in_a_line(text: str, most: int = 120) -> str:
+    """Words of a stranger for a message: printable, of one line, and short."""
+    told = text.encode("unicode_escape").decode("ascii")
+    return told if len(told) <= most else told[: most - 3] + "..."

@@ -15,6 +15,7 @@ import pytest
 from reproduce import reports
 from reproduce.__main__ import main
 from reproduce.errors import InputError, ModelError, UsageError
+from reproduce.reports import check
 from reproduce.runs import record, record_shape, runner
 from reproduce.runs.experiment import LONGEST_NAME, Experiment, file_name
 from reproduce.runs.request import Request
@@ -112,6 +113,14 @@ def test_a_table_of_another_shape_is_a_broken_record(what: str, results: Path) -
 def test_arrays_of_another_shape_are_a_broken_record(what: str, results: Path) -> None:
     change_arrays(table(results), ARRAYS[what])
     assert "broken record (" in broken(results)
+
+
+def test_lengths_of_attention_in_few_bits_are_checked_as_any_others(results: Path) -> None:
+    change_arrays(table(results), lambda kept: kept.update(attention_lengths=kept["attention_lengths"].astype("u1")))
+    assert check.report(results, reports.pages())
+    change_arrays(table(results), lambda kept: kept["attention_weights"].__setitem__(slice(None), 1.0))
+    with pytest.raises(InputError, match="attention weights of a session that do not sum to 1"):
+        check.report(results, reports.pages())
 
 
 @pytest.mark.parametrize("text", [DEEP, '{"a":' * 50_000, "9" * 6_000, "[]", "\x00", "", "{}", '{"schema": 1}'])

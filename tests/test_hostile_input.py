@@ -75,8 +75,18 @@ def test_lists_of_every_protocol_and_size_of_int_are_read(protocol: int, tmp_pat
     (items, lengths), _, _ = processed.read(folder)
     assert items.tolist() == [item for one in train for item in one]
     assert lengths.tolist() == [len(one) for one in train]
-    raw = (folder / processed.TRAIN).read_bytes()
+    raw = processed._unframed((folder / processed.TRAIN).read_bytes())
     assert processed._lists_of_ints(len(raw)).fullmatch(raw), "the usual file takes the fast way"
+
+
+@pytest.mark.parametrize("number", [b"I95\n", b"M\x5f\x00", b"J\x5f\x00\x00\x00"])
+def test_a_frame_that_ends_within_a_number_makes_no_other_number_of_it(number: bytes, tmp_path: Path) -> None:
+    """The unpickler in C would lose what it has read of the number: 95 became 5. The fuzzer found it."""
+    train = b"](](K\x01K\x02" + number + b"ee."
+    for cut in range(1, len(number) + 1):
+        frame = len(train) - 3 - cut
+        folder = write(tmp_path, b"\x80\x04\x95" + frame.to_bytes(8, "little") + train)
+        assert processed.read(folder)[0][0].tolist() == [1, 2, 95]
 
 
 def test_items_are_renumbered_before_anything_is_sized_by_them(tmp_path: Path) -> None:

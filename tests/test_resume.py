@@ -169,9 +169,17 @@ def test_a_checkpoint_of_another_identity_is_named_and_not_used(begun: Path, tmp
     refused(begun, "another split, other fields or another schema", tmp_path)
 
 
-def test_a_checkpoint_of_another_torch_is_named_and_not_used(begun: Path, tmp_path: Path):
-    rewrite(begun, torch="1.0.0")
-    refused(begun, "written by torch 1.0.0", tmp_path)
+@pytest.mark.parametrize(("version", "told"), [("1.0.0", "1.0.0"), ("\n# x", r"\n# x")])
+def test_a_checkpoint_of_another_torch_is_named_and_not_used(begun: Path, tmp_path: Path, version: str, told: str):
+    rewrite(begun, torch=version)
+    refused(begun, f"written by torch {told}, this is", tmp_path)
+
+
+@pytest.mark.parametrize("best", [torch.zeros(3), {"weights": torch.zeros(3), "epoch": 1, "recall": 1.0}, []])
+def test_a_best_epoch_of_another_kind_is_named_and_not_used(begun: Path, tmp_path: Path, best: object):
+    state = torch.load(begun, weights_only=True)["state"]
+    rewrite(begun, state={**state, "best": best})
+    refused(begun, "does not fit narm", tmp_path)
 
 
 def test_a_checkpoint_whose_weights_do_not_fit_is_not_used(begun: Path, tmp_path: Path):

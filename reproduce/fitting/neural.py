@@ -276,6 +276,9 @@ class Neural(Recommender):
             fresh, best = self.network_.state_dict(), state["best"]
             check_tensors(state["network"], fresh, "network")
             check_optimiser(state["optimiser"], self.network_, self.optimiser)
+            kinds = {"weights": dict, "epoch": int, "recall": float}
+            if type(best) is not dict or any(type(best[key]) is not kind for key, kind in kinds.items()):
+                raise ValueError("a best epoch of another kind")
             if best["weights"] or best["epoch"]:
                 check_tensors(best["weights"], fresh, "best epoch")
             if not (1 <= best["epoch"] <= state["epoch"] <= self.epochs and 0.0 <= best["recall"] <= 100.0):

@@ -22,7 +22,7 @@ from typing import Any, ClassVar, Literal, get_origin, get_type_hints
 import numpy as np
 import torch
 
-from reproduce.errors import InputError, ModelError, SuiteError, UsageError
+from reproduce.errors import InputError, ModelError, SuiteError, UsageError, in_a_line
 from reproduce.files import Terminated
 from reproduce.fitting.determinism import Precision, deterministic
 from reproduce.fitting.recommender import Journal, Recommender
@@ -202,7 +202,7 @@ def raised(error: BaseException) -> str:
     files = {str(one.file) for one in MODELS.values()}
     place = next((one for one in reversed(frames) if one.filename in files), frames[-1] if frames else None)
     try:
-        text = str(error).partition("\n")[0][:200].encode("unicode_escape").decode("ascii")
+        text = in_a_line(str(error).partition("\n")[0], 200)
     except Exception:  # whose own words fail too
         text = ""
     where = "" if isinstance(error, SyntaxError) or not place else f" ({Path(place.filename).name}:{place.lineno})"

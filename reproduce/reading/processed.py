@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from reproduce.errors import InputError
+from reproduce.errors import InputError, in_a_line
 from reproduce.files import is_regular
 
 TRAIN, TEST = "all_train_seq.txt", "test.txt"
@@ -23,7 +23,7 @@ MAX_ODD = 8 << 20  # bytes of a file that holds more than lists and ints, which 
 _PLAIN = frozenset(
     opcode
     for line in (
-        "PROTO FRAME STOP MARK POP POP_MARK DUP EMPTY_LIST LIST APPEND APPENDS EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3",
+        "PROTO STOP MARK POP POP_MARK DUP EMPTY_LIST LIST APPEND APPENDS EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3",
         "INT BININT BININT1 BININT2 LONG LONG1 NEWTRUE NEWFALSE NONE PUT BINPUT LONG_BINPUT MEMOIZE GET BINGET",
         "LONG_BINGET STRING BINSTRING SHORT_BINSTRING UNICODE BINUNICODE SHORT_BINUNICODE FLOAT BINFLOAT",
     )
@@ -89,6 +89,7 @@ def _load(file: Path) -> tuple[object, str]:
 
 def _unpickle(raw: bytes, file: Path) -> object:
     try:
+        raw = _unframed(raw)
         if not _lists_of_ints(len(raw)).fullmatch(raw):
             _look(raw)
         stream = io.BytesIO(raw)
@@ -103,6 +104,20 @@ def _unpickle(raw: bytes, file: Path) -> object:
     return content
 
 
+def _unframed(raw: bytes) -> bytes:
+    """A pickle without its frames, which only say how much to read ahead; one with a frame that is cut short, as it is.
+
+    Where a frame ends within a number, as in a file that was tampered with, the unpickler in C goes on from a stream
+    with another number. Without frames it has none to lose.
+    """
+    parts, place = [raw[:2]], 2
+    while raw[place : place + 1] == pickle.FRAME:
+        begin = place + 9
+        place = begin + int.from_bytes(raw[place + 1 : begin], "little")
+        parts.append(raw[begin:place])
+    return b"".join([*parts, raw[place:]]) if place <= len(raw) else raw
+
+
 def _lists_of_ints(size: int) -> re.Pattern[bytes]:
     """What a pickle of lists, tuples and ints looks like, so that the usual file is looked through at C's speed.
 
@@ -113,7 +128,7 @@ def _lists_of_ints(size: int) -> re.Pattern[bytes]:
     long = b"|".join(b"\\x8a\\x%02x.{%d}" % (n, n) for n in range(9))
     return re.compile(
         rb"(?:[\]()ael\x85-\x87\x88\x89N012t\x94]|K.|M..|J....|q.|r.." + third + fourth + rb"|h.|j....|" + long +
-        rb"|p[0-9]{1,%d}\n|g[0-9]{1,9}\n|I-?[0-9]{1,20}\n|L-?[0-9]{1,20}L?\n|\x80.|\x95.{8})*+\." % len(str(size)),
+        rb"|p[0-9]{1,%d}\n|g[0-9]{1,9}\n|I-?[0-9]{1,20}\n|L-?[0-9]{1,20}L?\n|\x80.)*+\." % len(str(size)),
         re.DOTALL,
     )  # fmt: skip
 
@@ -129,12 +144,6 @@ def _look(raw: bytes) -> None:
             raise pickle.UnpicklingError(f"it asks for more than lists and ints (opcode {code.name})")
         if code.name in ("PUT", "LONG_BINPUT") and not 0 <= int(str(argument)) <= len(raw):
             raise pickle.UnpicklingError("it numbers objects that it does not hold")
-
-
-def in_a_line(text: str) -> str:
-    """Words of a stranger for a message: printable, of one line, and short."""
-    told = text.encode("unicode_escape").decode("ascii")
-    return told if len(told) <= 120 else told[:117] + "..."
 
 
 def _flatten(sessions: object, file: Path, what: str) -> tuple[np.ndarray, np.ndarray]:

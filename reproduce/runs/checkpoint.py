@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from reproduce.errors import InputError
+from reproduce.errors import InputError, in_a_line
 from reproduce.files import replacing
 from reproduce.fitting.determinism import Precision
 from reproduce.fitting.recommender import Batch, Journal
@@ -104,8 +104,8 @@ class RunJournal(Journal):
             )
         if version != torch.__version__:
             raise InputError(
-                f"{self.checkpoint}: written by torch {str(version)[:20]}, this is {torch.__version__}; go on with "
-                "that version, or --fresh starts over"
+                f"{self.checkpoint}: written by torch {in_a_line(str(version), 20)}, this is {torch.__version__}; go "
+                "on with that version, or --fresh starts over"
             )
         self.history = history
         self.resumed = [*resumed, {**circumstances, "epochs": len(history)}]
@@ -114,7 +114,7 @@ class RunJournal(Journal):
         return state
 
     def misfit(self, name: str, why: str) -> InputError:
-        return InputError(f"{self.checkpoint}: does not fit {name} ({why[:200]}); --fresh starts over")
+        return InputError(f"{self.checkpoint}: does not fit {name} ({in_a_line(why, 200)}); --fresh starts over")
 
     def save(self, state: dict[str, Any]) -> None:
         if self.checkpoint is None:
@@ -172,5 +172,6 @@ def _check(kept: dict[str, Any]) -> None:
             type(one) in (int, float) and math.isfinite(one) for one in epoch.values()
         ):
             raise ValueError("a history that does not count 1, 2, 3, ...")
-    if kept["state"].get("epoch", len(kept["history"])) != len(kept["history"]):
+    epoch = kept["state"].get("epoch", len(kept["history"]))
+    if type(epoch) is not int or epoch != len(kept["history"]):
         raise ValueError("a state of another epoch")

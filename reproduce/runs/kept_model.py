@@ -19,7 +19,7 @@ from scipy import sparse
 from torch import Tensor, nn
 
 from reproduce import catalog
-from reproduce.errors import InputError, ModelError, SuiteError, UsageError
+from reproduce.errors import InputError, ModelError, SuiteError, UsageError, in_a_line
 from reproduce.files import replacing
 from reproduce.fitting import user_model
 from reproduce.fitting.recommender import Recommender
@@ -137,7 +137,7 @@ def load_model(place: Path | str, device: torch.device | str = "auto") -> KeptMo
         vocabulary = None if words is None else np.array(words, dtype=object)
         return KeptModel(model, experiment, str(kept["identity"]), int(kept["n_items"]), vocabulary)
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, UsageError) as error:
-        told = str(error).partition("\n")[0][:200]
+        told = in_a_line(str(error).partition("\n")[0], 200)
         raise InputError(f"{place}: does not fit its model as it is today ({told}); fit it again") from error
 
 

@@ -176,7 +176,8 @@ def _result(experiment: Experiment, content: Mapping[str, Any], raw: bytes) -> R
     weights = None
     if means is not None:
         record_shape.check_attention(means, kept)
-        weights = Attention(**{name: kept[f"attention_{name}"] for name in ATTENTION}, means=means)
+        parts = {name: kept[f"attention_{name}"] for name in ATTENTION}
+        weights = Attention(**{**parts, "lengths": parts["lengths"].astype(np.int64)}, means=means)
     return Result(
         experiment=experiment,
         identity=content["identity"],

@@ -6,6 +6,8 @@ import io
 import pickle
 import random
 import resource
+import struct
+import sys
 from pathlib import Path
 
 from running import mangled, run
@@ -59,7 +61,17 @@ class Plain(pickle._Unpickler):  # type: ignore[name-defined]  # the one in Pyth
         octal = len(digits) > 1 and digits.startswith(b"0") and line not in (pickle.TRUE[1:], pickle.FALSE[1:])
         self.append(int(line, 8) if octal else line == pickle.TRUE[1:] or int(line, 10))  # type: ignore[attr-defined]
 
-    dispatch = {**pickle._Unpickler.dispatch, pickle.INT[0]: load_int}  # type: ignore[attr-defined]  # noqa: RUF012
+    def load_frame(self) -> None:
+        """To the unpickler in C a frame is a hint of how much to read ahead; the one in Python holds to its end."""
+        (size,) = struct.unpack("<Q", self.read(8))  # type: ignore[attr-defined]
+        if size > sys.maxsize:
+            raise ValueError("a frame of more than there can be")
+
+    dispatch = {  # noqa: RUF012
+        **pickle._Unpickler.dispatch,  # type: ignore[attr-defined]
+        pickle.INT[0]: load_int,
+        pickle.FRAME[0]: load_frame,
+    }
 
 
 def sessions(rng: random.Random) -> list[list[int]]:
