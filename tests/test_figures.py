@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from reproduce.paper import controls, rows
-from reproduce.reports import figures
+from reproduce.reports import figures, figures_heat
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -24,7 +24,7 @@ def draw() -> dict[str, bytes]:
     panel = figures.Panel("a", "b", [line, faint], "c", {1: "1", 4: ">19"})
     drawn |= figures.curves("curves", panel, [panel] * 5)
     mark = np.array([False, True])
-    return drawn | figures.heat_map("map", [figures.Session("0", np.array([0.25, 0.75], np.float16), mark)])
+    return drawn | figures_heat.heat_map("map", [figures_heat.Session("0", np.array([0.25, 0.75], np.float16), mark)])
 
 
 def test_a_figure_drawn_twice_has_the_same_bytes() -> None:

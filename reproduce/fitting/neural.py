@@ -23,7 +23,7 @@ from reproduce.fitting.determinism import deterministic
 from reproduce.fitting.determinism import seed as seed_generators
 from reproduce.fitting.epochs import run_epoch
 from reproduce.fitting.recommender import Journal, Recommender, setting
-from reproduce.fitting.restored import check_optimiser, check_tensors
+from reproduce.fitting.restored import check_best, check_optimiser, check_tensors
 from reproduce.reading.sessions import Sessions
 
 ROUND = 8  # clicks: the widths of batches that are not truncated are multiples of it on CUDA
@@ -276,12 +276,8 @@ class Neural(Recommender):
             fresh, best = self.network_.state_dict(), state["best"]
             check_tensors(state["network"], fresh, "network")
             check_optimiser(state["optimiser"], self.network_, self.optimiser)
-            kinds = {"weights": dict, "epoch": int, "recall": float}
-            if type(best) is not dict or any(type(best[key]) is not kind for key, kind in kinds.items()):
-                raise ValueError("a best epoch of another kind")
-            if best["weights"] or best["epoch"]:
-                check_tensors(best["weights"], fresh, "best epoch")
-            if not (1 <= best["epoch"] <= state["epoch"] <= self.epochs and 0.0 <= best["recall"] <= 100.0):
+            check_best(best, fresh, state["epoch"])
+            if state["epoch"] > self.epochs:
                 raise ValueError("epochs that cannot be")
             self.network_.load_state_dict(state["network"])
             optimiser.load_state_dict(state["optimiser"])

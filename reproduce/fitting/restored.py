@@ -27,6 +27,17 @@ def check_tensors(found: Any, fresh: Mapping[str, Tensor], what: str) -> None:
             raise ValueError(f"{what}: {name} is not finite")
 
 
+def check_best(found: Any, fresh: Mapping[str, Tensor], finished: int) -> None:
+    """Raises ValueError where `found` is not the best of the epochs finished: its weights, number and recall."""
+    kinds = {"weights": dict, "epoch": int, "recall": float}
+    if type(found) is not dict or set(found) != set(kinds) or any(type(found[key]) is not kinds[key] for key in kinds):
+        raise ValueError("best epoch: of another kind")
+    if found["weights"] or found["epoch"]:
+        check_tensors(found["weights"], fresh, "best epoch")
+    if not (1 <= found["epoch"] <= finished and 0.0 <= found["recall"] <= 100.0):
+        raise ValueError("epochs that cannot be")
+
+
 def check_optimiser(found: Any, network: nn.Module, make: Any) -> None:
     """Raises ValueError where `found` is not the state of the optimiser that `make(network)` gives, after some steps.
 

@@ -95,8 +95,8 @@ def _section(request: Request, own: Shelf, dataset: str, failed: Mapping[str, st
         text.append("\n".join([*told, "", f"Again: {command(list(reasons))}"]))
     results = [one for some in kept.values() for one in some]
     theirs = _differences_in_the_paper(dataset, results)
-    everything = dataset in numbers.PAPER_COLUMN and bool(results)
-    shown = [name for name in VARIANTS if kept[name] or name in reasons or everything]
+    in_the_paper = {"hybrid", *(name for one in theirs.values() for name in one if one[name] is not None)}
+    shown = [name for name in VARIANTS if kept[name] or name in reasons or (results and name in in_the_paper)]
     if shown:
         text.append(_table(kept, shown, effects, theirs, reasons))
     if any(effects.values()):

@@ -13,7 +13,7 @@ from reproduce.errors import UsageError
 from reproduce.fitting.attention import Attention
 from reproduce.paper.rows import Row
 from reproduce.reading import own_data
-from reproduce.reports import figures
+from reproduce.reports import figures, figures_heat
 from reproduce.reports import page as pages
 from reproduce.reports.description import AboutPage, Drawn, Option, Page
 from reproduce.reports.shelf import Shelf
@@ -84,7 +84,7 @@ def _heat_map(request: Request, dataset: str, result: Result, drawn: dict[str, b
     text = []
     if there:
         name = f"attention-{dataset}"
-        drawn |= figures.heat_map(name, [figures.Session(str(i), *attention.of_session(i)) for i in there])
+        drawn |= figures_heat.heat_map(name, [figures_heat.Session(str(i), *attention.of_session(i)) for i in there])
         text.append(
             pages.figure(
                 name,

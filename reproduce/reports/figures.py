@@ -90,15 +90,6 @@ class Panel:
     near: float = 0.0  # of bars: shade what is so near to zero
 
 
-@dataclass(frozen=True)
-class Session:
-    """A row of the heat map: weights over the clicks, and which of them are the item clicked next."""
-
-    label: str
-    weights: np.ndarray  # (T,)
-    is_target: np.ndarray  # (T,) bool
-
-
 def prefix_lengths(shares: Mapping[str, np.ndarray], name: str = "prefix-lengths") -> dict[str, bytes]:
     """A panel per data set: the share of test prefixes, in per cent, of 1, 2, ... clicks, the last bar all longer."""
     with matplotlib.rc_context(STYLE):
@@ -250,31 +241,6 @@ def _lines(ax: Axes, panel: Panel) -> dict[str, Any]:
             if line.apart:
                 ax.plot([last] * 2, [low[-1], high[-1]], color=line.colour, linewidth=1.2)
     return handles
-
-
-def heat_map(name: str, sessions: Sequence[Session]) -> dict[str, bytes]:
-    """A row a session, a column a click, depth the weight; a click on the item clicked next has an orange frame."""
-    width = max(len(one.weights) for one in sessions)
-    depth = np.full((len(sessions), width), np.nan)
-    for row, one in enumerate(sessions):
-        depth[row, : len(one.weights)] = one.weights
-    with matplotlib.rc_context(STYLE):
-        figure = Figure((1.8 + 0.34 * width, 1.3 + 0.3 * len(sessions)), layout="constrained")
-        ax = figure.subplots()
-        image = ax.pcolormesh(depth, cmap="Blues", vmin=min(0.0, float(np.nanmin(depth))), edgecolor="white")
-        for row, one in enumerate(sessions):
-            for column in np.flatnonzero(one.is_target):
-                frame = matplotlib.patches.Rectangle((column + 0.06, row + 0.06), 0.88, 0.88)
-                frame.set(fill=False, edgecolor="#D55E00", linewidth=2)
-                ax.add_patch(frame)
-        ax.invert_yaxis()
-        ax.set_yticks(np.arange(len(sessions)) + 0.5, [one.label for one in sessions])
-        ax.set_xticks(np.arange(width) + 0.5, [str(i + 1) for i in range(width)])
-        ax.tick_params(length=0)
-        ax.set(xlabel="click of the session", ylabel="test session")
-        ax.spines[:].set_visible(False)
-        figure.colorbar(image, label="attention weight")
-        return files(figure, name)
 
 
 def files(figure: Figure, name: str) -> dict[str, bytes]:
