@@ -75,4 +75,4 @@ def test_only_figures_import_matplotlib() -> None:
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             if any(name.partition(".")[0] == "matplotlib" for name in names):
                 importers.add(file.name)
-    assert importers == {"figures.py", "figures_dots.py", "figures_matrix.py"}
+    assert importers == {"figures.py", "figures_dots.py", "figures_heat.py", "figures_matrix.py"}
