@@ -374,6 +374,16 @@ def test_a_view_without_logs_and_records_says_so_and_announces_no_synthetic_log(
     assert name == "claims" or "`python -m reproduce table2`" in said.out
 
 
+def test_stored_shows_what_has_records_and_no_synthetic_log(
+    records: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(records.parent)  # no data/ there
+    assert main(["ablation", "--stored", "--results", str(records)]) == 0
+    said = capsys.readouterr()
+    assert "synthetic" not in said.out + said.err
+    assert "DIGINETICA in file order" in said.out
+
+
 def test_a_view_shows_the_synthetic_log_where_there_is_nothing_else(records: Path) -> None:
     assert Shelf.at(records).datasets() == [DATASET]
     (records / "runs" / "synthetic").mkdir()

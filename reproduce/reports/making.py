@@ -15,6 +15,7 @@ from reproduce.paper import numbers
 from reproduce.reading.own_data import TAKEN
 from reproduce.reports import asked
 from reproduce.reports.description import AboutPage, Drawn, options_of
+from reproduce.reports.shelf import Shelf
 from reproduce.runs import own_options, scheduler, slurm
 from reproduce.runs.deadline import Deadline
 from reproduce.runs.request import Request, cells, settings, state
@@ -120,10 +121,15 @@ def request_of(about: AboutPage, options: Namespace) -> Request:
 
 
 def _datasets(about: AboutPage, options: Namespace, asked: list[str]) -> list[str]:
-    """Those asked for, or the paper's that are found where they are needed; without any the synthetic log."""
+    """Those asked for, or the paper's that are found where they are needed; without any the synthetic log.
+
+    Of what is stored only (--stored) those that have records.
+    """
     needed = about.runs or about.reads_logs
     if asked or not needed or (about.runs_only_with and not getattr(options, about.runs_only_with)):
         return asked
+    if getattr(options, "stored", False) and (recorded := Shelf.at(options.results).datasets()):
+        return recorded
     found = [name for name in numbers.DATASETS if catalog.dataset(name).find(options.data)]
     if not found:
         print(
