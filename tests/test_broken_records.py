@@ -123,6 +123,12 @@ def test_lengths_of_attention_in_few_bits_are_checked_as_any_others(results: Pat
         check.report(results, reports.pages())
 
 
+def test_a_number_of_epochs_in_words_is_named_by_check(results: Path) -> None:
+    change(table(results), lambda told: told["fields"].update(epochs="many"))
+    with pytest.raises(InputError, match="its field epochs is no number"):
+        check.report(results, reports.pages())
+
+
 @pytest.mark.parametrize("text", [DEEP, '{"a":' * 50_000, "9" * 6_000, "[]", "\x00", "", "{}", '{"schema": 1}'])
 def test_text_that_is_no_record_is_told_in_a_line(text: str, results: Path) -> None:
     table(results).write_text(text)

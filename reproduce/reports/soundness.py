@@ -89,7 +89,9 @@ def _trained(result: Result, content: Mapping[str, Any]) -> Iterator[str]:
     if result.environment.get("source") is not None:
         return  # an own model tells its journal what it likes
     most = result.fields.get("epochs", 0)
-    if len(result.epochs) > most or (most and not result.epochs):
+    if type(most) is not int:
+        yield "its field epochs is no number"
+    elif len(result.epochs) > most or (most and not result.epochs):
         yield f"{len(result.epochs)} epochs where its fields allow 1 to {most}"
 
 
