@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from copy import deepcopy
 from typing import Any
 
 JUNK: list[Any] = [
@@ -57,10 +58,11 @@ def changed(rng: random.Random, tree: Any, junk: Sequence[Any] = JUNK) -> None:
         if kind == 0:
             del parent[last]
         elif kind == 1 and isinstance(parent, dict):
-            parent[str(rng.choice(["more", "epochs", "x" * 300]))] = parent[last]
+            parent[str(rng.choice(["more", "epochs", "x" * 300]))] = deepcopy(parent[last])
         elif kind == 2 and isinstance(parent, list):
-            parent.append(parent[last])
+            parent.append(deepcopy(parent[last]))
         elif kind == 3 and type(parent[last]) in (int, float):
             parent[last] = parent[last] * rng.choice([-1, 2, 0.5, 1_000_000]) + rng.choice([0, 1])
         else:
-            parent[last] = rng.choice(junk)
+            chosen = rng.choice(junk)  # a copy: what is hurt next must not be the junk of the next attempt
+            parent[last] = deepcopy(chosen) if isinstance(chosen, list | dict) else chosen
