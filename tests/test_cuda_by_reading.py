@@ -33,7 +33,7 @@ from reproduce import Recommender
 @dataclass(kw_only=True)
 class Level(Recommender):
     def fit(self, train, *, seed, device, journal):
-        pass
+        '''There is nothing to learn.'''
 
     def score(self, prefixes):
         return torch.zeros(len(prefixes), prefixes.n_items)

@@ -212,3 +212,12 @@ def test_what_a_model_learned_that_cannot_be_kept_is_named_and_nothing_is_left(t
 def test_arrays_of_a_kept_model_are_numbers_only() -> None:
     with pytest.raises(ModelError, match="words_ is a ndarray"):
         kept_model._packed("mine", "words_", np.array(["a"]))
+
+
+def test_a_sound_file_that_names_no_run_is_of_none(tmp_path: Path) -> None:
+    whole = io.BytesIO()
+    torch.save({}, whole)
+    digest = hashlib.sha256(whole.getvalue()).hexdigest().encode()
+    place = tmp_path / "pop-seed0.model"
+    place.write_bytes(kept_model.HEAD + digest + b"\n" + whole.getvalue())
+    assert not kept_model.is_of(place, "0" * 64)

@@ -475,7 +475,7 @@ class Level(Recommender):
     share: float = setting(0.001, search=(0.01, 0.1))
 
     def fit(self, train, *, seed, device, journal):
-        pass
+        raise AssertionError
 
     def score(self, prefixes):
         raise AssertionError

@@ -49,7 +49,7 @@ def report(results: Path, pages: Mapping[str, Page]) -> str:
     wrong += _contradictions(records)
     for file in sorted((results / "runs").glob(f"*/*{kept_model.ENDING}")):
         try:
-            kept_model.check(file)
+            kept_model.identity_of(file)
         except InputError as error:
             wrong.append(str(error).removeprefix(f"{results}/"))
     stored = {name: page for name, page in pages.items() if (results / reports.file_of(name, page.about)).is_file()}

@@ -102,10 +102,15 @@ def store(model: Recommender, experiment: Experiment, identity: str, split: Spli
         temporary.write_bytes(HEAD + digest + b"\n" + whole.getbuffer())
 
 
+def identity_of(place: Path) -> str:
+    """The identity of the run that a kept model is of. Raises InputError where it is absent, broken or changed."""
+    return str(_read(place).get("identity"))
+
+
 def is_of(place: Path, identity: str) -> bool:
     """Whether a model is kept there that is of a run; a broken one is none."""
     try:
-        return place.is_file() and bool(_read(place)["identity"] == identity)
+        return place.is_file() and identity_of(place) == identity
     except SuiteError:
         return False
 
@@ -139,11 +144,6 @@ def load_model(place: Path | str, device: torch.device | str = "auto") -> KeptMo
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, UsageError) as error:
         told = in_a_line(str(error).partition("\n")[0], 200)
         raise InputError(f"{place}: does not fit its model as it is today ({told}); fit it again") from error
-
-
-def check(place: Path) -> None:
-    """Raises InputError where a kept model is absent, broken or changed."""
-    _read(place)
 
 
 def _read(place: Path) -> dict[str, Any]:

@@ -86,10 +86,8 @@ def _at(table: Path) -> Found | None:
         raise InputError(f"{table}: is a record of {result.experiment.path}, not of its own name")
     found = Found(table, result, None)
     model = found.file(kept_model.ENDING)
-    if not model.is_file():
-        return found
-    kept_model.check(model)
-    return replace(found, model=model if kept_model.is_of(model, result.identity) else None)
+    of_this_run = model.is_file() and kept_model.identity_of(model) == result.identity
+    return replace(found, model=model if of_this_run else None)
 
 
 def _check_same(one: Found, other: Found) -> None:

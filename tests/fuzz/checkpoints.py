@@ -13,6 +13,7 @@ import shutil
 import signal
 import tempfile
 import time
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
@@ -73,9 +74,8 @@ def begun(i: int) -> tuple[Path, bytes]:
 
     RunJournal.save = save_and_stop  # type: ignore[method-assign]
     try:
-        runner.run(CELLS[i], data=".", results=folder / "begun", device="cpu")
-    except Stop:
-        pass
+        with suppress(Stop):
+            runner.run(CELLS[i], data=".", results=folder / "begun", device="cpu")
     finally:
         RunJournal.save = save  # type: ignore[method-assign]
     return folder / "begun", whole.ranks().tobytes()
