@@ -89,11 +89,14 @@ def _parser(abouts: Mapping[str, About]) -> argparse.ArgumentParser:
         prog=PROGRAM,
         description="Rebuild every table and figure of the NARM paper (Li et al., CIKM 2017) from click logs.",
         epilog=f"Help on a command: {PROGRAM} table2 --help",
+        allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     several = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     for name, about in abouts.items():
-        command = several.add_parser(name, help=_escaped(about.help), description=_escaped(about.help) + ".")
+        # No abbreviations: where a command has no --data, that would be taken for its --dataset.
+        told = _escaped(about.help)
+        command = several.add_parser(name, help=told, description=f"{told}.", allow_abbrev=False)
         how = command.add_argument_group("how to run it") if isinstance(about, AboutPage) and about.runs else command
         for option in options_of(about):
             option.add_to(how if option in RUN else command)

@@ -104,6 +104,12 @@ def test_a_wrong_name_or_value_exits_2_and_meets_the_right_ones(
     assert says in capsys.readouterr().err
 
 
+def test_an_option_is_never_taken_for_a_longer_one_that_begins_alike(capsys: pytest.CaptureFixture[str]) -> None:
+    """`check` has no --data, and its --dataset is something else."""
+    assert main(["check", "--data", "logs"]) == 2
+    assert "unknown option of check '--data'; did you mean --dataset?" in capsys.readouterr().err
+
+
 def test_absent_data_exits_3_with_what_to_put_where(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["table2", "--dataset", "yoochoose1_64", "--quiet"]) == 3
     assert "put the processed" in capsys.readouterr().err
