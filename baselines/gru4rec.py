@@ -49,7 +49,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from reproduce.fitting.adagrad import Duplicates, MomentumAdagrad
-from reproduce.fitting.neural import Batch, Neural
+from reproduce.fitting.batches import Batch
+from reproduce.fitting.neural import Neural
 from reproduce.fitting.recommender import setting
 from reproduce.reading.sessions import Sessions
 

@@ -22,8 +22,8 @@ import torch
 from torch import Tensor, nn
 
 from reproduce.fitting import padding
+from reproduce.fitting.batches import Batch
 from reproduce.fitting.dot_product import DotProduct, QueryNetwork, Scoring
-from reproduce.fitting.neural import Batch
 from reproduce.fitting.recommender import setting
 
 

@@ -35,9 +35,9 @@ from torch import Tensor, nn
 
 from reproduce.evaluation import devices
 from reproduce.fitting import padding
+from reproduce.fitting.batches import Batch
 from reproduce.fitting.determinism import deterministic
 from reproduce.fitting.dot_product import DotProduct, QueryNetwork, Scoring
-from reproduce.fitting.neural import Batch
 from reproduce.fitting.recommender import setting
 from reproduce.reading.sessions import Sessions
 

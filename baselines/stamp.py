@@ -42,8 +42,8 @@ import torch
 from torch import Tensor, nn
 
 from reproduce.fitting import padding
+from reproduce.fitting.batches import Batch, Examples
 from reproduce.fitting.dot_product import DotProduct, QueryNetwork, Scoring
-from reproduce.fitting.neural import Batch, Examples
 from reproduce.fitting.recommender import setting
 from reproduce.reading.sessions import Sessions
 

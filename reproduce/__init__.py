@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from reproduce.catalog import load_split, make_recommender
-    from reproduce.fitting.neural import Batch, Neural
+    from reproduce.fitting.batches import Batch
+    from reproduce.fitting.neural import Neural
     from reproduce.fitting.recommender import Recommender, setting
     from reproduce.runs.experiment import Experiment
     from reproduce.runs.kept_model import load_model
@@ -46,7 +47,7 @@ __all__ = [
 _WHERE = {
     "load_split": "reproduce.catalog",
     "make_recommender": "reproduce.catalog",
-    "Batch": "reproduce.fitting.neural",
+    "Batch": "reproduce.fitting.batches",
     "Neural": "reproduce.fitting.neural",
     "Recommender": "reproduce.fitting.recommender",
     "setting": "reproduce.fitting.recommender",

@@ -13,8 +13,9 @@ from reproduce import catalog
 from reproduce.evaluation import devices
 from reproduce.evaluation.ranking import rank_all, rank_counts
 from reproduce.fitting.adagrad import MomentumAdagrad
+from reproduce.fitting.batches import Examples
 from reproduce.fitting.item_softmax import CHUNK, item_softmax
-from reproduce.fitting.neural import Examples, Neural
+from reproduce.fitting.neural import Neural
 from reproduce.fitting.recommender import Journal
 from reproduce.reading.sessions import Sessions
 from reproduce.runs.environment import choose_device

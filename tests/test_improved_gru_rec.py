@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from reproduce.baselines.improved_gru_rec import ImprovedGRURec, drop_clicks
 from reproduce.evaluation import devices
-from reproduce.fitting.neural import Batch
+from reproduce.fitting.batches import Batch
 from reproduce.reading.sessions import Sessions
 
 PREFIXES = Sessions.of([[3], [2, 5, 2], [6, 0, 1, 4]], n_items=7)

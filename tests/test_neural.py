@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 from reproduce import catalog
 from reproduce.errors import ModelError
+from reproduce.fitting.batches import Batch, Examples
 from reproduce.fitting.determinism import deterministic
-from reproduce.fitting.neural import Batch, Examples, Neural
+from reproduce.fitting.neural import Neural
 from reproduce.fitting.recommender import Journal, setting
 from reproduce.reading.sessions import Sessions
 

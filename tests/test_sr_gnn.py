@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reproduce.baselines.sr_gnn import SRGNN, graph
-from reproduce.fitting.neural import Batch
+from reproduce.fitting.batches import Batch
 
 N_ITEMS = 7
 SESSIONS = [[3], [2, 5, 2, 5, 1], [6, 6, 0], [1, 2, 3, 1, 4, 2]]

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reproduce.baselines.stamp import STAMP
-from reproduce.fitting.neural import Batch
+from reproduce.fitting.batches import Batch
 from reproduce.fitting.recommender import Journal
 from reproduce.reading.sessions import Sessions
 

@@ -23,10 +23,11 @@ from reproduce import catalog
 from reproduce.commands import bench_data
 from reproduce.errors import UsageError
 from reproduce.evaluation import ranking
+from reproduce.fitting.batches import Batch
 from reproduce.fitting.determinism import deterministic
 from reproduce.fitting.dot_product import DotProduct
 from reproduce.fitting.item_softmax import item_softmax
-from reproduce.fitting.neural import Batch, Neural
+from reproduce.fitting.neural import Neural
 from reproduce.fitting.recommender import Journal, Recommender
 from reproduce.fitting.user_model import asked_for_as
 from reproduce.reading.sessions import Sessions

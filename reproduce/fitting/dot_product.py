@@ -9,8 +9,9 @@ from typing import TypeAlias
 import torch
 from torch import Tensor, nn
 
+from reproduce.fitting.batches import Batch
 from reproduce.fitting.item_softmax import item_softmax
-from reproduce.fitting.neural import Batch, Neural
+from reproduce.fitting.neural import Neural
 
 Scoring: TypeAlias = tuple[Tensor, Tensor, Tensor | None]  # queries (B, Q), items' rows (m, Q), biases (m,) or None
 
