@@ -14,6 +14,7 @@ from reproduce import catalog
 from reproduce.baselines.bpr_mf import BPRMF
 from reproduce.baselines.fpmc import FPMC
 from reproduce.errors import InputError, ModelError
+from reproduce.fitting import pairwise as loop
 from reproduce.fitting.pairwise import Pairwise, Triples, climb, draw_triples
 from reproduce.fitting.recommender import Journal
 from reproduce.reading.sessions import Sessions
@@ -49,6 +50,14 @@ def test_fpmc_draws_every_pair_of_clicks_once_with_an_item_that_is_not_the_next(
     pairs = [(s, [before], right) for s, one in enumerate(lists) for before, right in pairwise(one)]
     assert sorted((s, b, r) for s, b, r, _ in rows) == sorted(pairs)
     assert all(wrong != right for _, _, right, wrong in rows)
+
+
+@pytest.mark.parametrize("ahead", [1, 2, 1000])
+def test_triples_do_not_depend_on_how_many_batches_travel_at_once(ahead: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, log = FPMC(basket="prefix", negatives=2), Sessions.of([[0, 1, 2, 3, 4], [4, 3], [1, 1, 2]] * 5, 5)
+    expected = drawn(model, log, batch=4)
+    monkeypatch.setattr(loop, "AHEAD", ahead)
+    assert drawn(model, log, batch=4) == expected
 
 
 @given(LOGS, st.integers(1, 4))

@@ -23,6 +23,7 @@ from reproduce.fitting.restored import check_tensors
 from reproduce.reading.sessions import Sessions
 
 Tables = dict[str, Tensor]
+AHEAD = 64  # batches whose clicks travel to the device at once
 
 
 @dataclass(frozen=True)
@@ -152,10 +153,15 @@ def draw_triples(positives: Positives, batch: int, rng: np.random.Generator, dev
     wrong = wrong_items(positives, order, rng)
     columns = [positives.session[order], positives.right[order], wrong]
     session, right, drawn = (torch.as_tensor(column, device=device) for column in columns)
-    for begin in range(0, len(order), batch):
-        part = slice(begin, begin + batch)
-        before, owner = (torch.as_tensor(one, device=device) for one in positives.before.take(order[part]).clicks())
-        yield Triples(session[part], right[part], drawn[part], before, owner)
+    for begin in range(0, len(order), AHEAD * batch):
+        some = order[begin : begin + AHEAD * batch]
+        clicks, owners = positives.before.take(some).clicks()
+        ends = np.searchsorted(owners, np.arange(0, len(some) + batch, batch)).tolist()  # of each batch's clicks
+        before, owner = (torch.as_tensor(one, device=device) for one in (clicks, owners))
+        for place, at in enumerate(range(0, len(some), batch)):
+            part = slice(begin + at, min(begin + at + batch, len(order)))
+            own = slice(ends[place], ends[place + 1])
+            yield Triples(session[part], right[part], drawn[part], before[own], owner[own] - at)
 
 
 def wrong_items(positives: Positives, order: np.ndarray, rng: np.random.Generator) -> np.ndarray:
