@@ -40,6 +40,7 @@ class ImprovedGRURec(DotProduct):
 
     name: ClassVar[str] = "improved_gru_rec"
     label: ClassVar[str] = "Improved GRU-Rec"
+    capturable: ClassVar[bool] = True
 
     embedding: int = setting(50, low=1, high=10_000, search=[50, 100], note="ours: NARM's")
     hidden: int = setting(100, low=1, high=10_000, search=[50, 100, 200], note="ours: NARM's")

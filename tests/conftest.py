@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
 import reproduce.datasets
+from reproduce.evaluation import devices
+from reproduce.fitting import gradients
+from reproduce.fitting.gradients import Values
 
 reproduce.datasets.__path__.append(str(Path(__file__).resolve().parent / "sources"))  # the data set `cycle`
 torch.set_num_threads(1)  # tensors are tiny here: more threads only wait for each other
@@ -34,3 +39,37 @@ def cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def cpu() -> torch.device:
     return torch.device("cpu")
+
+
+class Imitated:
+    """What gradients.Recorder does on a GPU, on a CPU: what is recorded is not computed before it is launched."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+
+    def warmed_up(self, work: Callable[[], Values]) -> Values:
+        for _ in range(gradients.WARM_UP):
+            given = work()
+        return [None if one is None else one.clone() for one in given]
+
+    def recorded(self, work: Callable[[], Values]) -> tuple[Values, Callable[[], None]]:
+        values = [None if one is None else torch.full_like(one, math.nan) for one in work()]
+
+        def launch() -> None:
+            for place, one in zip(values, work(), strict=True):
+                if place is not None and one is not None:
+                    place.copy_(one)
+                    one.fill_(math.nan)  # a launch knows nothing of where the parameters' gradients are
+
+        return values, launch
+
+
+@pytest.fixture
+def as_cuda(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], None]:
+    """Called with True, lets a CPU compute in the way of a GPU, its CUDA graphs imitated; with False, no longer."""
+    monkeypatch.setattr(gradients, "Recorder", Imitated)
+
+    def answer(wanted: bool) -> None:
+        monkeypatch.setattr(devices, "as_cuda", lambda device: wanted)
+
+    return answer

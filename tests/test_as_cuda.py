@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields
 
 import numpy as np
@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from reproduce import catalog
-from reproduce.evaluation import devices
 from reproduce.evaluation.ranking import rank_all, rank_counts
 from reproduce.fitting.adagrad import MomentumAdagrad
-from reproduce.fitting.batches import Examples
+from reproduce.fitting.batches import Batch, Examples
+from reproduce.fitting.gradients import Gradients, Graph
 from reproduce.fitting.item_softmax import CHUNK, item_softmax
 from reproduce.fitting.neural import Neural
 from reproduce.fitting.recommender import Journal
@@ -23,10 +23,6 @@ from reproduce.runs.environment import choose_device
 CPU = torch.device("cpu")
 NETWORKS = [name for name, kind in catalog.recommenders().items() if issubclass(kind, Neural)]
 WAYS = [{}, {"truncation": "none"}, {"truncation": "last", "longest": 3}]
-
-
-def as_cuda(monkeypatch: pytest.MonkeyPatch, answer: bool) -> None:
-    monkeypatch.setattr(devices, "as_cuda", lambda device: answer)
 
 
 def log() -> Sessions:
@@ -45,11 +41,11 @@ def small(name: str, more: dict[str, object]) -> dict[str, object]:
 @pytest.mark.parametrize("way", WAYS, ids=str)
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_network_learns_the_same_in_both_ways(
-    name: str, way: dict[str, object], monkeypatch: pytest.MonkeyPatch
+    name: str, way: dict[str, object], as_cuda: Callable[[bool], None]
 ) -> None:
     found = []
     for answer in (False, True):
-        as_cuda(monkeypatch, answer)
+        as_cuda(answer)
         model = catalog.make_recommender(name, small(name, way))
         model.fit(log(), seed=0, device=CPU, journal=Journal())
         prefixes, targets = log().prefixes()
@@ -60,20 +56,20 @@ def test_every_network_learns_the_same_in_both_ways(
 
 @pytest.mark.parametrize("fields", [{"momentum": 0.5}, {"momentum": 0.5, "duplicates": "separate"}], ids=str)
 def test_gru_recs_rows_that_are_named_twice_move_the_same_in_both_ways(
-    fields: dict[str, object], monkeypatch: pytest.MonkeyPatch
+    fields: dict[str, object], as_cuda: Callable[[bool], None]
 ) -> None:
     scores = []
     for answer in (False, True):
-        as_cuda(monkeypatch, answer)
+        as_cuda(answer)
         model = catalog.make_recommender("gru4rec", small("gru4rec", {"negatives": 9, **fields}))
         model.fit(log(), seed=0, device=CPU, journal=Journal())
         scores.append(model.score(log()))
     torch.testing.assert_close(*scores, rtol=1e-4, atol=1e-5)
 
 
-def test_a_step_in_the_way_of_cuda_adds_equal_rows_and_moves_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_step_in_the_way_of_cuda_adds_equal_rows_and_moves_no_other(as_cuda: Callable[[bool], None]) -> None:
     """Row 2 by 1 and by 5 is one step by 6: the squares are 36, the move is -0.1 * 6/6 and half of the one before."""
-    as_cuda(monkeypatch, True)
+    as_cuda(True)
     parameter = torch.nn.Parameter(torch.zeros(4, 1, dtype=torch.float64))
     optimiser = MomentumAdagrad([parameter], 0.1, 0.5)
     slope = torch.tensor([[1.0], [3.0], [5.0]], dtype=torch.float64)
@@ -85,12 +81,12 @@ def test_a_step_in_the_way_of_cuda_adds_equal_rows_and_moves_no_other(monkeypatc
     assert optimiser.state[parameter]["squares"][:, 0].tolist() == [18, 0, 72, 0]
 
 
-def test_untruncated_batches_are_as_wide_as_their_longest_prefix_rounded_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_untruncated_batches_are_as_wide_as_their_longest_prefix_rounded_up(as_cuda: Callable[[bool], None]) -> None:
     sessions = Sessions.of([[0] * n for n in (3, 8, 9, 21)])
     widths = {}
     for truncation in ("none", "first"):
         for answer in (False, True):
-            as_cuda(monkeypatch, answer)
+            as_cuda(answer)
             examples = Examples.of(sessions, np.zeros(4, np.int64), truncation, 19, CPU)
             batches = examples.batches(torch.tensor([0, 1, 2, 3]), [slice(i, i + 1) for i in range(4)])
             widths[truncation, answer] = [batch.items.shape[1] for batch in batches]
@@ -102,13 +98,13 @@ def test_untruncated_batches_are_as_wide_as_their_longest_prefix_rounded_up(monk
     }
 
 
-def test_the_loss_and_the_ranks_are_the_same_in_both_ways(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_loss_and_the_ranks_are_the_same_in_both_ways(as_cuda: Callable[[bool], None]) -> None:
     rng = torch.Generator().manual_seed(0)
     queries, items = torch.randn(2 * CHUNK + 1, 6, generator=rng), torch.randn(40, 6, generator=rng)
     labels = torch.randint(40, (len(queries),), generator=rng)
     found = []
     for answer in (False, True):
-        as_cuda(monkeypatch, answer)
+        as_cuda(answer)
         q, rows = queries.clone().requires_grad_(), items.clone().requires_grad_()
         loss = item_softmax(q, rows, labels)
         greater, equal = rank_counts((queries @ items.T).round(), labels)
@@ -134,7 +130,20 @@ class Watched(Journal):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.parametrize("way", [{}, {"truncation": "none"}], ids=str)
 @pytest.mark.parametrize("name", NETWORKS)
-def test_no_step_of_training_waits_for_the_host(name: str, way: dict[str, object]) -> None:
+def test_no_step_of_training_waits_for_the_host(
+    name: str, way: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    captured = Gradients.captured
+
+    def unwatched(self: Gradients, batch: Batch) -> Graph:  # a capture waits, once for each shape of batch
+        mode = torch.cuda.get_sync_debug_mode()
+        torch.cuda.set_sync_debug_mode("default")
+        try:
+            return captured(self, batch)
+        finally:
+            torch.cuda.set_sync_debug_mode(mode)
+
+    monkeypatch.setattr(Gradients, "captured", unwatched)
     split = catalog.load_split("synthetic", ".")
     model = catalog.make_recommender(name, {"epochs": 2, **way})
     model.fit(split.train, seed=0, device=choose_device("cuda"), journal=Watched())

@@ -26,6 +26,7 @@ from reproduce.evaluation import ranking
 from reproduce.fitting.batches import Batch
 from reproduce.fitting.determinism import deterministic
 from reproduce.fitting.dot_product import DotProduct
+from reproduce.fitting.gradients import Gradients
 from reproduce.fitting.item_softmax import item_softmax
 from reproduce.fitting.neural import Neural
 from reproduce.fitting.recommender import Journal, Recommender
@@ -156,9 +157,10 @@ def time_steps(model: Neural, log: Sessions, device: torch.device) -> tuple[floa
     optimiser = model.optimiser(network)
     training, _, _ = model.part(log, np.random.default_rng(0), device)
 
+    gradients = Gradients(model.name, network, model.loss, optimiser, device, capturable=model.capturable)
+
     def step(batch: Any) -> None:
-        optimiser.zero_grad(set_to_none=True)
-        model.loss(network, batch).backward()  # type: ignore[no-untyped-call]
+        gradients(batch)
         optimiser.step()
 
     batches, seconds = [], []

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -17,10 +17,11 @@ from torch import Tensor, nn
 
 from reproduce.evaluation.ranking import check_shape, rank, rank_all, recall_at
 from reproduce.fitting.batches import Batch, Examples
-from reproduce.fitting.checked import check_loss, check_network
+from reproduce.fitting.checked import check_network
 from reproduce.fitting.determinism import deterministic
 from reproduce.fitting.determinism import seed as seed_generators
 from reproduce.fitting.epochs import run_epoch
+from reproduce.fitting.gradients import Gradients
 from reproduce.fitting.recommender import Journal, Recommender, setting
 from reproduce.fitting.restored import check_best, check_optimiser, check_tensors
 from reproduce.reading.sessions import Sessions
@@ -57,6 +58,10 @@ class Neural(Recommender):
     validation_share: float = setting(0.1, low=0.001, high=0.9)
     truncation: Literal["first", "last", "none"] = setting("first")
     longest: int = setting(19, low=1, high=10_000)
+
+    # Whether `loss` and its gradients may be captured as a CUDA graph: only for batches that are `Batch`, where shapes
+    # follow from the batch's alone, the host waits for nothing and the optimiser's parameters are the network's.
+    capturable: ClassVar[bool] = False
 
     # What a model gives.
 
@@ -113,6 +118,7 @@ class Neural(Recommender):
             few = train.take(slice(0, 2))  # scores of a wrong shape would fail in the loss, in torch's words
             check_shape(self, self.score(few), few)
             optimiser = self.optimiser(self.network_)
+            gradients = Gradients(self.name, self.network_, self.loss, optimiser, device, capturable=self.capturable)
             best: dict[str, Any] = {"epoch": 0, "recall": -1.0, "weights": {}}
             epoch = 0
             state = journal.restore()
@@ -121,7 +127,7 @@ class Neural(Recommender):
 
             while epoch < self.epochs and epoch - max(best["epoch"], 5) < self.patience:
                 epoch += 1
-                numbers = self._epoch(training, optimiser, seed, epoch, journal)
+                numbers = self._epoch(training, gradients, seed, epoch, journal)
                 recall = self._validate(held_out, held_out_labels)
                 if recall >= best["recall"] or not best["weights"]:
                     weights = {name: value.detach().clone() for name, value in self.network_.state_dict().items()}
@@ -153,21 +159,16 @@ class Neural(Recommender):
         (whole,) = examples.batches(torch.arange(len(examples)), [slice(None)])
         return whole
 
-    def _epoch(
-        self, training: Any, optimiser: torch.optim.Optimizer, seed: int, epoch: int, journal: Journal
-    ) -> dict[str, float]:
+    def _epoch(self, training: Any, gradients: Gradients, seed: int, epoch: int, journal: Journal) -> dict[str, float]:
         """One pass over the training examples; its order and its dropout depend on (seed, epoch) and nothing else."""
         seed_generators(int(np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)[0] >> 1), self.device_)
         self.network_.train()
-        self.schedule(optimiser, epoch)
+        self.schedule(gradients.optimiser, epoch)
 
         def step(batch: Any) -> Tensor:
-            optimiser.zero_grad(set_to_none=True)
-            loss = self.loss(self.network_, batch)
-            check_loss(self.name, loss)
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
-            return loss.detach() * len(batch)
+            loss = gradients(batch)
+            gradients.optimiser.step()
+            return loss * len(batch)
 
         return run_epoch(
             self.name,

@@ -17,6 +17,7 @@ import torch
 import reproduce
 from reproduce.errors import InputError, UsageError
 from reproduce.evaluation import ranking
+from reproduce.fitting import gradients
 
 CODE = ("reproduce", "baselines", "datasets")  # what is imported; the folders of a checkout
 
@@ -73,10 +74,14 @@ def circumstances(device: torch.device, n_items: int) -> dict[str, Any]:
 
 
 def _libraries(device: torch.device) -> dict[str, Any]:
-    """The versions of what computes on a GPU."""
+    """The versions of what computes on a GPU, and whether steps are captured there where they can be."""
     if device.type != "cuda":
         return {}
-    return {"cuda": torch.version.cuda, "cudnn": torch.backends.cudnn.version()}  # type: ignore[no-untyped-call]
+    return {
+        "cuda": torch.version.cuda,
+        "cudnn": torch.backends.cudnn.version(),  # type: ignore[no-untyped-call]
+        "cuda_graphs": gradients.allowed(),
+    }
 
 
 @lru_cache

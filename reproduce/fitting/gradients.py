@@ -1,0 +1,211 @@
+"""Gradients: the loss of a batch and its gradients, computed, or on a GPU replayed from a CUDA graph.
+
+A training step launches hundreds of kernels, and with a small catalogue a GPU spends half of it waiting for the next
+one. A CUDA graph launches all of them at once. Loss and backward are captured when a shape of batch is first seen and
+replayed from then on; the optimiser's step stays outside. Draws go on as they would without a graph: its kernels take
+seed and offset from torch's generator at every replay, so an epoch depends on its seed alone, resumed or not.
+
+No graph is trusted unseen: its first replay must give the loss and the gradients that the same batch and the same draws
+give without it. Where it does not, or where the step cannot be captured, a warning says so and training goes on
+without. REPRODUCE_CUDA_GRAPHS=0 in the environment never captures.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from reproduce.evaluation import devices
+from reproduce.fitting.batches import Batch
+from reproduce.fitting.checked import check_loss
+
+MOST = 16  # graphs of a fit: each keeps gradients of its own; batches of further shapes are computed
+WARM_UP = 3  # rounds before capture, in which libraries choose their kernels and take their memory
+CLOSE = (
+    1e-4  # of the largest number in a tensor: how far the first replay may lie off, sums being taken in another order
+)
+
+Values = list[Tensor | None]  # the loss, then the gradient of every parameter, None where it has none
+
+
+def allowed() -> bool:
+    """Whether the environment leaves CUDA graphs on."""
+    return os.environ.get("REPRODUCE_CUDA_GRAPHS", "1") != "0"
+
+
+class Gradients:
+    """Called with a batch, gives its loss and leaves its gradients in the parameters.
+
+    Args:
+        name: of the model, for messages.
+        network: what is trained.
+        loss: the mean loss of a batch, ().
+        optimiser: whose parameters get the gradients.
+        device: where all of it lies.
+        capturable: whether the model says that its step may be captured; heeded where the way of CUDA is taken.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        network: nn.Module,
+        loss: Callable[[nn.Module, Any], Tensor],
+        optimiser: torch.optim.Optimizer,
+        device: torch.device,
+        *,
+        capturable: bool,
+    ) -> None:
+        self.name, self.network, self.loss, self.optimiser, self.device = name, network, loss, optimiser, device
+        self.parameters = [one for group in optimiser.param_groups for one in group["params"]]
+        self.capture = capturable and devices.as_cuda(device) and allowed()
+        self.graphs: dict[torch.Size, Graph] = {}
+        self.recorder: Recorder | None = None
+
+    def __call__(self, batch: Any) -> Tensor:
+        """The mean loss, (), valid until the next call."""
+        if not self.capture:
+            return self.computed(batch)
+        shape = batch.items.shape
+        if shape not in self.graphs:
+            if len(self.graphs) == MOST:
+                return self.computed(batch)
+            try:
+                self.graphs[shape] = self.captured(batch)
+            except (RuntimeError, Differs) as error:
+                self.capture = False
+                self.graphs.clear()
+                warnings.warn(
+                    f"{self.name}: trained without CUDA graphs, which is slower ({str(error).partition(chr(10))[0]})",
+                    stacklevel=2,
+                )
+                return self.computed(batch)
+        loss, *gradients = self.graphs[shape].replayed(batch)
+        for parameter, gradient in zip(self.parameters, gradients, strict=True):
+            parameter.grad = gradient
+        assert loss is not None
+        return loss
+
+    def computed(self, batch: Any) -> Tensor:
+        """Without a graph."""
+        self.optimiser.zero_grad(set_to_none=True)
+        loss = self.loss(self.network, batch)
+        check_loss(self.name, loss)
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss.detach()
+
+    def captured(self, batch: Batch) -> Graph:
+        """A graph of the step for batches of this one's shape; weights and draws are as before.
+
+        Raises:
+            RuntimeError: from torch, where something in the step cannot be captured.
+            Differs: a replay gives something else than the step.
+        """
+        own = Batch(batch.items.clone(), batch.lengths.clone(), batch.labels.clone())
+        generator = draws(self.device)
+        before = generator.get_state()
+
+        def step() -> Values:
+            loss = self.computed(own)
+            return [loss, *(parameter.grad for parameter in self.parameters)]
+
+        def step_from_here() -> Values:
+            generator.set_state(before)
+            return step()
+
+        try:
+            self.recorder = self.recorder or Recorder(self.device)
+            expected = self.recorder.warmed_up(step_from_here)
+            generator.set_state(before)
+            graph = Graph(own, *self.recorder.recorded(step))
+            generator.set_state(before)
+            check_close(graph.replayed(batch), expected)
+        finally:
+            generator.set_state(before)
+        return graph
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A captured step."""
+
+    batch: Batch  # what it reads
+    values: Values  # what it writes
+    launch: Callable[[], None]
+
+    def replayed(self, batch: Batch) -> Values:
+        """What the step gives for this batch; the next replay overwrites it."""
+        for own, new in zip(vars(self.batch).values(), vars(batch).values(), strict=True):
+            own.copy_(new)
+        self.launch()
+        return self.values
+
+
+class Differs(Exception):
+    """A replay gave something else than the step that was captured."""
+
+
+def check_close(found: Values, expected: Values) -> None:
+    """Raises Differs where a tensor lies further from what is expected than rounding explains."""
+    for one, other in zip(found, expected, strict=True):
+        if (one is None) != (other is None):
+            raise Differs("a replay gave other gradients than the step")
+        if one is not None and other is not None and one.numel():
+            off, size = float((one - other).abs().max()), float(other.abs().max())
+            if not off <= CLOSE * size:
+                raise Differs(f"a replay was off by {off:.1e} where the largest number is {size:.1e}")
+
+
+def draws(device: torch.device) -> torch.Generator:
+    """The generator that a step on this device draws from."""
+    if device.type == "cpu":
+        return torch.default_generator
+    return torch.cuda.default_generators[torch.cuda.current_device() if device.index is None else device.index]
+
+
+class Recorder:
+    """Captures work on a GPU; its graphs share their memory, since no two run at once.
+
+    Called as `gradients.Recorder`, so that a test on a CPU can put another in its place.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        self.pool = torch.cuda.graph_pool_handle()
+
+    def warmed_up(self, work: Callable[[], Values]) -> Values:
+        """Some rounds on the stream of the capture; copies of what the last one gave."""
+        here = torch.cuda.current_stream(self.device)
+        self.stream.wait_stream(here)
+        with torch.cuda.stream(self.stream):
+            for _ in range(WARM_UP):
+                given = work()
+            copies = [None if one is None else one.clone() for one in given]
+        here.wait_stream(self.stream)
+        return copies
+
+    def recorded(self, work: Callable[[], Values]) -> tuple[Values, Callable[[], None]]:
+        """Where the work's values will lie, and what computes them there.
+
+        A capture that fails would leave torch's generator, and its current stream, in the state of capturing: both are
+        put back, so that work can go on without a graph.
+        """
+        graph, generator = torch.cuda.CUDAGraph(), draws(self.device)
+        untouched = generator.clone_state()
+        try:
+            with (
+                torch.cuda.device(self.device),
+                torch.cuda.stream(self.stream),
+                torch.cuda.graph(graph, pool=self.pool, stream=self.stream),
+            ):
+                values = work()
+        except RuntimeError:
+            generator.graphsafe_set_state(untouched)
+            raise
+        return values, graph.replay
