@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -124,6 +126,27 @@ def test_where_a_graph_fails_or_differs_training_goes_on_without_and_says_so(
     with pytest.warns(UserWarning, match=f"narm: trained without CUDA graphs, which is slower \\({told}") as warned:
         assert torch.equal(fitted(NARM(**SMALL)), expected)
     assert len(warned) == 1 and "and more" not in str(warned[0].message)
+
+
+@pytest.mark.parametrize(
+    ("found", "same"),
+    [
+        ([3.0, 2e-9], True),
+        ([3.0001, 1e-9], True),
+        ([3.001, 1e-9], False),
+        ([3.0, 1e-6], False),
+        ([math.nan, 1e-9], False),
+        ([3.0, None], False),
+    ],
+)
+def test_a_replay_may_differ_by_rounding_and_a_tensor_that_is_rounding_by_itself(
+    found: list[float | None], same: bool
+) -> None:
+    def values(numbers: list[float | None]) -> Values:
+        return [None if one is None else torch.tensor([0.0, one]) for one in numbers]
+
+    with nullcontext() if same else pytest.raises(gradients.Differs):
+        gradients.check_close(values(found), values([3.0, 1e-9]))
 
 
 class Kept(Journal):
