@@ -124,7 +124,10 @@ def test_the_noise_is_told_with_its_degrees_of_freedom_and_what_shows_it() -> No
         "several seeds."
     )
     told = Seeds((tuple(two), tuple(three))).told("mrr")
-    assert "points of MRR@20, 3 degrees of freedom, from 2 rows with several seeds" in told
+    assert "points of MRR@20, 3 degrees of freedom, from 2 rows with several seeds, their own from 0.00 to " in told
+    assert told.endswith("those of the less steady ones too narrow.") and "(Bartlett's test: p < 0.0001)" in told
+    alike = [record("gru4rec", hits, seed) for seed, hits in enumerate((8, 10, 12))]
+    assert Seeds((tuple(two), tuple(alike))).told("recall").endswith("with several seeds, their own from 3.54 to 5.00.")
     assert Seeds(()).told("recall").startswith("Noise between seeds, Recall@20: not known")
 
 

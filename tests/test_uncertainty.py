@@ -15,6 +15,7 @@ from reproduce.evaluation.uncertainty import (
     OneRun,
     contrast,
     difference,
+    equal_noise,
     gain_difference,
     measure,
     pooled_noise,
@@ -79,6 +80,20 @@ def test_the_noise_between_seeds_is_pooled_over_the_rows_that_have_several():
     assert found.one_run_variance == pytest.approx(10 / 3 * (1 + 4))
     assert found.seed_df == 3
     assert judged(difference(rows["two"], rows["counted"])).seed_variance == pytest.approx(10 / 3 / 2)
+
+
+@given(st.integers(0, 2**16), st.lists(st.integers(2, 6), min_size=2, max_size=6))
+def test_whether_rows_spread_alike_is_bartletts_test(seed: int, runs: list[int]) -> None:
+    rng = np.random.default_rng(seed)
+    points = [rng.normal(scale=rng.gamma(2.0), size=K) for K in runs]
+    rows = [Measurement(one, np.zeros(2), 2) for one in points]
+    assert equal_noise(rows) == pytest.approx(stats.bartlett(*points).pvalue)
+
+
+def test_rows_without_any_spread_spread_alike_and_not_like_another():
+    still, moved = Measurement(np.ones(3), np.zeros(2), 2), Measurement(np.arange(2.0), np.zeros(2), 2)
+    assert equal_noise([still, still]) == 1
+    assert equal_noise([still, moved]) == 0
 
 
 def test_a_single_run_is_not_judged_where_no_row_has_two():

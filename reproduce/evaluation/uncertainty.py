@@ -213,6 +213,17 @@ def pooled_noise(rows: Iterable[Measurement]) -> Noise | None:
     return Noise(residuals, len(residuals) - len(several))
 
 
+def equal_noise(rows: Sequence[Measurement]) -> float:
+    """p-value of Bartlett's test (Proc. R. Soc. A 160, 1937) that the runs of two rows or more spread alike."""
+    df = np.array([len(one.points) - 1 for one in rows])
+    variances = np.array([one.points.var(ddof=1) for one in rows])
+    if not variances.all():
+        return 0.0 if variances.any() else 1.0
+    apart = df.sum() * math.log(df @ variances / df.sum()) - df @ np.log(variances)
+    scale = 1 + ((1 / df).sum() - 1 / df.sum()) / (3 * (len(rows) - 1))
+    return float(special.chdtrc(len(rows) - 1, apart / scale))
+
+
 def with_noise(rows: Mapping[str, Measurement]) -> dict[str, Measurement]:
     """The rows of one data set and metric, each with the noise between seeds that is pooled over all of them."""
     noise = pooled_noise(rows.values())

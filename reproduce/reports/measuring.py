@@ -12,7 +12,17 @@ import numpy as np
 from reproduce import catalog
 from reproduce.errors import InputError
 from reproduce.evaluation import comparisons, counting, ranking
-from reproduce.evaluation.uncertainty import Judged, Measurement, Noise, OneRun, contrast, measure, pooled_noise
+from reproduce.evaluation.uncertainty import (
+    ALPHA,
+    Judged,
+    Measurement,
+    Noise,
+    OneRun,
+    contrast,
+    equal_noise,
+    measure,
+    pooled_noise,
+)
 from reproduce.paper.counting import OURS, Counting
 from reproduce.reports import page as pages
 from reproduce.runs.experiment import Experiment
@@ -69,11 +79,20 @@ class Seeds:
                 f"Noise between seeds, {title}: not known, no row was run with several seeds. Where another seed would "
                 "change a row, it is not judged."
             )
-        rows = f"{len(self.rows)} rows" if len(self.rows) > 1 else "1 row"
         degrees = f"{noise.df} degrees of freedom" if noise.df > 1 else "1 degree of freedom"
+        told = f"Noise between seeds: a standard deviation of {noise.sigma:.2f} points of {title}, {degrees}, from "
+        if len(self.rows) == 1:
+            return f"{told}1 row with several seeds."
+        rows = [_measurement(runs, _counted(metric, OURS), None) for runs in self.rows]
+        own = sorted(float(one.points.std(ddof=1)) for one in rows)
+        told += f"{len(rows)} rows with several seeds, their own from {own[0]:.2f} to {own[-1]:.2f}"
+        p = equal_noise(rows)
+        if p >= ALPHA:
+            return f"{told}."
+        chance = "< 0.0001" if p < 0.0001 else f"= {p:.2g}"
         return (
-            f"Noise between seeds: a standard deviation of {noise.sigma:.2f} points of {title}, {degrees}, from {rows} "
-            "with several seeds."
+            f"{told}, further apart than chance explains (Bartlett's test: p {chance}): pooled, the intervals of the "
+            "steadier rows are too wide, and those of the less steady ones too narrow."
         )
 
 
