@@ -104,7 +104,12 @@ def queue() -> str:
 
 
 def start_now(folder: Path, cell: int) -> None:
-    """Of a cell that was queued again: otherwise Slurm lets it wait for two minutes."""
+    """Of a cell that was queued again: otherwise Slurm lets it wait for two minutes.
+
+    Not within the second in which it ended: Slurm counts whole seconds there, and the node would take the start for one
+    from before the end, refuse it as of a job that was killed already, and the cell would count as failed.
+    """
+    time.sleep(1)
     job = (folder / "job").read_text().strip()
     subprocess.run(["scontrol", "update", f"JobId={job}_{cell}", "StartTime=now"], check=True, capture_output=True)
 
