@@ -58,7 +58,8 @@ def table2(tmp_path: Path, *words: str) -> int:
 
 def cells_of(tmp_path: Path) -> dict[str, str]:
     """The first cell of every row of the page's table."""
-    table = (tmp_path / "results/table2.md").read_text().split("\n\n|")[1].partition("\n\n")[0]
+    page = (tmp_path / "results/table2.md").read_text().replace("\N{NO-BREAK SPACE}", " ")
+    table = page.split("\n\n|")[1].partition("\n\n")[0]
     return {line.split("|")[1].strip(): line.split("|")[2].strip(" *≈¹") for line in table.splitlines()}
 
 

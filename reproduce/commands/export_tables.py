@@ -114,7 +114,7 @@ def of_page(name: str, text: str) -> list[Exported]:
         foot = " ".join(re.findall(r"(?m)^- (Seeds: .*)$", section))
         headings: list[str] = []
         before = ""
-        for block in re.split(r"\n\s*\n", section):
+        for block in re.split(r"\n\s*\n", section.replace("\N{NO-BREAK SPACE}", " ")):
             lines = block.strip().splitlines()
             for line in lines:
                 if heading := re.fullmatch(r"#+ (.*)", line):

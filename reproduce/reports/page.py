@@ -83,9 +83,14 @@ def figure(name: str, caption: str) -> str:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], names: int = 1) -> str:
-    """A markdown table: the columns of names to the left, numbers to the right."""
+    """A markdown table: the columns of names to the left, numbers to the right, each with its interval on one line."""
     align = ["left"] * names + ["right"] * (len(head) - names)
-    return tabulate(rows, head, tablefmt="pipe", colalign=align, disable_numparse=True)
+    kept = [[*row[:names], *(_unbroken(cell) for cell in row[names:])] for row in rows]
+    return tabulate(kept, head, tablefmt="pipe", colalign=align, disable_numparse=True)
+
+
+def _unbroken(cell: str) -> str:
+    return cell.replace(" ", "\N{NO-BREAK SPACE}") if "±" in cell or " to " in cell else cell
 
 
 def folded(summary: str, *parts: str) -> str:

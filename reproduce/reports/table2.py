@@ -37,9 +37,11 @@ COLUMNS = {
     "reference": "*reference*: the project's own runs of the same settings.",
     "as published": "*as published*: ours with the settings and the way of counting that its authors most likely used.",
     "ours": "*ours*: published or default settings, counted honestly: rank ≤ 20, a tie against the model.",
-    "tuned": "*tuned*: settings found by a search on held-out training sessions; not every row was searched, so this "
-    "column is no comparison.",
 }
+TUNED = (
+    "Settings found by a search on held-out training sessions. Not every row was searched, so the lines are not to be "
+    "compared with each other."
+)
 
 
 def rows(request: Request) -> list[Row]:
@@ -169,13 +171,11 @@ class _Section:
         text = DASH if reference is None else comparison.number(reference)
         if one.marks.get(f"reference {line.label}") == "highest":
             text = f"**{text}**"
-        tuned = one.tuned.get(line.label)
         return {
             "paper": pages.published(theirs),
             "reference": text,
             "as published": pages.published(published),
             "ours": mine,
-            "tuned": DASH if tuned is None else comparison.number(tuned),
         }
 
     def _noise(self) -> str:
@@ -184,8 +184,23 @@ class _Section:
         return "\n".join(f"- {self.seeds.told(metric)}" for metric in METRICS) if by_chance else ""
 
     def _tuned(self) -> str:
-        told = [f"{line.label}: {_fields(line.tuned)}" for line in self.lines if line.tuned and line.tuned_runs]
-        return f"Tuned: {'; '.join(told)}." if told else ""
+        """The rows that were searched, as they are and with the settings found."""
+        head = [f"{title}: ours" if k == 0 else "tuned" for title in METRICS.values() for k in (0, 1)]
+        body = [
+            [
+                line.label,
+                _fields(line.tuned),
+                *(
+                    comparison.number(some[line.label]) if line.label in some else DASH
+                    for one in self.cells.values()
+                    for some in (one.measured, one.tuned)
+                ),
+            ]
+            for line in self.lines
+            if line.tuned and line.tuned_runs
+        ]
+        table = pages.table(["model", "tuned settings", *head], body, names=2)
+        return "\n\n".join(["### Tuned", TUNED, table]) if body else ""
 
     def _missing(self) -> list[str]:
         """What is not there and the command that makes it, in a line."""
