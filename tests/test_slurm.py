@@ -16,7 +16,7 @@ TABLE = ["table2", "--dataset", "cycle", "--model", "pop", "s_pop", "narm", "--s
 FAKES = {
     "sbatch": 'n=$(($(ls "$FAKE" | grep -c "^sbatch-") + 1)); printf "%s\\n" "$@" > "$FAKE/sbatch-$n"\n'
     '[ -z "$REFUSE" ] || { echo "sbatch: error: invalid partition" >&2; exit 1; }\necho "$((40 + n));cluster"',
-    "squeue": 'cat "$FAKE/queue" 2> /dev/null',
+    "squeue": 'case "$*" in *%T*) echo "${STATE:-RUNNING}";; *) cat "$FAKE/queue" 2> /dev/null;; esac',
     "scontrol": 'echo "$@" >> "$FAKE/scontrol"',
     "srun": 'printf "%s\\n" "$@" > "$FAKE/srun"; exit "${ENDS:-0}"',
 }
@@ -144,6 +144,15 @@ def test_a_job_that_was_cut_off_is_queued_again_but_not_for_ever(tmp_path: Path,
     assert last.returncode == 1
     assert "not done after 2 restarts; give it more time" in last.stderr
     assert (fake / "scontrol").read_text() == "requeue 41_1\n"
+
+
+def test_a_job_that_was_cancelled_is_not_queued_again(
+    tmp_path: Path, fake: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert ask(tmp_path / "r") == 0
+    monkeypatch.setenv("STATE", "COMPLETING")
+    assert job(tmp_path / "r", fake, ends=143).returncode == 143
+    assert not (fake / "scontrol").exists()
 
 
 @pytest.mark.parametrize("ends", [0, 1, 2, 3])

@@ -1,4 +1,4 @@
-"""--slurm on a real Slurm of a single node: a cell that is preempted goes on, so does one that meets its limit."""
+"""--slurm on a real Slurm of a single node: a cell goes on that was preempted or met its limit, not one cancelled."""
 
 from __future__ import annotations
 
@@ -195,3 +195,23 @@ def test_a_cell_that_meets_its_limit_of_time_is_queued_again_and_goes_on_at_its_
     assert "start 2:" in log.read_text() and "terminated" in log.read_text()
     assert (there / "table2.md").is_file() and not list((there / "runs").rglob("*.checkpoint"))
     shutil.rmtree(there)
+
+
+def test_a_cell_that_is_cancelled_is_not_queued_again_and_keeps_its_checkpoint(
+    tmp_path: Path, cluster: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(HERE)
+    (tmp_path / "slow.py").write_text(SLOW)
+    monkeypatch.setenv("SECONDS_OF_AN_EPOCH", "3")
+    ask = ["table2", "--dataset", "synthetic", "--device", "cpu", "--quiet", "--model", str(tmp_path / "slow.py")]
+    words = [*ask, "--results", str(tmp_path / "r"), "--slurm", "partition=low"]
+    subprocess.run([sys.executable, "-m", "reproduce", *words], capture_output=True, text=True, check=True)
+    (folder,) = (tmp_path / "r/slurm").iterdir()
+    checkpoint = tmp_path / f"r/{Experiment.of('synthetic', str(tmp_path / 'slow.py')).path}.checkpoint"
+    wait_for("the first epoch", 180, checkpoint.is_file)
+    subprocess.run(["scancel", f"{(folder / 'job').read_text().strip()}_1"], check=True)
+    wait_for("the page", 300, lambda: not queue().strip())
+    log = (folder / "cell-1.log").read_text()
+    assert "terminated" in log and log.count("start ") == 1
+    assert checkpoint.is_file() and not checkpoint.with_suffix(".json").exists()
+    shutil.rmtree(tmp_path / "r")

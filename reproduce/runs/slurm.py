@@ -30,7 +30,8 @@ SYSTEM = 60  # seconds that a command of Slurm may take
 
 # srun: without it Python never sees the signal. trap: a preempted script gets the signal too, and has yet to ask for
 # its requeue; without that an end by 143 within the grace period would count as failed. The task by its number in the
-# array: the job id of the last task is that of the array, and would queue the whole of it again.
+# array: the job id of the last task is that of the array, and would queue the whole of it again. Only while it counts
+# as running: scancel sends the signal too, and Slurm would queue again what somebody has just cancelled.
 JOB = r"""#!/bin/bash
 # Runs the line of cells.txt whose number is the task's. Written by python -m reproduce ... --slurm
 #SBATCH --job-name=reproduce --requeue --open-mode=append --signal=TERM@60
@@ -40,12 +41,14 @@ line=$(sed -n "${SLURM_ARRAY_TASK_ID}p" @FOLDER@/cells.txt)
 echo "start $((${SLURM_RESTART_COUNT:-0} + 1)): $line"
 eval "srun @PYTHON@ -m reproduce $line"
 status=$?
-if [ $status = 143 ] || [ $status = 75 ]; then
+task="${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID"
+state=$(squeue --noheader --jobs="$task" --format=%T)
+if { [ $status = 143 ] || [ $status = 75 ]; } && [ "$state" = RUNNING ]; then
     if [ "${SLURM_RESTART_COUNT:-0}" -ge @RESTARTS@ ]; then
         echo "reproduce: not done after @RESTARTS@ restarts; give it more time, or --slurm ...,restarts=N" >&2
         exit 1
     fi
-    scontrol requeue "${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID"
+    scontrol requeue "$task"
 fi
 exit $status
 """
