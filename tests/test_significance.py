@@ -197,6 +197,18 @@ def test_the_first_line_says_who_is_highest_and_who_may_be_as_good() -> None:
     )
 
 
+def test_a_row_that_cannot_be_the_best_and_yet_lies_within_noise_of_it_is_explained() -> None:
+    rows = {"Item-KNN": [record("item_knn", 62)], "S-KNN": [record("sknn", 46, shift=20)]}
+    rows |= {f"POP {hits}": [record("pop", hits, shift=hits)] for hits in (20, 18, 15, 12)}
+    told = significance._verdicts(compared(rows))
+    assert told.startswith("May be the best: Item-KNN alone. ")
+    assert told.endswith(
+        " S-KNN is ruled out as the best, though ≈ beside Item-KNN: looking for the best takes fewer comparisons than "
+        "judging all pairs."
+    )
+    assert "ruled out" not in significance._verdicts(compared({key: rows[key] for key in ("Item-KNN", "S-KNN")}))
+
+
 def found_by_search(alpha: float, fixed: dict[str, object], trials: int) -> Found:
     first, best = Trial({"alpha": 0.5}, 50.0, 20.0), Trial({"alpha": alpha}, 51.0, 21.0)
     return Found("item_knn", fixed, {**fixed, "alpha": alpha} if alpha != 0.5 else fixed, trials, "", first, best)

@@ -17,7 +17,7 @@ from reproduce.reports import page as pages
 from reproduce.reports.comparison import FULL_DECODER, tuned_rows
 from reproduce.reports.description import AboutPage, Drawn, Page
 from reproduce.reports.figures_matrix import Cell, Matrix
-from reproduce.reports.measuring import METRICS, Seeds
+from reproduce.reports.measuring import METRICS, Mark, Seeds
 from reproduce.reports.shelf import Shelf
 from reproduce.runs.record import Result
 from reproduce.runs.request import Request
@@ -140,7 +140,20 @@ def _verdicts(compared: Compared) -> str:
         told = f"May be the best: {', '.join([highest, *equal]) if equal else f'{highest} alone'}"
         if open_ones:
             told += f" (not judged: {', '.join(open_ones) if len(open_ones) <= NAMED else f'{len(open_ones)} rows'})"
-    return f"{told}. Of {_pairs(len(kinds))} {', '.join(counts)}."
+    return f"{told}. Of {_pairs(len(kinds))} {', '.join(counts)}.{_between(compared, marks, highest)}"
+
+
+def _between(compared: Compared, marks: Mapping[str, Mark], highest: str) -> str:
+    """Why a row is not among the best and still no more than noise away from the highest; "" where there is none."""
+    rows = [
+        worse
+        for (better, worse), one in compared.pairs.items()
+        if better == highest and marks[worse] == "behind" and _kind(one) == "alike"
+    ]
+    if not rows:
+        return ""
+    told = f"{', '.join(rows)} {'are' if len(rows) > 1 else 'is'} ruled out as the best, though ≈ beside {highest}"
+    return f" {told}: looking for the best takes fewer comparisons than judging all pairs."
 
 
 def _moved_by_ties(compared: Compared, found: Mapping[str, list[Result]], seeds: Seeds) -> list[str]:
