@@ -201,13 +201,13 @@ def test_a_cell_that_is_cancelled_is_not_queued_again_and_keeps_its_checkpoint(
     tmp_path: Path, cluster: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(HERE)
-    (tmp_path / "slow.py").write_text(SLOW)
+    (tmp_path / "slower.py").write_text(SLOW)
     monkeypatch.setenv("SECONDS_OF_AN_EPOCH", "3")
-    ask = ["table2", "--dataset", "synthetic", "--device", "cpu", "--quiet", "--model", str(tmp_path / "slow.py")]
+    ask = ["table2", "--dataset", "synthetic", "--device", "cpu", "--quiet", "--model", str(tmp_path / "slower.py")]
     words = [*ask, "--results", str(tmp_path / "r"), "--slurm", "partition=low"]
     subprocess.run([sys.executable, "-m", "reproduce", *words], capture_output=True, text=True, check=True)
     (folder,) = (tmp_path / "r/slurm").iterdir()
-    checkpoint = tmp_path / f"r/{Experiment.of('synthetic', str(tmp_path / 'slow.py')).path}.checkpoint"
+    checkpoint = tmp_path / "r/runs/synthetic/slower-seed0.checkpoint"
     wait_for("the first epoch", 180, checkpoint.is_file)
     subprocess.run(["scancel", f"{(folder / 'job').read_text().strip()}_1"], check=True)
     wait_for("the page", 300, lambda: not queue().strip())
