@@ -85,7 +85,7 @@ def test_the_spread_adds_up_by_eye() -> None:
     text = item_orders.table({"POP": [Score(9.0, 2.5), *random]}, PROVENANCE, audit.ORDERS[0])
     head, _, line = text.splitlines()[:3]
     assert "Recall@20, reconstructed" in head
-    cells = [cell.strip() for cell in line.strip("|").split("|")]
+    cells = [" ".join(cell.split()) for cell in line.strip("|").split("|")]
     assert cells == ["POP", "9.00", "12.00 (10.00 to 14.00)", "0.91", "2.50", "2.00 (1.00 to 4.00)", "0.23"]
 
 
