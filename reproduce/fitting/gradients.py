@@ -27,10 +27,7 @@ from reproduce.fitting.checked import check_loss
 
 MOST = 16  # graphs of a fit: each keeps gradients of its own; batches of further shapes are computed
 WARM_UP = 3  # rounds before capture, in which libraries choose their kernels and take their memory
-CLOSE = (
-    1e-4  # of the largest number in a tensor: how far the first replay may lie off, sums being taken in another order
-)
-
+CLOSE = 1e-4  # of a tensor's largest number: how far the first replay may lie off, sums being taken in another order
 NOISE = 1e-7  # of the largest number of all: where gradients cancel, what is left is rounding and may be any
 
 Values = list[Tensor | None]  # the loss, then the gradient of every parameter, None where it has none
