@@ -4,18 +4,19 @@ Rendle, Freudenthaler, Gantner, Schmidt-Thieme: BPR: Bayesian Personalized Ranki
 
     score_ui = w_u . h_i        maximise ln sigma(score_ui - score_uj), i clicked in session u, j not
 
-A session is a user in training. A new session has no factors; as Hidasi et al. (ICLR 2016) do it, the mean of its
-items' h stands in for w_u. The NARM paper gives no settings. Published, in the baselines beside Hidasi's GRU4Rec: 100
-factors, 10 iterations, learning rate 0.01, no regularisation, factors uniform in +-0.05, no trained bias, the wrong
-item that of a click drawn at random. Ours: j is drawn again where the session has clicked it, as in Rendle's paper.
-Batches: see reproduce/fitting/pairwise.py.
+In training a session is a user. A new session has no factors, so the mean of its items' h replaces w_u, as in Hidasi
+et al. (ICLR 2016). The NARM paper gives no settings. The defaults are those of the baselines published with Hidasi's
+GRU4Rec: 100 factors, 10 iterations, learning rate 0.01, no regularisation, factors uniform in +-0.05, no trained bias,
+and the item of a randomly drawn click as the wrong item. Ours: j is drawn again if the session has clicked it, as in
+Rendle's paper. For batches see reproduce/fitting/pairwise.py.
 
-`negatives` says from which clicks. The default is all of them, as in Rendle's paper. The published code draws a number
-below the number of items m and takes the item in that row of its table of clicks, so from the first m rows only, and
-which items those are depends on the order of the rows. With the table library of its time joining the numbers of items
-and sessions to the clicks moves the rows: they end grouped, each session's by item, the sessions by the earliest of
-their items, the items by their first click. `grouped` is the order of that table, `first-rows` and `last-rows` leave
-the clicks as the sessions lie in the split.
+`negatives` says from which clicks wrong items are drawn. The default is all of them, as Rendle's paper excludes no
+items. The published code draws a number below m, the number of items, and takes the item in that row of its table of
+clicks. It therefore draws from the first m rows only, and which items those hold depends on the order of the rows. With
+the table library of its time, joining the numbers of items and sessions to the clicks reorders the rows: each session's
+clicks are grouped, within a session they are ordered by item, sessions come in the order of their earliest item, and
+items in the order of their first click. `grouped` is the order of that table. `first-rows` and `last-rows` take the
+first or last m clicks with the sessions in the order of the split.
 """
 
 from __future__ import annotations
@@ -36,12 +37,12 @@ Negatives = Literal["all-clicks", "first-rows", "last-rows", "grouped"]
 
 @dataclass(kw_only=True)
 class BPRMF(Pairwise):
-    """Score of an item: the mean factors of the session's clicks times its own.
+    """Score of an item: the mean of the factors of the session's clicks times the item's own factors.
 
     Args:
-        spread: the initial factors lie in +- this.
-        wrong: a wrong item is that of a click, so that much clicked items are drawn more often, or any item alike.
-        negatives: the clicks that wrong items come from: all, or as many as there are items, see this file's head.
+        spread: the initial factors are uniform in +- this value.
+        wrong: whether a wrong item is the item of a random click, and so a popular one more often, or any item equally.
+        negatives: the clicks that wrong items come from: all, or as many as there are items, see the top of this file.
     """
 
     name: ClassVar[str] = "bpr_mf"
@@ -60,13 +61,13 @@ class BPRMF(Pairwise):
         in_pool[pool] = True
         of_pool = taken[in_pool[taken % train.n_items]] // train.n_items
         clicked = np.bincount(of_pool, minlength=len(train))  # (sessions,) different items of the pool
-        some_left = clicked[owner] < in_pool.sum()  # who clicked the whole pool has no wrong item
+        some_left = clicked[owner] < in_pool.sum()  # a session that clicked the whole pool has no wrong item
         items, owner = items[some_left], owner[some_left]
         nothing = Sessions.packed(items[:0], np.zeros(len(items), np.int64), train.n_items)
         return Positives(owner, items, nothing, taken, owner, pool, train.n_items)
 
     def _pool(self, train: Sessions) -> np.ndarray:
-        """Items, of which one at random is the wrong one."""
+        """Return the items that wrong items are drawn from at random."""
         items, _ = train.clicks()
         if self.negatives != "all-clicks":
             items = items[rows(train, self.negatives)]
@@ -102,20 +103,20 @@ class BPRMF(Pairwise):
 
 
 def rows(train: Sessions, negatives: Negatives) -> np.ndarray:
-    """Places of as many clicks as there are different items: the first, or the last, in one order of the clicks."""
+    """Return the indices of the first, or last, m clicks in the chosen order, m being the number of distinct items."""
     items, owner = train.clicks()
     m = len(np.unique(items))
     if negatives == "last-rows":
         return np.arange(len(items))[-m:]
     order = np.arange(len(items))
     if negatives == "grouped":
-        for key in (items, owner):  # the one join, then the other
+        for key in (items, owner):  # one join, then the other
             order = order[np.argsort(by_appearance(key[order]), kind="stable")]
     return order[:m]
 
 
 def by_appearance(keys: np.ndarray) -> np.ndarray:
-    """Numbers the keys in the order in which they first appear: [7, 3, 7, 5] gives [0, 1, 0, 2]."""
+    """Number the keys in the order in which they first appear: [7, 3, 7, 5] gives [0, 1, 0, 2]."""
     _, first, number = np.unique(keys, return_index=True, return_inverse=True)
     place: np.ndarray = np.argsort(np.argsort(first))
     return place[number]

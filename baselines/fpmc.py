@@ -1,19 +1,20 @@
-"""FPMC: a factorised Markov chain, the next click from the last one and from who clicks.
+"""FPMC: a factorised Markov chain that predicts the next click from the last one and from the user.
 
 Rendle, Freudenthaler, Schmidt-Thieme: Factorizing Personalized Markov Chains for Next-Basket Recommendation, WWW 2010.
 
-    score_uli = v_u . v_i + a_l . c_i        (the paper's V^UI . V^IU and V^LI . V^IL; its V^UL . V^LU ranks nothing)
+    score_uli = v_u . v_i + a_l . c_i        (the paper's V^UI . V^IU and V^LI . V^IL; its V^UL . V^LU changes no rank)
     S-BPR: maximise ln sigma(score_uli - score_ulj), l -> i in session u, j another item
 
-Wrong items are uniform over the catalogue, as in the paper. A session is a user in training; a new session has no
-factors, so only the Markov chain scores. By default a basket is one click and l the last one; with basket=prefix it is
-all clicks so far, and the mean of their a stands for a_l, as the paper has it for baskets of several items.
+Wrong items are drawn uniformly from the catalogue, as in the paper. In training a session is a user; a new session has
+no factors, so only the Markov chain contributes to its scores. By default a basket is one click, and l is the last one.
+With basket=prefix it is all clicks so far, and the mean of their a replaces a_l, as in the paper for baskets of several
+items.
 
-The NARM paper gives no settings; the defaults are ours. Those of the public implementation in Python of the paper's
-time (github khesui/FPMC, 2016) are factors=32, epochs=15, learning_rate=0.01, regularisation=0.001, spread=0.01,
-negatives=10, basket=prefix; see results/findings.md. It differs besides in that an epoch draws its examples with
-replacement, that an example's ten wrong items take their steps one after the other, and that it knows no new user.
-Batches: see reproduce/fitting/pairwise.py.
+The NARM paper gives no settings; the defaults are ours. The public Python implementation from the time of that paper
+(github khesui/FPMC, 2016) has factors=32, epochs=15, learning_rate=0.01, regularisation=0.001, spread=0.01,
+negatives=10, basket=prefix; see results/findings.md. It also differs in that an epoch draws its examples with
+replacement, that the ten wrong items of an example take their steps one after the other, and that it cannot score a new
+user. For batches see reproduce/fitting/pairwise.py.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ class FPMC(Pairwise):
         if train.n_items < 2:  # there is no wrong item
             right = right[:0]
         kept = slice(0, len(right))
-        # The wrong item is any but the right one: the key of what is taken is the right item itself, twice.
+        # Any item but the right one can be the wrong item: `taken` pairs each right item with itself.
         every = np.arange(train.n_items)
         taken = every * (train.n_items + 1)
         before = self._baskets(prefixes.take(kept))
@@ -65,7 +66,7 @@ class FPMC(Pairwise):
         )
 
     def _baskets(self, prefixes: Sessions) -> Sessions:
-        """What predicts the click after each prefix."""
+        """Return, for each prefix, the clicks that predict the next one."""
         if self.basket == "prefix":
             return prefixes
         return Sessions(prefixes.items, prefixes.stops - 1, prefixes.stops, prefixes.n_items)
@@ -105,11 +106,11 @@ class FPMC(Pairwise):
 
 
 def sizes(owner: Tensor, n: int) -> Tensor:
-    """How many rows each of n has, (n,)."""
+    """Return the number of rows of each of n owners, (n,)."""
     return torch.zeros(n, device=owner.device).index_add_(0, owner, torch.ones(len(owner), device=owner.device))
 
 
 def mean_by(rows: Tensor, owner: Tensor, n: int) -> Tensor:
-    """The mean of the rows of each of n owners: (clicks, d), (clicks,) -> (n, d)."""
+    """Return the mean of the rows of each of n owners, (n, d), from rows, (clicks, d), and their owners, (clicks,)."""
     total = torch.zeros(n, rows.shape[1], dtype=rows.dtype, device=rows.device).index_add_(0, owner, rows)
     return total / sizes(owner, n)[:, None]

@@ -8,31 +8,36 @@ Improved GRU-Rec, which trains on prefixes one by one with cross-entropy over al
     TOP1 = mean_j sigma(s_j - s_i) + sigma(s_j^2)          BPR = -mean_j ln sigma(s_i - s_j)
 
 E is the one-hot input times the input matrix. A batch is one click of each of `batch` sessions; its negatives j are the
-other sessions' next clicks. States go from a step to the next without gradient and are zero where a session begins.
+next clicks of the other sessions. States are carried from step to step without gradient and are zero where a session
+begins.
 Adagrad with momentum, dropout on h_t (the dropped state is also what is carried on), uniform Glorot initialisation,
 sessions in time order.
 
-Defaults: the paper's settings of TOP1 on RSC15 but for the learning rate, which is the one that the public code's
-constructor has in every version of 2016: 0.05. The paper's 0.01 is also that of the code's example script, and is meant
-for the whole log. The NARM paper names none; on YOOCHOOSE 1/64, with a 64th of the steps, the public code stays 14
-points of Recall@20 below its GRU-Rec at 0.01 and meets it at 0.05. (The constructor's dropout was 0.4 in April 2016 and
-0.5 from September on.) The paper's settings of BPR are loss_function=bpr, dropout=0.2, momentum=0.2.
+Defaults: the paper's settings for TOP1 on RSC15, except the learning rate of 0.05, which is the default of the public
+code's constructor in every version of 2016. The paper's 0.01 is also that of the code's example script, and is meant
+for the whole log. The NARM paper gives no rate. On YOOCHOOSE 1/64, with a 64th of the steps, the public code at 0.01
+stays 14 points of Recall@20 below the GRU-Rec of the NARM paper; at 0.05 it matches it. (The constructor's dropout was
+0.4 in April 2016 and 0.5 from September on.) The paper's settings for BPR are loss_function=bpr, dropout=0.2,
+momentum=0.2.
 
-The 2018 form by fields: Hidasi, Karatzoglou: Recurrent Neural Networks with Top-k Gains, CIKM 2018. `softmax_j` is over
-the negatives; `negatives` more of them are drawn for the whole batch, by clicks ** `alpha`.
+The fields also give the 2018 form: Hidasi, Karatzoglou: Recurrent Neural Networks with Top-k Gains, CIKM 2018.
+`softmax_j` is over the negatives; `negatives` more of them are drawn for the whole batch, with probabilities
+proportional to clicks ** `alpha`.
 
     TOP1-max = sum_j softmax_j (sigma(s_j - s_i) + sigma(s_j^2))
     BPR-max  = -ln sum_j softmax_j sigma(s_i - s_j) + penalty sum_j softmax_j s_j^2
     cross-entropy = -ln softmax(s)_i over i and its negatives
 
-Departs from the published code: an epoch goes on with fewer sessions where none is left to begin (there it ends). By
-default also, each with a field that follows the code instead:
+Departs from the published code: when no session is left to begin, an epoch goes on with fewer sessions (there it ends).
+Three more departures are defaults, and each has a field that follows the code instead:
 - a negative that is the target itself is left out, as in the equations, in which j is not i; own_target=counted counts
   it, and takes the mean over the target's own column too, whose gradient is 0;
-- gradients of a row that a batch names twice are added before Adagrad, which is the gradient of the loss, and what the
-  authors' later PyTorch version does; duplicates=separate gives each its own step (reproduce/fitting/adagrad.py);
-- a tenth of the sessions is held out to choose the epoch; validation=none trains on all and keeps the last.
-Scores are w_i . h + b_i without f, which does not change their order but where f is flat.
+- the gradients of a row that occurs twice in a batch are added before Adagrad, which is the gradient of the loss and
+  what the authors' later PyTorch version does; duplicates=separate gives each occurrence its own step
+  (reproduce/fitting/adagrad.py);
+- a tenth of the sessions is held out to choose the epoch; validation=none trains on all sessions and keeps the last
+  epoch.
+Scores are w_i . h + b_i without f; leaving f out changes their order only where f is flat.
 """
 
 from __future__ import annotations
@@ -57,12 +62,12 @@ from reproduce.reading.sessions import Sessions
 
 @dataclass(frozen=True)
 class Step:
-    """A click of each session that is under way, and the click after it."""
+    """One step: a click of each active session, and the click after it."""
 
     items: Tensor  # (B,)
     targets: Tensor  # (B,)
     begins: Tensor  # (B,) whether it is the session's first click
-    lanes: Tensor  # (B,) where the session's state is carried
+    lanes: Tensor  # (B,) the row in which the session's state is carried
     negatives: Tensor  # (N,) drawn for this step
 
     def __len__(self) -> int:
@@ -71,14 +76,14 @@ class Step:
 
 @dataclass(frozen=True)
 class Lanes:
-    """An epoch of steps: all their clicks in the order they are made, step t's at bounds[t]:bounds[t + 1]."""
+    """The steps of an epoch: all their clicks in order, those of step t at bounds[t]:bounds[t + 1]."""
 
     items: Tensor  # (n,)
     targets: Tensor  # (n,)
     begins: Tensor  # (n,)
     lanes: Tensor  # (n,)
     bounds: list[int]  # (steps + 1,)
-    chances: Tensor  # (m,) of each item and those before it to be drawn as a negative, rising to 1
+    chances: Tensor  # (m,) cumulative probabilities with which items are drawn as negatives, rising to 1
 
     def __len__(self) -> int:
         return len(self.items)
@@ -94,19 +99,20 @@ class Lanes:
 
 @dataclass(kw_only=True)
 class GRU4Rec(Neural):
-    """The ICLR 2016 form; the 2018 form by its fields.
+    """GRU4Rec in its ICLR 2016 form; its fields also give the 2018 form.
 
     Args:
         hidden: the units of the GRU.
         loss_function: one of the losses above.
-        activation: f; elu is that of slope 0.5, for bpr-max.
+        activation: the function f; elu has alpha 0.5 and is meant for bpr-max.
         dropout: the share of h_t that is set to 0 in training.
         momentum: the share of the last step that is added to the next one.
-        negatives: items drawn for a batch beside its own.
-        alpha: the power of an item's clicks by which they are drawn.
+        negatives: further negatives drawn for each batch.
+        alpha: items are drawn as further negatives in proportion to their clicks to this power.
         penalty: the weight of the squared scores in bpr-max.
-        own_target: a negative that is the target itself: left out or counted.
-        duplicates: the steps of a row that a batch names twice: added up before Adagrad or separate.
+        own_target: whether a negative that is the target itself is left out or counted.
+        duplicates: whether the gradients of a row that occurs twice in a batch are added before Adagrad or take
+            separate steps.
     """
 
     name: ClassVar[str] = "gru4rec"
@@ -158,7 +164,7 @@ class GRU4Rec(Neural):
             wrong = torch.ones_like(wrong).fill_diagonal_(False)
         rows = LOSSES[self.loss_function](scores.diagonal()[:, None], scores, wrong, self.penalty)  # (B,)
         if self.own_target == "counted" and self.loss_function in ("top1", "bpr"):
-            rows = rows * (1 - 1 / len(columns))  # the mean is over the target's own column too
+            rows = rows * (1 - 1 / len(columns))  # the mean includes the target's own column
         return (rows * wrong.any(1)).mean()  # a row without a negative has nothing to learn from
 
     def scores(self, network: nn.Module, batch: Batch) -> Tensor:
@@ -167,7 +173,10 @@ class GRU4Rec(Neural):
 
 
 class Network(nn.Module):
-    """The equations above. `carried` is the state of the sessions under way: of an epoch, not learned."""
+    """The network that computes the equations above.
+
+    `carried`, (batch, H), holds the states of the active sessions during an epoch; it is not learned.
+    """
 
     carried: Tensor
 
@@ -185,7 +194,7 @@ class Network(nn.Module):
             nn.init.xavier_uniform_(block)
 
     def step(self, items: Tensor, h: Tensor) -> Tensor:
-        """h_t of (B,) clicks after states (B, H)."""
+        """Return h_t, (B, H), after clicks on `items`, (B,), from the states h, (B, H)."""
         H = h.shape[1]
         into = F.embedding(items, self.E, sparse=True) + self.b  # (B, 3H)
         r, z = torch.sigmoid(torch.addmm(into[:, H:], h, self.U_rz)).chunk(2, 1)  # (B, H), (B, H)
@@ -193,14 +202,14 @@ class Network(nn.Module):
         return torch.lerp(h, candidate, z)
 
     def go_on(self, step: Step) -> Tensor:
-        """The states after a step, (B, H); they are carried to the next one."""
+        """Return the states after a step, (B, H), and carry them to the next one."""
         before = self.carried[step.lanes].masked_fill(step.begins[:, None], 0.0)
         h: Tensor = self.dropout(self.step(step.items, before))
         self.carried[step.lanes] = h.detach()
         return h
 
     def rate(self, h: Tensor, columns: Tensor) -> Tensor:
-        """w_i . h + b_i of some items for every state: (B, H), (N,) -> (B, N)."""
+        """Return w_i . h + b_i, (B, N), of the items in `columns`, (N,), for every state, (B, H)."""
         bias = F.embedding(columns, self.b_out, sparse=True)[:, 0]
         return torch.addmm(bias, h, F.embedding(columns, self.w, sparse=True).T)
 
@@ -208,7 +217,7 @@ class Network(nn.Module):
         return torch.addmm(self.b_out[:, 0], h, self.w.T)
 
     def forward(self, batch: Batch) -> Tensor:
-        """The state after each whole prefix, from a zero state: (B, H)."""
+        """Return the state after each whole prefix, (B, H), starting from zero."""
         h = torch.zeros(len(batch), self.w.shape[1], dtype=self.w.dtype, device=self.w.device)
         for t in range(batch.items.shape[1]):
             h = torch.where((t < batch.lengths)[:, None], self.step(batch.items[:, t], h), h)
@@ -216,12 +225,12 @@ class Network(nn.Module):
 
 
 def side_by_side(sessions: Sessions, batch: int, alpha: float, device: torch.device) -> Lanes:
-    """Sessions in their order, each in the lane that is free first; of those free at the same step, the first one.
+    """Place the sessions in lanes, in their order; each takes the lane that is free first, or the lowest of several.
 
     A session of n clicks makes n - 1 steps; one of a single click makes none.
     """
     sessions = sessions.take(np.flatnonzero(sessions.lengths > 1))
-    free = [(0, lane) for lane in range(batch)]  # from which step on; a heap as it stands
+    free = [(0, lane) for lane in range(batch)]  # (first free step, lane); already a heap
     place = np.empty((len(sessions), 2), dtype=np.int64)  # first step, lane
     for i, clicks in enumerate(sessions.lengths.tolist()):
         step, lane = free[0]
@@ -246,8 +255,8 @@ def side_by_side(sessions: Sessions, batch: int, alpha: float, device: torch.dev
     )
 
 
-# Each takes the target's score (B, 1), the scores of the batch's columns (B, N) and which of them are negatives (B, N),
-# and gives (B,).
+# Each loss takes the target's score (B, 1), the scores of the batch's columns (B, N) and which of them are negatives
+# (B, N), and returns (B,).
 
 
 def top1(right: Tensor, scores: Tensor, wrong: Tensor, penalty: float) -> Tensor:
@@ -273,12 +282,12 @@ def cross_entropy(right: Tensor, scores: Tensor, wrong: Tensor, penalty: float) 
 
 
 def mean(values: Tensor, among: Tensor) -> Tensor:
-    """Of each row's values that are meant; 0 where none is."""
+    """Return the mean of each row's values where `among` is true; 0 if it is true nowhere."""
     return (values * among).sum(1) / among.sum(1).clamp(min=1)
 
 
 def shares(scores: Tensor, wrong: Tensor) -> Tensor:
-    """softmax over each row's negatives; 0 elsewhere."""
+    """Return the softmax over each row's negatives; 0 elsewhere."""
     return torch.softmax(scores.masked_fill(~wrong, -1e30), 1) * wrong
 
 

@@ -1,15 +1,16 @@
 """Improved GRU-Rec: a GRU over each prefix, cross-entropy over all items, whole clicks dropped in training.
 
-Tan, Xu, Liu: Improved Recurrent Neural Networks for Session-based Recommendations, DLRS 2016, arXiv 1606.08117. Not
-Hidasi's GRU4Rec, which trains on session-parallel mini-batches with a ranking loss; some libraries call this one so.
+Tan, Xu, Liu: Improved Recurrent Neural Networks for Session-based Recommendations, DLRS 2016, arXiv 1606.08117. This is
+not Hidasi's GRU4Rec, which trains on session-parallel mini-batches with a ranking loss, although some libraries call it
+GRU4Rec.
 
     x = a prefix, less the clicks dropped from it        h_t = GRU(emb(x))_t
     score_i = w_i . h_t + b_i, softmax over items, cross-entropy
 
-Tan's: every prefix is an example, dropout takes whole clicks out of it, a softmax layer over all items. Ours, because
-neither Tan's paper nor NARM's says it of this row: sizes, dropout before the softmax layer and initialisation are those
-NARM is trained with, so that the two rows differ in the model alone; the last click of a prefix is never dropped, so
-that none is left empty.
+From Tan's paper: every prefix is an example, dropout removes whole clicks from it, and there is a softmax layer over
+all items. Ours, because neither Tan's paper nor NARM's specifies it for this row: sizes, dropout before the softmax
+layer and initialisation are those that NARM is trained with, so that the two rows differ only in the model; the last
+click of a prefix is never dropped, so that no prefix is left empty.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class ImprovedGRURec(DotProduct):
     Args:
         embedding: the size of an item's embedding, D.
         hidden: the units of the GRU, H.
-        click_dropout: the share of a prefix's clicks that is taken out of it in training.
+        click_dropout: the share of a prefix's clicks that is removed from it in training.
         session_dropout: the share of h_t that is set to 0 in training.
     """
 
@@ -52,7 +53,7 @@ class ImprovedGRURec(DotProduct):
 
 
 class Network(QueryNetwork):
-    """The equations above."""
+    """The network that computes the equations above."""
 
     def __init__(self, model: ImprovedGRURec, n_items: int) -> None:
         super().__init__()
@@ -79,7 +80,7 @@ class Network(QueryNetwork):
 
 
 def drop_clicks(batch: Batch, dropped: Tensor) -> Batch:
-    """The batch without the clicks marked in `dropped`, (B, T) bool; the rest closes up, the last click stays."""
+    """Remove the clicks marked in `dropped`, (B, T) bool, and close the gaps; the last click of a row always stays."""
     steps = torch.arange(batch.items.shape[1], device=batch.items.device)  # (T,)
     kept = batch.mask & (~dropped | (steps == batch.lengths[:, None] - 1))  # (B, T)
     order = torch.sort((~kept).to(torch.int8), dim=1, stable=True).indices  # kept clicks first, in their order

@@ -1,4 +1,4 @@
-"""Item-KNN: the items that share most sessions with the last click, rare items held back.
+"""Item-KNN: recommends the items that share the most sessions with the last click, with rare items damped.
 
 Linden et al. 2003 in the form of Hidasi et al., ICLR 2016, section 4: co-occurrence over the geometric mean of the
 items' clicks, regularised. The NARM paper gives no parameters; these are Hidasi's published defaults.
@@ -11,11 +11,11 @@ c_si is the number of clicks on i in session s, n_i their sum over the sessions.
     product     c_si c_sj                   every pair of a click on i and a click on j
     sessions    [c_si > 0] [c_sj > 0]       sessions that contain both; here n_i is the number of sessions with i
 
-The first is what the public code of Hidasi et al. computes: it walks over the clicks on i and adds 1 to every item of
-the click's session, to an item that occurs twice only once. With it this class has that code's digits on YOOCHOOSE
-1/64: Recall@20 / MRR@20 of 52.14 / 21.83 with ties at random, 51.54 / 21.80 counting ranks below 20.
+The first is what the public code of Hidasi et al. computes: for each click on i it adds 1 to every distinct item of the
+click's session. With it this class gives the same digits as that code on YOOCHOOSE 1/64: Recall@20 / MRR@20 of
+52.14 / 21.83 with random ties, and 51.54 / 21.80 if only ranks below 20 count.
 
-Departs from that code: it keeps exactly 100 neighbours, ours also those tied with the last of them.
+Departs from that code: it keeps exactly 100 neighbours, while ours also keeps those tied with the last of them.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class ItemKNN(Recommender):
     def fit(self, train: Sessions, *, seed: int, device: torch.device, journal: Journal) -> None:
         items, owner = train.clicks()
         shape = (len(train), train.n_items)
-        c = sparse.csr_array((np.ones(len(items)), (owner, items)), shape=shape)  # (sessions, m), equal cells added
+        c = sparse.csr_array((np.ones(len(items)), (owner, items)), shape=shape)  # (sessions, m), repeated clicks added
         present = c.copy()
         present.data[:] = 1
         of_last, of_scored = {"original": (c, present), "product": (c, c), "sessions": (present, present)}[self.counts]
@@ -71,9 +71,10 @@ class ItemKNN(Recommender):
 
 
 def nearest(row: np.ndarray, value: np.ndarray, k: int) -> np.ndarray:
-    """Which entries of a sparse matrix are among the k greatest of their row; those tied with the k-th stay too.
+    """Return which entries of a sparse matrix are among the k greatest of their row or tied with the k-th.
 
-    So that the choice does not depend on how the items are numbered. All arguments and the result are (entries,).
+    Ties are kept so that the choice does not depend on how the items are numbered. `row`, `value` and the result are
+    (entries,).
     """
     order = np.lexsort((-value, row))
     sorted_row, sorted_value = row[order], value[order]

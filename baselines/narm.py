@@ -7,20 +7,20 @@ Li, Ren, Chen, Ren, Lian, Ma: Neural Attentive Session-based Recommendation, CIK
     c_global = h_t                            alpha_tj = v^T sigma(A_1 h_t + A_2 h_j),  c_local = sum_j alpha_tj h_j
     c_t = [c_global ; c_local]                score_i = emb_i^T B c_t, softmax over items, cross-entropy
 
-From the authors' code, because it matters: a softmax over alpha's valid positions, the first 19 clicks of a longer
-prefix, their initialisation, dropout on the GRU's input and on c_t only, validation on a tenth of the prefixes.
+Taken from the authors' code, because it matters: a softmax over alpha's valid positions, the first 19 clicks of a
+longer prefix, their initialisation, dropout on the GRU's input and on c_t only, validation on a tenth of the prefixes.
 
 Departs from the paper: `cell` torch applies the reset gate after the matrix product and has a second bias vector, which
 is what the fast kernels compute; dropout is inverted (scaled in training, not in test); early stopping (`patience`).
 
-The authors' code besides, which no field brings back: embeddings and softmax over the 37,483 items of the full log and
-a row for padding, so that their embeddings start with sd 0.0073, ours over the 17,745 items of 1/64 with 0.0106;
-dropout that is not scaled in training, so that at the start our logits are twice theirs and our GRU's inputs 1.33 times
-theirs; + 1e-8 inside the logarithm of the loss; in validation, ties in favour of the target.
+The authors' code also differs in ways that no field restores. Embeddings and softmax cover the 37,483 items of the full
+log and a row for padding, so that their embeddings start with sd 0.0073, ours over the 17,745 items of 1/64 with sd
+0.0106. Dropout is not scaled in training, so that at the start our logits are twice theirs and our GRU's inputs 1.33
+times theirs. The loss adds 1e-8 inside the logarithm. Validation resolves ties in favour of the target.
 
-Their sigmoids are hard: `cell` authors and `attention_sigmoid` hard. In the linear range of a hard sigmoid A_1 h_t adds
-the same to every click and cancels in the softmax: such an attention is blind to the query until units saturate.
-`extras` says how many do; `attention_query` none takes the query away for good.
+Their sigmoids are hard, as with `cell` authors and `attention_sigmoid` hard. In the linear range of a hard sigmoid
+A_1 h_t adds the same to every click and cancels in the softmax: such an attention ignores the query until units
+saturate. `extras` says how many do; `attention_query` none removes the query altogether.
 """
 
 from __future__ import annotations
@@ -52,11 +52,11 @@ class NARM(DotProduct):
         embedding: the size of an item's embedding, D.
         hidden: the units of the GRU and of the attention, H.
         encoder: what c_t consists of: [c_global ; c_local], c_global or c_local.
-        decoder: score_i = emb_i^T B c_t, or row i of a matrix of its own times c_t, and a bias.
+        decoder: score_i = emb_i^T B c_t, or row i of a separate matrix times c_t, plus a bias.
         attention: a softmax over the clicks, or alpha as the paper prints it.
-        attention_query: whether the attention sees h_t, or only the click that it weighs: A_1 = 0.
+        attention_query: whether the attention depends on h_t, or only on the click that it weights (A_1 = 0).
         attention_sigmoid: the sigma in alpha: smooth, or clip(0.2 x + 0.5, 0, 1).
-        cell: the GRU: torch's, the paper's, or the paper's with hard sigmoids in its gates.
+        cell: the GRU used: torch's, the paper's, or the paper's with hard sigmoids in its gates.
         init: the initial weights: the authors' rule or torch's.
         embedding_dropout: the share of the GRU's inputs that is set to 0 in training.
         session_dropout: the share of c_t that is set to 0 in training.
@@ -82,9 +82,9 @@ class NARM(DotProduct):
         return Network(self, n_items)
 
     def extras(self, prefixes: Sessions) -> dict[str, Any]:
-        """Two numbers for every click of every prefix after truncation, 0 beyond its end, (n, T) float32 each.
+        """Return two numbers for every click of every prefix after truncation, 0 beyond its end, (n, T) float32 each.
 
-        attention: its weight; all 0 without a local encoder.
+        attention: the click's weight; all 0 without a local encoder.
         saturated: the share of the attention's units with |A_1 h_t + A_2 h_j| >= 2.5, where a hard sigmoid is constant
         and a smooth one within 0.08 of 0 or 1. Only with a local encoder.
         """
@@ -98,7 +98,7 @@ class NARM(DotProduct):
 
 
 class Network(QueryNetwork):
-    """The equations above. Letters are the paper's."""
+    """The network that computes the equations above, with the paper's letters."""
 
     def __init__(self, narm: NARM, n_items: int) -> None:
         super().__init__()
@@ -120,7 +120,7 @@ class Network(QueryNetwork):
             self.initialise()
 
     def initialise(self) -> None:
-        """The authors' rule: N(0, 2 / fan), fan the first axis of a matrix as they lay it out; biases 0."""
+        """Apply the authors' rule: N(0, 2 / fan), fan being the first axis of a matrix in their layout; biases 0."""
         normal(self.emb.weight, fan=self.emb.num_embeddings)
         self.gru.initialise()
         if self.encoder != "global":
@@ -144,7 +144,7 @@ class Network(QueryNetwork):
         return self.decode(self.session_dropout(c))
 
     def read(self, batch: Batch) -> dict[str, Tensor]:
-        """What `NARM.extras` says of a batch."""
+        """Return what `NARM.extras` reports, for a batch."""
         if self.encoder == "global":
             return {"attention": torch.zeros_like(batch.items, dtype=self.emb.weight.dtype)}  # (B, T)
         h_t, h = self.states(batch)
@@ -152,23 +152,23 @@ class Network(QueryNetwork):
         return {"attention": self.attention(h_t, h, batch.mask), "saturated": saturated * batch.mask}
 
     def states(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """h_t and all h_j: (B, H), (B, T, H)."""
+        """Return h_t, (B, H), and all h_j, (B, T, H)."""
         h = self.gru(self.input_dropout(self.emb(batch.items)), batch.lengths)
         return padding.at_last_click(h, batch.lengths), h
 
     def attention(self, h_t: Tensor, h: Tensor, mask: Tensor) -> Tensor:
-        """alpha_tj, (B, T): positive, summing to 1 over the clicks; with `raw` the paper's eq. 7 as printed."""
+        """Return alpha_tj, (B, T): positive, summing to 1 over the clicks; with `raw` the paper's eq. 7 as printed."""
         q = self.ask_all(h_t, h) if devices.as_cuda(h.device) else self.ask_clicks(h_t, h, mask)  # (B, T)
         if self.weights == "raw":
             return q.masked_fill(~mask, 0.0)
         return torch.softmax(q.masked_fill(~mask, -math.inf), 1)
 
     def ask_all(self, h_t: Tensor, h: Tensor) -> Tensor:
-        """q(h_t, h_j), padding included: shapes stay fixed, (B, T)."""
+        """Return q(h_t, h_j), (B, T), padding included, so that shapes stay fixed."""
         return self.v(self.sigma(self.seen(h_t, h)))[..., 0]
 
     def ask_clicks(self, h_t: Tensor, h: Tensor, mask: Tensor) -> Tensor:
-        """The same for real clicks only, 0 in the padding, which is three quarters of a batch: (B, T)."""
+        """Return q(h_t, h_j), (B, T), for real clicks only; 0 in the padding, which is three quarters of a batch."""
         clicks = mask.flatten().nonzero()[:, 0]  # (clicks,)
         seen = self.A2(h.flatten(0, 1).index_select(0, clicks))  # (clicks, H)
         if self.A1 is not None:
@@ -177,11 +177,11 @@ class Network(QueryNetwork):
         return q.view(mask.shape)
 
     def seen(self, h_t: Tensor, h: Tensor) -> Tensor:
-        """A_1 h_t + A_2 h_j, padding included, (B, T, H)."""
+        """Return A_1 h_t + A_2 h_j, (B, T, H), padding included."""
         return self.A2(h) if self.A1 is None else self.A1(h_t)[:, None] + self.A2(h)
 
     def decode(self, c: Tensor) -> Scoring:
-        """Queries, rows and biases from c_t, (B, C)."""
+        """Return queries, item rows and biases for c_t, (B, C)."""
         if self.out is not None:
             return c, self.out.weight, self.out.bias
         assert self.B is not None
@@ -208,7 +208,10 @@ class TorchCell(nn.Module):
 
 
 class ResetFirstCell(nn.Module):
-    """The paper's GRU: the reset gate before the matrix product, one bias vector. Authors' code: hard sigmoid gates."""
+    """The paper's GRU: the reset gate before the matrix product, one bias vector.
+
+    With `hard` its gates are hard sigmoids, as in the authors' code.
+    """
 
     def __init__(self, D: int, H: int, *, hard: bool) -> None:
         super().__init__()
@@ -238,7 +241,7 @@ class ResetFirstCell(nn.Module):
 
 
 def hard_sigmoid(x: Tensor) -> Tensor:
-    """clip(0.2 x + 0.5, 0, 1), as in the authors' code."""
+    """Return clip(0.2 x + 0.5, 0, 1), as in the authors' code."""
     return torch.clamp(0.2 * x + 0.5, 0, 1)
 
 

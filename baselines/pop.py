@@ -1,7 +1,7 @@
 """POP: every session is offered the items most clicked in train (the paper's first baseline).
 
-The public code of Hidasi et al., ICLR 2016, ranks the 100 most clicked items only. Below place 100 alone that differs
-from a ranking of all items, so no Recall@20 or MRR@20 depends on it.
+The public code of Hidasi et al., ICLR 2016, ranks only the 100 most clicked items. That differs from a ranking of all
+items only below place 100, so no Recall@20 or MRR@20 depends on it.
 """
 
 from __future__ import annotations

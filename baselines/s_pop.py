@@ -1,12 +1,12 @@
 """S-POP: the items most clicked in the session so far; ties by clicks in train; the rest of the list is POP.
 
-The public code of Hidasi et al., ICLR 2016, knows the popularity of the 100 most clicked items only: to the clicks in
-the session it adds n / (n + 1) of those items, n their clicks in train, and all other items tie. `popular` is that
-number. Counted as that code's evaluation counts, 100 gives 30.44 / 18.37 on YOOCHOOSE 1/64 (the NARM paper: 30.44 /
-18.35), all items 30.44 / 18.44.
+The public code of Hidasi et al., ICLR 2016, uses the popularity of only the 100 most clicked items: for these it adds
+n / (n + 1) to the clicks in the session, where n is the item's clicks in train, and all other items tie. `popular` is
+the number of such items. Counted as in that code's evaluation, 100 gives 30.44 / 18.37 on YOOCHOOSE 1/64 (the NARM
+paper: 30.44 / 18.35), and all items give 30.44 / 18.44.
 
-Departs from that code: items tied with the last of the 100 are known too, so that the numbering of the items does not
-matter; and an item that is in the session but not in train can be recommended.
+Departs from that code: the popularity of items tied with the last of the 100 is used too, so that the numbering of the
+items does not matter; and an item that is in the session but not in train can be recommended.
 """
 
 from __future__ import annotations
@@ -26,7 +26,10 @@ EXACT = 1 << 24  # float32 holds every whole number up to here
 
 @dataclass(kw_only=True)
 class SPop(Recommender):
-    """Score of an item: clicks in the session * distinct popularities + place of its own; whole, so never rounded."""
+    """Score of an item: its clicks in the session * the number of distinct popularities + the place of its popularity.
+
+    Scores are whole numbers, so they are never rounded.
+    """
 
     name: ClassVar[str] = "s_pop"
     label: ClassVar[str] = "S-POP"

@@ -1,21 +1,21 @@
-"""S-KNN and V-SKNN: the items of the training sessions most like this one.
+"""S-KNN and V-SKNN: recommend the items of the training sessions that are most similar to the current session.
 
 S-KNN: Jannach and Ludewig, When Recurrent Neural Networks Meet the Neighborhood for Session-Based Recommendation,
 RecSys 2017. V-SKNN: Ludewig and Jannach, Evaluation of Session-based Recommendation Algorithms, UMUAI 28, 2018; d and
 idf from Ludewig, Mauro, Latifi, Jannach, Empirical Analysis of Session-based Recommendation Algorithms, UMUAI 31, 2021.
 
-Candidates are the `sample` newest training sessions that share an item with session s; N are the k most similar ones.
+Candidates are the `sample` newest training sessions that share an item with session s; N is the k most similar of them.
 
     S-KNN    sim(s, n) = |s & n| / sqrt(|s| |n|)      score_i = sum over n in N with i in n of sim(s, n)
     V-SKNN   sim(s, n) = sum over j in s & n of w_j    score_i = (1 + lambda idf_i) sum of sim(s, n) d(s, n)
 
 |s| and |n| count distinct items. w_j is greatest at the last click of s; d falls with the distance from the end of s to
-the last click that n shares. Training sessions come in time order, so a greater number is a newer session.
+the last click that n shares. Training sessions are in time order, so a session with a higher number is newer.
 
-S-KNN's defaults are the 500 neighbours out of 1,000 sessions of the RecSys 2017 paper. V-SKNN's settings are written as
-in session-rec, the public code of the UMUAI 2021 paper, and read against its names: neighbours is its k, sample its
-sample_size, weights its weighting, decays its weighting_score, idf its idf_weighting (where False is 0), and its idf
-counts clicks. What it publishes for the data sets here, neighbours / sample / weights / decays / idf:
+S-KNN's defaults are the 500 neighbours out of 1,000 sessions of the RecSys 2017 paper. V-SKNN's settings have the same
+meaning as in session-rec, the public code of the UMUAI 2021 paper, but other names: neighbours is its k, sample its
+sample_size, weights its weighting, decays its weighting_score, and idf its idf_weighting (where False is 0); its idf
+counts clicks. It publishes these settings for the data sets here, neighbours / sample / weights / decays / idf:
 
     DIGINETICA   1500 / 10000 / quadratic / linear / 10      single split, configuration file: V-SKNN's defaults
                  500 / 5000 / quadratic / div / 10           single split, table on its pages
@@ -25,11 +25,11 @@ counts clicks. What it publishes for the data sets here, neighbours / sample / w
     RSC15/4      1000 / 1000 / log / quadratic / 5           single split, configuration file and table
     RSC15        100 / 1000 / quadratic / quadratic / 0      window, table on its pages
 
-Left out: its weighting `linear` (0 for all clicks after the tenth), which no published setting of these has.
+Left out: its weighting `linear` (0 for all clicks after the tenth), which none of these published settings uses.
 
-Ours, because the papers leave it open: of equally similar sessions the newer is nearer. Similarities are ratios of
-whole numbers, or with weights=log sums over the same steps in the same order, so a tie is a tie however the items are
-numbered.
+Ours, because the papers leave it open: of equally similar sessions the newer one is the nearer neighbour. Similarities
+are ratios of whole numbers, or with weights=log sums over the same steps in the same order, so ties do not depend on
+how the items are numbered.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ from scipy import sparse
 from reproduce.fitting.recommender import Journal, Recommender, setting
 from reproduce.reading.sessions import Sessions
 
-ROWS = 256  # prefixes at a time, whatever is asked for: bounds the memory of the candidates
+ROWS = 256  # prefixes scored at a time, however many are asked for; bounds the memory of the candidates
 POWERS = {"same": 0, "div": 1, "quadratic": 2}
 
 
 @dataclass(kw_only=True)
 class SKNN(Recommender):
-    """S-KNN: cosine over sets of items."""
+    """S-KNN: cosine similarity between sets of items."""
 
     name: ClassVar[str] = "sknn"
     label: ClassVar[str] = "S-KNN"
@@ -69,7 +69,7 @@ class SKNN(Recommender):
         with_item = self.contains_.tocsc()
         with_item.sort_indices()  # an item's sessions, oldest first
         count = np.diff(with_item.indptr)  # (m,)
-        # Whoever is among the newest of all sessions that share a click is so among those that share this click.
+        # A session among the newest of all that share a click is also among the newest that share this click.
         ends = with_item.indptr[1:].astype(np.int64)
         self.newest_ = Sessions(
             with_item.indices.astype(np.int64), ends - np.minimum(count, self.sample), ends, len(train)
@@ -86,12 +86,12 @@ class SKNN(Recommender):
         return torch.as_tensor(scores, device=self.device_)
 
     def nearest(self, prefixes: Sessions) -> sparse.csr_array:
-        """What each neighbour adds to the score of its items, (prefixes, training sessions); 0 where it is none."""
+        """Return what each session adds to the score of its items, (prefixes, sessions); 0 if it is no neighbour."""
         row, item, step = last_clicks(prefixes)
         size = np.bincount(row, minlength=len(prefixes))  # (prefixes,) |s|
         session, entry = self.newest_.take(item).clicks()
-        # One whole number for each candidate session of each item: sorted, those of a pair (prefix, session) lie
-        # together, oldest session first, latest shared click first.
+        # One integer key for each candidate session of each item. Sorted, the keys of a pair (prefix, session) are
+        # adjacent, with the oldest session first and the latest shared click first.
         n, deepest = len(self.distinct_), int(prefixes.lengths.max(initial=0)) + 1
         key = (row[entry] * n + session) * deepest + step[entry]
         key.sort()
@@ -107,7 +107,7 @@ class SKNN(Recommender):
         similar = self.similarity(shared, size[row], prefixes.lengths[row], self.distinct_[session])
         by_age = np.full((len(prefixes), int(age.max(initial=-1)) + 1), -1.0)
         by_age[row, age] = similar
-        # A stable sort leaves the newer of two equals in front.
+        # A stable sort keeps the newer of two equally similar sessions in front.
         best = np.argsort(-by_age, axis=1, kind="stable")[:, : self.neighbours]
         is_best = np.zeros(by_age.shape, dtype=bool)
         np.put_along_axis(is_best, best, True, axis=1)
@@ -115,22 +115,25 @@ class SKNN(Recommender):
         value = (similar * self.decay(step))[near].astype(np.float32)
         return sparse.csr_array((value, (row[near], session[near])), shape=(len(prefixes), n))
 
-    # Where V-SKNN differs.
+    # What V-SKNN replaces.
 
     def click_weight(self, step: np.ndarray, length: np.ndarray) -> np.ndarray:
-        """What a shared click adds to the likeness, from its step back from the end of s."""
+        """Return what a shared click adds to the similarity, from its step counted back from the end of s."""
         return np.ones_like(step)
 
     def similarity(self, shared: np.ndarray, size: np.ndarray, length: np.ndarray, other: np.ndarray) -> np.ndarray:
-        """From the summed weights, |s|, the clicks of s and |n|. Equal ratios of whole numbers give equal floats."""
+        """Return the similarity from the summed weights, |s|, the number of clicks of s, and |n|.
+
+        Equal ratios of whole numbers give equal floats.
+        """
         return np.asarray(np.sqrt(shared * shared / (size * other)))
 
     def decay(self, step: np.ndarray) -> np.ndarray:
-        """d(s, n) from the step of the last click that n shares."""
+        """Return d(s, n) from the step of the last click that n shares."""
         return np.ones(len(step))
 
     def item_weight(self, clicks: np.ndarray, having: np.ndarray, sessions: int) -> np.ndarray:
-        """A factor on the score of each item, from its clicks in train and the training sessions it is in: (m,)."""
+        """Return a factor on the score of each item, (m,), from its clicks and its sessions in train."""
         return np.ones(len(having))
 
 
@@ -182,9 +185,9 @@ class VSKNN(SKNN):
 
 
 def last_clicks(prefixes: Sessions) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Every distinct item of every prefix and the step of its last click, counted back from 1: row, item, step."""
+    """Return row, item and step of the last click on each item of every prefix; the prefix's last click is step 1."""
     items, row = prefixes.clicks()
     step = np.cumsum(prefixes.lengths)[row] - np.arange(len(row))
-    pair, at = np.unique((row * prefixes.n_items + items)[::-1], return_index=True)  # the first from the end
+    pair, at = np.unique((row * prefixes.n_items + items)[::-1], return_index=True)  # the first, seen from the end
     row, item = np.divmod(pair, prefixes.n_items)
     return row, item, step[::-1][at]

@@ -10,16 +10,16 @@ Wu, Tang, Zhu, Wang, Xie, Tan: Session-based Recommendation with Graph Neural Ne
 
 alpha is not normalised: the paper has no softmax there. W_z, W_r and W_o have a bias, which the paper leaves out.
 
-The authors' code is another model; the published numbers are presumably its. Both are here; the default is the paper's,
-since that is what a reader can check against its source. In the code, with `form` code and `edges` binary
-(after `table2 --beyond --model sr_gnn --set`: sr_gnn.form=code sr_gnn.edges=binary):
+The authors' code is a different model, and the published numbers are presumably from it. Both are here; the default is
+the paper's, since a reader can check it against its source. The model of the code has `form` code and `edges` binary
+(`table2 --beyond --model sr_gnn --set sr_gnn.form=code sr_gnn.edges=binary`):
 
     a = [A_out (V H_out + b_out) ; A_in (V H_in + b_in)] + b
     z, r as above, with a bias in U_z and U_r too     v^ = tanh(W_o a + r * (U_o v + b_o))     W_2 and W_3 have a bias
     A_out[i, j] = (whether j was ever clicked right after i) / (number of items that were)     A_in likewise
 
-Theirs still differs: it trains on all prefixes, reports the best epoch on test and stops ten epochs after it. Its z is
-1 - z here, which is the same model with some weights negated.
+The authors' code still differs: it trains on all prefixes, reports the best epoch on test and stops ten epochs after
+it. Its z is 1 - z here, which is the same model with some weights negated.
 """
 
 from __future__ import annotations
@@ -39,16 +39,18 @@ from reproduce.fitting.recommender import setting
 
 @dataclass(kw_only=True)
 class SRGNN(DotProduct):
-    """The paper's settings: 100 dimensions, batches of 100, Adam at 0.001 times 0.1 every 3 epochs, L2 1e-5.
+    """SR-GNN with the paper's settings: 100 dimensions, batches of 100, Adam at 0.001, L2 1e-5.
+
+    The learning rate is multiplied by 0.1 every 3 epochs.
 
     Args:
         embedding: the size of an item's embedding and of every state, D.
         form: the paper's equations or those of the authors' code.
         edges: whether a transition that a session repeats counts each time or once; the authors' code counts it once.
         steps: how often messages pass along the edges.
-        l2: the weight of the squared weights in the loss.
+        l2: the strength of the L2 penalty, given to Adam as its weight decay.
         rate_decay: the factor on the learning rate after every `rate_decay_every` epochs.
-        rate_decay_every: epochs of one learning rate.
+        rate_decay_every: the number of epochs with the same learning rate.
     """
 
     name: ClassVar[str] = "sr_gnn"
@@ -77,7 +79,7 @@ class SRGNN(DotProduct):
 
 
 class Network(QueryNetwork):
-    """The equations above."""
+    """The network that computes the equations above."""
 
     def __init__(self, sr_gnn: SRGNN, n_items: int) -> None:
         super().__init__()
@@ -87,7 +89,7 @@ class Network(QueryNetwork):
         self.emb = nn.Embedding(n_items, D)
         self.H = nn.Linear(D, 2 * D, bias=code)  # H_out, H_in
         self.b = nn.Parameter(torch.empty(2 * D))
-        self.W_zro = nn.Linear(2 * D, 3 * D)  # their biases too
+        self.W_zro = nn.Linear(2 * D, 3 * D)  # with the biases of W_z, W_r and W_o
         self.U_zr = nn.Linear(D, 2 * D, bias=code)
         self.U_o = nn.Linear(D, D, bias=code)
         self.W1 = nn.Linear(D, D)  # its bias is c
@@ -109,7 +111,7 @@ class Network(QueryNetwork):
         return self.W3(torch.cat([v_n, s_g], 1)), self.emb.weight, None
 
     def propagate(self, v: Tensor, out: Tensor, into: Tensor) -> Tensor:
-        """One step of the gated graph network: (B, T, D) and two (B, T, T) to (B, T, D)."""
+        """Return the states v, (B, T, D), after one step of the gated graph network; A_out and A_in are (B, T, T)."""
         h_out, h_in = self.H(v).chunk(2, 2)  # (B, T, D) each
         a = torch.cat([out @ h_out, into @ h_in], 2) + self.b  # (B, T, 2D)
         a_zr, a_o = self.W_zro(a).split([2 * v.shape[2], v.shape[2]], 2)
@@ -119,16 +121,16 @@ class Network(QueryNetwork):
 
 
 def graph(batch: Batch, *, binary: bool, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Each click's node, (B, T) int64; the clicks on each node, (B, T); A_out and A_in between nodes, (B, T, T).
+    """Return each click's node, (B, T) int64, the clicks on each node, (B, T), and A_out and A_in, (B, T, T) each.
 
-    An item's node is the place of its first click in the session; the places of later ones have no clicks and no edges.
-    With `binary` a repeated transition counts once.
+    An item's node is the position of its first click in the session; the positions of its later clicks have no clicks
+    and no edges. With `binary` a repeated transition counts once.
     """
     mask = batch.mask  # (B, T)
     same = (batch.items[:, :, None] == batch.items[:, None, :]) & mask[:, None, :]  # (B, T, T)
-    node = same.to(torch.uint8).argmax(2)  # (B, T), the first of equals
+    node = same.to(torch.uint8).argmax(2)  # (B, T), the first position with the same item
     places = torch.arange(batch.items.shape[1], device=node.device)  # (T,)
-    one_hot = ((node[..., None] == places) & mask[..., None]).to(dtype)  # (B, T, T), padding's rows are zero
+    one_hot = ((node[..., None] == places) & mask[..., None]).to(dtype)  # (B, T, T), the rows of padding are zero
     times = one_hot[:, :-1].transpose(1, 2) @ one_hot[:, 1:]  # (B, T, T): clicks on j right after i
     if binary:
         times = times.clamp(max=1)

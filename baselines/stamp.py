@@ -1,4 +1,4 @@
-"""STAMP: attention over the clicks' embeddings, asked by the last click and the mean of all, without recurrence.
+"""STAMP: attention over the clicks' embeddings, queried by the last click and the mean of all; no recurrence.
 
 Liu, Zeng, Mokhosi, Zhang: STAMP: Short-Term Attention/Memory Priority Model for Session-based Recommendation, KDD 2018.
 
@@ -9,24 +9,25 @@ Liu, Zeng, Mokhosi, Zhang: STAMP: Short-Term Attention/Memory Priority Model for
 
 alpha is not normalised: the paper has no softmax there. One embedding serves clicks and candidates.
 
-Departs from the paper: a sigmoid on score_i before the softmax is left out, as in the authors' code; it keeps the order
-of the items and would hold every probability below e / m. The paper says mini-batch gradient descent; Adam here, as
-there.
+Departs from the paper: the sigmoid on score_i before the softmax is left out, as in the authors' code; it would not
+change the order of the items, but it would keep every probability below e / m. The paper says mini-batch gradient
+descent; the optimiser here is Adam, as in the authors' code.
 
-The authors' code is another model, trained another way; the published numbers are presumably its. Both are here; the
-default is the paper's, since that is what a reader can check against its source. In the code
+The authors' code is a different model, trained in a different way, and the published numbers are presumably from it.
+Both are here; the default is the paper's, since a reader can check it against its source. In the code
 
     h_s = tanh(A (m_a + m_s)), and there is no b_a, a or b                                   `form` code
     clicks' embeddings longer than 1 (YOOCHOOSE) or 1.5 (DIGINETICA) are scaled to that      `embedding_norm`
     the loss is a batch's sum, each tensor's gradient is cut to a length of 150 or 110       `gradient_norm`
-    a batch is of sessions of one length, and of prefixes of one length of these             `batching` one-length
+    a batch has sessions of one length, and prefixes of one length from these                `batching` one-length
 
-and the rate is 0.003 for 10 epochs, not 0.005 for 30. For YOOCHOOSE, after `table2 --beyond --model stamp --set`:
+and the learning rate is 0.003 for 10 epochs, not 0.005 for 30. For YOOCHOOSE, add these to
+`table2 --beyond --model stamp --set`:
 
     stamp.form=code stamp.embedding_norm=1 stamp.gradient_norm=150 stamp.batching=one-length
     stamp.learning_rate=0.003 stamp.epochs=10
 
-Theirs still differs: it trains on all prefixes and reports the best epoch on test.
+The authors' code still differs: it trains on all prefixes and reports the best epoch on test.
 """
 
 from __future__ import annotations
@@ -50,18 +51,19 @@ from reproduce.reading.sessions import Sessions
 
 @dataclass(kw_only=True)
 class STAMP(DotProduct):
-    """The paper's settings: 100 dimensions, learning rate 0.005, batches of 512, 30 epochs, no truncation.
+    """STAMP with the paper's settings: 100 dimensions, learning rate 0.005, batches of 512, 30 epochs, no truncation.
 
     Args:
         embedding: the size of an item's embedding and of every vector, D.
         embedding_init: the standard deviation of the embeddings at the start.
-        init: that of the other matrices.
+        init: the standard deviation of the other matrices at the start.
         form: the paper's equations or those of the authors' code.
         embedding_norm: the length to which longer embeddings of clicks are scaled; 0 leaves them as they are.
         gradient_norm: the length to which each tensor's gradient of the batch's summed loss is cut; 0 takes the
             gradient of the mean loss as it is.
-        batching: whether a batch mixes prefixes of all lengths, or has sessions of one length and of these the prefixes
-            of one length: all sessions of one length after the other, `batch` at a time, shortest prefixes first.
+        batching: whether a batch mixes prefixes of all lengths, or has prefixes of one length from sessions of one
+            length. In that case all sessions of one length come before those of another, `batch` sessions at a time
+            and their shortest prefixes first.
     """
 
     name: ClassVar[str] = "stamp"
@@ -106,7 +108,7 @@ class STAMP(DotProduct):
 
 
 class Network(QueryNetwork):
-    """The equations above."""
+    """The network that computes the equations above."""
 
     def __init__(self, stamp: STAMP, n_items: int) -> None:
         super().__init__()
@@ -139,12 +141,12 @@ class Network(QueryNetwork):
 
 
 def shortened(x: Tensor, norm: float) -> Tensor:
-    """The vectors of the last axis, those longer than `norm` scaled to it."""
+    """Scale the vectors of the last axis that are longer than `norm` to that length."""
     return x * (norm / torch.linalg.vector_norm(x, dim=-1, keepdim=True).clamp(min=norm))
 
 
 def cut_gradients(parameters: list[nn.Parameter], norm: float) -> None:
-    """Scale the gradient of every parameter by itself to at most this length."""
+    """Scale the gradient of each parameter separately to at most the length `norm`."""
     for parameter in parameters:
         if parameter.grad is not None:
             parameter.grad.copy_(shortened(parameter.grad.flatten(), norm).view_as(parameter.grad))
@@ -155,12 +157,12 @@ class OneLength:
     """Training examples with their sessions, for batches of one length."""
 
     examples: Examples
-    session: np.ndarray  # (n,) the session that each example is of
+    session: np.ndarray  # (n,) the session that each example belongs to
     lengths: np.ndarray  # (sessions,) clicks of each session
 
     @classmethod
     def of(cls, examples: Examples, train: Sessions) -> OneLength:
-        """The examples are spans of the training sessions, which do not overlap."""
+        """Find the session of each example; examples are spans of the training sessions, which do not overlap."""
         order = np.argsort(train.starts, kind="stable")
         starts = examples.starts.cpu().numpy()  # (n,)
         session = order[np.searchsorted(train.starts[order], starts, side="right") - 1]
@@ -170,7 +172,11 @@ class OneLength:
         return len(self.examples)
 
     def batches(self, most: int) -> Iterator[Batch]:
-        """Lengths in random order; of a length its sessions, shuffled, `most` at a time; of these prefix by prefix."""
+        """Yield batches of one session length and one prefix length.
+
+        Session lengths come in random order; the sessions of a length are shuffled and taken `most` at a time; their
+        prefixes follow one length after the other, the shortest first.
+        """
         place = torch.randperm(len(self.lengths)).numpy()  # drawn on the CPU: the same on every device
         order = np.lexsort([place, self.lengths])  # (sessions,) by length
         within = np.empty(len(order), dtype=np.int64)  # (sessions,) place among those of its length
@@ -181,6 +187,6 @@ class OneLength:
         index = np.lexsort(keys[::-1])
         ends = np.flatnonzero((np.diff(keys[:, index], axis=1) != 0).any(0)) + 1
         groups = pairwise([0, *ends.tolist(), len(index)])
-        # `most` at a time: a truncated prefix may be several of one session.
+        # At most `most` examples: several truncated prefixes of a session can have the same length.
         parts = (slice(at, min(at + most, end)) for begin, end in groups for at in range(begin, end, most))
         yield from self.examples.batches(torch.as_tensor(index), parts)

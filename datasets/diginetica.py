@@ -1,22 +1,24 @@
 """DIGINETICA: the click log of the CIKM Cup 2016; the last week is the test.
 
-The paper kept the clicks of a session in the order of the raw file's rows, which is no time order: rows are grouped by
-item, and the items follow one order throughout the file. Later papers sort by timeframe. So there are two data sets:
-`diginetica` (by time: the honest task) and `diginetica-file-order` (the paper's). From the raw log both are exact.
+The paper kept the clicks of a session in the order of the raw file's rows, which is not the order of time: rows are
+grouped by item, and the items follow one order throughout the file. Later papers sort by timeframe. So there are two
+data sets: `diginetica` (by time: the honest task) and `diginetica-file-order` (the paper's). Both are exact when read
+from the raw log.
 
-The processed files are sorted by time, and the file's order is lost in them. What is known of it: the public code of
-STAMP (github.com/uestcnlp/STAMP) holds the output of a run that prints all 15,963 test sessions with the raw item ids
-in file order. Of their adjacent items of one category 39,518 pairs in 39,524 stand as in the Cup's
-product-categories.csv, and so do all 5,575 in a sample of the raw log. Across categories the sessions agree with each
-other (20 of 136,094 pairs come both ways) but not with that list. So the order is one of the catalogue, similar
-products near each other, and the list is that order grouped by category. It leans neither to popular nor to rare items
-(rank correlation 0.03).
+The processed files are sorted by time, so the order of the raw file is lost. This much is known of it: the public code
+of STAMP (github.com/uestcnlp/STAMP) includes the output of a run that prints all 15,963 test sessions with the raw item
+ids in file order. Of the pairs of adjacent items of one category in these sessions, 39,518 of 39,524 are in the order
+of the Cup's product-categories.csv, and so are all 5,575 in a sample of the raw log. Across categories the sessions
+agree with each other (20 of 136,094 pairs occur in both directions) but not with that list. So the order is that of a
+catalogue with similar products near each other, and the list is the same order grouped by category. The order favours
+neither popular nor rare items (rank correlation 0.03).
 
-item_order.txt, where it lies beside the processed files, gives the order of their items, and the sessions are sorted by
-it: a reconstruction. The project's own was made from the sessions above. Items that occur in test (21,038 of 43,097,
-69 % of the clicks in train) stand in a topological order of their pairs, which keeps 98.8 % of these; every other item
-stands at the mean place of the items it is clicked with. Without the file the order is emulated by one fixed random
-order of the items, which lacks the nearness of similar products; the audit page shows what that is worth.
+If item_order.txt lies beside the processed files, sessions are sorted by the order of items it gives: a reconstruction
+of the raw file's order. The project's own file was made from the sessions above. Items that occur in test (21,038 of
+43,097, 69 % of the clicks in train) are in a topological order of their pairs, which keeps 98.8 % of the pairs; every
+other item is at the mean place of the items it is clicked with. Without the file, the order is emulated by one fixed
+random order of the items, in which similar products are not near each other; the audit page shows how much that
+matters.
 """
 
 from __future__ import annotations
@@ -48,7 +50,7 @@ from reproduce.reading.source import Dataset
 RAW = "train-item-views.csv"
 FORMAT = Format(
     separator=";",
-    fields=5,  # the second is the user
+    fields=5,  # the second is the user, which is not read
     columns={
         "session": Column(0, ("sessionId", "session_id"), parsers.integers, "an integer"),
         "item": Column(2, ("itemId", "item_id"), parsers.integers, "an integer"),
@@ -58,19 +60,22 @@ FORMAT = Format(
 )
 FOLDER = "diginetica"
 BY_TIME, IN_FILE_ORDER = "diginetica", "diginetica-file-order"
-ORDER = "item_order.txt"  # beside the processed files: their items, one a line, the first in the raw file first
-MAX_NUMBER = 10_000_000  # of an item; nothing is sized by a greater one
-EMULATION_SEED = 0  # ours: any fixed order of the items serves
+ORDER = "item_order.txt"  # beside the processed files: their items in the raw file's order, one per line
+MAX_NUMBER = 10_000_000  # the largest item number that may decide the size of an array
+EMULATION_SEED = 0  # ours: any fixed order of the items would do
 
 
 def read_log(file: Path) -> ClickLog:
-    """The raw log, its rows as they stand."""
+    """Read the raw log, with its rows in file order."""
     columns = clicklog.read(file, FORMAT, RAW)
     return ClickLog(columns["session"], columns["item"], columns["date"], columns["time"])
 
 
 def full_split(log: ClickLog, *, by_time: bool) -> tuple[Sessions, Sessions]:
-    """Train and test by the paper's rules. In both orders of clicks a session's date is its last row's in the file."""
+    """Split the log into train and test by the paper's rules.
+
+    In either order of clicks, a session has the date of its last row in the file.
+    """
     sessions = frequent_items(longer_than_one(sessions_of(log, by_time=by_time)))
     train, test = split_by_date(sessions, seconds=7 * parsers.DAY)
     return numbered_again(train.sessions(), known_items(test, train).sessions())
@@ -102,9 +107,10 @@ def _split_processed(name: str, folder: Path) -> Split:
 
 
 def _random_places(items: np.ndarray) -> np.ndarray:
-    """One fixed random order of the items, (len(items),): a permutation of all numbers up to the greatest.
+    """Give each item its place in one fixed random order of the items, (len(items),).
 
-    DIGINETICA's numbers end below a million. Of a file with greater ones only the items that are there are permuted.
+    All numbers up to the greatest item are permuted: DIGINETICA's are below a million. If there are items from
+    MAX_NUMBER on, only the items themselves are permuted.
     """
     rng = np.random.default_rng(EMULATION_SEED)
     if items[-1] < MAX_NUMBER:
@@ -113,13 +119,16 @@ def _random_places(items: np.ndarray) -> np.ndarray:
 
 
 def read_order(file: Path, items: np.ndarray) -> tuple[np.ndarray, str]:
-    """The place of every item in the raw file as item_order.txt has it, and the sha256 of that file.
+    """Read each item's place in the raw file from item_order.txt; also return the sha256 of that file.
 
-    `items`: all items of the processed files, each once and sorted. Places are in their order, (len(items),).
+    Args:
+        items: all items of the processed files, each once and sorted.
+
+    Returns:
+        The places, (len(items),), in the order of `items`, and the sha256.
 
     Raises:
-        InputError: the file cannot be read, or does not list every one of the items once and nothing else; it names
-            the line.
+        InputError: the file cannot be read, or does not list every item once and nothing else; it names the line.
     """
     try:
         content = file.read_bytes()
@@ -166,7 +175,11 @@ def _split(
     *,
     reconstructed: bool = False,
 ) -> Split:
-    """`note`: how the order of the clicks came about where it is not the source's own."""
+    """Make a split with its provenance.
+
+    Args:
+        note: how the order of the clicks was made, if it is not the source's own; else empty.
+    """
     provenance = Provenance(
         source=source,
         order="time" if name == BY_TIME else "file",

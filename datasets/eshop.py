@@ -1,9 +1,9 @@
 """E-shop: five months of clicks in an online shop for clothing, 2008 (UCI data set 553, CC BY 4.0).
 
 Lapczynski and Bialowas, Discovering patterns of users' behaviour in an e-shop, Studia Ekonomiczne 151 (2013),
-DOI 10.24432/C5QK7X. A small open log that anyone may download (`python -m reproduce fetch eshop`). It is not the
-paper's: the filters are the paper's, the split is ours. An item is a clothing model, clicks are sorted by the log's
-own `order`, and the sessions of the last tenth of the days are the test.
+DOI 10.24432/C5QK7X. A small open log that anyone may download (`python -m reproduce fetch eshop`). The paper does not
+use it: the filters are the paper's, the split is ours. An item is a clothing model, clicks are sorted by the log's own
+`order`, and the sessions of the last tenth of the days are the test.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ MEMBER = "*.csv"
 DOWNLOAD = Download(
     url="https://archive.ics.uci.edu/static/public/553/clickstream+data+for+online+shopping.zip",
     member=MEMBER,
-    sha256="fcc167bbd0badd4c9685bd8543097e318f8228e48075335db7cd781cee88115d",  # of the .csv: zips of it differ
+    sha256="fcc167bbd0badd4c9685bd8543097e318f8228e48075335db7cd781cee88115d",  # of the .csv, since zips of it differ
     place=f"{FOLDER}/e-shop clothing 2008.csv",
 )
-MAX_BYTES = 64 << 20  # the log has 7 MiB
-TEST_DAYS = 10  # ours: the last tenth of the days are the test
+MAX_BYTES = 64 << 20  # to unpack at most; the log has 7 MiB
+TEST_DAYS = 10  # ours: the last tenth (1 / TEST_DAYS) of the days is the test
 
 
 def models(text: np.ndarray, start: np.ndarray, stop: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A clothing model such as B17, a letter for the category and a number in it -> 2017."""
+    """Parse clothing models, a letter for the category and a number in it, into integers: B17 becomes 2017."""
     letter = text[np.minimum(start, len(text) - 1)] - np.uint8(64)
     number, good = parsers.integers(text, start + 1, stop)
     return letter * np.int64(1_000) + number, good & (letter >= 1) & (letter <= 26) & (number < 1_000)
@@ -63,10 +63,10 @@ FORMAT = Format(
 
 
 def read_log(file: Path) -> ClickLog:
-    """The log as the UCI repository has it, zipped or not.
+    """Read the log as the UCI repository offers it, zipped or not.
 
     Raises:
-        InputError: it is not the file whose sha256 is known.
+        InputError: the file is absent or broken, or does not have the expected sha256.
     """
     _verify(file)
     columns = clicklog.read(file, FORMAT, MEMBER)
@@ -83,7 +83,7 @@ def _verify(file: Path) -> None:
     for block in clicklog.content(file, MEMBER):
         digest.update(block)
         size += len(block)
-        if size > MAX_BYTES:  # whatever it unpacks to, it is not the log
+        if size > MAX_BYTES:  # too large to be the log, whatever follows
             break
     if digest.hexdigest() != DOWNLOAD.sha256:
         raise InputError(
@@ -93,14 +93,14 @@ def _verify(file: Path) -> None:
 
 
 def full_split(log: ClickLog) -> tuple[Sessions, Sessions]:
-    """The paper's filters; train and test by day."""
+    """Apply the paper's filters, and split into train and test by day."""
     sessions = frequent_items(longer_than_one(sessions_of(log, by_time=True)))
     train, test = last_days(sessions)
     return numbered_again(train.sessions(), known_items(test, train).sessions())
 
 
 def last_days(sessions: DatedSessions) -> tuple[DatedSessions, DatedSessions]:
-    """Ours: the sessions of the last tenth of the days that have any are the test, the others are train."""
+    """Split by our rule: of the days with sessions, the last tenth (at least one day) is the test, the others train."""
     days = np.unique(sessions.dates)
     first = days[len(days) - max(len(days) // TEST_DAYS, 1)]
     return sessions.keep(sessions.dates < first), sessions.keep(sessions.dates >= first)

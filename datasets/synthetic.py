@@ -1,10 +1,12 @@
-"""A click simulator: what the suite runs on where no real log is found. From a seed, no download, nobody's data.
+"""A click simulator: the suite runs on its clicks if no real log is found.
 
-A shopper comes with one purpose. Purposes and the items that serve them are popular by Zipf's law, and an item serves
-several purposes, so that the last click alone does not tell the purpose. Inside a purpose clicks follow a chain from
-item to item; some jump within the purpose, some are accidents off purpose, some return to an earlier item. So a model
-that reads order and purpose beats one that reads the last click, which beats one that counts, which beats one that
-does not read the session.
+The clicks depend on a seed only: nothing is downloaded, and they are nobody's data.
+
+A session serves one purpose. The popularity of purposes and of items follows Zipf's law, and an item can serve several
+purposes, so the last click alone does not reveal the purpose. Within a purpose, clicks follow a chain from item to
+item; some jump within the purpose, some are accidental clicks outside it, and some return to an earlier item. So a
+model that uses order and purpose beats one that uses the last click, which beats one that counts clicks, which beats
+one that ignores the session.
 """
 
 from __future__ import annotations
@@ -22,12 +24,15 @@ from reproduce.reading.source import Dataset
 
 @dataclass(frozen=True)
 class Simulator:
-    """All of it is ours. Probabilities are per click after the first; the rest of the mass is the chain."""
+    """The simulator's settings, all of them ours.
+
+    The probabilities `jump`, `accident` and `repeat` are per click after the first; the other clicks follow the chain.
+    """
 
     items: int = 3_000
     purposes: int = 250
     sessions: int = 11_000
-    days: int = 10  # the last one is the test
+    days: int = 10  # the last day is the test
     items_per_purpose: int = 30
     zipf: float = 0.7
     jump: float = 0.30
@@ -36,16 +41,16 @@ class Simulator:
     seed: int = 2017
 
     def sessions_by_day(self) -> tuple[list[list[int]], np.ndarray]:
-        """The sessions in time order and the day of each, (sessions,)."""
+        """Simulate the sessions; return them in time order, and the day of each, (sessions,)."""
         rng = np.random.default_rng(self.seed)
         popularity = _zipf(self.items, self.zipf)
-        # A purpose's chain: its items in a circle, so every item has one successor in each purpose it serves.
+        # The chain of a purpose is a circle of its items, so an item has one successor in each purpose that it serves.
         chains = [
             rng.choice(self.items, self.items_per_purpose, replace=False, p=popularity) for _ in range(self.purposes)
         ]
         within = _zipf(self.items_per_purpose, self.zipf)
         purposes = rng.choice(self.purposes, self.sessions, p=_zipf(self.purposes, self.zipf))
-        # Lengths like the real ones: two clicks are the commonest, a long tail.
+        # Lengths as in real logs: two clicks are the most common, and the tail is long.
         lengths = 2 + np.minimum(rng.geometric(0.28, self.sessions) - 1, rng.integers(4, 40, self.sessions))
         days = np.sort(rng.integers(0, self.days, self.sessions))
         return [

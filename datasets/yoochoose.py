@@ -1,8 +1,7 @@
 """YOOCHOOSE: the click log of the RecSys Challenge 2015 (CC BY-NC-ND 4.0); the paper uses its newest 1/64 and 1/4.
 
-The split is a day long: the test sessions are those of the log's last 24 hours. The fractions are counted in training
-prefixes, and the test is the same for both: it was filtered by the full train, so 1/64 meets items in its test that
-its own train lacks.
+The test sessions are those of the log's last 24 hours. The fractions are counted in training prefixes, and both have
+the same test: it was filtered by the full train, so the test of 1/64 has items that its own train lacks.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ from reproduce.reading.source import Dataset
 RAW = "yoochoose-clicks.dat"
 FORMAT = Format(
     separator=",",
-    fields=4,  # the last is the category
+    fields=4,  # the last is the category, which is not read
     columns={
         "session": Column(0, ("session_id", "sessionId"), parsers.integers, "an integer"),
         "date": Column(1, ("timestamp",), parsers.timestamps, "a time like 2014-04-07T10:51:09.277Z"),
@@ -38,25 +37,25 @@ FORMAT = Format(
     },
 )
 FRACTION = {"yoochoose1_64": 64, "yoochoose1_4": 4}
-# Training prefixes of the full log's fractions: int(n / 64) and int(n / 4) of n = 23,670,982.
+# Training prefixes in each fraction: int(n / 64) and int(n / 4) of the full log's n = 23,670,982.
 KEEP = {"yoochoose1_64": 369_859, "yoochoose1_4": 5_917_745}
 
 
 def read_log(file: Path) -> ClickLog:
-    """The raw log. A session's rows are in time order as they stand."""
+    """Read the raw log, in which the rows of a session are already in time order."""
     columns = clicklog.read(file, FORMAT, RAW)
     return ClickLog(columns["session"], columns["item"], columns["date"], time=columns["date"])
 
 
 def full_split(log: ClickLog) -> tuple[Sessions, Sessions]:
-    """Train and test of the whole log by the paper's rules, in time order."""
+    """Split the whole log into train and test by the paper's rules, with sessions in time order."""
     sessions = frequent_items(longer_than_one(sessions_of(log)))
     train, test = split_by_date(sessions, seconds=parsers.DAY)
     return train.sessions(), known_items(test, train).sessions()
 
 
 def newest(train: Sessions, test: Sessions, fraction: int) -> tuple[Sessions, Sessions]:
-    """The newest training prefixes, one in `fraction`, and the test."""
+    """Keep the newest 1/`fraction` of the training prefixes; return them and the test, with items numbered anew."""
     prefixes = int((train.lengths - 1).sum())
     return numbered_again(newest_prefixes(train, prefixes // fraction), test)
 
@@ -66,10 +65,10 @@ def _split_raw(name: str, log: ClickLog, files: dict[str, str]) -> Split:
 
 
 def _split_processed(name: str, folder: Path) -> Split:
-    """The processed files, the boundary session cut to the number of prefixes the paper trained on."""
+    """Read the processed files, and cut the boundary session so that train has the paper's number of prefixes."""
     train_clicks, test_clicks, files = processed.read(folder)
     train, test = to_sessions(train_clicks, test_clicks)
-    train, test = numbered_again(newest_prefixes(train, KEEP[name]), test)  # fewer items may be left
+    train, test = numbered_again(newest_prefixes(train, KEEP[name]), test)  # the cut may leave fewer items
     return _split(name, train, test, "processed files", files)
 
 

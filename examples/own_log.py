@@ -1,8 +1,8 @@
 # %% [markdown]
 # # Your own log: from a table of clicks to recommendations
 #
-# Run it as it is (`python examples/own_log.py`), or cell by cell in an editor that knows `# %%`. It makes a small log
-# up; put your own file in its place. On the command line the same is
+# Run it as it is (`python examples/own_log.py`), or cell by cell in an editor that supports `# %%`. It makes up a small
+# log; put your own file in its place. The same on the command line:
 # `python -m reproduce table2 --dataset clicks.csv --model pop item_knn narm --keep-model`.
 
 # %%
@@ -26,7 +26,8 @@ for session in range(400):  # ten days, forty sessions a day, each a walk throug
 clicks.write_text("\n".join(rows) + "\n")
 
 # %% [markdown]
-# A path is a data set. The split is the paper's: the last day is the test, items of five clicks or more.
+# The path of a file serves as the name of a data set. The split follows the paper: the last day is the test, and items
+# with fewer than five clicks are left out.
 
 # %%
 split = reproduce.load_split(str(clicks), folder)
@@ -34,7 +35,7 @@ print(f"{len(split.train)} training and {len(split.test)} test sessions over {sp
 print(split.provenance.note)
 
 # %% [markdown]
-# A run is made once and kept; asked for again, its record is read.
+# A run is made once and its record is kept; asking for the same run again reads the record.
 
 # %%
 small = {"epochs": 3, "batch": 64, "hidden": 24, "embedding": 16}
@@ -44,7 +45,7 @@ for model, fields in (("pop", {}), ("item_knn", {}), ("narm", small)):
     print(f"{model:<9} Recall@5 {result.recall(5):6.2f}   MRR@5 {result.mrr(5):6.2f}")
 
 # %% [markdown]
-# The fitted model speaks in the log's own ids.
+# The fitted model takes and returns the log's own ids.
 
 # %%
 narm = reproduce.load_model(kept_model.place_of(experiment, folder / "results"))

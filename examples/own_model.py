@@ -35,8 +35,8 @@ class LastNext(Recommender):
 
 
 # %% [markdown]
-# `fit` needs train alone: the seed is 0, the device the CPU. Ranks are counted over the whole catalogue; an item tied
-# with the target counts as ahead of it.
+# `fit` needs only train; by default the seed is 0 and the device is the CPU. Ranks are counted over the whole
+# catalogue; an item tied with the target counts as ahead of it.
 
 # %%
 split = reproduce.load_split("synthetic", "data")

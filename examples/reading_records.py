@@ -1,8 +1,9 @@
 # %% [markdown]
 # # Reading records: the project's own reference runs as data frames
 #
-# A record keeps, for every test prefix, how many items scored above the target and how many tied with it. Every
-# cut-off, tie rule and bin is a view of these. Records read without logs: here the paper's, on YOOCHOOSE 1/64.
+# A record keeps, for every test prefix, how many items scored above the target and how many tied with it. Results at
+# any cut-off, under any tie rule and for any bin of prefixes follow from these counts. Records can be read without the
+# logs: here those of NARM and Item-KNN on YOOCHOOSE 1/64.
 
 # %%
 from pathlib import Path
@@ -22,7 +23,7 @@ print(frame.describe().loc[["mean", "50%", "max"]])
 print("tied with the target:", (frame["equal"] > 0).mean())
 
 # %% [markdown]
-# Any cut-off, and Recall@20 by the length of the prefix.
+# Recall, MRR and NDCG at several cut-offs, and Recall@20 by the length of the prefix.
 
 # %%
 for k in (1, 5, 10, 20):
@@ -30,8 +31,8 @@ for k in (1, 5, 10, 20):
 print((frame["rank"] <= 20).groupby(frame["length"].clip(upper=10)).mean())
 
 # %% [markdown]
-# Two models on the same prefixes: the difference with its interval over test sessions. With one seed each it is about
-# these two runs, and not judged.
+# Two models on the same prefixes: the difference with its interval over test sessions. With one seed each, it describes
+# these two runs only, and no verdict is given.
 
 # %%
 hits = {name: measure(100.0 * (one.ranks() <= 20)[None], one.session) for name, one in (("narm", narm), ("knn", knn))}

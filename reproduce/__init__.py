@@ -1,12 +1,12 @@
 """Rebuild every table and figure of the NARM paper (Li et al., CIKM 2017) from click logs.
 
-The face for notebooks and own models; each name is loaded when it is first asked for:
+These names are the interface for notebooks and for models of your own. Each is loaded when it is first used:
 
     load_split(name, data)               a data set, from a folder of logs
     make_recommender(name, fields)       a model, with some of its fields set
     Experiment, run(experiment, ...)     a run: read from its record, or made and recorded
     load_model(file)                     a fitted model that --keep-model kept
-    Recommender, Neural, setting, Batch  what a model is made of
+    Recommender, Neural, setting, Batch  the parts that a model is made of
 """
 
 from __future__ import annotations
@@ -64,10 +64,11 @@ def __getattr__(name: str) -> Any:
 
 
 def _beside(checkout: Path) -> None:
-    """Make baselines/ and datasets/ of a checkout importable as sub-packages; in a wheel they lie inside this one.
+    """Make baselines/ and datasets/ of a checkout importable as sub-packages; in a wheel they are inside the package.
 
-    Their names are generic and one is a much-installed package's, so they are only ever imported as
-    reproduce.baselines.x and reproduce.datasets.x. Nothing else of the checkout can be imported through this package.
+    Their names are generic, and `datasets` is also the name of a widely installed package. They are therefore imported
+    only as reproduce.baselines.x and reproduce.datasets.x. Nothing else in the checkout can be imported through this
+    package.
     """
     for room in ("baselines", "datasets"):
         spec = ModuleSpec(f"{__name__}.{room}", None, is_package=True)

@@ -1,4 +1,4 @@
-"""`python -m reproduce`: what it needs is loaded under handlers of Ctrl-C and SIGTERM that leave cleanly."""
+"""Entry point of `python -m reproduce`; Ctrl-C and SIGTERM end it cleanly even while its modules are loading."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from reproduce import terminal
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Returns the exit status, as reproduce.command_line.main does."""
+    """Run the command line and return its exit status; see reproduce.command_line.main."""
     with terminal.sturdy() as output:
         with terminal.leaving_at_once():
             from reproduce import command_line

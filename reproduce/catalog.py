@@ -1,4 +1,4 @@
-"""What there is to run: looks into baselines/ and datasets/, answers by name, and lists the names on a wrong one."""
+"""The catalogue of data sets and models: finds those in datasets/ and baselines/ by name; errors list the names."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def datasets() -> dict[str, Dataset]:
 
 
 def recommenders() -> dict[str, type[Recommender]]:
-    """Every model by name, in the order of the files in baselines/; then a user's own that were asked for by file."""
+    """Every model by name, in the order of the files in baselines/, then the user's own models requested by file."""
     return {**_recommenders(), **{name: one.kind for name, one in user_model.MODELS.items()}}
 
 
@@ -45,13 +45,15 @@ def _recommenders() -> dict[str, type[Recommender]]:
 
 
 def dataset(name: str, given: Mapping[str, Any] | None = None) -> Dataset:
-    """By name, or by the path of one's own data, which joins the catalogue under a name made of the file's.
+    """Return a data set by its name, or by the path of a user's own data.
+
+    A user's own data joins the catalogue under a name derived from its file name.
 
     Args:
-        given: of one's own log, how it is read and split; see reading.own_log.Rules.
+        given: how a user's own log is read and split; see reading.own_log.Rules.
 
     Raises:
-        UsageError: there is none of that name; the nearest names are told.
+        UsageError: there is no data set of that name; the message gives the nearest names.
         InputError: there is no such file.
     """
     if own_data.is_path(name, datasets()):
@@ -61,10 +63,12 @@ def dataset(name: str, given: Mapping[str, Any] | None = None) -> Dataset:
 
 
 def recommender(name: str) -> type[Recommender]:
-    """By name, or by the path of a .py file with one's own model, whose name is then the file's.
+    """Return a model class by its name, or by the path of a .py file with a user's own model.
+
+    A user's own model is named after its file.
 
     Raises:
-        UsageError: there is no model of that name; the nearest names are told.
+        UsageError: there is no model of that name; the message gives the nearest names.
         InputError: there is no such file.
     """
     if name.endswith(".py"):
@@ -73,11 +77,11 @@ def recommender(name: str) -> type[Recommender]:
 
 
 def load_split(name: str, data: Path | str) -> Split:
-    """A data set from a data folder; what a large log came to is kept in the cache (reading/split_cache.py).
+    """Load a data set from a data folder. The split of a large log is cached (reading/split_cache.py).
 
     Raises:
         UsageError: there is no such data set.
-        InputError: its files are absent, with what to put where, or broken.
+        InputError: its files are broken, or absent; then the message says which files to put where.
     """
     found, folder = dataset(name), Path(data)
     name = found.name
@@ -91,10 +95,10 @@ def load_split(name: str, data: Path | str) -> Split:
 
 
 def make_recommender(name: str, fields: Mapping[str, Any] | None = None) -> Recommender:
-    """A model with some of its fields set; values may be text, as they come from a command line.
+    """Create a model with some of its fields set. Values may be text, as on the command line.
 
     Raises:
-        UsageError: an unknown model or field, a value of the wrong type or out of its range.
+        UsageError: the model or a field is unknown, or a value has the wrong type or is out of range.
     """
     kind = recommender(name)
     fields_there = {one.name: one for one in dataclasses.fields(kind)}  # type: ignore[arg-type]
@@ -108,7 +112,7 @@ def make_recommender(name: str, fields: Mapping[str, Any] | None = None) -> Reco
 
 @lru_cache
 def _types(kind: type[Recommender]) -> dict[str, Any]:
-    """The types of a model's fields. Python evaluates the text of every annotation each time that it is asked."""
+    """The types of a model's fields, cached because `get_type_hints` evaluates every annotation at each call."""
     return get_type_hints(kind)
 
 
@@ -118,7 +122,7 @@ def resolved(model: Recommender) -> dict[str, Any]:
 
 
 def identifying(model: Recommender) -> dict[str, Any]:
-    """The fields that make a run's identity: all but those whose value says what the model did without the field."""
+    """The fields that make up a run's identity: all except those at their `before` value; see `setting`."""
     return {
         one.name: getattr(model, one.name)
         for one in dataclasses.fields(model)  # type: ignore[arg-type]
@@ -127,7 +131,7 @@ def identifying(model: Recommender) -> dict[str, Any]:
 
 
 def changed(model: Recommender) -> dict[str, Any]:
-    """The fields that are not at their defaults, by name in alphabetical order."""
+    """The fields that differ from their defaults, in alphabetical order."""
     kind = dataclasses.fields(model)  # type: ignore[arg-type]
     return {
         one.name: getattr(model, one.name)
@@ -162,7 +166,7 @@ def _value(name: str, value: Any, kind: Any, bounds: Mapping[str, Any]) -> Any:
             f"{name}={value}: not {'true or false' if kind is bool else f'of type {kind.__name__}'}"
         ) from error
     low, high = bounds.get("low"), bounds.get("high")
-    inside = (low is None or number >= low) and (high is None or number <= high)  # not-a-number is outside
+    inside = (low is None or number >= low) and (high is None or number <= high)  # false for NaN
     if not inside:
         span = " and ".join([f"at least {low}"] * (low is not None) + [f"at most {high}"] * (high is not None))
         raise UsageError(f"{name}={value}: must be {span}")

@@ -1,6 +1,6 @@
-"""The command line: a command for every page and every file in commands/.
+"""The command line: one command for every page and for every file in commands/.
 
-Only descriptions are read before it is clear what is to be done: help and the answer to a mistyped name come at once.
+Until the command is known, only descriptions are read, so help and the error for a mistyped name appear at once.
 """
 
 from __future__ import annotations
@@ -21,9 +21,14 @@ PROGRAM = "python -m reproduce"
 
 
 def main(words: Sequence[str], output: Stream) -> int:
-    """Returns the exit status: 0 done, 1 a run failed, 2 wrong use, 3 bad input, 75 time is up, 130 or 143 stopped.
+    """Run a command and return its exit status.
 
-    `output`: standard output, as it was made sturdy.
+    0: done. 1: a run failed. 2: wrong use. 3: bad input. 4: a claim was contradicted (`claims --strict`). 75: the time
+    is up. 130 or 143: stopped by Ctrl-C or SIGTERM.
+
+    Args:
+        words: the arguments, without the program's name.
+        output: standard output, as `terminal.sturdy` returns it.
     """
     page = ""
     try:
@@ -47,7 +52,7 @@ def main(words: Sequence[str], output: Stream) -> int:
 
 
 def _parsed(words: Sequence[str], abouts: Mapping[str, About]) -> argparse.Namespace | None:
-    """The options, checked; None where help was all that was asked for."""
+    """Parse and check the options; None if there was no command, in which case the help has been printed."""
     parser = _parser(abouts)
     if words and not words[0].startswith("-"):
         names.known("command", words[0], abouts)
@@ -60,7 +65,7 @@ def _parsed(words: Sequence[str], abouts: Mapping[str, About]) -> argparse.Names
 
 
 def _page(options: argparse.Namespace, abouts: Mapping[str, About]) -> str:
-    """Where the page that is printed is written, too; "" of what prints none."""
+    """The file to which the printed page is also written; "" if the command prints no page."""
     about = abouts[options.command]
     if not isinstance(about, AboutPage) or getattr(options, "dry_run", False) or getattr(options, "slurm", None):
         return ""
@@ -68,14 +73,14 @@ def _page(options: argparse.Namespace, abouts: Mapping[str, About]) -> str:
 
 
 def _run(options: argparse.Namespace, abouts: Mapping[str, About]) -> int:
-    with terminal.leaving_at_once():  # torch is loaded, which takes seconds
+    with terminal.leaving_at_once():  # loading torch takes seconds
         if isinstance(abouts[options.command], AboutPage):
             from reproduce.reports import making
         else:
             command = commands.load(options.command)
         heed_sigterm()
     if hasattr(options, "traceback"):
-        from reproduce.fitting import user_model  # with torch, which such a command needs anyway
+        from reproduce.fitting import user_model  # imports torch, which such a command needs anyway
 
         user_model.show_tracebacks(options.traceback)
     if isinstance(abouts[options.command], AboutPage):
@@ -94,7 +99,7 @@ def _parser(abouts: Mapping[str, About]) -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     several = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     for name, about in abouts.items():
-        # No abbreviations: where a command has no --data, that would be taken for its --dataset.
+        # No abbreviations: in a command without --data, --data would be taken for --dataset.
         told = _escaped(about.help)
         command = several.add_parser(name, help=told, description=f"{told}.", allow_abbrev=False)
         how = command.add_argument_group("how to run it") if isinstance(about, AboutPage) and about.runs else command
@@ -108,7 +113,7 @@ def _escaped(text: str) -> str:
 
 
 def _check(options: argparse.Namespace, rest: Sequence[str], about: About) -> None:
-    """Raise UsageError at a wrong name, before anything heavy is imported."""
+    """Raise UsageError for a wrong name before anything heavy is imported."""
     offered = options_of(about)
     for word in rest:
         if not word.startswith("--"):

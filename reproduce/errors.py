@@ -1,8 +1,8 @@
-"""What can be wrong with what a user gave, each kind with its exit status; and strangers' words in a message."""
+"""The errors shown to the user, each with its exit status, and quoting of foreign text in messages."""
 
 
 class SuiteError(Exception):
-    """One clear line for the user, told without a traceback."""
+    """An error that is shown to the user as one clear line, without a traceback."""
 
     status = 1
 
@@ -14,16 +14,16 @@ class UsageError(SuiteError):
 
 
 class InputError(SuiteError):
-    """A file or folder is absent, broken or of the wrong kind: exit status 3. The text names it and the remedy."""
+    """A file or folder is absent, broken or of the wrong kind: exit status 3. The message names it and the remedy."""
 
     status = 3
 
 
 class ModelError(SuiteError):
-    """A model broke its contract while it was run: exit status 1, other cells go on."""
+    """A model broke its contract during a run: exit status 1. Other runs continue."""
 
 
 def in_a_line(text: str, most: int = 120) -> str:
-    """Words of a stranger for a message: printable, of one line, and short."""
+    """Make foreign text fit for a message: printable, on one line, and of at most `most` characters."""
     told = text.encode("unicode_escape").decode("ascii")
     return told if len(told) <= most else told[: most - 3] + "..."

@@ -1,7 +1,8 @@
-"""A cell is run by one process at a time: a file lock of the operating system, freed when its holder dies.
+"""Atomic replacement of files, SIGTERM between writes only, and a lock that lets one process run a cell at a time.
 
-On some file systems of clusters such a lock holds on its own machine only, so lock files and temporary names carry the
-host, and what another host left is never taken for a vanished process's.
+The lock is a file lock of the operating system, which is released when its holder dies. On some cluster file systems
+such a lock holds on its own machine only. Lock files and temporary names therefore contain the host, and a file that
+another host left is never taken for that of a dead process.
 """
 
 from __future__ import annotations
@@ -23,25 +24,28 @@ from reproduce.errors import InputError, SuiteError
 
 
 def host() -> str:
-    """The name of this machine, as lock files and temporary names carry it."""
+    """The name of this machine, as used in lock files and temporary names."""
     return re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname())[:30] or "unnamed"
 
 
 class Terminated(BaseException):
-    """SIGTERM came; no write was open."""
+    """SIGTERM was received; raised only when no write is under way."""
 
 
 class replacing:
-    """`with replacing(path) as temporary`: write the temporary file; it takes path's place whole, or not at all.
+    """Replace a file atomically: `with replacing(path) as temporary` yields a temporary file to write.
 
-    `option`: what a user moves the folder with, for the message.
+    At the end the temporary file takes the place of `path` as a whole, or not at all.
+
+    Args:
+        option: the option with which a user chooses another folder, for the error message.
 
     Raises:
-        InputError: the disk is full, the folder not writable; what stood at path stands there still.
+        InputError: the disk is full or the folder is not writable; the file at `path` is unchanged.
     """
 
     open: ClassVar[int] = 0  # writes under way in this process
-    terminated: ClassVar[bool] = False  # SIGTERM came during one
+    terminated: ClassVar[bool] = False  # SIGTERM was received during a write
 
     def __init__(self, path: Path, option: str = "--results") -> None:
         self.path = path
@@ -79,15 +83,15 @@ class replacing:
 
 
 def is_regular(file: Path) -> bool:
-    """Whether there is a file, not a folder, pipe or dangling link, at a path that may be none at all."""
+    """Whether a path is a file, not a folder, pipe or dangling link; False if it is invalid or inaccessible."""
     try:
         return file.is_file()
-    except OSError:  # a name that is too long, a folder that may not be entered
+    except OSError:  # the name is too long, or the folder may not be entered
         return False
 
 
 def exists(place: Path) -> bool:
-    """Whether there is anything at a path that may be none at all."""
+    """Whether a path exists; False if it is invalid or inaccessible."""
     try:
         return place.exists()
     except OSError:
@@ -95,7 +99,7 @@ def exists(place: Path) -> bool:
 
 
 def heed_sigterm() -> None:
-    """From here on SIGTERM raises Terminated, but not before a write that is under way is whole."""
+    """Make SIGTERM raise Terminated from now on, but only after any write under way is complete."""
 
     def handler(number: int, frame: object) -> None:
         replacing.terminated = True
@@ -106,13 +110,13 @@ def heed_sigterm() -> None:
 
 
 def sweep(path: Path) -> None:
-    """Remove what killed processes left half-written beside a file that nobody else is writing now."""
+    """Remove the half-written temporary files of killed processes beside a file that nobody else is writing now."""
     for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
         left.unlink(missing_ok=True)
 
 
 def _sweep_vanished(path: Path) -> None:
-    """Remove what processes of this machine that are gone left half-written beside a file."""
+    """Remove the half-written temporary files beside a file that dead processes of this machine left."""
     for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
         where, _, number = left.name.rsplit(".", 2)[1].rpartition("-")
         if where not in ("", host()) or not (number.isdecimal() and len(number) < 10) or int(number) == os.getpid():
@@ -121,7 +125,7 @@ def _sweep_vanished(path: Path) -> None:
             os.kill(int(number), 0)
         except ProcessLookupError:
             left.unlink(missing_ok=True)
-        except OSError:  # alive, and somebody else's
+        except OSError:  # the process is alive and belongs to another user
             continue
 
 
@@ -131,11 +135,15 @@ class Busy(SuiteError):
 
 @contextmanager
 def only_one(path: Path, *, wait: bool = True, quiet: bool = True) -> Iterator[None]:
-    """Hold the lock file at path; it holds its owner's host and process number, and is removed at the end.
+    """Hold the lock file at `path`, which contains its owner's host and process id and is removed at the end.
+
+    Args:
+        wait: wait while another process holds the lock.
+        quiet: do not print that the lock was taken over from a dead process.
 
     Raises:
-        Busy: somebody else holds it, and `wait` is off.
-        InputError: it cannot be made or locked there, or a process of another host left it or holds it still.
+        Busy: `wait` is off, and another process holds the lock or a process on another host may hold it.
+        InputError: the file cannot be created or locked, or a process on another host left it or still holds it.
     """
     try:
         stream = _locked(path, wait)
@@ -165,7 +173,7 @@ def only_one(path: Path, *, wait: bool = True, quiet: bool = True) -> Iterator[N
                 ) from error
             yield
         finally:
-            path.unlink(missing_ok=True)  # before the lock is freed: whoever waits for it sees that it is gone
+            path.unlink(missing_ok=True)  # before the lock is released, so that a waiting process sees that it is gone
 
 
 def _locked(path: Path, wait: bool) -> int:
@@ -176,10 +184,10 @@ def _locked(path: Path, wait: bool) -> int:
             fcntl.flock(stream, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
             if path.exists() and os.path.samestat(os.fstat(stream), path.stat()):
                 return stream
-        except FileNotFoundError:  # removed between the two looks: its holder is done
+        except FileNotFoundError:  # removed between exists() and stat(): its holder has finished
             os.close(stream)
             continue
         except BaseException:
             os.close(stream)
             raise
-        os.close(stream)  # not the file of that name any more: try the name again
+        os.close(stream)  # the path now names another file or none: try again

@@ -1,7 +1,7 @@
-"""The names of models, their fields and data sets, read from the text of their files: no model is imported.
+"""The names of models, their fields and data sets, read from the text of their files without importing them.
 
-Importing the models takes seconds, for they import torch; `list` and the answer to a mistyped name need not wait. The
-catalogue has the same things as objects, and a test holds the two equal.
+Importing the models takes seconds, because they import torch. This way `list` and the error for a mistyped name need
+not wait. The catalogue has the same models and data sets as objects, and a test checks that the two agree.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Source:
 
 
 def known(what: str, name: str, names: Iterable[str]) -> str:
-    """The name, if it is among the names. Raises UsageError, with the nearest of them, if it is not."""
+    """Return `name` if it is one of `names`; otherwise raise UsageError with the nearest of them."""
     names = sorted(names)
     if name not in names:
         near = difflib.get_close_matches(name, names, n=3)
@@ -77,7 +77,7 @@ def datasets() -> dict[str, Source]:
 def _files(room: str) -> list[Path]:
     folders = importlib.import_module(f"{reproduce.__name__}.{room}").__path__
     files = [Path(folder) / f"{one.name}.py" for folder in folders for one in pkgutil.iter_modules([folder])]
-    return sorted(files, key=lambda file: file.name)  # as the catalogue has them
+    return sorted(files, key=lambda file: file.name)  # the order of the catalogue
 
 
 # --- models -----------------------------------------------------------------------------------------------------------
@@ -95,11 +95,11 @@ Lineage = Sequence[tuple[Path, ast.ClassDef]]
 
 
 def _lineage(file: Path, name: str) -> Lineage:
-    """A class and those of this suite that it inherits from, itself first; of several bases the first."""
+    """A class and its ancestors within the suite, itself first; of several bases only the first is followed."""
     node = source_text.classes(file).get(name)
     if node is None:
         module, name = source_text.imported(file).get(name, ("", ""))
-        if module == reproduce.__name__:  # by the package's face
+        if module == reproduce.__name__:  # imported from the package itself, which loads it lazily
             module = reproduce._WHERE.get(name, "")
         path = _path(module)
         return _lineage(path, name) if path else []
@@ -110,7 +110,7 @@ def _lineage(file: Path, name: str) -> Lineage:
 
 @lru_cache
 def _path(module: str) -> Path | None:
-    """Of a module of the spine: models import from nowhere else."""
+    """The file of a module in reproduce/, where bases and types of models are defined; None for any other module."""
     if not module.startswith(f"{reproduce.__name__}."):
         return None
     path = Path(reproduce.__file__).parent.joinpath(*module.split(".")[1:]).with_suffix(".py")
@@ -118,7 +118,7 @@ def _path(module: str) -> Path | None:
 
 
 def _text(lineage: Lineage, key: str) -> Any:
-    """The value of a class's attribute, its own or inherited; None where there is none."""
+    """The value of an annotated class attribute, own or inherited; None if there is none."""
     for file, node in lineage:
         for one in node.body:
             if isinstance(one, ast.AnnAssign) and isinstance(one.target, ast.Name) and one.target.id == key:
@@ -127,7 +127,7 @@ def _text(lineage: Lineage, key: str) -> Any:
 
 
 def _fields(lineage: Lineage) -> list[Field]:
-    """As dataclasses order them: the base's first; one that is declared again keeps its place."""
+    """The fields of a model in the order of dataclasses: the base's first; a redeclared field keeps its place."""
     found: dict[str, Field] = {}
     for file, node in reversed(lineage):
         for one in node.body:
@@ -145,7 +145,7 @@ def _field(file: Path, name: str, annotation: ast.expr, call: ast.Call) -> Field
 
 
 def _choices(file: Path, annotation: ast.expr) -> tuple[Any, ...]:
-    """Those of a Literal, also of one that has a name, in this file or in the one it is imported from."""
+    """The choices of a Literal type, which may be an alias defined in this file or imported from another."""
     if isinstance(annotation, ast.Subscript) and ast.unparse(annotation.value) == "Literal":
         value = source_text.evaluate(file, annotation.slice)
         return value if isinstance(value, tuple) else (value,)
@@ -160,7 +160,7 @@ def _choices(file: Path, annotation: ast.expr) -> tuple[Any, ...]:
 
 
 def _arguments(call: ast.Call, *names: str) -> list[ast.expr]:
-    """The first arguments of a call, by place or by name."""
+    """The first arguments of a call, whether positional or by keyword."""
     by_name = {one.arg: one.value for one in call.keywords}
     return [call.args[i] if i < len(call.args) else by_name[name] for i, name in enumerate(names)]
 
@@ -169,7 +169,7 @@ def _arguments(call: ast.Call, *names: str) -> list[ast.expr]:
 
 
 def _sources(file: Path) -> Iterator[Source]:
-    """The calls in DATASETS: each gives a data set's name and title first, or by these names."""
+    """The data sets in DATASETS: each is a call whose first arguments are, by place or keyword, name and title."""
     table = source_text.assigned(file)["DATASETS"]
     for one in table.elts if isinstance(table, ast.Tuple) else [table]:
         if not isinstance(one, ast.Call):
@@ -183,13 +183,13 @@ def _sources(file: Path) -> Iterator[Source]:
 
 
 def check(what: str, word: str, own: Iterable[str] = ()) -> None:
-    """Raise UsageError where a word of the command line names nothing that there is.
+    """Raise UsageError if a word of the command line names nothing that exists.
 
-    Words that name a file are left to the catalogue, and what is wrong with a value to the model.
+    The catalogue checks words that name a file, and the model checks the value of a setting.
 
     Args:
         what: "model", "data set", "log to fetch" or "setting" (MODEL.FIELD=VALUE).
-        own: the names of a user's own models, which have fields unknown here.
+        own: the names of the user's own models, whose fields are not known here.
     """
     if what == "setting":
         name, _, _ = word.partition("=")

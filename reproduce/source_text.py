@@ -1,4 +1,4 @@
-"""What a Python file defines, from its text: the command line looks before anything heavy is imported."""
+"""Read what a Python file defines from its text, so that the command line need not import anything heavy."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 
 from reproduce.errors import InputError
 
-# What may be imported to evaluate a part of a file: modules that import nothing heavy.
+# Modules that may be imported to evaluate part of a file: they import nothing heavy.
 LIGHT = ("reproduce.errors", "reproduce.paper", "reproduce.reports.description")
 
 
@@ -23,7 +23,7 @@ def parsed(file: Path) -> ast.Module:
 
 
 def assigned(file: Path) -> dict[str, ast.expr]:
-    """The names that are assigned at the top of a file, with what is assigned to them."""
+    """The names that are assigned at the top level of a file, with the expressions assigned to them."""
     found: dict[str, ast.expr] = {}
     for node in parsed(file).body:
         if isinstance(node, ast.Assign):
@@ -43,7 +43,7 @@ def _unpacked(target: ast.expr, value: ast.expr) -> Iterator[tuple[str, ast.expr
 
 
 def imported(file: Path) -> dict[str, tuple[str, str]]:
-    """The names that a file imports: name -> module, and the name there ("" for the module itself)."""
+    """The names that a file imports, each with its module and its name there ("" for the module itself)."""
     found = {}
     for node in parsed(file).body:
         if isinstance(node, ast.Import):
@@ -59,10 +59,10 @@ def classes(file: Path) -> dict[str, ast.ClassDef]:
 
 
 def evaluate(file: Path, node: ast.expr) -> Any:
-    """The value of an expression in a file, with the file's own constants and what it imports from light modules.
+    """Evaluate an expression of a file, using the file's constants and its imports from light modules.
 
     Raises:
-        InputError: it uses something else.
+        InputError: the expression uses any other name.
     """
     scope: dict[str, Any] = {}
     for name in sorted(set(_names(node))):

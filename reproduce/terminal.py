@@ -1,6 +1,6 @@
-"""The other end of a process: streams that may be closed, full or unable to show a letter, and signals that end it.
+"""Robust standard streams, which may be closed, full or unable to show a character, and signals during loading.
 
-A reader that goes away (`... | head -1`) is no end of work: what is left to say is dropped, runs and pages go on.
+If the reader goes away (`... | head -1`), the work does not stop: further output is dropped, runs and pages continue.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ PARTING = {
 
 
 class Stream:
-    """Standard output or error of which no write fails; what became of it is kept."""
+    """Standard output or error on which no write fails; what went wrong is kept in `fault` and `unprintable`."""
 
     def __init__(self, stream: Any) -> None:
-        self._stream = stream  # None where the process was started without
-        self.fault: OSError | None = None  # the end of it; a reader that goes away is none
-        self.unprintable = False  # letters were shown as ?
+        self._stream = stream  # None if the process was started without it
+        self.fault: OSError | None = None  # why writing ended; None if only the reader went away
+        self.unprintable = False  # some characters were shown as ?
 
     def write(self, text: str) -> int:
         if self._stream is not None:
@@ -49,7 +49,7 @@ class Stream:
         return self._stream is not None and bool(self._stream.isatty())
 
     def _end(self, error: OSError) -> None:
-        """From here on it leads nowhere, also for what is buffered and for what libraries write by its number."""
+        """Redirect the stream to the null device, including buffered text and writes to its file descriptor."""
         if not isinstance(error, BrokenPipeError):
             self.fault = error
         with suppress(OSError):
@@ -65,7 +65,7 @@ class Stream:
 
 @contextmanager
 def sturdy() -> Iterator[Stream]:
-    """Standard output and error as Streams, put back at the end; gives that of the output."""
+    """Replace standard output and error by Streams until the end; yields that of standard output."""
     _open_missing()
     before = sys.stdout, sys.stderr
     streams = Stream(sys.stdout), Stream(sys.stderr)
@@ -79,16 +79,16 @@ def sturdy() -> Iterator[Stream]:
 
 
 def _open_missing() -> None:
-    """No file that is opened later may get the number of a standard stream: libraries write to these."""
+    """Open missing standard streams, so that no file opened later gets a descriptor that libraries write to."""
     for number in range(3):
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free descriptor
 
 
 def told(output: Stream, status: int, page: str) -> int:
-    """Say what became of the output, and where the page lies that it was of; the exit status then."""
+    """Report failures of the output, with the file of the page that was printed, and return the exit status."""
     output.flush()
     whole = f"; the page is whole in {page}" if page else ""
     if output.unprintable:
@@ -102,9 +102,9 @@ def told(output: Stream, status: int, page: str) -> int:
 
 @contextmanager
 def leaving_at_once() -> Iterator[None]:
-    """While modules are loaded Ctrl-C and SIGTERM end the process there and then: nothing is under way yet.
+    """Make Ctrl-C and SIGTERM end the process at once while modules are loaded; no work is under way yet.
 
-    As an exception they would come out of whatever line a library happens to be at, and not always come out.
+    As exceptions they would be raised in the middle of a library's code, which may swallow them.
     """
     before = {number: signal.getsignal(number) for number in PARTING}
     for number, handler in before.items():

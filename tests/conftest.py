@@ -15,7 +15,7 @@ from reproduce.evaluation import devices
 from reproduce.fitting import gradients
 from reproduce.fitting.gradients import Values
 
-reproduce.datasets.__path__.append(str(Path(__file__).resolve().parent / "sources"))  # the data set `cycle`
+reproduce.datasets.__path__.append(str(Path(__file__).resolve().parent / "sources"))  # adds the data set `cycle`
 torch.set_num_threads(1)  # tensors are tiny here: more threads only wait for each other
 
 
@@ -31,7 +31,7 @@ def real_data() -> Path:
 
 @pytest.fixture(autouse=True)
 def cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """No test reads or writes the user's cache of splits."""
+    """A temporary cache of splits for each test, so that none reads or writes the user's."""
     monkeypatch.setenv("REPRODUCE_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
 
@@ -42,7 +42,7 @@ def cpu() -> torch.device:
 
 
 class Imitated:
-    """What gradients.Recorder does on a GPU, on a CPU: what is recorded is not computed before it is launched."""
+    """A stand-in for gradients.Recorder on a CPU: what is recorded has no values, only NaN, until it is launched."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
@@ -59,14 +59,14 @@ class Imitated:
             for place, one in zip(values, work(), strict=True):
                 if place is not None and one is not None:
                     place.copy_(one)
-                    one.fill_(math.nan)  # a launch knows nothing of where the parameters' gradients are
+                    one.fill_(math.nan)  # as on a GPU, a launch leaves nothing in the parameters' gradients
 
         return values, launch
 
 
 @pytest.fixture
 def as_cuda(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], None]:
-    """Called with True, lets a CPU compute in the way of a GPU, its CUDA graphs imitated; with False, no longer."""
+    """A switch: True lets a CPU compute as a GPU would, with CUDA graphs imitated; False turns that off."""
     monkeypatch.setattr(gradients, "Recorder", Imitated)
 
     def answer(wanted: bool) -> None:

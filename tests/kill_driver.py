@@ -1,4 +1,4 @@
-"""Kills training runs with SIGKILL and lets them go on; a program of its own, so that torch is imported once.
+"""Kill training runs with SIGKILL and resume them; a program of its own, so that torch is imported once.
 
 Prints a JSON line for the undisturbed run and one for each disturbed run. Not a test: test_resume.py runs it.
 """
@@ -35,7 +35,12 @@ DATASET = "cycle"
 
 
 class Moments:
-    """Every moment of a run at which it may be killed, counted as they come; at the chosen one the process dies."""
+    """Counts the moments of a run at which it may be killed; at the chosen one the process dies.
+
+    Args:
+        deadly: the number of that moment, from 1; 0 for none.
+        tear: the share of the file that is left if the process dies in the middle of a write.
+    """
 
     def __init__(self, deadly: int, tear: float) -> None:
         self.seen: list[str] = []
@@ -78,7 +83,7 @@ class Moments:
 
 
 def train(model: str, folder: Path) -> dict:
-    """The run itself: what must not depend on any kill."""
+    """Run a model to its end; return a digest of its ranks, its epochs, where it resumed, and the files left."""
     one = Experiment.of(DATASET, model, FIELDS[model])
     result = runner.run(one, data=".", results=folder, device="cpu", quiet=True)
     ranks = hashlib.sha256(result.greater.tobytes() + result.equal.tobytes()).hexdigest()
@@ -90,7 +95,7 @@ def train(model: str, folder: Path) -> dict:
 
 
 def sitting(model: str, folder: Path, deadly: int, tear: float, seconds: float | None) -> dict:
-    """One process of a run: to its end, or to its death at a moment or after some seconds."""
+    """Run a model in a child process, until it ends or is killed, at a moment or after some seconds."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
@@ -123,14 +128,14 @@ def main() -> None:
     rng = random.Random(options.seed)
     catalog.load_split(DATASET, ".")
     with tempfile.TemporaryDirectory() as folder:
-        train(options.model, Path(folder, "warm"))  # what torch loads on first use, children then have
+        train(options.model, Path(folder, "warm"))  # so that the children have what torch loads on first use
         began = time.monotonic()
         whole = sitting(options.model, Path(folder, "undisturbed"), 0, 0.0, None)
         seconds = time.monotonic() - began
         print(json.dumps(whole))
         events = [i for i, name in enumerate(whole["moments"], 1) if name != "step"]
         for number in range(options.kills or len(events)):
-            # In turn: at any moment, in or around a change of files, by the clock; or at every change of files.
+            # With --kills, in turn: at any moment, at a change of files, by the clock; else at every change of files.
             deadly = (rng.randint(1, len(whole["moments"])), rng.choice(events), 0)[number % 3]
             deadly = deadly if options.kills else events[number]
             clock = None if deadly else rng.uniform(0.0, seconds)
@@ -140,10 +145,10 @@ def main() -> None:
 
 
 def disturbed(model: str, place: Path, deadly: int, tear: float, clock: float | None) -> dict:
-    """A run that is killed, and what it comes to when it has gone on."""
+    """Kill a run, resume it, and return what it comes to."""
     killed = sitting(model, place, deadly, tear, clock)
     checkpoints = list(place.rglob("*.checkpoint"))
-    recorded = any(place.rglob("*.json"))  # the record was whole: there is nothing to go on with
+    recorded = any(place.rglob("*.json"))  # the record is complete: there is nothing to resume
     kept = len(torch.load(checkpoints[0], weights_only=True)["history"]) if checkpoints else 0
     again = sitting(model, place, 0, 0.0, None)
     return {**again, "signal": killed["signal"], "kept": kept, "recorded": recorded}

@@ -10,7 +10,7 @@ from reproduce.fitting.adagrad import MomentumAdagrad
 
 
 def test_two_steps_of_adagrad_with_momentum_by_hand() -> None:
-    """Gradients 3, then 4: squares 9, then 25; moves -0.1, then 0.5 * -0.1 - 0.1 * 4 / 5."""
+    """The gradients are 3 and 4, the sums of squares 9 and 25, the moves -0.1 and 0.5 * -0.1 - 0.1 * 4 / 5."""
     parameter = torch.nn.Parameter(torch.tensor([1.0], dtype=torch.float64))
     optimiser = MomentumAdagrad([parameter], 0.1, 0.5)
     for slope, expected in ((3.0, 1 - 0.1), (4.0, 1 - 0.1 - 0.05 - 0.08)):
@@ -43,9 +43,10 @@ def sparse(rows: list[int], slopes: list[float]) -> torch.Tensor:
 
 
 def test_each_occurrence_of_a_row_takes_a_step_of_its_own_from_the_old_row() -> None:
-    """Row 2 twice, by 3 and 4, from G = 0: steps 0.1 * 3/3 and 0.1 * 4/4, then G = 25. By 12: 0.1 * 12/13.
+    """Row 2 occurs twice, with gradients 3 and 4, from G = 0: the steps are 0.1 * 3/3 and 0.1 * 4/4, then G = 25.
 
-    With momentum 0.5 its velocity is the last of the two, -0.1, and row 0, not named, stays.
+    A gradient of 12 then moves it by 0.1 * 12/13. With momentum 0.5 its velocity is the last of the two steps, -0.1.
+    Row 0 does not occur and stays.
     """
     for momentum in (0.0, 0.5):
         parameter = torch.nn.Parameter(torch.zeros(3, 1, dtype=torch.float64))

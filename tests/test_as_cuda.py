@@ -1,4 +1,4 @@
-"""What runs on CUDA, run on a CPU: the same numbers as in a CPU's own way; on CUDA no step waits for the host."""
+"""What runs on CUDA, run on a CPU, gives the same numbers as the CPU's own way; on CUDA the host waits for no step."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def log() -> Sessions:
 
 
 def small(name: str, more: dict[str, object]) -> dict[str, object]:
-    """Little, and without dropout, whose draws follow the shapes."""
+    """Return the fields of a small model without dropout, since dropout's draws depend on the shapes of tensors."""
     own = {one.name for one in fields(catalog.recommender(name))}  # type: ignore[arg-type]
     chosen = {"epochs": 2, "batch": 16, "hidden": 5, "embedding": 5, "steps": 2, **more}
     chosen |= {one: 0.0 for one in own if "dropout" in one}
@@ -68,7 +68,10 @@ def test_gru_recs_rows_that_are_named_twice_move_the_same_in_both_ways(
 
 
 def test_a_step_in_the_way_of_cuda_adds_equal_rows_and_moves_no_other(as_cuda: Callable[[bool], None]) -> None:
-    """Row 2 by 1 and by 5 is one step by 6: the squares are 36, the move is -0.1 * 6/6 and half of the one before."""
+    """Row 2, with gradients 1 and 5, takes one step by 6: it adds 36 to the squares and first moves by -0.1 * 6/6.
+
+    The second move is -0.1 * 6/sqrt(72) plus half of the first.
+    """
     as_cuda(True)
     parameter = torch.nn.Parameter(torch.zeros(4, 1, dtype=torch.float64))
     optimiser = MomentumAdagrad([parameter], 0.1, 0.5)
@@ -114,7 +117,7 @@ def test_the_loss_and_the_ranks_are_the_same_in_both_ways(as_cuda: Callable[[boo
 
 
 class Watched(Journal):
-    """From an epoch's second step on, the host may not wait for the GPU; before it, its order is sent there."""
+    """Forbids the host to wait for the GPU after an epoch's first step, in which the epoch's order is sent there."""
 
     def steps(self, batches: Iterable[object], *, epoch: int, epochs: int, examples: int) -> Iterator[object]:  # type: ignore[override]
         ahead = iter(batches)
@@ -135,7 +138,7 @@ def test_no_step_of_training_waits_for_the_host(
 ) -> None:
     captured = Gradients.captured
 
-    def unwatched(self: Gradients, batch: Batch) -> Graph:  # a capture waits, once for each shape of batch
+    def unwatched(self: Gradients, batch: Batch) -> Graph:  # in a capture the host waits, once per shape of batch
         mode = torch.cuda.get_sync_debug_mode()
         torch.cuda.set_sync_debug_mode("default")
         try:

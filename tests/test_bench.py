@@ -17,7 +17,7 @@ from reproduce.fitting.neural import Neural
 
 
 class Clock:
-    """Seconds that pass only where a test says so."""
+    """A clock on which time passes only where a test says so."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -51,7 +51,7 @@ def test_a_model_that_counts_is_timed_over_its_whole_fit_and_over_the_prefixes_i
     kind = catalog.recommender(name)
     monkeypatch.setattr(kind, "fit", clock.slow(kind.fit, 3.0))
     monkeypatch.setattr(bench, "SCORED", 100)
-    asked = "score" if name == "item_knn" else "shared_row"  # once: a chunk is more than 100 prefixes here
+    asked = "score" if name == "item_knn" else "shared_row"  # called once: a chunk holds more than 100 prefixes here
     monkeypatch.setattr(kind, asked, clock.slow(getattr(kind, asked), 0.5))
     speed = bench.measure(name, 50, 300, 200, "cpu", torch.get_num_threads())
     assert (speed.epoch, speed.scored, speed.step) == (3.0, 200.0, None)
@@ -92,7 +92,7 @@ def test_a_step_is_taken_apart_into_what_each_part_takes_forward_and_backward(
     network = model.network(50)
     monkeypatch.setattr(network, "forward", clock.slow(network.forward, 3.0))
     first = next(network.gru.parameters())
-    first.register_post_accumulate_grad_hook(lambda weight: setattr(clock, "now", clock.now + 1.0))  # in the encoder's
+    first.register_post_accumulate_grad_hook(lambda weight: setattr(clock, "now", clock.now + 1.0))  # in its backward
     monkeypatch.setattr(bench, "item_softmax", softmax)
     optimiser = model.optimiser(network)
     monkeypatch.setattr(optimiser, "step", clock.slow(optimiser.step, 2.0))
@@ -100,7 +100,7 @@ def test_a_step_is_taken_apart_into_what_each_part_takes_forward_and_backward(
     training, _, _ = model.part(LOG, np.random.default_rng(0), CPU)
     before = network.emb.weight.detach().clone()
     assert bench.take_apart(network, optimiser, next(model.batches(training)), CPU) == (4.0, 15.0, 2.0)
-    assert not torch.equal(network.emb.weight, before)  # it is a real step
+    assert not torch.equal(network.emb.weight, before)  # the step is a real one
 
 
 def test_an_epochs_time_is_that_of_the_papers_number_of_examples(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""The strong controls: a block of their own, run with --beyond, beside what later papers published."""
+"""The strong controls: a block of their own in the table, run with --beyond, beside the numbers of later papers."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_v_sknn_is_run_with_the_setting_published_for_the_data_set() -> None:
 
 def test_a_field_that_is_set_is_set_on_every_data_set() -> None:
     row = Row("V-SKNN", "vsknn", on={"cycle": {"idf": 2.0, "decays": "log"}})
-    changed = request.set_fields(row, {"idf": "10"})  # the default, but new on one data set
+    changed = request.set_fields(row, {"idf": "10"})  # the model's default, but a change on `cycle`
     assert changed == Row("V-SKNN (idf=10.0)", "vsknn", {}, {"cycle": {"decays": "log"}})
     assert changed.at("cycle") == Row("V-SKNN (idf=10.0)", "vsknn", {"decays": "log"})
     assert changed.at("diginetica") == Row("V-SKNN (idf=10.0)", "vsknn")
@@ -77,7 +77,7 @@ def test_beyond_adds_the_controls_below_the_papers_rows(tmp_path: Path) -> None:
     rows = {line.split("|")[1].strip(): line.split("|")[2].strip() for line in table.splitlines()[2:]}
     assert list(rows)[:1] == ["POP"] and list(rows).index("NARM") < list(rows).index("S-KNN")
     assert rows["S-KNN"].split() == ["≈", "100.00", "±0.0"] and rows["V-SKNN"] == "—"
-    assert main([*words, "pop"]) == 0  # records that are there are shown without being asked for
+    assert main([*words, "pop"]) == 0  # existing records are shown without being asked for
     assert "| S-KNN " in page(tmp_path)
 
 
@@ -85,7 +85,7 @@ def test_dry_run_names_the_controls_only_with_beyond(tmp_path: Path, capsys: pyt
     words = ["table2", "--dataset", "cycle", "--dry-run", "--results", str(tmp_path)]
     assert main(words) == 0
     assert "vsknn" not in capsys.readouterr().out
-    assert main([*words, "--model", "gru4rec", "vsknn"]) == 0  # a model without another row is its control
+    assert main([*words, "--model", "gru4rec", "vsknn"]) == 0  # a model whose only row is a control runs if it is named
     assert [line.split("/")[1] for line in capsys.readouterr().out.splitlines()] == ["gru4rec-seed0", "vsknn-seed0"]
     assert main([*words, "--beyond"]) == 0
     told = capsys.readouterr().out

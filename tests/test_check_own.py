@@ -1,4 +1,4 @@
-"""`check` holds a page against what its own command draws: with settings, own models and data, in a moved folder."""
+"""`check` compares a page with what its own command draws: with settings, own models and data, in a moved folder."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def nothing_adopted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def forget() -> None:
-    """As in another process."""
+    """Forget the own models and data taken in, as a new process would."""
     user_model.MODELS.clear()
     for name in own_data.TAKEN:
         del catalog.datasets()[name]
@@ -160,7 +160,7 @@ def test_a_last_line_that_names_a_file_runs_no_code(capsys: pytest.CaptureFixtur
 
 
 def test_records_are_sound_where_there_is_no_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither the machine that made them nor the one that checks them need have it."""
+    """Neither the machine that makes records nor the one that checks them needs git."""
     monkeypatch.setenv("PATH", str(tmp_path / "empty"))
     environment.commit_of_checkout.cache_clear()
     try:

@@ -21,7 +21,7 @@ from reproduce.runs.experiment import Experiment
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """The files of a small results folder with all its pages."""
-    folder = tmp_path_factory.mktemp("made") / "results"  # pages name the last part
+    folder = tmp_path_factory.mktemp("made") / "results"  # pages name the last part of this path
     for one in (
         Experiment.of("cycle", "pop"),
         Experiment.of("cycle", "narm", {"epochs": 1, "hidden": 4, "embedding": 4}),
@@ -41,7 +41,7 @@ def results(drawn: dict[str, bytes], tmp_path: Path) -> Path:
 
 
 def faults(results: Path) -> list[str]:
-    """What check says, a line for each fault; that this checkout has uncommitted changes is no fault."""
+    """Return the faults that check names, one per line, except those about changes that were not committed."""
     with pytest.raises(InputError) as error:
         check.report(results, reports.pages())
     lines = [line.strip() for line in str(error.value).splitlines()[1:]]
@@ -108,7 +108,7 @@ def test_a_figure_that_a_page_on_the_logs_embeds_is_not_left_over(results: Path)
     (results / "table1.md").write_text("![lengths](figures/prefix-lengths.png)\n", encoding="utf-8")
     for kind in ("png", "svg"):
         (results / f"figures/prefix-lengths.{kind}").write_bytes(b"drawn from the logs")
-    (results / "README.md").unlink()  # it would lack the new page
+    (results / "README.md").unlink()  # the index would lack the new page
     assert "sound" in check.report(results, reports.pages())
 
 

@@ -1,6 +1,6 @@
 """Verdicts on records whose truth is known by construction, and the page of claims.
 
-After a wanted change: REWRITE_GOLDEN=1 python -m pytest tests/test_claims.py, and read the difference.
+After an intended change: REWRITE_GOLDEN=1 python -m pytest tests/test_claims.py, and read the difference.
 """
 
 from __future__ import annotations
@@ -33,14 +33,17 @@ from reproduce.runs.stored_search import Found
 from reproduce.runs.trials import VERSION, Protocol, Trial
 
 GOLDEN = Path(__file__).resolve().parent / "golden" / "claims.md"
-A, B, POP = Row("Item-KNN", "item_knn"), Row("S-KNN", "sknn"), Row("POP", "pop")  # without chance
+A, B, POP = Row("Item-KNN", "item_knn"), Row("S-KNN", "sknn"), Row("POP", "pop")  # these models have no randomness
 NARM, FPMC = Row("NARM", "narm"), Row("FPMC", "fpmc")
 HERE = "yoochoose1_64"
 SESSIONS = 400  # of twenty prefixes each
 
 
 def hits(share: float, seed: int = 0) -> np.ndarray:
-    """Ranks of 400 sessions of 20 prefixes, of which about that share are hits; the same sessions are hard for all."""
+    """Make ranks of 400 sessions of 20 prefixes, of which about `share` are hits.
+
+    The same prefixes are hard whatever the seed.
+    """
     luck = (
         np.random.default_rng(0).random((SESSIONS, 20)) * 0.8 + np.random.default_rng(seed).random((SESSIONS, 20)) * 0.2
     )
@@ -50,7 +53,7 @@ def hits(share: float, seed: int = 0) -> np.ndarray:
 def record(
     row: Row, ranks: np.ndarray, dataset: str = HERE, *, seed: int = 0, digest: str = "a" * 64, published: int = 8000
 ) -> Result:
-    """A record of so many ranks, twenty a session."""
+    """Make a record with these ranks, twenty a session."""
     made = Experiment.of(dataset, row.model, row.fields, seed)
     return Result(
         experiment=made,
@@ -95,7 +98,7 @@ def verdict(folder: Path, statement: Statement, dataset: str = HERE) -> Verdict 
 
 
 def stored(folder: Path, ranks: Mapping[str, np.ndarray], dataset: str = HERE) -> Path:
-    """A results folder with a record for each of some rows, by label."""
+    """Store a record for each row, named by its label, and return the results folder."""
     rows = {row.label: row for row in (A, B, POP, NARM, FPMC)}
     for label, one in ranks.items():
         store(record(rows[label], one, dataset), folder)
@@ -161,7 +164,7 @@ def test_a_gain_on_longer_prefixes_is_seen_and_an_even_one_is_not(tmp_path: Path
     stored(tmp_path, {A.label: longer, B.label: base}, dataset)
     wide = LongerGain(A, B, (4, 17), (1, 3))
     (one,) = said(tmp_path, wide, dataset=dataset)
-    # The paper's 1.8 % would be lost in 400 sessions, whatever came out.
+    # With 400 sessions, a difference like the paper's 1.8 % cannot be detected, whatever the outcome.
     assert one.verdict is Verdict.UNTESTABLE
     assert one.effect is not None and one.effect.value > 40 and one.effect.detectable > 1.77
     evidence = {dataset: Evidence(Shelf.at(tmp_path), dataset)}
@@ -191,7 +194,7 @@ def test_records_of_another_split_than_most_rows_are_left_out(tmp_path: Path) ->
 
 
 def search(row: Row, fields: Mapping[str, object], trials: int = 20, version: int = VERSION) -> Found:
-    """A search that found these fields."""
+    """Make a search that found these fields."""
     first, best = Trial({}, 50.0, 20.0), Trial(dict(fields), 51.0, 21.0)
     return Found(row.model, {}, fields, trials, "a tenth", first, best, Protocol(version, trials, None, 3, 3))
 
@@ -262,7 +265,7 @@ def test_a_failure_outweighs_a_gap_and_a_gap_outweighs_what_is_undecided(
 
 def test_power_is_that_of_the_papers_effect_with_the_noise_between_sessions_alone() -> None:
     def one(published: float, word: Verdict = Verdict.UNDECIDED) -> Said:
-        # A standard error of 1 from sessions; that of seeds, much larger, would go with more of them.
+        # The standard error from sessions is 1. That from seeds is much larger, but vanishes with more seeds.
         return Said("", Estimate(0.0, 1.0, math.inf, 9.0, 3, 9.0, 50), published=published, verdict=word)
 
     assert one(2.8).power == pytest.approx(0.8, abs=0.002)
@@ -293,7 +296,7 @@ def test_the_papers_effects_are_those_of_its_tables() -> None:
     assert min(effects("C7", "YOOCHOOSE 1/64")) == 0.04  # 68.32 less 68.28
     assert effects("C4", "DIGINETICA") == [4.74, 2.58]
     gains = [paper._gain_in_table5(lengths) for lengths in ((4, 17), (1, 3), (18, 19))]
-    assert [round(gain, 1) for gain in gains] == [9.0, 7.3, 6.3]  # as its text has them
+    assert [round(gain, 1) for gain in gains] == [9.0, 7.3, 6.3]  # as in the paper's text
     # FPMC ran out of memory on 1/4: the paper says nothing of it there.
     assert [len(by_name["C1"][column]) for column in ("YOOCHOOSE 1/64", "YOOCHOOSE 1/4")] == [7, 6]
 

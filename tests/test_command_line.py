@@ -141,7 +141,7 @@ def test_ctrl_c_exits_130_with_a_clean_line_and_nothing_half_written(tmp_path: P
         env={**os.environ, "PYTHONPATH": str(HERE), "OMP_NUM_THREADS": "1"},
         stderr=subprocess.PIPE,
         text=True,
-        # A job that a shell started with & ignores Ctrl-C, and so would what it starts.
+        # A job that a shell starts with & ignores Ctrl-C, and so would its children.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert run.stderr is not None

@@ -1,4 +1,4 @@
-"""Many pairs and the best row, against Tukey's and Dunnett's distributions by other means."""
+"""Comparisons of pairs and with the best row, against Tukey's and Dunnett's distributions, computed independently."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from scipy import integrate, optimize, stats
 from reproduce.evaluation.comparisons import Pair, against, best, pairwise
 from reproduce.evaluation.uncertainty import Estimate, Measurement, Noise, OneRun, difference, measure, with_noise
 
-EACH = 2_000  # sessions that move one row and no other, where rows are to be independent
+EACH = 2_000  # sessions that affect one row and no other, where rows are to be independent
 
 
 def independent(values: list[float]) -> dict[str, Measurement]:
-    """Deterministic rows, independent and all with a standard error of 1 / sqrt(2): of a difference it is 1."""
+    """Make independent, deterministic rows with a standard error of 1 / sqrt(2) each; that of a difference is 1."""
     rows = {}
     for i, value in enumerate(values):
         influence = np.zeros(EACH * len(values))
@@ -23,7 +23,7 @@ def independent(values: list[float]) -> dict[str, Measurement]:
 
 
 def noisy(values: list[float], df: int) -> dict[str, Measurement]:
-    """Single runs that no session moves; the noise between seeds is 1 / sqrt(2), from some degrees of freedom."""
+    """Make single runs without noise from sessions; between seeds it is 1 / sqrt(2), with `df` degrees of freedom."""
     noise = Noise(np.full(2, np.sqrt(0.5 * df / 2)), df)
     return {f"row {i}": Measurement(np.array([value]), np.zeros(50), 50, noise=noise) for i, value in enumerate(values)}
 
@@ -37,7 +37,7 @@ def pairs(rows: dict[str, Measurement]) -> dict[tuple[str, str], Pair]:
 
 
 def realistic(seed: int) -> dict[str, Measurement]:
-    """Two rows without chance, three with one, two and three seeds; some close together."""
+    """Make two deterministic rows and three with one, two and three seeds; some are close together."""
     rng = np.random.default_rng(seed)
     session = np.repeat(np.arange(150), rng.geometric(0.3, 150))
     ease = rng.random(150)[session]
@@ -72,10 +72,10 @@ def test_the_p_values_are_tukeys():
 def test_rows_that_move_together_need_less_than_independent_ones():
     rng = np.random.default_rng(0)
     session = np.repeat(np.arange(400), 3)
-    values = rng.random(1_200) + 1e-3 * np.arange(8)[:, None] * rng.random(1_200)  # row i is the first and i times one
+    values = rng.random(1_200) + 1e-3 * np.arange(8)[:, None] * rng.random(1_200)  # row 0 plus i times the same values
     rows = {f"row {i}": measure(one[None], session, deterministic=True) for i, one in enumerate(values)}
     wide = [(one.high - one.value) / one.alone.s for one in pairs(rows).values()]
-    assert wide == pytest.approx([stats.t.ppf(0.975, 399)] * 28, rel=0.03)  # all 28 differences are one
+    assert wide == pytest.approx([stats.t.ppf(0.975, 399)] * 28, rel=0.03)  # all 28 are multiples of one
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -112,7 +112,7 @@ def test_rows_whose_noise_is_not_known_are_not_judged_and_cost_the_others_nothin
 
 
 def dunnett(others: int) -> float:
-    """The one-sided 5 % point of the largest of some differences to a common row, of known equal variances."""
+    """Return the one-sided 5 % point of the largest of `others` differences from one row, of known, equal variances."""
 
     def below(d: float) -> float:
         def density(z: float) -> float:

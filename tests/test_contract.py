@@ -1,4 +1,4 @@
-"""Every model of the catalogue keeps the contract; models that break it are told which rule."""
+"""Every model of the catalogue keeps the contract; where a model breaks it, the rule is named."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_the_circle_tells_a_model_that_learns_order_from_one_that_counts(cpu: to
 
 
 class Broken(Pop):
-    """POP that does one thing wrong."""
+    """A POP that does one thing wrong."""
 
     learns_order: ClassVar[bool] = False
 
@@ -114,7 +114,7 @@ class OnlyCounts(Pop):
 
 
 class RandomRows(Broken):
-    """Chance is allowed, but this one looks up the wrong row of what it learned."""
+    """Learns random rows, which is allowed, but looks up the wrong one."""
 
     def fit(self, train: Sessions, *, seed: int, device: torch.device, journal: Journal) -> None:
         self.rows_ = torch.as_tensor(np.random.default_rng(seed).random((train.n_items, train.n_items)))

@@ -35,20 +35,23 @@ def test_pop_scores_clicks_in_train() -> None:
 
 
 def test_s_pop_ranks_by_clicks_in_the_session_then_by_popularity() -> None:
-    # Clicks in train: 3, 3, 1, 0: three popularities, so a click in the session is worth 3.
+    # The clicks in train are 3, 3, 1, 0: three popularities, so a click in the session is worth 3.
     found = scores("s_pop", TRAIN, Sessions.of([[3, 2, 3], [0]], 4))
     assert found.tolist() == [[2, 2, 3 + 1, 6 + 0], [3 + 2, 2, 1, 0]]
 
 
 def test_s_pop_knows_the_popularity_of_the_most_clicked_items_only_and_of_those_tied_with_the_last() -> None:
-    # With two known, and with one, items 0 and 1 are: two popularities, so a click in the session is worth 2.
+    # With `popular` 1 or 2, items 0 and 1 are known: two popularities, so a click in the session is worth 2.
     for popular in (1, 2):
         found = scores("s_pop", TRAIN, Sessions.of([[3, 2, 3], [0]], 4), {"popular": popular})
         assert found.tolist() == [[1, 1, 2, 4], [2 + 1, 1, 0, 0]]
 
 
 def original_s_pop(train: list[list[int]], session: list[int], popular: int) -> list[Fraction]:
-    """Clicks in the session, and n / (n + 1) of the most clicked items and of those tied with the last of them."""
+    """Return the original scores: clicks in the session, plus n / (n + 1) for the most clicked items.
+
+    n is an item's clicks in train. Items tied with the last of the most clicked ones count too.
+    """
     n = [sum(one.count(i) for one in train) for i in range(6)]
     least = sorted(n, reverse=True)[popular - 1] if 0 < popular < 6 else 0
     return [session.count(i) + (Fraction(n[i], n[i] + 1) if n[i] >= least else 0) for i in range(6)]
@@ -67,7 +70,7 @@ def test_s_pop_orders_the_items_as_the_original_formula(
 
 
 def test_s_pop_tells_popularities_apart_beside_any_number_of_clicks_in_the_session() -> None:
-    # Item i has i + 1 clicks in train: 1,000 popularities, whose fractions lie closer than float32 can tell.
+    # Item i has i + 1 clicks in train: 1,000 popularities, whose fractions are too close for float32 to tell apart.
     items = np.repeat(np.arange(1000), np.arange(1, 1001))
     train = Sessions.packed(items, np.array([len(items)]), 1000)
     often = np.concatenate([np.full(20_000, 7), np.full(20_000, 8)])
@@ -92,7 +95,7 @@ def test_item_knn_is_the_regularised_cosine_to_the_last_click(counts: str, toget
 
 
 def test_item_knn_counts_the_clicks_on_the_last_click_not_those_on_the_item_scored() -> None:
-    # Session [0, 1, 0]: after item 0 item 1 has two clicks on 0 beside it; after item 1 item 0 has one click on 1.
+    # Session [0, 1, 0]: after item 0, item 1 scores by the two clicks on 0; after item 1, item 0 by the one click on 1.
     found = scores("item_knn", Sessions.of([[0, 1, 0]], 2), Sessions.of([[0], [1]], 2), {"regularisation": 0})
     assert found == pytest.approx(np.array([[0, 2 / np.sqrt(2)], [1 / np.sqrt(2), 0]]))
 
@@ -102,7 +105,7 @@ def test_item_knn_leaves_the_item_itself_out() -> None:
 
 
 def together(one: list[int], i: int, j: int, counts: str) -> int:
-    """What a session adds to the co-occurrence of i, the last click, and j: click by click."""
+    """Return what a session adds to the co-occurrence of i, the last click, and j, counted click by click."""
     if counts == "sessions":
         return int(i in one and j in one)
     if counts == "product":
@@ -135,9 +138,9 @@ def test_neighbours_tied_with_the_last_one_kept_stay_too() -> None:
 
 
 def as_published(greater: np.ndarray, equal: np.ndarray) -> tuple[float, float]:
-    """What the public code of Hidasi et al. calls Recall@20 and MRR@20: of ranks below 20, ties falling at random.
+    """Return Recall@20 and MRR@20 as the public code of Hidasi et al. counts them: ranks below 20, ties at random.
 
-    Its expected value over the tied places greater + 1 to greater + equal + 1.
+    They are expected values over the tied places greater + 1 to greater + equal + 1.
     """
     place = np.arange(1, 20)
     inside = (place > greater[:, None]) & (place <= (greater + equal + 1)[:, None])  # (n, 19)
@@ -160,7 +163,7 @@ def test_counted_as_the_original_counts_the_rows_have_its_digits_on_yoochoose_1_
             assert (round(ranking.recall_at(ranks), 2), round(ranking.mrr_at(ranks), 2)) == (52.12, 21.80)
         greater[~seen[targets]] = prefixes.n_items  # the original recommends no item that is not in train
         found[name] = as_published(greater, equal)
-    # One run of the original; of S-POP 30 draws of the ties.
+    # Measured in one run of the original; for S-POP, over 30 random orders of the ties.
     assert found["pop"] == pytest.approx((6.725, 1.661), abs=0.001)
     assert found["s_pop"] == (pytest.approx(30.437, abs=0.012), pytest.approx(18.372, abs=0.025))
     assert found["item_knn"] == (pytest.approx(51.54, abs=0.01), pytest.approx(21.80, abs=0.01))

@@ -1,9 +1,9 @@
-"""How often intervals cover and tests cry wolf, on worlds whose truth is known.
+"""How often intervals cover the truth and tests raise false alarms, on simulated worlds whose truth is known.
 
-A world has 200 sessions of 1 to some 15 prefixes. A session is easy or hard as a whole, for all rows alike and for each
-row in a way of its own; a seed moves all prefixes of its run by more than the sessions move the mean. A few hundred
-worlds are tried by default, thousands in tox's environment `simulations`. What a share may be beside the nominal one is
-said by the binomial distribution of that many worlds, at one chance in a thousand.
+A world has 200 sessions of 1 to about 15 prefixes. A session is easy or hard as a whole, partly for all rows alike and
+partly for each row separately. A seed shifts all prefixes of its run, by more than the sessions shift the mean. A few
+hundred worlds are tried by default, thousands in tox's environment `simulations`. A share may differ from the nominal
+one as far as the binomial distribution of that many worlds allows, at one chance in a thousand.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from reproduce.evaluation.uncertainty import Estimate, Measurement, contrast, di
 from reproduce.evaluation.verdicts import equivalent
 
 SESSIONS, TRUTH = 200, 50.0
-SEED_NOISE = 6.0  # points; sessions move the difference of two rows by 2, a row by 2
+SEED_NOISE = 6.0  # points; the noise from sessions is 2, in a row and in the difference of two rows
 FIRST_OF_36 = 0.0014  # Holm's first step among 36 pairs at 5 %
 
-# Seeds of two rows that are compared, and of the other rows from which, with them, the noise between seeds is known.
+# Numbers of seeds: of the two rows compared, then of further rows. The noise between seeds is estimated from them all.
 RUNS = {
     "K = 1": (1, 1, 5, 5, 5),
     "K = 2": (2, 2, 2),
@@ -38,7 +38,7 @@ WORLDS = [pytest.param(300, id="300 worlds"), pytest.param(4_000, id="4,000 worl
 def world(
     rng: np.random.Generator, runs: Sequence[int], shifts: Sequence[float] = (), seed_noise: float = SEED_NOISE
 ) -> list[Measurement]:
-    """A row for each number of runs; every row is a half of its prefixes right, but for its shift in points."""
+    """Make a row for each number of runs; a row has half of its prefixes right, plus its shift in points."""
     sizes = rng.geometric(0.25, SESSIONS)
     session = np.repeat(np.arange(SESSIONS), sizes)
     ease = rng.uniform(0.3, 0.7, SESSIONS)
@@ -57,7 +57,7 @@ def judged(one: object) -> Estimate:
 
 
 def at_most(share: float, worlds: int) -> float:
-    """What a share may come out as that is no larger in truth."""
+    """Return the largest share that may be observed if the true one is `share`, except for one chance in a thousand."""
     return float(stats.binom.ppf(0.999, worlds, share)) / worlds
 
 
@@ -94,7 +94,7 @@ def test_without_noise_between_seeds_intervals_are_wide_but_never_too_narrow(run
 
 
 def test_an_interval_that_forgets_the_seeds_would_miss():
-    """What the worlds are like: were it not so, the tests above would say little."""
+    """If it missed seldom, the worlds would have little noise between seeds and the tests above would show little."""
     rng = np.random.default_rng(19)
     missed = 0
     for _ in range(100):
@@ -107,7 +107,7 @@ def test_an_interval_that_forgets_the_seeds_would_miss():
 
 @pytest.mark.slow
 def test_one_t_for_both_parts_with_satterthwaites_degrees_of_freedom_would_cry_wolf():
-    """Why each part has a t of its own; and that the tests above see a tail that is too light."""
+    """This is why each part has a t of its own; it also shows that the tests above detect too light a tail."""
     rng = np.random.default_rng(17)
     p = []
     for _ in range(4_000):
@@ -127,7 +127,8 @@ def test_a_true_difference_is_found_as_often_as_it_should_be(worlds: int):
         found.append(judged(difference(a, b)))
     assert np.mean([one.low <= 12.0 <= one.high for one in found]) >= at_least(0.95, worlds)
     detectable = np.mean([one.detectable for one in found])
-    assert detectable == pytest.approx(12.0, rel=0.15)  # so four in five should be found, a little fewer at 12 degrees
+    # So four in five differences should be found, a little fewer at 12 degrees of freedom.
+    assert detectable == pytest.approx(12.0, rel=0.15)
     assert 0.65 <= np.mean([one.p < 0.05 and one.value > 0 for one in found]) <= 0.9
 
 
@@ -139,7 +140,7 @@ def test_a_true_difference_is_found_as_often_as_it_should_be(worlds: int):
 def test_all_intervals_of_a_page_hold_together_and_the_best_row_is_kept(
     runs: tuple[int, ...], worlds: int, draws: int, monkeypatch: pytest.MonkeyPatch
 ):
-    """All rows are equal, so any may be called the best: the hardest case for keeping it, and the one for pairs."""
+    """All rows are equal, so each is a best one: the hardest case for keeping row 0, and for the pairs."""
     monkeypatch.setattr(comparisons, "DRAWS", draws)
     rng = np.random.default_rng(21)
     alarms, kept, dropped = 0, 0, 0
@@ -152,7 +153,7 @@ def test_all_intervals_of_a_page_hold_together_and_the_best_row_is_kept(
         dropped += sum(one is False for one in named.values())
     assert alarms / worlds <= at_most(0.05, worlds)
     assert kept / worlds >= at_least(0.95, worlds)
-    assert alarms + dropped > 0  # it does say no at times
+    assert alarms + dropped > 0  # rows are told apart at times
 
 
 @pytest.mark.parametrize("worlds", WORLDS)

@@ -1,4 +1,4 @@
-"""What a GPU asks of the suite, as far as a CPU can hold it: nothing here needs a CUDA device."""
+"""What a GPU needs of the suite, as far as it can be tested on a CPU: nothing here needs a CUDA device."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_a_seed_gives_the_draws_that_torch_itself_gives() -> None:
 
 
 def tf32() -> list[object]:
-    """Every setting of TF32; None where torch refuses to tell."""
+    """Return every setting of TF32, None where torch refuses to tell it."""
 
     def read(backend: object, name: str) -> object:
         try:
@@ -106,7 +106,7 @@ def tf32() -> list[object]:
 
 
 def newer() -> list[object]:
-    """The places of the newer setting, none in a torch that lacks it."""
+    """Return the backends that have the newer setting, none in a torch that lacks it."""
     backends = torch.backends
     places = [backends.cuda.matmul, getattr(backends.cudnn, "conv", None), getattr(backends.cudnn, "rnn", None)]
     return [one for one in places if hasattr(one, "fp32_precision")]
@@ -151,7 +151,7 @@ def test_determinism_restores_the_older_setting_of_tf32(allowed: bool) -> None:
 def test_what_is_recorded_of_a_gpu_are_its_libraries_and_the_peak_of_the_run_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    peak = [700 << 20]  # left by the cell before
+    peak = [700 << 20]  # left by an earlier cell
     monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda device: peak.append(3 << 20))
     monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda device: peak[-1])
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "a GPU")

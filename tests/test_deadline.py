@@ -1,4 +1,4 @@
-"""A limit on time: stops between epochs, says what is left, and the same command goes on to the same ranks."""
+"""A limit on time: a run stops between epochs, says what is left, and the same command goes on to the same ranks."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def narm(seed: int = 0) -> Experiment:
 
 
 class Clock:
-    """A clock that goes on by a minute whenever an epoch of training is over."""
+    """A clock that the fixture `clock` moves on by a minute at the end of every training epoch."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -89,7 +89,7 @@ def test_what_is_stored_is_used_although_the_time_is_up(tmp_path: Path, clock: C
 
 
 def test_an_epoch_longer_than_the_limit_is_told_where_it_would_never_get_further(tmp_path: Path, clock: Clock) -> None:
-    run(tmp_path, clock, 0.5, narm())  # the first epoch is begun: how long it takes is not known
+    run(tmp_path, clock, 0.5, narm())  # begins the first epoch, since its length is not known yet
     (error,) = run(tmp_path, clock, 0.5, narm()).values()
     assert isinstance(error, UsageError) and "an epoch takes 1.0 minutes, more than --minutes gives (0.5)" in str(error)
 
@@ -140,5 +140,5 @@ def test_the_journal_measures_an_epoch_from_one_beginning_to_the_next(monkeypatc
     for epoch, taken in ((1, 30), (2, 40)):
         assert list(journal.steps(["batch"], epoch=epoch, epochs=9, examples=1)) == ["batch"]
         clock.now += taken  # with its validation
-    with pytest.raises(TimeIsUp, match="after epoch 2 of 9"):  # 70 are gone, and the longest took 40
+    with pytest.raises(TimeIsUp, match="after epoch 2 of 9"):  # 70 of 100 s are gone; the longest took 40
         list(journal.steps(["batch"], epoch=3, epochs=9, examples=1))

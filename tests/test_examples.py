@@ -22,7 +22,7 @@ TOLD = {
 
 @pytest.fixture(autouse=True)
 def catalogue() -> Iterator[None]:
-    """What an example takes in does not stay."""
+    """Remove from the catalogue what an example added to it."""
     yield
     for name in own_data.TAKEN:
         catalog.datasets().pop(name, None)

@@ -1,4 +1,4 @@
-"""Records: made once, used again, and never believed when half there."""
+"""Records: made once, used again, and never trusted when incomplete."""
 
 from __future__ import annotations
 

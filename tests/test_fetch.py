@@ -1,4 +1,4 @@
-"""`fetch`, against a server on loopback; and the e-shop log that it is for."""
+"""`fetch`, against a server on loopback, and the e-shop log that it fetches."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ HEAD = ";".join(
 
 
 def table() -> bytes:
-    """Twenty days, a session of three clicks each, its rows against their order."""
+    """Return a log of twenty days with a session of three clicks each, whose rows stand in reverse order."""
     rows = [f"2008;4;{1 + s};{3 - i};29;{s};1;{'ABC'[i]}{1 + s % 2};1;1;1;1;1;1" for s in range(20) for i in range(3)]
     return "\n".join([HEAD, *rows, ""]).encode()
 
 
 @pytest.fixture
 def known(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The made-up log counts as the right one."""
+    """Let the made-up log count as the known one."""
     sha = hashlib.sha256(table()).hexdigest()
     download = dataclasses.replace(eshop.DOWNLOAD, sha256=sha)
     monkeypatch.setattr(eshop, "DOWNLOAD", download)

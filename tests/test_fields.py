@@ -17,7 +17,7 @@ MODELS = ("improved_gru_rec", "narm", "sr_gnn", "stamp")
 
 
 def explained(kind: type[Recommender]) -> set[str]:
-    """The names under Args in the docstrings of a model and of what it is made from."""
+    """Return the names under Args in the docstrings of a model and of its base classes."""
     texts = [inspect.getdoc(one) or "" for one in kind.__mro__ if one is not object]
     return {name for text in texts for name in re.findall(r"^    (\w+): \w", text.partition("Args:")[2], re.MULTILINE)}
 

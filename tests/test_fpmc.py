@@ -15,7 +15,7 @@ from reproduce.reading.sessions import Sessions
 
 
 def test_one_step_by_hand() -> None:
-    """One factor: 2 (1 - 3) by the session, 5 (0.5 - 0.1) by the last click: margin -2, slope 1 / (1 + e^-2)."""
+    """The session gives 2 (1 - 3), the last click 5 (0.5 - 0.1): the margin is -2, the slope 1 / (1 + e^-2)."""
     tables = {
         name: torch.tensor(rows, dtype=torch.float64)[:, None]
         for name, rows in {"u": [2.0], "i": [0.0, 1.0, 3.0], "a": [5.0, 0.0, 0.0], "c": [0.0, 0.5, 0.1]}.items()
@@ -35,9 +35,9 @@ def test_one_step_by_hand() -> None:
 
 
 def test_one_step_by_hand_after_a_basket() -> None:
-    """Of clicks 0, 2 and 0: their mean is (5 + 2 + 5) / 3 = 4. Margin 2 (1 - 3) + 4 (0.5 - 0.1) = -2.4.
+    """The clicks 0, 2 and 0 have the mean (5 + 2 + 5) / 3 = 4; the margin is 2 (1 - 3) + 4 (0.5 - 0.1) = -2.4.
 
-    A click's factors move by a third of 0.4 each time it is clicked.
+    For each click on an item its factors move by a third of 0.4, times the slope.
     """
     tables = {
         name: torch.tensor(rows, dtype=torch.float64)[:, None]
@@ -72,7 +72,7 @@ def test_the_last_click_alone_scores_or_the_mean_of_all(basket: Any, expected: l
 
 
 def test_a_basket_learns_what_follows_a_click_before_the_last() -> None:
-    """0, 1 is followed by 3 and 2, 1 by 4: the last click cannot tell."""
+    """After 0, 1 comes 3, and after 2, 1 comes 4: the last click alone cannot tell which."""
     train = Sessions.of([[0, 1, 3], [2, 1, 4]] * 40, 5)
     model = FPMC(factors=8, basket="prefix", negatives=3, batch=16, epochs=15)
     model.fit(train, seed=0, device=torch.device("cpu"), journal=Journal())

@@ -1,4 +1,4 @@
-"""A hundredth of `tox -e fuzz`, with other seeds every time: each fuzzer is a program in tests/fuzz."""
+"""A hundredth of `tox -e fuzz`, with new seeds every time: each fuzzer is a program in tests/fuzz."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Gradients: a replayed step is the step, draws and all; what cannot be captured is computed, and said."""
+"""Gradients: a replayed step equals the step, draws included; what cannot be captured is computed, with a warning."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def log() -> Sessions:
 
 
 def fitted(model: Neural, device: torch.device = CPU, journal: Journal | None = None) -> Tensor:
-    """Scores after a fit."""
+    """Fit a model and return its scores."""
     model.fit(log(), seed=3, device=device, journal=journal or Journal())
     return model.score(log())
 
@@ -66,7 +66,7 @@ def test_replayed_training_is_computed_training_to_the_bit(
     counted: list[torch.Size],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """With dropout: capturing leaves the draws as they were."""
+    """Dropout is on, so this also shows that capturing leaves the random draws as they were."""
     as_cuda(True)
     replayed = fitted(catalog.make_recommender(name, {**SMALL, **way}))  # type: ignore[arg-type]
     assert counted and len(counted) == len(set(counted))
@@ -86,7 +86,7 @@ def test_shapes_beyond_the_most_are_computed(
 ) -> None:
     as_cuda(True)
     whole = fitted(NARM(**SMALL, truncation="none"))
-    assert len(counted) == 3  # 8 or 12 clicks wide, and the last batch
+    assert len(counted) == 3  # 8 or 12 clicks wide, and the smaller last batch
     counted.clear()
     monkeypatch.setattr(gradients, "MOST", 1)
     assert torch.equal(fitted(NARM(**SMALL, truncation="none")), whole)
@@ -94,7 +94,7 @@ def test_shapes_beyond_the_most_are_computed(
 
 
 class Refuses(gradients.Recorder):
-    """Fails as torch does where the host waits during a capture, some draws later."""
+    """Fails after some draws, as torch does if the host waits during a capture."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
@@ -108,7 +108,7 @@ class Refuses(gradients.Recorder):
 
 
 class Stale(Refuses):
-    """Replays what it saw first."""
+    """Its replays compute nothing: the values stay those that were recorded, times 2."""
 
     def recorded(self, work: Callable[[], Values]) -> tuple[Values, Callable[[], None]]:
         return [None if one is None else one * 2 for one in work()], lambda: None
@@ -180,7 +180,7 @@ def test_a_resumed_fit_equals_an_undisturbed_one(as_cuda: Callable[[bool], None]
 
 @dataclass(kw_only=True)
 class Waits(NARM):
-    """Its loss waits for the host, which no capture allows."""
+    """Makes the host wait for its loss, which no capture allows."""
 
     name: ClassVar[str] = "waits"
 

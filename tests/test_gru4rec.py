@@ -1,4 +1,4 @@
-"""GRU-Rec: lanes against a literal iterator, losses by double loops, the equations and 300 steps in numpy."""
+"""GRU-Rec: lanes against a literal iterator, losses by double loops, the equations in numpy."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CPU = torch.device("cpu")
 
 
 def literal(lists: list[list[int]], batch: int) -> Iterator[list[tuple[int, int, bool, int]]]:
-    """Click, next click, whether it begins its session and lane, of every lane at every step; a lane at a time."""
+    """Yield steps: (click, next click, whether it begins its session, lane) of every busy lane, taken lane by lane."""
     waiting = [one for one in lists if len(one) > 1]
     lanes: list[tuple[list[int], int] | None] = [None] * batch
     while True:
@@ -59,10 +59,10 @@ def test_sessions_sit_in_their_lanes_as_a_literal_iterator_puts_them(lists: list
 def by_loops(
     kind: str, scores: np.ndarray, targets: list[int], columns: list[int], penalty: float, own_target: str
 ) -> float:
-    """Mean over the batch of the losses, a pair at a time.
+    """Return the mean loss of the batch, computed pair by pair.
 
-    With the own target counted, a negative is every column but the target's own, and top1 and bpr are means over all
-    columns; the own one's constant is left out.
+    With the own target counted, every column but the target's own is a negative, and top1 and bpr are means over all
+    columns, without the constant of the own one.
     """
 
     def sigma(x: float) -> float:
@@ -183,7 +183,7 @@ def test_negatives_are_drawn_by_clicks_to_the_power_of_alpha(alpha: float, expec
     lanes = side_by_side(Sessions.of([[1, 2, 2, 2, 2]], 4), 1, alpha, CPU)
     torch.manual_seed(0)
     drawn = np.bincount(next(lanes.steps(20_000)).negatives.numpy(), minlength=4)
-    np.testing.assert_allclose(drawn / 20_000, np.array(expected) / sum(expected), atol=0.015)  # 4 sd
+    np.testing.assert_allclose(drawn / 20_000, np.array(expected) / sum(expected), atol=0.015)  # 4 standard deviations
     assert drawn[0] == drawn[3] == 0
 
 

@@ -1,4 +1,4 @@
-"""GRU-Rec: 300 steps of training in plain numpy, a row and an occurrence at a time, for both ways of each departure."""
+"""GRU-Rec: 300 training steps in plain numpy, row by row, for both values of `duplicates` and of `own_target`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Weights = dict[str, np.ndarray]
 
 
 def log() -> list[list[int]]:
-    """Sessions over so few items that most batches name one twice, as a click or as a target."""
+    """Return sessions over so few items that most batches contain one twice, as a click or as a target."""
     rng = np.random.default_rng(3)
     return [rng.integers(ITEMS, size=rng.integers(2, 7)).tolist() for _ in range(60)]
 
@@ -29,7 +29,7 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
 
 
 def epochs(sessions: list[list[int]]) -> Iterator[list[tuple[int, int, int, bool]]]:
-    """Steps without end: click, next click, lane and whether the session begins, of every lane that has one."""
+    """Yield steps without end, each with (click, next click, lane, whether the session begins) of every busy lane."""
     while True:
         waiting, under_way = list(sessions), dict[int, list[int]]()
         while True:
@@ -46,7 +46,7 @@ def epochs(sessions: list[list[int]]) -> Iterator[list[tuple[int, int, int, bool
 
 
 def top1_slopes(scores: np.ndarray, targets: list[int], own_target: str) -> np.ndarray:
-    """Of the mean over the rows of TOP1 with respect to each score, (B, B), a pair at a time."""
+    """Return the gradient of the mean TOP1 loss with respect to each score, (B, B), computed pair by pair."""
     slopes = np.zeros_like(scores)
     for i in range(len(targets)):
         counted = own_target == "counted"
@@ -59,11 +59,11 @@ def top1_slopes(scores: np.ndarray, targets: list[int], own_target: str) -> np.n
     return slopes
 
 
-Slope = tuple[str, Any, np.ndarray]  # weight, row or everything, gradient
+Slope = tuple[str, Any, np.ndarray]  # name of a weight, row or `...` for all, gradient
 
 
 def gradient(w: Weights, clicks: list[int], targets: list[int], h: np.ndarray, own_target: str) -> tuple[Any, ...]:
-    """The states after a step and the gradient of its loss: whole for a dense weight, by occurrence for an item's."""
+    """Return the states after a step and its gradients: of a dense weight the whole, of an item's by occurrence."""
     into = w["E"][clicks] + w["b"]
     r, z = sigmoid(into[:, 3:6] + h @ w["U_rz"][:, :3]), sigmoid(into[:, 6:] + h @ w["U_rz"][:, 3:])
     hat = np.tanh(into[:, :3] + (r * h) @ w["U"])
@@ -88,7 +88,7 @@ def gradient(w: Weights, clicks: list[int], targets: list[int], h: np.ndarray, o
 
 
 def added(slopes: list[Slope]) -> list[Slope]:
-    """One slope of each row: the sum of those of its occurrences."""
+    """Return one gradient for each row: the sum of those of its occurrences."""
     total: dict[tuple[str, Any], np.ndarray] = {}
     for name, row, slope in slopes:
         total[name, row] = total.get((name, row), 0.0) + slope
@@ -109,7 +109,7 @@ def by_numpy(start: Weights, momentum: float, duplicates: str, own_target: str) 
         for name, row, g in added(slopes) if duplicates == "added" else slopes:
             size = np.sqrt(squares[name][row] + g**2 + 1e-6)
             moves.append((name, row, momentum * velocity[name][row] - RATE * g / size, g))
-        for name, row, move, g in moves:  # all steps are from the old weights, squares and velocities
+        for name, row, move, g in moves:  # all moves were computed from the old weights, squares and velocities
             w[name][row] += move
             squares[name][row] += g**2
             velocity[name][row] = move
@@ -118,7 +118,7 @@ def by_numpy(start: Weights, momentum: float, duplicates: str, own_target: str) 
 
 @cache
 def by_torch(momentum: float, duplicates: Any, own_target: Any) -> tuple[Weights, Weights]:
-    """The weights before and after."""
+    """Return the weights before and after the steps."""
     fields: dict[str, Any] = {"momentum": momentum, "duplicates": duplicates, "own_target": own_target}
     model = GRU4Rec(hidden=HIDDEN, batch=LANES, dropout=0.0, validation="none", learning_rate=RATE, **fields)
     lanes, _, _ = model.part(Sessions.of(log(), ITEMS), np.random.default_rng(0), CPU)
@@ -148,11 +148,11 @@ def test_300_steps_equal_those_made_in_numpy(momentum: float, duplicates: Any, o
     expected = by_numpy(before, momentum, duplicates, own_target)
     for name, value in expected.items():
         np.testing.assert_allclose(found[name], value, rtol=1e-8, atol=1e-10, err_msg=name)
-        assert np.abs(value - before[name]).max() > 0.02  # it has moved
+        assert np.abs(value - before[name]).max() > 0.02  # the weights have moved
 
 
 def test_the_four_ways_end_apart() -> None:
-    """So that the test above can tell them from each other."""
+    """Otherwise the test above could not tell them apart."""
     ends = [
         by_torch(0.0, duplicates, own_target)[1]["w"]
         for duplicates in ("added", "separate")

@@ -1,4 +1,4 @@
-"""One results folder, several machines: what another host left is never taken for a vanished process's."""
+"""One results folder, several machines: what another host left is never taken for the remains of a vanished process."""
 
 from __future__ import annotations
 

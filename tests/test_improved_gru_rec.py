@@ -1,4 +1,4 @@
-"""Improved GRU-Rec: its equations in plain numpy, and clicks taken out of a prefix as a loop would take them."""
+"""Improved GRU-Rec: its equations in plain numpy, and clicks dropped from a prefix as by a loop."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_with_padding_computed_as_on_cuda_nothing_changes(monkeypatch: pytest.Mo
     found = []
     for computed in (False, True):
         monkeypatch.setattr(devices, "as_cuda", lambda device, computed=computed: computed)
-        torch.manual_seed(1)  # the same clicks are dropped
+        torch.manual_seed(1)  # so that the same clicks are dropped
         loss = model.loss(network, batch)
         found.append((loss.detach(), *torch.autograd.grad(loss, list(network.parameters()))))
     for one, other in zip(*found, strict=True):

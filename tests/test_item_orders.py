@@ -1,4 +1,4 @@
-"""What audit says of orders of the items and of tie rules: sorting by hand, models fitted anew, records read back."""
+"""What audit says of item orders and tie rules, against sorting by hand, models fitted anew and records read back."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ PROVENANCE = Provenance("processed files", "file", emulated=True, reconstructed=
 
 
 def sessions(seed: int, number: int) -> list[list[int]]:
-    """Sessions of popular and of rare items, with repeats."""
+    """Return sessions of popular and rare items, with repeats."""
     rng = np.random.default_rng(seed)
     return [(ITEMS * rng.random(rng.integers(2, 8)) ** 2).astype(int).tolist() for _ in range(number)]
 
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """A data folder with processed files of DIGINETICA's name, without an order of the items."""
+    """A data folder with made-up processed files under DIGINETICA's name, without an item order."""
     folder = tmp_path / "data" / diginetica.FOLDER
     folder.mkdir(parents=True)
     test = [(one[:n], one[n]) for one in sessions(1, 30) for n in range(len(one) - 1, 0, -1)]
@@ -101,7 +101,7 @@ def test_audit_shows_other_orders_beside_the_one_the_split_has(
     (data / diginetica.FOLDER / diginetica.ORDER).write_text("".join(f"{item}\n" for item in order))
     spread = page(diginetica.IN_FILE_ORDER, diginetica.BY_TIME).partition(HEADING)[2]
     assert "Recall@20, reconstructed" in spread and "near each other" in spread
-    assert HEADING not in page(diginetica.BY_TIME)  # nothing was asked about the file's order
+    assert HEADING not in page(diginetica.BY_TIME)  # file order was not asked for
 
 
 def test_audit_shows_no_other_orders_where_the_raw_file_has_its_own(

@@ -12,7 +12,7 @@ from reproduce.fitting.item_softmax import CHUNK, _ItemSoftmax, item_softmax
 
 @pytest.fixture(params=[True, False], ids=["oneDNN", "no oneDNN"])
 def kernel(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
-    """Whether the products go through oneDNN; without it as on a machine whose PyTorch has none."""
+    """Whether the products go through oneDNN; if not, as on a machine whose PyTorch has none."""
     if request.param and not item_softmax_module.ONEDNN:
         pytest.skip("this PyTorch has no oneDNN")
     monkeypatch.setattr(item_softmax_module, "ONEDNN", request.param)

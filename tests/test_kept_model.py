@@ -1,4 +1,4 @@
-"""A kept model scores as the fitted one did, is refused where it was changed, and recommends in the log's own ids."""
+"""A kept model scores as the fitted one did, is refused if it was changed, and recommends in the log's own ids."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MODELS = {name: EPOCH if hasattr(kind, "epochs") else {} for name, kind in catal
 
 @pytest.fixture(autouse=True)
 def catalogue(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """What a test takes in does not stay."""
+    """Remove the models and data that a test added."""
     monkeypatch.setattr(user_model, "MODELS", {})
     yield
     for name in own_data.TAKEN:

@@ -1,4 +1,4 @@
-"""A parent of two cells that is killed by force: its children finish their cells, nobody starts another."""
+"""A process that runs two cells in children is killed: they finish their cells, and no further cell is started."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_the_children_of_a_killed_parent_finish_and_the_same_command_makes_the_r
         assert run.poll() is None, "ended before two cells had begun"
     run.kill()
     begun = {file.stem for file in killed.rglob("*.lock")}
-    said = run.stderr.read()  # to the end: until the last child has closed it
+    said = run.stderr.read()  # returns when the last child has closed it
     run.wait()
     assert "Traceback" not in said
     made = files(killed)

@@ -1,4 +1,4 @@
-"""The house: no module under two names, and imports that run one way."""
+"""The layout: no module is loaded under two names, and imports go one way."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from reproduce import catalog
 
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = ("baselines", "datasets", "reproduce")
-SCREEN = 45  # lines of a function, its docstring left out
-# The floors of the house: a module imports from its own floor and from those above it in this list, never from below.
+SCREEN = 45  # most lines of a function, not counting its docstring
+# The layers of the suite: a module imports from its own layer and those above it in this list, never from below.
 FLOORS = (
     ("errors", "files", "paper", "source_text", "names", "terminal"),
     ("reading",),
@@ -31,7 +31,7 @@ FLOORS = (
     ("__main__",),
 )
 FLOOR = {name: place for place, names in enumerate(FLOORS) for name in names}
-# What a model or a data set may use.
+# What a model or a data set may import from.
 OF_A_MODEL = {"errors", "files", "paper", "reading", "evaluation", "fitting"}
 OF_A_SOURCE = {"errors", "files", "paper", "reading"}
 
@@ -50,7 +50,7 @@ def test_no_module_is_loaded_under_two_names() -> None:
 
 
 def imports(file: Path) -> set[str]:
-    """What a file imports, as full names of modules and of what is taken from them."""
+    """Return the full names of the modules that a file imports and of what it imports from them."""
     found = set()
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -66,7 +66,7 @@ def python_files(folder: str) -> list[Path]:
 
 
 def rooms_imported(file: Path) -> set[str]:
-    """The rooms of the spine that a file imports from; the face and the version are of no room."""
+    """Return the parts of `reproduce` that a file imports from, not counting the public names and the version."""
     names = [name.split(".") for name in imports(file) if name.split(".")[0] == "reproduce"]
     return {parts[1] for parts in names if len(parts) > 1} - {"__version__", *reproduce.__all__}
 
@@ -74,7 +74,7 @@ def rooms_imported(file: Path) -> set[str]:
 @pytest.mark.parametrize("file", python_files("reproduce"), ids=lambda f: str(f.relative_to(ROOT / "reproduce")))
 def test_a_room_imports_from_its_own_floor_and_those_above(file: Path) -> None:
     room = file.relative_to(ROOT / "reproduce").parts[0].removesuffix(".py")
-    if room == "__init__":  # the face: it loads a name when it is asked for
+    if room == "__init__":  # the public interface: it imports a name when it is first used
         return
     below = {name for name in rooms_imported(file) if FLOOR[name] > FLOOR[room]}
     assert not below, f"{file.name} of {room} imports from {', '.join(sorted(below))}"

@@ -1,4 +1,4 @@
-"""Rows of a page with their noise: pooled from the right records, and marked by it."""
+"""The rows of a page and their noise, which is pooled from the right records and by which rows are marked."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LENGTH = 40  # test prefixes, two a session
 
 
 def record(model: str, hits: int, seed: int = 0, digest: str = "a" * 64) -> Result:
-    """A record in which the first so many of the 40 prefixes have rank 1, the others rank 101."""
+    """Make a record in which the first `hits` of the 40 prefixes have rank 1, the others rank 101."""
     made = Experiment.of("diginetica", model, {}, seed)
     return Result(
         experiment=made,
@@ -59,7 +59,7 @@ def reference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_noise_is_pooled_over_all_rows_with_several_seeds(tmp_path: Path, reference: Path) -> None:
     for seed, hits in enumerate((20, 22)):  # 50 and 55 %: one degree of freedom, residuals 2.5
         store(record("narm", hits, seed), tmp_path)
-    for seed, hits in enumerate((10, 10, 16)):  # 25, 25 and 40 %: two, residuals 5, 5, 10
+    for seed, hits in enumerate((10, 10, 16)):  # 25, 25 and 40 %: two degrees, residuals 5, 5, 10
         store(record("fpmc", hits, seed), tmp_path)
     store(record("gru4rec", 30), tmp_path)
     noise = Seeds.of(tmp_path, record("narm", 20)).noise("recall")
@@ -78,7 +78,7 @@ def test_models_without_chance_and_other_splits_say_nothing_of_seeds(tmp_path: P
 def test_the_reference_tells_the_noise_of_ones_own_single_runs(tmp_path: Path, reference: Path) -> None:
     own = tmp_path / "own"
     store(record("narm", 20), own)
-    for seed, hits in enumerate((20, 22)):  # the first is the very run that lies in the own folder
+    for seed, hits in enumerate((20, 22)):  # the first is the same run as in the user's own folder
         store(record("narm", hits, seed), reference)
     noise = Seeds.of(own, record("narm", 20)).noise("recall")
     assert noise is not None
@@ -132,7 +132,7 @@ def test_the_noise_is_told_with_its_degrees_of_freedom_and_what_shows_it() -> No
 
 
 def test_a_row_is_measured_by_the_rule_of_counting_asked_for() -> None:
-    """Of 40 targets 10 are first, 30 are twentieth or twenty-first."""
+    """Of 40 targets 10 are first, and 30 are tied with one item for places 20 and 21."""
     one = record("item_knn", 10)
     missed = one.greater > 0
     rows = {"Item-KNN": [replace(one, greater=np.where(missed, 19, 0), equal=np.where(missed, 1, 0))]}

@@ -1,4 +1,4 @@
-"""Records of several machines in one folder: checked first, equal ones once, different ones refused by name."""
+"""`merge`: records of several machines are checked first; equal ones are kept once, different ones refused by name."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def made(folder: Path, *experiments: Experiment, keep_model: bool = False) -> Pa
 
 
 def changed(folder: Path, **values: object) -> None:
-    """POP's record with something else in it, itself a sound one."""
+    """Change values of POP's record, which stays a sound record."""
     found = load(POP, folder)
     assert found is not None
     store(dataclasses.replace(found, **values), folder)  # type: ignore[arg-type]

@@ -70,7 +70,7 @@ def test_a_name_that_is_there_passes_and_any_other_meets_the_nearest() -> None:
         ("data set", "diginetica"),
         ("log to fetch", "eshop"),
         ("setting", "narm.hidden=50"),
-        ("setting", "no equals sign"),  # the request says what is expected
+        ("setting", "no equals sign"),  # passes here: the request will report it
     ):
         names.check(what, word)
     names.check("setting", "mine.k=3", own=["mine"])

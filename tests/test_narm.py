@@ -27,7 +27,7 @@ def narm(fields: dict[str, Any]) -> NARM:
 
 
 def untrained(fields: dict[str, Any]) -> NARM:
-    """A model with random weights and biases, in evaluation mode and float64."""
+    """Return a model with random weights and biases, in evaluation mode and float64."""
     model = narm(fields)
     torch.manual_seed(1)
     model.network_ = model.network(M).double().eval()
@@ -46,12 +46,12 @@ def hard(x: np.ndarray) -> np.ndarray:
 
 
 def states(w: dict[str, np.ndarray], clicks: np.ndarray, cell: str) -> np.ndarray:
-    """h_1 .. h_t by the equations in the paper, or by torch's GRU."""
+    """Return h_1 .. h_t by the equations in the paper, or by those of torch's GRU."""
     h = np.zeros(3)
     out = []
     for item in clicks:
         x = w["emb.weight"][item]
-        if cell == "torch":  # gates r, z, n; the reset gate after the product
+        if cell == "torch":  # gates r, z, n; the reset gate acts after the product
             i_r, i_z, i_n = np.split(w["gru.gru.weight_ih_l0"] @ x + w["gru.gru.bias_ih_l0"], 3)
             h_r, h_z, h_n = np.split(w["gru.gru.weight_hh_l0"] @ h + w["gru.gru.bias_hh_l0"], 3)
             r, z = sigmoid(i_r + h_r), sigmoid(i_z + h_z)
@@ -75,7 +75,7 @@ def kept(model: NARM, clicks: np.ndarray) -> np.ndarray:
 
 
 def inside(model: NARM, clicks: np.ndarray) -> np.ndarray:
-    """A_1 h_t + A_2 h_j of every kept click, (kept, H)."""
+    """Return A_1 h_t + A_2 h_j of every kept click, (kept, H)."""
     w = {name: value.numpy() for name, value in model.network_.state_dict().items()}
     h = states(w, kept(model, clicks), model.cell)
     query = w["A1.weight"] @ h[-1] if model.attention_query == "h_t" else np.zeros(3)
@@ -83,7 +83,7 @@ def inside(model: NARM, clicks: np.ndarray) -> np.ndarray:
 
 
 def by_hand(model: NARM, clicks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Scores of all items, (M,), and attention over the kept clicks."""
+    """Return the scores of all items, (M,), and the attention over the kept clicks."""
     w = {name: value.numpy() for name, value in model.network_.state_dict().items()}
     h = states(w, kept(model, clicks), model.cell)
     alpha = np.zeros(len(h))
@@ -159,9 +159,9 @@ def test_softmax_attention_is_positive_sums_to_one_and_ignores_padding(cell: str
 def test_with_padding_computed_as_on_cuda_nothing_changes(
     monkeypatch: pytest.MonkeyPatch, cell: str, attention: str
 ) -> None:
-    """Scores, attention, loss and all gradients of what runs on CUDA against what runs on a CPU."""
+    """Compare scores, attention, loss and all gradients of what runs on CUDA with those of what runs on a CPU."""
     model = untrained({"cell": cell, "attention": attention})
-    some = PREFIXES.take(np.array([0, 1, 2]))  # none fills the five clicks that a batch is wide on CUDA
+    some = PREFIXES.take(np.array([0, 1, 2]))  # all shorter than five clicks, a batch's width on CUDA
     found = []
     for computed in (False, True):
         monkeypatch.setattr(devices, "as_cuda", lambda device, computed=computed: computed)
@@ -195,7 +195,7 @@ def test_the_record_keeps_the_share_of_saturated_units_over_all_clicks_of_all_te
     model.network_.A2.weight.data *= 5  # type: ignore[union-attr]
     test = Sessions.of([[0, 1], [3, 3, 4, 5], [8, 7, 6, 5, 4, 3, 2]], n_items=M)
     clicks = [[0], [3], [3, 3], [3, 3, 4], [8], [8, 7], [8, 7, 6], [8, 7, 6, 5], [8, 7, 6, 5, 4], [8, 7, 6, 5, 4]]
-    units = np.concatenate([inside(model, np.array(one)) for one in clicks])  # a prefix keeps its first five
+    units = np.concatenate([inside(model, np.array(one)) for one in clicks])  # a prefix keeps its first five clicks
     found = collect(model, test, model.truncation)
     assert found is not None
     assert found.means["saturated"] == pytest.approx((np.abs(units) >= 2.5).mean(), abs=1e-6)
@@ -247,7 +247,7 @@ def test_parameters_are_as_many_as_the_papers_equations_have() -> None:
 
 @pytest.mark.parametrize(("embedding", "hidden"), [(50, 100), (8, 6)])
 def test_the_decoders_have_2HD_and_2Hm_weights_as_the_paper_counts(embedding: int, hidden: int) -> None:
-    """Section 3.4 of the paper; the bias of the fully connected one it does not count."""
+    """Section 3.4 of the paper, which does not count the bias of the fully connected decoder."""
     m, sizes = 1_000, []
     for decoder, weight in (("bilinear", "B.weight"), ("fully-connected", "out.weight")):
         model = catalog.make_recommender("narm", {"decoder": decoder, "embedding": embedding, "hidden": hidden})

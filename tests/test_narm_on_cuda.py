@@ -1,4 +1,4 @@
-"""NARM on a GPU: the same twice, and the same scores and attention as a CPU's from the same weights."""
+"""NARM on a GPU: two fits agree, and a CPU gives the same scores and attention from the same weights."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def test_a_fit_on_cuda_is_deterministic_and_its_weights_score_as_on_a_cpu(hidden
         models.append(model)
     assert torch.equal(*scores)
     assert torch.equal(*attention)
-    # The same weights on a CPU: a second fit there would draw another dropout.
+    # Move the weights to a CPU: a fit there would draw other dropout.
     model = models[0]
     model.network_, model.device_ = model.network_.cpu(), torch.device("cpu")
     torch.testing.assert_close(model.score(few), scores[0], rtol=1e-5, atol=1e-5)
-    on_cpu = torch.as_tensor(model.extras(few)["attention"])  # as wide as its longest prefix
+    on_cpu = torch.as_tensor(model.extras(few)["attention"])  # only as wide as the longest prefix
     torch.testing.assert_close(on_cpu, attention[0][:, : on_cpu.shape[1]], rtol=1e-5, atol=1e-5)

@@ -46,7 +46,7 @@ class Popularity(Neural):
 
 
 class Scripted(Popularity):
-    """Validation Recall@20 as written down beforehand."""
+    """A network whose validation Recall@20 follows a script."""
 
     script: ClassVar[list[float]] = []
 
@@ -106,7 +106,7 @@ def test_an_epoch_depends_on_the_seed_and_its_number_and_on_nothing_before_it() 
 
     class Keeping(Journal):
         def save(self, state: dict[str, Any]) -> None:
-            states.append(deepcopy(state))  # as a file would: the tensors in memory move on
+            states.append(deepcopy(state))  # as a file would: the tensors in memory go on changing
 
     class GoingOn(Journal):
         def restore(self) -> dict[str, Any] | None:

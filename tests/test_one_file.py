@@ -81,7 +81,7 @@ PAGE = Page(ABOUT, draw)
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """The tree, with a file more in each of three places."""
+    """A copy of the source tree with a new model, a new data set and a new page, one file each."""
     ignored = shutil.ignore_patterns("__pycache__", "*.pyc")
     for name in ("reproduce", "baselines", "datasets"):
         shutil.copytree(HERE / name, tmp_path / name, ignore=ignored)

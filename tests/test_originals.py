@@ -1,4 +1,4 @@
-"""The rows as their authors most likely made them: fields that their models have, and a rule for every row."""
+"""The rows as their authors most likely made them: each sets fields of its model; every row of the table has one."""
 
 from __future__ import annotations
 

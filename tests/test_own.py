@@ -1,4 +1,4 @@
-"""A user's own model file: it joins the table under the contract, and its faults are told in a line."""
+"""A user's own model file: it joins the table under the contract, and each of its faults is told in one line."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def table2(tmp_path: Path, *words: str) -> int:
 
 
 def cells_of(tmp_path: Path) -> dict[str, str]:
-    """The first cell of every row of the page's table."""
+    """Return the first cell of every row of the page's table, by label."""
     page = (tmp_path / "results/table2.md").read_text().replace("\N{NO-BREAK SPACE}", " ")
     table = page.split("\n\n|")[1].partition("\n\n")[0]
     return {line.split("|")[1].strip(): line.split("|")[2].strip(" *≈¹") for line in table.splitlines()}
@@ -200,7 +200,7 @@ def test_contract_says_what_is_kept_and_what_is_broken(tmp_path: Path, capsys: p
 
 
 def in_the_readme() -> dict[str, str]:
-    """The models in the README, by the name of the file that each says it is."""
+    """Return the text of the models in the README, by the file name in each one's first line."""
     readme = (Path(__file__).resolve().parent.parent / "README.md").read_text(encoding="utf-8")
     blocks = readme.partition("## Your own model")[2].partition("\n## ")[0].split("```python\n")[1:]
     texts = [block.partition("```")[0] for block in blocks]
@@ -223,7 +223,7 @@ def test_the_network_in_the_readme_learns_what_it_can(tmp_path: Path, capsys: py
     train = catalog.load_split("cycle", tmp_path).train
     model, (prefixes, targets) = catalog.make_recommender(file, {"batch": 32, "learning_rate": 0.03}), train.prefixes()
     model.fit(train)  # type: ignore[call-arg]
-    single = np.flatnonzero(prefixes.lengths == 1)  # after i comes i + 1: of one click it can know that
+    single = np.flatnonzero(prefixes.lengths == 1)  # i + 1 follows i: with one click it can tell what follows
     greater, _ = rank_all(model, prefixes.take(single), targets[single])
     assert np.mean(greater == 0) > 0.9
 

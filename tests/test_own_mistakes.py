@@ -1,4 +1,4 @@
-"""What goes wrong in an own model is told once, by the suite before torch, and alike in contract and in table2."""
+"""Mistakes in a user's own model are told once, by the suite rather than torch, and alike in contract and table2."""
 
 from __future__ import annotations
 

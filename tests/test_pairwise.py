@@ -24,7 +24,7 @@ LOGS = st.lists(st.lists(st.integers(0, 4), min_size=1, max_size=7), min_size=1,
 
 
 def drawn(model: Pairwise, log: Sessions, batch: int = 3) -> list[tuple[int, list[int], int, int]]:
-    """Session, clicks before, right and wrong item of every triple."""
+    """Return session, clicks before, right and wrong item of every triple drawn."""
     steps = list(draw_triples(model.positives(log), batch, np.random.default_rng(0), CPU))
     assert all(len(one) == batch for one in steps[:-1])
     rows = []
@@ -69,7 +69,7 @@ def test_fpmc_draws_several_wrong_items_after_all_clicks_so_far(lists: list[list
 
 
 def grouped_by_loops(log: list[list[int]]) -> list[int]:
-    """The items of all clicks, the rows of a table of (item, session) joined by item and then by session."""
+    """Return the items of all clicks after grouping their rows, (item, session), by item and then by session."""
     table = [(item, s) for s, one in enumerate(log) for item in one]
     for column in (0, 1):
         joined: dict[int, list[tuple[int, int]]] = {}
@@ -97,7 +97,10 @@ def test_the_rows_that_wrong_items_come_from_are_the_first_in_their_order(lists:
 
 
 def test_rows_grouped_by_hand() -> None:
-    """Sessions [3, 5] and [5, 3, 4] with 3 before 5: by item 3 3 5 5 4, then by session 3 5, 3 5 4; 3 items, 3 rows."""
+    """Sessions [3, 5] and [5, 3, 4] grouped by item give 3 3 5 5 4, and then by session 3 5, 3 5 4.
+
+    There are three items, so the first three rows are taken.
+    """
     assert BPRMF(negatives="grouped").positives(Sessions.of([[3, 5], [5, 3, 4]], 6)).pool.tolist() == [3, 5, 3]
 
 
@@ -107,7 +110,7 @@ def test_wrong_items_are_drawn_alike_or_as_often_as_they_are_clicked() -> None:
         kind: np.bincount([row[3] for row in drawn(BPRMF(wrong=kind), log, 500) if row[2] < 2], minlength=5)
         for kind in ("clicks", "items")
     }
-    assert np.abs(shares["clicks"] - [0, 0, 4000, 2000, 0]).max() < 200  # sd 37
+    assert np.abs(shares["clicks"] - [0, 0, 4000, 2000, 0]).max() < 200  # standard deviation 37
     assert np.abs(shares["items"] - [0, 0, 2000, 2000, 2000]).max() < 200
 
 
@@ -117,7 +120,7 @@ def test_wrong_items_are_drawn_alike_or_as_often_as_they_are_clicked() -> None:
     ids=["bpr_mf", "fpmc", "fpmc baskets"],
 )
 def test_a_batch_climbs_the_gradient_of_the_summed_log_sigmoid(model: Pairwise) -> None:
-    """Against autograd, with rows that occur twice in the batch."""
+    """Compare with autograd, with rows that occur twice in the batch."""
     columns = ([0, 0, 1], [2, 3, 3], [4, 2, 0], [1, 2, 4, 2, 1, 3], [0, 1, 1, 1, 2, 2])
     triples = Triples(*(torch.tensor(column) for column in columns))
     draw = torch.Generator().manual_seed(0)

@@ -2,9 +2,9 @@
 
 A record names the commit that made it. What keeps it true is not that the model's file has not changed since, but that
 the model still ranks the same. So the ranks of a short fit on a small generated log, with one thread, are pinned here.
-A change that moves a digest says why in its commit, and the records it touches are made anew:
+The commit of a change that moves a digest says why, and the records concerned are made anew. To print today's digests:
 
-    python tests/test_pinned_ranks.py    prints today's digests
+    python tests/test_pinned_ranks.py
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ GRU_2018 = {"loss_function": "bpr-max", "activation": "elu", "negatives": 16, "a
 STAMP_CODE = {"form": "code", "embedding_norm": 1.0, "gradient_norm": 150.0, "batching": "one-length"}
 IDF_OF_SESSIONS = {"idf_counts": "sessions", "neighbours": 50}
 
-# A name of the case -> its model and fields. Fields whose default may change are named.
+# The model and the fields of each case, by its name. Fields whose default may change are set.
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "pop": ("pop", {}),
     "s_pop": ("s_pop", {"popular": 10}),
@@ -66,7 +66,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def small_log() -> tuple[Sessions, Sessions]:
-    """Train and test: 240 and 60 sessions over 40 items, each click mostly the item after the last one."""
+    """Return train and test, 240 and 60 sessions over 40 items; a click is mostly on the item after the last one."""
     rng = np.random.default_rng(20171106)
     lengths = 2 + np.minimum(rng.geometric(0.35, 300) - 1, 12)
     clicks = []
@@ -82,7 +82,7 @@ def small_log() -> tuple[Sessions, Sessions]:
 
 
 def digest(case: str) -> str:
-    """A sha256 of the rank counts of all test prefixes, fitted with seed 0 and one thread."""
+    """Return the first 16 digits of a sha256 of the rank counts of all test prefixes, after a fit with seed 0."""
     name, fields = CASES[case]
     train, test = small_log()
     model = catalog.make_recommender(name, fields)

@@ -32,7 +32,7 @@ def write(folder: Path, train: object, test: object) -> Path:
 
 
 def examples(sessions: list[list[int]]) -> tuple[list[list[int]], list[int]]:
-    """As the circulating files list them: longest prefix first."""
+    """Return prefixes and labels as the circulating files list them: longest prefix first."""
     pairs = [(one[:n], one[n]) for one in sessions for n in range(len(one) - 1, 0, -1)]
     return [prefix for prefix, _ in pairs], [label for _, label in pairs]
 
@@ -127,20 +127,20 @@ FILE_ORDER, BY_TIME = "diginetica-file-order", "diginetica"
 
 
 def numbered(sessions: list[list[int]]) -> list[list[int]]:
-    """Item ids -> 0, 1, 2, ... by first appearance."""
+    """Number the items 0, 1, 2, ... by first appearance."""
     number: dict[int, int] = {}
     return [[number.setdefault(item, len(number)) for item in one] for one in sessions]
 
 
 def ordered(data: Path, train: list[list[int]], test: list[list[int]], lines: str | bytes) -> Path:
-    """A data folder with DIGINETICA's processed files and an order of their items."""
+    """Write processed files and an item order under DIGINETICA's names, and return the data folder."""
     folder = write(data / "diginetica", train, examples(test))
     (folder / diginetica.ORDER).write_bytes(lines if isinstance(lines, bytes) else lines.encode())
     return data
 
 
 def test_clicks_follow_the_order_of_the_items_that_lies_beside_the_processed_files(tmp_path: Path) -> None:
-    # The file has 9, 4, 7, so [4, 9, 4] was [9, 4, 4] there, and so on; numbers go by first appearance.
+    # The order is 9, 4, 7, so [4, 9, 4] becomes [9, 4, 4], and so on; items are numbered by first appearance.
     data = ordered(tmp_path, [[4, 9, 4], [7, 9]], [[7, 4]], "9\n4\n7\n")
     split = catalog.load_split(FILE_ORDER, data)
     assert split.train.lists() == [[0, 1, 1], [0, 2]]
@@ -198,7 +198,7 @@ def test_an_order_that_does_not_list_every_item_once_is_refused_with_its_line(
         catalog.load_split(FILE_ORDER, data)
     assert str(caught.value).startswith(f"{data / 'diginetica' / diginetica.ORDER}: line {line}: ")
     assert "or take it away" in str(caught.value)
-    assert len(catalog.load_split(BY_TIME, data).train) == 2  # by time it is not asked for
+    assert len(catalog.load_split(BY_TIME, data).train) == 2  # the order by time does not need it
 
 
 def test_an_order_that_cannot_be_read_is_refused(tmp_path: Path) -> None:

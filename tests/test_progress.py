@@ -1,4 +1,4 @@
-"""What a terminal shows of a run and of a grid of runs: the loss, the time that is left, what is missing; each once."""
+"""What a terminal shows of a run and of a grid of runs: the loss, the time left, what is missing; each once."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def watch(clock: Clock, seconds: float, batches: int, **told: Any) -> None:
-    """An epoch of so many batches of ten examples, each of so many seconds."""
+    """Watch an epoch of `batches` batches of ten examples, each of which takes `seconds`."""
     given: dict[str, Any] = {"epoch": 1, "epochs": 3, "examples": 10 * batches, "lengths": [], "loss": lambda: 5.25}
     for _ in progress.watched([[0] * 10] * batches, title=LONG, **{**given, **told}):
         clock.now += seconds
@@ -56,7 +56,7 @@ def test_what_is_left_of_a_run_is_as_by_hand() -> None:
     assert progress.run_left(0.25, 10.0, 2, []) == pytest.approx(110)
     # Epochs took 30 and 50 s: 40 s for each of two more, and 30 s for the rest of this one.
     assert progress.run_left(0.25, 10.0, 2, [30.0, 50.0]) == pytest.approx(110)
-    assert progress.run_left(0.9, 99.0, 1, [30.0, 50.0]) == pytest.approx(40)  # never less than nothing
+    assert progress.run_left(0.9, 99.0, 1, [30.0, 50.0]) == pytest.approx(40)  # never below 0 for this epoch
 
 
 def test_the_bar_tells_loss_and_time_of_the_run_and_fits_80_columns(
@@ -128,7 +128,7 @@ def test_a_run_takes_as_long_as_the_same_or_else_as_others_of_its_kind() -> None
     assert known.of(cell("narm", seed=4)) == 3600.0
     assert known.of(cell("fpmc")) == 3600.0  # trained, as NARM is
     assert known.of(cell("s_pop")) == 2.0  # counts, as POP does
-    assert known.of(cell("narm", "synthetic")) is None  # on other data nobody knows
+    assert known.of(cell("narm", "synthetic")) is None  # nothing is known on other data
 
 
 def test_a_grid_tells_what_is_left_and_until_when(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ RULES = [Counting(below, ties) for below in (False, True) for ties in ("against"
 
 
 def by_hand(greater: int, equal: int, rule: Counting, k: int) -> tuple[float, float]:
-    """Every order of the target and the items tied with it, counted as the rule says."""
+    """Return recall and reciprocal rank over all orders of the target and its tied items, counted as the rule says."""
     orders = list(itertools.permutations(range(equal + 1)))  # 0 is the target
     if rule.ties != "at random":
         place = equal if rule.ties == "against" else 0

@@ -14,7 +14,7 @@ from reproduce.reading.sessions import Sessions
 
 
 class Fixed:
-    """A stand-in for a model: the same scores for every prefix, by its last click."""
+    """A stand-in for a model: a fixed row of scores for every last click."""
 
     name = "fixed"
 

@@ -1,4 +1,4 @@
-"""From a raw log to a split: against the rules done literally, one click at a time, in plain Python."""
+"""From a raw log to a split: against the rules applied literally, one click at a time, in plain Python."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Lists = list[list[int]]
 
 
 def literal_rules(rows: Sequence[Row], days: int, by_time: bool) -> tuple[Lists, Lists]:
-    """Full train and test as lists of the log's own item ids."""
+    """Return full train and test as lists of the log's own item ids."""
     clicks: dict[int, list[tuple[int, int]]] = {}
     date: dict[int, datetime] = {}
     for session, when, item, timeframe in rows:
@@ -64,7 +64,7 @@ def literal_rules(rows: Sequence[Row], days: int, by_time: bool) -> tuple[Lists,
 
 
 def literal_prefixes(sessions: Lists) -> list[tuple[list[int], int]]:
-    """Longest first, as the circulating files list them."""
+    """Return each prefix and the next click, longest first, as the circulating files list them."""
     return [(items[:i], items[i]) for items in sessions for i in range(len(items) - 1, 0, -1)]
 
 
@@ -79,7 +79,7 @@ def literal_numbers(train: Lists, test: Lists) -> tuple[Lists, Lists]:
 # --- logs -------------------------------------------------------------------------------------------------------------
 
 BEGIN = datetime(2014, 4, 7, tzinfo=UTC)
-# Seconds since BEGIN: midnights, a second to each side, whole days apart (so that sessions end exactly at the split).
+# Seconds since BEGIN: midnights, a second to each side, noons; days apart, so that some end exactly at the split.
 MOMENTS = st.one_of(
     st.sampled_from([day * 86_400 + second for day in range(4) for second in (-1, 0, 1, 43_200)]),
     st.integers(0, 4 * 86_400),
@@ -88,7 +88,7 @@ MOMENTS = st.one_of(
 
 @st.composite
 def logs(draw: st.DrawFn, days_apart: int = 1) -> list[Row]:
-    """Few items, so that they occur four or five times; rows of a session now and then not together."""
+    """Draw logs of few items, so that many occur four or five times; the rows of a session are at times apart."""
     items = draw(st.integers(2, 8))
     rows: list[Row] = []
     for session in draw(st.permutations(range(1, draw(st.integers(2, 14)) + 1))):
@@ -143,7 +143,7 @@ def test_yoochoose_is_split_as_the_rules_say_one_click_at_a_time(
 
 
 def in_order_of(examples: Lists) -> Lists:
-    """The sessions that examples were taken from: what items are numbered by."""
+    """Return the sessions that the examples were taken from, in whose order items are numbered."""
     whole = []
     for i, one in enumerate(examples):
         if i == 0 or len(examples[i - 1]) == 2:
@@ -324,7 +324,7 @@ def test_a_zip_with_a_password_is_told(tmp_path: Path) -> None:
     with zipfile.ZipFile(file, "w") as archive:
         archive.writestr(yoochoose.RAW, GOOD)
     packed = bytearray(file.read_bytes())
-    for header, flags in ((b"PK\3\4", 6), (b"PK\1\2", 8)):  # what says that a member is encrypted
+    for header, flags in ((b"PK\3\4", 6), (b"PK\1\2", 8)):  # the flag of an encrypted member
         packed[packed.index(header) + flags] |= 1
     file.write_bytes(packed)
     with pytest.raises(InputError, match=r"cannot be unpacked \(.*encrypted.*unpack it by hand"):

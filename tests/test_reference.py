@@ -1,4 +1,4 @@
-"""The committed reference: its pages are what its records say, and the README quotes them."""
+"""The committed reference: its pages agree with its records, and the README quotes them."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_a_committed_record_is_whole_current_and_from_a_committed_state(folder: 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 def test_the_reference_passes_its_check(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """`check`, as CI runs it: every record, and every page that comes from records."""
+    """Run `check` as CI does, on every record and every page that comes from records."""
     assert main(["check", "--results", str(folder)]) == 0, capsys.readouterr().err
 
 

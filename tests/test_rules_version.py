@@ -1,4 +1,4 @@
-"""The version of the rules stands for what the rules make of a log: every source, on a small made-up log.
+"""RULES_VERSION stands for the splits that the rules make, checked for every source on a small made-up log.
 
 golden/rules.json has the digests by version. Where a digest changes on purpose, raise RULES_VERSION and add the new
 version's digests to the file.
@@ -25,7 +25,7 @@ Row = tuple[int, datetime, int, int]  # session, when, item, place in time
 
 
 def rows() -> list[Row]:
-    """Three hundred sessions of 1 to 7 clicks over twenty days, by arithmetic: the same on every machine for ever."""
+    """Return 300 sessions of 1 to 7 clicks over twenty days, made by arithmetic alone: the same on every machine."""
     found, state = [], 1
     for session in range(300):
         begin = BEGIN + timedelta(hours=1.6 * session)
@@ -38,11 +38,11 @@ def rows() -> list[Row]:
 
 
 def digest(name: str, data: Path) -> str:
-    """Of a split's arrays, and of what its provenance says without the files' own digests."""
+    """Return a digest of a split's arrays and of its provenance, without files and published counts."""
     split = catalog.load_split(name, data)
     said = dataclasses.asdict(split.provenance)
     del said["files"], said["published"]
-    assert (said.pop("rules"), said.pop("chosen")) == ("", False)  # of one's own data only; the digests are older
+    assert (said.pop("rules"), said.pop("chosen")) == ("", False)  # only own data set these; the digests are older
     return hashlib.sha256((split.digest + json.dumps(said, sort_keys=True)).encode()).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""Ranks of scores that are one shared row but for some cells: those of the dense scores, number for number."""
+"""Ranks of scores that are one shared row except for some cells: exactly those of the dense scores."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from reproduce.reading.sessions import Sessions
 
 
 def test_counts_by_hand() -> None:
-    """Row 5 3 3 1. Prefix 0: as it is; prefix 1: item 3 is worth 9 and item 0 only 3."""
+    """The row is 5 3 3 1. It is prefix 0's as it stands; for prefix 1, item 3 scores 9 and item 0 only 3."""
     cells = [torch.tensor(one) for one in ([1, 1], [3, 0])]
     shared = SharedRow(2, torch.tensor([5.0, 3.0, 3.0, 1.0]), *cells, torch.tensor([9.0, 3.0]))
     assert shared.dense().tolist() == [[5, 3, 3, 1], [3, 3, 3, 9]]
@@ -53,7 +53,7 @@ def test_pop_and_s_pop_rank_as_their_scores_do(name: str, fields: dict[str, int]
 
 
 def literal(model: object, prefixes: Sessions) -> torch.Tensor:
-    """The scores by a loop over clicks: places of popularity, and what a click in the session adds."""
+    """Return the scores by a loop over clicks: each item's popularity, and what a click in the session adds."""
     row = getattr(model, "clicks_", None)
     popularity = getattr(model, "popularity_", row).tolist()  # type: ignore[union-attr]
     scores = [list(popularity) for _ in range(len(prefixes))]

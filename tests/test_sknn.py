@@ -26,7 +26,7 @@ LOGS = st.lists(st.lists(st.integers(0, N_ITEMS - 1), min_size=1, max_size=6), m
 
 
 def candidates(train: list[list[int]], session: list[int], sample: int) -> list[int]:
-    """The newest sessions that share an item, newest first."""
+    """Return the newest sessions that share an item, newest first."""
     sharing = [n for n, one in enumerate(train) if set(one) & set(session)]
     return sorted(sharing, reverse=True)[:sample]
 
@@ -40,7 +40,7 @@ def brute_sknn(train: list[list[int]], session: list[int], k: int, sample: int) 
     return [sum(math.sqrt(likeness[n]) for n in near if i in train[n]) for i in range(N_ITEMS)]
 
 
-# By the step back from the end of the session, 1 at its last click, and the session's length.
+# By the steps back from the end of the session, 1 at its last click, and by the session's length.
 WEIGHTS: dict[str, Callable[[int, int], Fraction | float]] = {
     "same": lambda step, length: Fraction(1),
     "div": lambda step, length: Fraction(length - step + 1, length),
@@ -60,7 +60,7 @@ DECAYS: dict[str, Callable[[int], float]] = {
 def brute_vsknn(train: list[list[int]], session: list[int], model: VSKNN) -> list[float]:
     likeness: dict[int, Fraction | float] = {}
     step = {}
-    back = {item: step for step, item in reversed(list(enumerate(reversed(session), 1)))}  # of an item's last click
+    back = {item: step for step, item in reversed(list(enumerate(reversed(session), 1)))}  # steps to its last click
     for n in candidates(train, session, model.sample):
         shared = [WEIGHTS[model.weights](back[item], len(session)) for item in set(session) & set(train[n])]
         likeness[n] = math.fsum(shared) if model.weights == "log" else sum(shared)
@@ -86,7 +86,7 @@ def test_sknn_equals_a_slow_one(train: list[list[int]], sessions: list[list[int]
     np.testing.assert_allclose(scored(SKNN(neighbours=k, sample=sample), train, sessions), expected, rtol=1e-5)
 
 
-# Sessions that end in up to 14 clicks on one item, so that a click shared lies far from the end.
+# Sessions that end in up to 14 clicks on one item, so that a shared click may lie far from the end.
 LONG = st.lists(
     st.builds(
         lambda begin, item, times: begin + [item] * times,
@@ -129,7 +129,7 @@ def test_by_hand_vsknn_weighs_the_last_click_most() -> None:
 
 
 def test_by_hand_a_click_counts_as_the_logarithm_of_its_distance_says() -> None:
-    # Of session [0, 1] each item is shared with one session: weights 1 / log10(2.7) and 1 / log10(1.7).
+    # Each item of session [0, 1] is shared with one session: weights 1 / log10(2.7) and 1 / log10(1.7).
     model = VSKNN(neighbours=2, sample=2, weights="log", decays="same", idf=0.0)
     found = scored(model, [[0, 3], [1, 4]], [[0, 1]])[0]
     assert found[3:5] == pytest.approx([1 / math.log10(2.7), 1 / math.log10(1.7)])
@@ -183,6 +183,6 @@ def test_vsknn_with_session_recs_setting_is_near_its_numbers(dataset: str, real_
     model = catalog.make_recommender(row.model, row.fields)
     model.fit(split.train, seed=0, device=torch.device("cpu"), journal=Journal())
     ranks = ranking.rank(*ranking.rank_all(model, *split.test.prefixes()))
-    published = controls.PUBLISHED["V-SKNN"][dataset]  # of another split of the log
+    published = controls.PUBLISHED["V-SKNN"][dataset]  # measured on another split of the log
     assert abs(ranking.recall_at(ranks) - published.recall) < 0.6
     assert abs(ranking.mrr_at(ranks) - published.mrr) < 0.4

@@ -1,4 +1,4 @@
-"""--slurm on a real Slurm of a single node: a cell goes on that was preempted or met its limit, not one cancelled."""
+"""--slurm on a real Slurm of one node: a preempted cell and one at its limit go on, a cancelled one does not."""
 
 from __future__ import annotations
 
@@ -78,8 +78,8 @@ pytestmark = [
 
 @pytest.fixture
 def cluster() -> Iterator[None]:
-    """A Slurm with a partition `low`, whose jobs one in `high` preempts: they are sent TERM and queued again."""
-    base = Path(tempfile.gettempdir()) / f"slurm-here-{os.getpid()}"  # not tmp_path: a socket's path may not be long
+    """A Slurm in which a job in partition `high` preempts those in `low`: they are sent TERM and queued again."""
+    base = Path(tempfile.gettempdir()) / f"slurm-here-{os.getpid()}"  # not tmp_path: a socket's path must be short
     environ = {**os.environ, "SLURM_HERE": str(base)}
     subprocess.run(["bash", TOOL, "start"], env=environ, check=True, timeout=300)
     before = os.environ.get("SLURM_CONF")
@@ -104,10 +104,10 @@ def queue() -> str:
 
 
 def start_now(folder: Path, cell: int) -> None:
-    """Of a cell that was queued again: otherwise Slurm lets it wait for two minutes.
+    """Start a cell that was queued again, which Slurm would let wait for two minutes.
 
-    Not within the second in which it ended: Slurm counts whole seconds there, and the node would take the start for one
-    from before the end, refuse it as of a job that was killed already, and the cell would count as failed.
+    Wait for a second first, since Slurm counts whole seconds here. Within the second in which the cell ended, the node
+    would take the start for an earlier one and refuse it, as that of a killed job; the cell would count as failed.
     """
     time.sleep(1)
     job = (folder / "job").read_text().strip()
@@ -133,7 +133,7 @@ def test_an_array_of_which_one_is_preempted_and_one_fails_makes_every_cell_once_
     told = subprocess.run(ask, capture_output=True, text=True, check=True).stdout
     assert "4 runs" in told
     again = subprocess.run(ask, capture_output=True, text=True, check=True).stdout
-    subprocess.run(["scancel", holding], check=True)  # until here no cell could end before the second asking
+    subprocess.run(["scancel", holding], check=True)  # until here no cell could end, so that all were queued
     assert again == "nothing to submit: of 4 runs 4 are missing, and those are queued\n"
 
     checkpoint = there / f"{CELLS[2].path}.checkpoint"
@@ -167,7 +167,7 @@ def test_an_array_of_which_one_is_preempted_and_one_fails_makes_every_cell_once_
 def test_a_cell_that_meets_its_limit_of_time_is_queued_again_and_goes_on_at_its_next_epoch(
     tmp_path: Path, cluster: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Twenty epochs of seven seconds and a limit of three minutes, a minute before which the cell is told to end."""
+    """Twenty epochs take seven seconds each; the cell is told to end a minute before its limit of three minutes."""
     monkeypatch.chdir(HERE)
     (tmp_path / "slow.py").write_text(SLOW)
     there, here = tmp_path / "there", tmp_path / "here"

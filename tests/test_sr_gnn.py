@@ -43,7 +43,7 @@ def test_the_graph_of_a_session_by_hand() -> None:
 
 
 def test_a_repeated_transition_counts_each_time_or_once() -> None:
-    # Clicks 2 5 2 5 2 1: from 2 twice to 5, at the places 0 and 1, and once to 1, at 5; into 2 twice from 5.
+    # Clicks 2 5 2 5 2 1: item 2 leads twice to 5 and once to 1, item 5 twice to 2. The nodes lie at the places 0, 1, 5.
     for binary, to_5 in ((False, 2 / 3), (True, 1 / 2)):
         _, _, out, into = graph(batch([[2, 5, 2, 5, 2, 1]]), binary=binary, dtype=torch.float64)
         np.testing.assert_allclose(out[0, 0], [0, to_5, 0, 0, 0, 1 - to_5], rtol=1e-12)
@@ -55,7 +55,7 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
 
 
 def papers_scores(w: dict[str, np.ndarray], session: list[int], steps: int, edges_are: str) -> np.ndarray:
-    """The paper's equations, node by node."""
+    """Return the scores by the paper's equations, node by node."""
     emb = w["emb.weight"]
     D = emb.shape[1]
     nodes = sorted(set(session))
@@ -89,9 +89,9 @@ def papers_scores(w: dict[str, np.ndarray], session: list[int], steps: int, edge
 
 
 def codes_scores(w: dict[str, np.ndarray], session: list[int], steps: int, edges_are: str) -> np.ndarray:
-    """The equations of the authors' code, for all nodes at once, in its own terms.
+    """Return the scores by the equations of the authors' code, for all nodes at once, in its own terms.
 
-    Its cell is a GRU's: gates i, r and n from the messages and, apart, from the states, h' = n + i (h - n).
+    Its cell is a GRU's: gates i, r and n come from the messages and, separately, from the states; h' = n + i (h - n).
     """
     nodes, place = np.unique(session, return_inverse=True)
     A = np.zeros((len(nodes), len(nodes)))
@@ -122,7 +122,7 @@ sessions_drawn = st.lists(st.lists(st.integers(0, N_ITEMS - 1), min_size=1, max_
 
 
 def scores(form: str, edges: str, steps: int, sessions: list[list[int]]) -> tuple[np.ndarray, np.ndarray]:
-    """By the network and by the oracle, from the same random weights."""
+    """Return the scores by the network and by the oracle, from the same random weights."""
     torch.manual_seed(0)
     model = SRGNN(embedding=5, steps=steps, form=form, edges=edges)  # type: ignore[arg-type]
     network = model.network(N_ITEMS).double().eval()

@@ -33,7 +33,7 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
 
 
 def papers_scores(w: dict[str, np.ndarray], session: list[int], norm: float) -> np.ndarray:
-    """The paper's equations, click by click."""
+    """Return the scores by the paper's equations, click by click."""
     x = np.array([cut(w["emb.weight"][item], norm) for item in session])
     m_s, m_t = x.mean(0), x[-1]
     m_a = np.zeros(x.shape[1])
@@ -46,7 +46,7 @@ def papers_scores(w: dict[str, np.ndarray], session: list[int], norm: float) -> 
 
 
 def codes_scores(w: dict[str, np.ndarray], session: list[int], norm: float) -> np.ndarray:
-    """The equations of the authors' code, all clicks at once: rows times matrices, and no biases."""
+    """Return the scores by the authors' code's equations, all clicks at once: rows times matrices, and no biases."""
     x = w["emb.weight"][session]
     if norm:
         x = x * np.minimum(1, norm / np.sqrt((x**2).sum(1, keepdims=True)))
@@ -65,12 +65,12 @@ ORACLES = {"paper": papers_scores, "code": codes_scores}
 
 
 def scores(form: str, norm: float, sessions: list[list[int]]) -> tuple[np.ndarray, np.ndarray]:
-    """By the network and by the oracle, from the same random weights and biases."""
+    """Return the scores by the network and by the oracle, from the same random weights and biases."""
     torch.manual_seed(0)
     model = STAMP(embedding=5, form=form, embedding_norm=norm)  # type: ignore[arg-type]
     network = model.network(N_ITEMS).double().eval()
     for parameter in network.parameters():
-        torch.nn.init.normal_(parameter, std=0.7)  # embeddings of lengths about 1.5
+        torch.nn.init.normal_(parameter, std=0.7)  # embeddings of length 1.5 or so
     weights = {name: value.detach().numpy() for name, value in network.named_parameters()}
     with torch.inference_mode():
         found = model.scores(network, batch(sessions)).numpy()
@@ -122,7 +122,7 @@ def test_with_a_gradient_norm_the_loss_is_the_mean_and_its_gradient_the_sums() -
 def test_every_tensors_gradient_is_cut_by_itself_before_the_step() -> None:
     _, _, network = gradients(gradient_norm=1e6)
     lengths = [float(one.grad.norm()) for one in network.parameters() if one.grad is not None]
-    norm = float(np.median(lengths))  # some are longer, some are not
+    norm = float(np.median(lengths))  # some gradients are longer, some are not
     assert min(lengths) < norm < max(lengths)
     _, model, stepped = gradients(gradient_norm=norm)
     model.optimiser(stepped).step()
@@ -139,7 +139,7 @@ logs = st.lists(st.lists(st.integers(0, N_ITEMS - 1), min_size=1, max_size=6), m
 def test_a_batch_has_sessions_of_one_length_and_their_prefixes_of_one_length(
     lists: list[list[int]], most: int, truncation: str
 ) -> None:
-    # Clicks that name their session and place, so that a batch can be traced back.
+    # Each click encodes its session and place, so that a batch can be traced back.
     named = [[100 * i + place for place in range(len(one))] for i, one in enumerate(lists)]
     train = Sessions.of(named, n_items=1300)
     model = STAMP(batch=most, batching="one-length", truncation=truncation, longest=3, validation_share=0.2)  # type: ignore[arg-type]
@@ -160,7 +160,7 @@ def test_a_batch_has_sessions_of_one_length_and_their_prefixes_of_one_length(
     spans = zip(prefixes.starts.tolist(), prefixes.stops.tolist(), following.tolist(), strict=True)
     assert sorted(seen) == sorted(label for start, stop, label in spans if (start, stop) not in held)
     lengths_in_turn = [length for length, _ in itertools.groupby(turns)]
-    assert len(set(lengths_in_turn)) == len(lengths_in_turn)  # no length comes twice
+    assert len(set(lengths_in_turn)) == len(lengths_in_turn)  # no length comes back after another
 
 
 def test_sessions_go_batch_by_batch_each_from_its_shortest_prefix_to_its_longest() -> None:

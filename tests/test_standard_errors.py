@@ -23,7 +23,7 @@ REFERENCE = Path(__file__).resolve().parent.parent / "results" / "runs" / "yooch
 
 
 def log(seed: int, sessions: int = 30) -> tuple[np.random.Generator, np.ndarray]:
-    """The session of each prefix: 1 to some 15 a session, in mixed order."""
+    """Return a generator and the session of each prefix: 1 to about 15 prefixes a session, in mixed order."""
     rng = np.random.default_rng(seed)
     return rng, rng.permutation(np.repeat(np.arange(sessions), rng.geometric(0.3, sessions)))
 
@@ -34,7 +34,7 @@ def judged(one: Judged) -> Estimate:
 
 
 def resampled_sd(statistic: Callable[[np.ndarray], np.ndarray], sessions: int, replicates: int = 20_000) -> float:
-    """The bootstrap's standard error: `statistic` of how often each session is drawn, (replicates, sessions)."""
+    """Return the bootstrap's standard error of a statistic of how often sessions are drawn, (replicates, sessions)."""
     rng = np.random.default_rng(0)
     drawn = [
         statistic(rng.multinomial(sessions, np.full(sessions, 1 / sessions), 1_000)) for _ in range(replicates // 1_000)

@@ -1,4 +1,4 @@
-"""The simulated log: from a seed, with real-looking lengths, and telling models apart that read more or less."""
+"""The simulated log: made from a seed, with realistic lengths; models that read more of a session do better."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pages on the data: what they count, against counting by hand or one click at a time."""
+"""The pages on the data: what they count, against counts by hand or one click at a time."""
 
 from __future__ import annotations
 

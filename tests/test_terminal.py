@@ -1,4 +1,4 @@
-"""The other end of the command line: closed, full, unable to show a letter; Ctrl-C and SIGTERM while modules load."""
+"""Standard output or error closed, full or unable to show a letter; Ctrl-C and SIGTERM while modules load."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TABLE = ["table2", "--dataset", "cycle", "--model", "pop", "s_pop", "--seed", "0
 
 
 def shell(tail: str, folder: Path, words: list[str] = TABLE, **variables: str) -> subprocess.CompletedProcess[str]:
-    """The command followed by a shell's words; its own exit status is the last line of standard output."""
+    """Run the command within a line of shell, `tail`, which also prints the command's own exit status."""
     line = " ".join([*PROGRAM, *words])
     return subprocess.run(
         ["bash", "-c", tail.format(line=line)],
@@ -41,8 +41,8 @@ EVERYTHING = {"table2.md", *(f"{model}-seed{seed}.json" for model in ("pop", "s_
 @pytest.mark.parametrize(
     ("tail", "jobs"),
     [
-        ("{line} 2> >(head -1 >&2); echo $?", "2"),  # closed after a line
-        ("{line} 2>&1 >/dev/null | true; echo ${{PIPESTATUS[0]}}", "1"),  # by the first line
+        ("{line} 2> >(head -1 >&2); echo $?", "2"),  # closed after the first line
+        ("{line} 2>&1 >/dev/null | true; echo ${{PIPESTATUS[0]}}", "1"),  # closed by the time of the first line
         ("{line} 2>&-; echo $?", "2"),
         ("{line} 2>/dev/full; echo $?", "1"),
     ],
@@ -61,7 +61,7 @@ def test_a_reader_that_goes_away_stops_nothing_and_is_no_fault(tmp_path: Path) -
 
 
 def test_a_closed_standard_output_is_no_file_of_the_run(tmp_path: Path) -> None:
-    """What is opened first gets the lowest number that is free: were that 1, print would write into it."""
+    """The first file opened gets the lowest free descriptor: if that were 1, print would write into the file."""
     run = shell("{line} --quiet >&-; echo $? >&2", tmp_path)
     assert run.stderr == "0\n"
     assert made(tmp_path) == EVERYTHING
@@ -101,7 +101,7 @@ MODULES = ["reproduce.command_line", "argparse", "reproduce.reports.description"
 def test_a_signal_while_modules_load_ends_it_in_a_line(
     module: str, number: signal.Signals, status: int, tmp_path: Path
 ) -> None:
-    """The program stops itself where it has found a module and not loaded it yet, so that no clock is in this test."""
+    """The program sends itself the signal when a module is looked up, before it is loaded, so nothing here is timed."""
     program = (
         "import os, sys\n"
         "class Finder:\n"

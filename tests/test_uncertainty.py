@@ -25,7 +25,7 @@ from reproduce.evaluation.uncertainty import (
 
 
 def log(seed: int, sessions: int = 30) -> tuple[np.random.Generator, np.ndarray]:
-    """The session of each prefix: 1 to some 15 a session, in mixed order."""
+    """Return a generator and the session of each prefix: 1 to about 15 prefixes a session, in mixed order."""
     rng = np.random.default_rng(seed)
     return rng, rng.permutation(np.repeat(np.arange(sessions), rng.geometric(0.3, sessions)))
 
@@ -38,7 +38,7 @@ def judged(one: Judged) -> Estimate:
 def estimate(
     value: float, session: float, seed: float = 0.0, session_df: float = 500.0, seed_df: float = 3.0
 ) -> Estimate:
-    """From the standard errors of the two parts."""
+    """Make an estimate from the standard errors of its two parts."""
     return Estimate(value, session**2, session_df, seed**2, seed_df if seed else np.inf, 2 * seed**2, 10)
 
 
@@ -152,7 +152,7 @@ def test_the_p_value_is_small_just_where_the_interval_leaves_0_out(
 ):
     one = estimate(value, session, seed, session_df, seed_df)
     low, high = one.interval(level)
-    if min(abs(low), abs(high)) > 1e-6 * abs(value):  # else it is the end itself
+    if min(abs(low), abs(high)) > 1e-6 * abs(value):  # else 0 is an end of the interval, up to rounding
         assert (one.p < 1 - level) == (not low <= 0 <= high)
         bound = abs(value) / 3
         low, high = low - bound, high + bound

@@ -69,7 +69,7 @@ def model(name: str, **fields: object) -> NARM:
 
 
 def untrained(name: str) -> NARM:
-    """A variant's small network with random weights, in evaluation mode and float64."""
+    """Return a variant's small network with random weights, in evaluation mode and float64."""
     made = model(name, embedding=4, hidden=H)
     torch.manual_seed(1)
     made.network_ = made.network(M).double().eval()
@@ -151,7 +151,7 @@ def test_last_19_of_a_long_prefix_is_the_prefix_of_its_last_19_clicks() -> None:
 def test_the_fully_connected_decoder_scores_W_c_t_plus_b() -> None:
     full, bilinear = untrained("fc-decoder"), untrained("hybrid")
     weights = bilinear.network_.state_dict()
-    W = weights["emb.weight"] @ weights["B.weight"]  # (M, 2H): with it, and b, the two differ by b alone
+    W = weights["emb.weight"] @ weights["B.weight"]  # (M, 2H): with W and b, the two decoders differ by b alone
     b = torch.randn(M, dtype=torch.float64)
     kept = {key: value for key, value in weights.items() if key != "B.weight"}
     full.network_.load_state_dict({**kept, "out.weight": W, "out.bias": b})

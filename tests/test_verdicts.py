@@ -1,4 +1,4 @@
-"""What is said of a statement, by numbers one can follow: standard errors of 1 and many degrees of freedom."""
+"""Verdicts on statements, from numbers that are easy to follow: standard errors of 1 and many degrees of freedom."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from reproduce.evaluation.verdicts import (
 
 
 def known(value: float, s: float = 1.0, by_seeds: float = 0.0) -> Estimate:
-    """An effect whose noise is known, so that its 95 % interval is 1.96 s to either side, its 90 % one 1.645 s."""
+    """Make an effect of known noise, so that its 95 % interval is 1.96 s to either side, its 90 % interval 1.645 s."""
     return Estimate(value, s**2, math.inf, by_seeds**2, math.inf, by_seeds**2, 100)
 
 
@@ -33,8 +33,8 @@ def known(value: float, s: float = 1.0, by_seeds: float = 0.0) -> Estimate:
         (known(1.95), Verdict.UNDECIDED),
         (known(-1.95), Verdict.UNDECIDED),
         (known(-1.97), Verdict.FAILS),
-        (known(0.0, 0.30), Verdict.NEGLIGIBLE),  # 0.49
-        (known(0.0, 0.31), Verdict.UNDECIDED),  # 0.51
+        (known(0.0, 0.30), Verdict.NEGLIGIBLE),  # the 90 % interval ends at 0.49
+        (known(0.0, 0.31), Verdict.UNDECIDED),  # at 0.51
         (known(0.1, 0.24), Verdict.NEGLIGIBLE),
         (known(0.1, 0.25), Verdict.UNDECIDED),
         (known(0.1, 0.01), Verdict.HOLDS),
@@ -57,8 +57,8 @@ def test_without_a_margin_nothing_is_negligible():
         (known(0.0, 0.31), Verdict.UNDECIDED),
         (known(-0.4, 0.06), Verdict.HOLDS),
         (known(-0.4, 0.07), Verdict.UNDECIDED),
-        (known(2.4, 1.0), Verdict.UNDECIDED),  # from 0.44
-        (known(2.5, 1.0), Verdict.FAILS),  # from 0.54
+        (known(2.4, 1.0), Verdict.UNDECIDED),  # the 95 % interval begins at 0.44
+        (known(2.5, 1.0), Verdict.FAILS),  # at 0.54
         (known(-2.5, 1.0), Verdict.FAILS),
         (OneRun(known(0.0, 0.01)), Verdict.ONE_RUN),
     ],
@@ -70,14 +70,14 @@ def test_close(effect: Estimate | OneRun, said: Verdict):
 @pytest.mark.parametrize(
     ("gain", "said"),
     [
-        # 8 % as published, within 2 %; the paper's noise doubles the variance: 90 % is 1.645 * 1.414 s to either side
+        # 8 % is published, the margin 2 %; the paper's noise doubles the variance: 90 % is 1.645 * 1.414 s to each side
         (known(8.0, 0.85), Verdict.HOLDS),
         (known(8.0, 0.87), Verdict.UNDECIDED),
         (known(6.5, 0.2), Verdict.HOLDS),
         (known(6.5, 0.25), Verdict.UNDECIDED),
         (known(3.0, 1.0), Verdict.FAILS),  # 5 below, 1.96 * 1.414 to either side: up to 2.23 below
         (known(3.0, 1.1), Verdict.UNDECIDED),
-        (known(12.9, 1.0), Verdict.FAILS),  # also a gain that is far too large is not the paper's
+        (known(12.9, 1.0), Verdict.FAILS),  # a gain that is far too large is not the paper's either
         (known(1.0, 5.0), Verdict.UNDECIDED),
         (OneRun(known(8.0, 0.1)), Verdict.ONE_RUN),
     ],

@@ -1,4 +1,4 @@
-"""`python -m reproduce` with the tests' own data set beside the suite's: for tests that need it in a process."""
+"""Run `python -m reproduce` with the tests' data set `cycle` added, for tests that need it in another process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A file per command that is no page: a module with ABOUT and COMMAND, named as the command.
+"""The commands that are not pages, one file each: a module with ABOUT and COMMAND, named like the command.
 
 Both are described in reports/description.py.
 """
@@ -14,7 +14,7 @@ from reproduce.reports.description import About, Command
 
 
 def abouts() -> dict[str, About]:
-    """What every command says of itself, by the command's name, without importing one."""
+    """Return the ABOUT of every command by the command's name, without importing any."""
     found = {}
     for place in sorted(one.name for one in pkgutil.iter_modules(__path__)):
         file = Path(__path__[0]) / f"{place}.py"

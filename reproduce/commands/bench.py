@@ -1,4 +1,4 @@
-"""`bench`: how fast every model fits and scores, and where a training step's time goes. On generated sessions.
+"""`bench`: how fast every model fits and scores on generated sessions, and where a training step's time goes.
 
 Each model runs in a process of its own, so that its peak memory is its own.
 """
@@ -35,11 +35,11 @@ from reproduce.reading.sessions import Sessions
 from reproduce.reports.description import DEVICE, About, Command, Option
 from reproduce.runs.environment import choose_device, peak_memory_mib
 
-# Items of train and test, labels included; clicks and examples (prefixes) of train.
+# Items of train and test, labels included; clicks of train; examples (prefixes) of train.
 SIZES = {"yoochoose1_64": (17_745, 486_026, 369_859), "diginetica": (43_097, 906_140, 719_470)}
-STEPS = 40
-SCORED = 5_000
-ZIPF = 0.8  # ours: how unevenly clicks fall on items
+STEPS = 40  # training steps timed, at most
+SCORED = 5_000  # prefixes scored, at most
+ZIPF = 0.8  # ours: the exponent of Zipf's law for clicks on items
 
 
 ABOUT = About(
@@ -70,17 +70,17 @@ COMMAND = Command(ABOUT, _answer)
 
 @dataclass(frozen=True)
 class Speed:
-    """What one model takes at one size."""
+    """The time and memory that one model needs at one size."""
 
-    epoch: float  # seconds of an epoch of training; of the whole fit where a model has no epochs
-    scored: float  # prefixes ranked against the full catalogue, a second
-    peak: int  # MiB
-    examples: float | None = None  # training examples a second, of a neural model
-    step: StepTime | None = None  # of a model with a softmax over all items
+    epoch: float  # seconds per training epoch; of the whole fit if a model has no epochs
+    scored: float  # prefixes ranked against the full catalogue, per second
+    peak: int  # peak memory, MiB
+    examples: float | None = None  # training examples per second, for neural models
+    step: StepTime | None = None  # for models with a softmax over all items
 
 
 def report(models: Sequence[str], device: torch.device) -> str:
-    """A table of all models at each size, and one of training steps taken apart."""
+    """Measure the models, all by default, at each size; return a table, and one of the parts of training steps."""
     chosen = [catalog.recommender(name).name for name in models] or list(catalog.recommenders())
     lines, steps = [], []
     with ProcessPoolExecutor(1, mp_context=get_context("spawn"), max_tasks_per_child=1) as processes:
@@ -109,7 +109,11 @@ def _table(head: list[str], lines: list[list[str]], names: int) -> str:
 
 
 def measure(name: str, n_items: int, clicks: int, examples: int, device: str, threads: int) -> Speed:
-    """Fit, or a part of it, then score: the speed of a model in this process, whose peak memory is the model's."""
+    """Fit a model, in part if it has epochs, then score, and return its speed and the peak memory of this process.
+
+    Args:
+        examples: training examples per epoch, from which the time of an epoch of a neural model is worked out.
+    """
     torch.set_num_threads(threads)
     where = choose_device(device)
     model = catalog.make_recommender(name)
@@ -127,18 +131,19 @@ def measure(name: str, n_items: int, clicks: int, examples: int, device: str, th
 
 @dataclass(frozen=True)
 class StepTime:
-    """Seconds of an undisturbed training step, and of its parts."""
+    """Seconds of a training step timed as a whole, and of its parts, timed in further steps."""
 
     total: float
-    encoder: float  # all but the other two, forward and backward
-    softmax: float  # over all items, the loss and its gradients
+    encoder: float  # everything but the other two, forward and backward
+    softmax: float  # over all items: the loss and its gradients
     optimiser: float
 
 
 def generated(n_items: int, clicks: int) -> Sessions:
-    """A log with lengths like YOOCHOOSE 1/64's: a mean prefix of 5.1 clicks, 4.5 after truncation; items by Zipf's law.
+    """Generate a log with session lengths like those of YOOCHOOSE 1/64 and item popularity by Zipf's law.
 
-    DIGINETICA's prefixes are shorter, 4.1, so a model is a little faster there than at its size here.
+    Prefixes have 5.1 clicks on average, 4.5 after truncation. DIGINETICA's are shorter (4.1), so a model is a little
+    faster on DIGINETICA than this log of its size shows.
     """
     rng = np.random.default_rng(0)
     sessions = clicks // 3
@@ -150,7 +155,12 @@ def generated(n_items: int, clicks: int) -> Sessions:
 
 
 def time_steps(model: Neural, log: Sessions, device: torch.device) -> tuple[float, float, StepTime | None]:
-    """Training examples a second, by the median step; the share of the prefixes trained on; the step taken apart."""
+    """Time training steps of a neural model.
+
+    Returns:
+        Training examples per second, by the median step; the share of the prefixes that is trained on; and the parts
+        of a step, None unless the model is a DotProduct.
+    """
     model.device_ = device
     torch.manual_seed(0)
     model.network_ = network = model.network(log.n_items).to(device).train()
@@ -180,13 +190,13 @@ def time_steps(model: Neural, log: Sessions, device: torch.device) -> tuple[floa
 def take_apart(
     network: nn.Module, optimiser: torch.optim.Optimizer, batch: Batch, device: torch.device
 ) -> tuple[float, float, float]:
-    """A step of a DotProduct's training: seconds of its encoder, its softmax and its optimiser."""
+    """Run one training step of a DotProduct; return the seconds of its encoder, its softmax and its optimiser."""
     optimiser.zero_grad(set_to_none=True)
     marks = [_now(device)]
     query, rows, bias = network(batch)
     marks.append(_now(device))
     loss = item_softmax(query, rows, batch.labels, bias)
-    # The softmax's own backward hands its gradients over all at once: what follows is the encoder's.
+    # The softmax's backward returns all its gradients at once: the backward time after this hook is the encoder's.
     query.register_hook(lambda slope: marks.append(_now(device)))
     loss.backward()  # type: ignore[no-untyped-call]
     marks.append(_now(device))
@@ -197,7 +207,7 @@ def take_apart(
 
 
 def scoring_speed(model: Recommender, log: Sessions) -> float:
-    """Prefixes ranked against the full catalogue, a second."""
+    """Measure how many prefixes per second are ranked against the full catalogue."""
     prefixes, targets = log.prefixes()
     few = slice(0, SCORED)
     began = time.perf_counter()
@@ -212,7 +222,7 @@ def _timed(work: Callable[[], object], device: torch.device) -> float:
 
 
 def _now(device: torch.device) -> float:
-    """Seconds on a clock, once the device has done all that it was given."""
+    """Read a clock, in seconds, after waiting until the device has finished all its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter()

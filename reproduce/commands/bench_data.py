@@ -1,4 +1,4 @@
-"""`bench data`: how fast a raw log becomes a split. On a generated log in YOOCHOOSE's format, in a temporary folder."""
+"""`bench data`: how fast a raw log, generated in YOOCHOOSE's format in a temporary folder, becomes a split."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from reproduce.reading import parsers, split_cache
 from reproduce.runs.environment import peak_memory_mib
 
 LOG, NAME = "yoochoose-clicks.dat", "yoochoose1_4"
-FULL = 33_003_944  # rows of the real log
-LEAST, MOST = 1_000, 100_000_000  # rows that are no split, and session ids of more than eight digits
+FULL = 33_003_944  # rows in the real log
+LEAST, MOST = 1_000, 100_000_000  # fewer rows make no split; more might need session ids of nine digits
 SESSIONS_AT_ONCE = 100_000
 ITEMS, FIRST_ITEM = 52_000, 214_500_000
 FIRST_DAY, DAYS = np.datetime64("2014-04-01", "s").astype(np.int64), 182
@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 def report(rows: int) -> str:
-    """Seconds of each stage from a raw log to `yoochoose1_4`, and the peak memory of this process."""
+    """Measure the seconds of each stage from a raw log to `yoochoose1_4`, and the peak memory of this process."""
     seconds: dict[str, float] = {}
 
     def timed(stage: str, work: Callable[[], T]) -> T:
@@ -68,9 +68,9 @@ def report(rows: int) -> str:
 
 
 def generate(file: Path, rows: int) -> None:
-    """Write a log of `rows` rows in YOOCHOOSE's format: sessions of 3.6 clicks, item popularity with a long tail."""
+    """Write a log of `rows` rows in YOOCHOOSE's format: 3.6 clicks per session, item popularity with a long tail."""
     rng = np.random.default_rng(0)
-    session = 10_000_000  # eight digits, as the longest of the real ids
+    session = 10_000_000  # eight digits, like the longest real ids
     with file.open("wb") as stream:
         while rows:
             lengths = rng.geometric(1 / 3.6, SESSIONS_AT_ONCE)
@@ -88,7 +88,7 @@ def generate(file: Path, rows: int) -> None:
 
 
 def _text(sessions: np.ndarray, moments: np.ndarray, items: np.ndarray) -> bytes:
-    """Rows of one width: `10000000,2014-04-01T00:00:00.000Z,214500000,0`."""
+    """Format rows, all of the same width: `10000000,2014-04-01T00:00:00.000Z,214500000,0`."""
     days = np.datetime_as_string(np.unique(moments // parsers.DAY).astype("datetime64[D]")).astype("S10")
     day = np.unique(moments // parsers.DAY, return_inverse=True)[1]
     row = np.tile(np.frombuffer(b"00000000,0000-00-00T00:00:00.000Z,000000000,0\n", np.uint8), (len(items), 1))

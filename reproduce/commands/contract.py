@@ -1,4 +1,4 @@
-"""`contract`: whether a model keeps the rules that all models keep."""
+"""`contract`: check that a model keeps the rules that every model must keep."""
 
 from __future__ import annotations
 
@@ -37,7 +37,11 @@ ABOUT = About(
 
 
 def report(models: Sequence[str], device: torch.device) -> str:
-    """What each model keeps. Raises ModelError, a line for every mistake, where one keeps not all."""
+    """Check models against the rules; say how many rules each keeps.
+
+    Raises:
+        ModelError: a model breaks a rule or cannot be used; one line per mistake.
+    """
     kept, failed = [], []
     for model in models:
         kind = catalog.recommender(model)
@@ -57,7 +61,10 @@ def report(models: Sequence[str], device: torch.device) -> str:
 
 
 def unusable(make: Maker, device: torch.device) -> str:
-    """What stops a model in a table, too, in the same words: it cannot be fitted, or its scores cannot be ranked."""
+    """Say why a model cannot be fitted or its scores cannot be ranked; empty if both work.
+
+    The words are those of a table in which the model fails.
+    """
     train, test = random_log()
     model = user_model.Guard(small(make(), SMALL))
     try:
@@ -69,7 +76,7 @@ def unusable(make: Maker, device: torch.device) -> str:
 
 
 def _each_once(lines: Sequence[str]) -> list[str]:
-    """The lines of `broken`, one for what several rules found alike."""
+    """Merge the lines of `broken` that report the same finding under several rules."""
     rules: dict[str, list[str]] = {}
     for line in lines:
         name, _, found = line.partition(": ")
@@ -86,13 +93,13 @@ COMMAND = Command(ABOUT, _answer)
 
 
 def broken(make: Maker, device: torch.device) -> list[str]:
-    """Every rule that a model breaks, a line each: the rule's name, and what was found."""
+    """List the rules that a model breaks, one line each: the rule's name, and what was found."""
     lines = []
     for name, rule in RULES.items():
         try:
             with user_model.own_model(), deterministic():
                 found = rule(make, device)
-        except user_model.Raised as error:  # it is reported as the rule that met it
+        except user_model.Raised as error:  # reported under the rule that ran into it
             found = str(error)
         if found:
             lines.append(f"{name}: {found}")

@@ -1,4 +1,4 @@
-"""`data`: which data sets are here, what they count, how to get the others, and the cache of splits."""
+"""`data`: which data sets are here, their counts, how to get the others, and the cache of splits."""
 
 from __future__ import annotations
 
@@ -22,10 +22,15 @@ ABOUT = About(
 
 
 def report(data: Path, asked: Sequence[str] = ()) -> str:
-    """What is found in a data folder, counted as the paper counts, and how to obtain the rest.
+    """List the data sets in a data folder, counted as the paper counts, and how to obtain the others.
 
-    `asked`: the data sets to look at, one's own among them; default those of the suite. Whatever is wrong with one of
-    these is an error, where else it is a line.
+    Args:
+        asked: the data sets to list, a user's own included; default: those of the suite. A fault in a data set that
+            was asked for is raised; in others it is only listed.
+
+    Raises:
+        UsageError: there is no data set of a name that was asked for.
+        InputError: the files of a data set that was asked for are absent or broken.
     """
     rows, absent, notes = [], [], []
     for one in [catalog.dataset(name) for name in asked] or [one for one in catalog.datasets().values() if one.obtain]:
@@ -55,7 +60,7 @@ def report(data: Path, asked: Sequence[str] = ()) -> str:
 
 
 def _counted(name: str, origin: Provenance) -> list[list[str]]:
-    """The lines of a data set: its counts, and the paper's where it has some."""
+    """Make the lines of a data set: its counts, and the paper's if there are any."""
     columns = ("clicks", "train_sequences", "test_sequences", "items", "average_length")
     return [
         [who, *(as_printed(key, counts[key]) for key in columns)]
@@ -65,7 +70,7 @@ def _counted(name: str, origin: Provenance) -> list[list[str]]:
 
 
 def cached() -> str:
-    """What is in the cache of splits."""
+    """List the cache of splits."""
     lines = [
         f"    {one.name}: {one.bytes / 1e6:.1f} MB, of {one.source}" if one.sound else f"    {one.name}: broken"
         for one in split_cache.entries()

@@ -68,7 +68,7 @@ ABOUT = About(
         RESULTS,
     ),
 )
-Rows = dict[str, list[Result]]  # label -> its records of one split, a seed each
+Rows = dict[str, list[Result]]  # label -> its records of one split, one per seed
 
 
 def _answer(options: Any) -> str:
@@ -128,7 +128,7 @@ def _text(name: str, request: Request) -> str:
 
 
 def recorded(request: Request, shelf: Shelf, dataset: str) -> Rows:
-    """The rows that have records on a data set, those of the split that most rows share; the others are remarked on."""
+    """Find the records of each row on a data set, of the split that most rows have; add a remark on any others."""
     shown = request.rows([*ROWS, FULL_DECODER, *controls.ROWS, *shelf.others(dataset)])
     rows = {row.label: shelf.results(row, dataset) for row in shown}
     kept = measuring.of_one_split(rows)
@@ -141,7 +141,7 @@ def recorded(request: Request, shelf: Shelf, dataset: str) -> Rows:
 
 
 def comparison(dataset: str, rows: Rows, cutoffs: Sequence[int], folder: Path) -> Exported:
-    """Recall, MRR and NDCG at every cut-off, with 95 % intervals; the highest of a column is bold."""
+    """Make a table of Recall, MRR and NDCG at every cut-off, with 95 % intervals; the highest of a column is bold."""
     columns = cutoff_table.columns(rows, cutoffs, Seeds.of(folder, next(iter(rows.values()))[0]))
     lines, values = [], []
     for label, results in rows.items():

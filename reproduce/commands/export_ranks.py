@@ -1,4 +1,4 @@
-"""The rank of every test prefix, in the long form that data frames like: a line a prefix, row of a table and seed."""
+"""The rank of every test prefix as a long table: one line per test prefix, row of a page's table, and seed."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from reproduce.runs.record import Result
 def files(
     dataset: str, rows: Mapping[str, Sequence[Result]], split: Split, kind: str
 ) -> dict[str, Callable[[Path], object]]:
-    """The file of a data set, by its name, and what writes it.
+    """Return the name of a data set's file, and the function that writes it to a path.
 
     Raises:
-        InputError: the split at hand is not the one that the records are of.
-        UsageError: pyarrow is not installed.
+        InputError: the records were made from another split.
+        UsageError: `kind` is "parquet" and pyarrow is not installed.
     """
     frame = pd.concat([_frame(label, one, split) for label, results in rows.items() for one in results])
     if kind == "csv":
@@ -34,7 +34,7 @@ def files(
 
 
 def _frame(label: str, result: Result, split: Split) -> pd.DataFrame:
-    """`target`: in the log's own ids where the split knows them, else its number in the suite's catalogue."""
+    """Make the table of one record; `target` is the log's own id if the split has it, else the item's number."""
     if split.digest != result.split["digest"]:
         raise InputError(
             f"{result.experiment.path}: made from other data or other rules than {split.name} has now; name the data "

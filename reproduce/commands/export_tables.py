@@ -1,4 +1,4 @@
-"""A table on its way out: as CSV, as LaTeX with booktabs, as JSON; and the tables of a page, read from its text."""
+"""Write a table as CSV, as LaTeX with booktabs or as JSON, and read the tables of a page from its text."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-FORMATS = {"csv": "csv", "latex": "tex", "json": "json"}  # format -> ending of its files
+FORMATS = {"csv": "csv", "latex": "tex", "json": "json"}  # format -> file name extension
 SIGNS = {
     "±": r"$\pm$",
     "Δ": r"$\Delta$",
@@ -37,16 +37,16 @@ SPECIAL = {one: f"\\{one}" for one in "&%$#_{}"} | {
 
 @dataclass(frozen=True)
 class Exported:
-    """A table: its cells as a reader sees them, a best value as **bold**; `values` is what JSON and CSV say instead."""
+    """A table with its cells as displayed, best values as **bold**; JSON and CSV have `values` instead, if given."""
 
-    name: str  # of its files
+    name: str  # of its files, without the extension
     caption: str
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
-    values: Sequence[dict[str, Any]] = field(default_factory=list)  # a row of plain values each, with the same keys
+    values: Sequence[dict[str, Any]] = field(default_factory=list)  # plain values of each row, all with the same keys
 
     def written(self, kind: str) -> str:
-        """The text of the file of a format."""
+        """Return the text of the file in a format: "csv", "latex" or "json"."""
         return {"csv": self._csv, "latex": self._latex, "json": self._json}[kind]()
 
     def _csv(self) -> str:
@@ -62,7 +62,7 @@ class Exported:
 
     def _json(self) -> str:
         head, cells = list(map(_plain, self.head)), [list(map(_plain, row)) for row in self.rows]
-        rows: Any = cells  # as lists where columns share a name, such as two called Δ
+        rows: Any = cells  # lists if columns share a name, such as two called Δ
         if self.values:
             rows = self.values
         elif len(set(head)) == len(head):
@@ -91,7 +91,7 @@ class Exported:
 
 
 def latex(text: str) -> str:
-    """A cell's or a caption's text, **bold** as \\textbf."""
+    """Convert the text of a cell or a caption to LaTeX, with **bold** as \\textbf."""
     parts = [_escaped(part) for part in re.split(r"\*\*", text)]
     return "".join(f"\\textbf{{{part}}}" if i % 2 else part for i, part in enumerate(parts))
 
@@ -105,9 +105,10 @@ def _plain(cell: str) -> str:
 
 
 def of_page(name: str, text: str) -> list[Exported]:
-    """The tables of a page's markdown, numbered from 1; a caption is the headings over a table and its section's foot.
+    """Read the tables from a page's markdown and number them from 1.
 
-    The foot's line on seeds and tie rule belongs to every table of the section, since numbers mean little without it.
+    A caption consists of the headings above the table, the line before it if that ends in a colon, and the section's
+    line on seeds and tie rule. That line belongs to every table of the section: numbers mean little without it.
     """
     found: list[Exported] = []
     for section in re.split(r"(?m)^(?=#{1,2} )", text):

@@ -1,4 +1,4 @@
-"""`fetch`: download a log that anyone may have, and verify it."""
+"""`fetch`: download a freely available log, and verify it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,12 @@ ABOUT = About(
 
 
 def report(name: str, data: Path, url: str | None) -> str:
-    """Download a log to its place; raises UsageError where there is none of that name."""
+    """Download a log to its place in the data folder.
+
+    Raises:
+        UsageError: there is no log of that name to fetch.
+        InputError: it cannot be downloaded, is not the expected file, or cannot be written.
+    """
     downloads = {one.name: one.download for one in catalog.datasets().values() if one.download}
     download = downloads[known("log to fetch", name, downloads)]
     return f"{fetch(dataclasses.replace(download, url=url or download.url), data)}: as expected"

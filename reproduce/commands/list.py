@@ -11,7 +11,7 @@ ABOUT = About("lists the models with their fields, and the data sets")
 
 
 def report() -> str:
-    """Every model with its fields, their defaults and choices; every data set."""
+    """List every model with its fields, their defaults and choices, and every data set."""
     parts = []
     for one in names.models().values():
         fields = "\n".join(f"    {line(field)}" for field in one.fields)
@@ -21,7 +21,7 @@ def report() -> str:
 
 
 def line(field: names.Field) -> str:
-    """A field, its default, its choices, and in brackets whose the default is and what a search tries."""
+    """Describe a field: its default, its choices, and in brackets its default's origin and what a search tries."""
     search = ""
     if isinstance(field.search, tuple):
         search = f"search {field.search[0]} to {field.search[1]}"

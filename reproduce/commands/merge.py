@@ -1,4 +1,4 @@
-"""`merge`: records that several machines made, in one results folder."""
+"""`merge`: bring the records made on several machines into one results folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`recommend`: what a kept model offers after some clicks, in the log's own ids; of NARM also what it attends to."""
+"""`recommend`: what a kept model recommends after some clicks, in the log's own ids; for NARM, its attention too."""
 
 from __future__ import annotations
 
@@ -62,7 +62,12 @@ COMMAND = Command(ABOUT, _answer)
 
 
 def _place(options: Any) -> Path:
-    """Where the model is kept. Raises InputError where it is not, with the command that keeps it."""
+    """Find the path of the kept model.
+
+    Raises:
+        InputError: no model is kept there; the message has the command that keeps it.
+        UsageError: the data set is not named, or a name or setting is wrong.
+    """
     if options.model.endswith(kept_model.ENDING):
         return Path(options.model)
     model = catalog.recommender(options.model).name

@@ -1,7 +1,8 @@
-"""The rules that every model keeps, each of which can be run; one's own models too.
+"""The rules that every model must keep, a user's own models included, as functions that check a model.
 
-A rule takes a maker, which gives a fresh model at every call, and a device, and says in a sentence what is broken; an
-empty answer is a kept rule. The logs are tiny, and fields that make a fit slow are set small where a model has them.
+A rule takes a maker, which returns a fresh model at every call, and a device. It returns a sentence that says what is
+broken, or an empty string if the rule is kept. The logs are tiny, and if a model has fields that make a fit slow, they
+are set to small values.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from reproduce.reading.sessions import Sessions
 
 Maker = Callable[[], Recommender]
 Rule = Callable[[Maker, torch.device], str]
-N_ITEMS = 31  # of the random log; no field below has this size, so an axis this long is the items'
+N_ITEMS = 31  # of the random log; no field below has this value, so an axis of this length is that of the items
 TOLERANCE = 1e-5  # relative to the greatest absolute score of a prefix
 SMALL = {"epochs": 1, "batch": 16, "embedding": 16, "hidden": 24}
 TOY = {
@@ -87,7 +88,7 @@ def its_fields_rebuild_the_model(make: Maker, device: torch.device) -> str:
 
 def global_random_state_is_untouched(make: Maker, device: torch.device) -> str:
     train, test = random_log()
-    # Draw once, so that no state is that of a fresh seed and seeding shows.
+    # Draw once, so that the states differ from those of a fresh seed, and a model that seeds them is noticed.
     random.random(), np.random.random(), torch.rand(1)  # noqa: NPY002
     before = _random_state()
     model = fitted(make, train, device)
@@ -115,7 +116,7 @@ def its_arguments_are_unchanged(make: Maker, device: torch.device) -> str:
 
 
 def a_model_that_learns_order_finds_the_next_item_of_a_circle(make: Maker, device: torch.device) -> str:
-    """On the toy after i comes i + 1. Asked only of models that say they learn order."""
+    """Check that Recall@1 is 100 % on the circle of items; only models that say they learn order are checked."""
     if not make().learns_order:
         return ""
     recall = recall_at_1_on_the_cycle(make, device)
@@ -125,7 +126,11 @@ def a_model_that_learns_order_finds_the_next_item_of_a_circle(make: Maker, devic
 
 
 def the_numbering_of_the_items_does_not_matter(make: Maker, device: torch.device) -> str:
-    """Without chance: renumbering the items renumbers the scores. With chance: permuting what it learned does."""
+    """Check that permuting the items permutes the scores.
+
+    A model that gives the same scores with another seed is fitted again on renumbered items. For others, the learned
+    per-item arrays are permuted instead, since another fit would draw other random numbers for each item.
+    """
     train, test = random_log()
     model = fitted(make, train, device)
     scores = model.score(test)
@@ -135,7 +140,7 @@ def the_numbering_of_the_items_does_not_matter(make: Maker, device: torch.device
         how = "fitted on renumbered items"
     else:
         if not permute(model, new):
-            return ""  # it keeps what it learned in a form of its own
+            return ""  # it has no learned array with an axis of the items' length
         renumbered = model.score(_renumbered(test, new))
         how = "with its item-indexed weights permuted"
     differ = _differ(scores, renumbered[:, torch.as_tensor(new, device=scores.device)])
@@ -159,20 +164,23 @@ RULES: Mapping[str, Rule] = {
 
 
 def small(model: Recommender, fields: Mapping[str, Any]) -> Recommender:
-    """The model with those of the fields set that it has."""
+    """Return the model with those of the fields set that it has."""
     there = catalog.resolved(model)
     return dataclasses.replace(model, **{key: value for key, value in fields.items() if key in there})  # type: ignore[type-var]
 
 
 def fitted(make: Maker, train: Sessions, device: torch.device, seed: int = 0) -> Recommender:
-    """A fresh small model after `fit`."""
+    """Make a small model and fit it."""
     model = small(make(), SMALL)
     model.fit(train, seed=seed, device=device, journal=Journal())
     return model
 
 
 def random_log() -> tuple[Sessions, Sessions]:
-    """Forty sessions to train on; prefixes to score, one much longer than any truncation, with items not in train."""
+    """Return forty training sessions and ten prefixes to score.
+
+    One prefix is longer than any truncation, and some items are not in train.
+    """
     rng = np.random.default_rng(0)
     train = Sessions.of([rng.integers(0, N_ITEMS - 2, n).tolist() for n in rng.integers(2, 9, 40)], N_ITEMS)
     lengths = [1, 4, 2, 25, 1, 7, 3]
@@ -181,13 +189,16 @@ def random_log() -> tuple[Sessions, Sessions]:
 
 
 def cycle() -> tuple[Sessions, Sessions]:
-    """Twelve items in a circle, after i comes i + 1. To train on: every start, every length from 2 to 6, five times."""
+    """Return train and test walks on a circle of twelve items, where i + 1 follows i.
+
+    Test has a walk from every start in every length from 2 to 6; train has each of them five times.
+    """
     walks = [[(start + i) % 12 for i in range(n)] for n in range(2, 7) for start in range(12)]
     return Sessions.of(walks * 5, 12), Sessions.of(walks, 12)
 
 
 def recall_at_1_on_the_cycle(make: Maker, device: torch.device) -> float:
-    """In per cent, after a fit on the cycle toy; a tie counts against the model."""
+    """Fit a model on `cycle` and return its Recall@1 in per cent; a tie counts against the model."""
     train, test = cycle()
     model = small(make(), TOY)
     model.fit(train, seed=0, device=device, journal=Journal())
@@ -195,12 +206,13 @@ def recall_at_1_on_the_cycle(make: Maker, device: torch.device) -> float:
 
 
 def permute(model: Recommender, new: np.ndarray) -> bool:
-    """Give row i of everything learned that has a row per item to item new[i]; whether there was any.
+    """Move row i of every learned per-item array to row new[i]; return whether there was any such array.
 
-    Learned state ends in `_`: arrays, tensors, sparse matrices and the weights of networks.
+    Learned state has names that end in `_`: arrays, tensors, sparse matrices and the weights of networks. Every axis
+    of length N_ITEMS is permuted.
     """
     found = False
-    place = np.argsort(new)  # row j is what was row place[j]
+    place = np.argsort(new)  # the new row j is the old row place[j]
     for name, value in vars(model).items():
         if not name.endswith("_"):
             continue
@@ -241,7 +253,7 @@ def _wrong(scores: Any, n: int, device: torch.device) -> str:
 
 
 def _differ(a: Tensor, b: Tensor) -> str:
-    """In which prefix two matrices of scores are apart by more than the tolerance, and by how much; or nothing."""
+    """Say in which prefix two score matrices differ most, and by how much; empty if within the tolerance."""
     if a.shape != b.shape:
         return f"scores of shapes {tuple(a.shape)} and {tuple(b.shape)}"
     a, b = a.double(), b.double()

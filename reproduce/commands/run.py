@@ -1,4 +1,7 @@
-"""`run`: the record of one run, named by its data set, model, fields and seed. What --slurm gives to a job."""
+"""`run`: make the record of one run, given by its data set, model, fields and seed.
+
+Jobs queued with --slurm run this command.
+"""
 
 from __future__ import annotations
 

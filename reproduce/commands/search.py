@@ -104,7 +104,7 @@ COMMAND = Command(ABOUT, _answer)
 
 
 def as_job(what: Search, options: Any) -> list[str]:
-    """The search as a person could type it after `python -m reproduce`, on any machine that sees the folders."""
+    """Return the words to type after `python -m reproduce` for this search, on any machine that has the folders."""
     words = ["search", slurm.model_word(what.model), "--dataset", *slurm.dataset_words(what.dataset)]
     words += ["--trials", str(options.trials), "--seed", str(what.seed)]
     if what.fixed:
@@ -116,13 +116,13 @@ def as_job(what: Search, options: Any) -> list[str]:
 
 
 def as_command(dataset: str, model: str, options: str) -> str:
-    """What runs a model with the fields found, on all of train and on test."""
+    """Return the command that trains a model with the fields found on all of train, and tests it."""
     asked = shlex.quote(user_model.asked_for_as(model))
     return f"python -m reproduce table2 --dataset {own_data.asked_for_as(dataset)} --model {asked} {options}"
 
 
 def report(what: Search, outcome: Outcome) -> str:
-    """The protocol, the ranges, the best trials and the defaults, the refits, and the best as options of a command."""
+    """Report the protocol, the ranges, the best trials, the defaults, the refits and the command for the best."""
     defaults, ordered = outcome.trials[0], best_of(outcome.trials)
     shown = ordered[:SHOWN] + ([defaults] if defaults not in ordered[:SHOWN] else [])
     anew = {str(one.fields): one for one in outcome.refits}
@@ -147,7 +147,7 @@ def report(what: Search, outcome: Outcome) -> str:
 
 
 def told_ranges(ranges: Mapping[str, Any]) -> str:
-    """What a trial could choose of each field, in a line."""
+    """Describe in one line what a trial could choose for each field."""
     told = []
     for name, what in ranges.items():
         if isinstance(what, list):

@@ -1,12 +1,13 @@
-"""Many rows at once: intervals of pairs that hold together, all or those with one row, and which rows may be the best.
+"""Comparisons of many rows: intervals that hold together for all pairs, or for those with one row; the best rows.
 
-With thirteen rows there are 78 pairs, and one in twenty of 95 % intervals misses. Here p_j, the p-value of pair j by
-itself, becomes P(min_k p_k <= p_j) where no two rows differ, and each interval is drawn at the level at which that
-probability is 5 %: all hold together in 95 % of cases, and one leaves 0 out just where its p is below 0.05. With equal
-degrees of freedom this is the single-step max-t procedure (Hothorn, Bretz & Westfall, Biom. J. 50, 2008). The
-distribution of min_k p_k is drawn from the pairs' joint law: normal numbers with the estimated covariance of the rows,
-each pair divided by its own standard error. Of that each part is drawn once for all pairs, as sigma is one. Draws end
-where a p-value is 1 in 20,000; from there on Bonferroni's bound is the smaller one, so that no p-value has a floor.
+Thirteen rows make 78 pairs, and one in twenty 95 % intervals misses the true value. So p_j, the p-value of pair j
+alone, is replaced by P(min_k p_k <= p_j) under the hypothesis that no two rows differ, and all intervals are given the
+level at which that probability is 5 %. They then all hold together in 95 % of cases, and an interval leaves out 0
+exactly if its p-value is below 0.05. With equal degrees of freedom this is the single-step max-t procedure (Hothorn,
+Bretz & Westfall, Biom. J. 50, 2008). The distribution of min_k p_k is simulated from the joint distribution of the
+pairs: normal numbers with the estimated covariance of the rows, each pair divided by its own standard error. Both parts
+of the standard errors are drawn too, once for all pairs, since there is only one sigma. Simulated p-values do not go
+below 1 in 20,000; Bonferroni's bound is the smaller one there, so p-values have no lower limit.
 """
 
 from __future__ import annotations
@@ -20,16 +21,16 @@ from scipy import special
 
 from reproduce.evaluation.uncertainty import ALPHA, Estimate, Measurement, OneRun, difference
 
-DRAWS = 19_999  # (1 + DRAWS) ALPHA is whole
+DRAWS = 19_999  # so that (1 + DRAWS) ALPHA is a whole number
 SEED = 0
 GRID = np.linspace(0.0, 6.0, 257)  # normal deviates; one draw in 500 million is beyond the last
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A difference of two rows among many: the interval and the p-value are right for all pairs together."""
+    """The difference of two rows among many, with an interval and a p-value that hold for all pairs together."""
 
-    alone: Estimate
+    alone: Estimate  # the difference judged without regard to other pairs
     low: float
     high: float
     p: float
@@ -40,13 +41,13 @@ class Pair:
 
 
 def pairwise(rows: Mapping[str, Measurement]) -> dict[tuple[str, str], Pair | OneRun]:
-    """Every pair of rows, the better one first; a pair with a row of unknown noise is not judged and not counted."""
+    """Compare every pair of rows, the better one first; pairs with a row of unknown noise are not judged or counted."""
     pairs = [(a, b) if rows[a].value >= rows[b].value else (b, a) for a, b in combinations(rows, 2)]
     return _together(rows, pairs)
 
 
 def against(rows: Mapping[str, Measurement], control: str) -> dict[str, Pair | OneRun]:
-    """Every other row less the control. The pairs with the control are the only ones (Dunnett, JASA 50, 1955)."""
+    """Compare every other row with the control, row less control; no other pairs count (Dunnett, JASA 50, 1955)."""
     pairs = [(label, control) for label in rows if label != control]
     return {label: one for (label, _), one in _together(rows, pairs).items()}
 
@@ -60,7 +61,7 @@ def _together(
     for a, b, z in _null(judged):
         if {a, b} in asked:
             np.maximum(most, np.abs(z), out=most)
-    drawn = 2 * special.ndtr(-most)  # the least p-value of each draw
+    drawn = 2 * special.ndtr(-most)  # the smallest p-value of each draw
     count = max(len(asked), 1)
     level = 1 - _critical(drawn, count)
     found: dict[tuple[str, str], Pair | OneRun] = {}
@@ -74,16 +75,16 @@ def _together(
 
 
 def best(rows: Mapping[str, Measurement]) -> dict[str, bool | None]:
-    """Which rows may be the best: multiple comparisons with the best (Hsu, Ann. Stat. 12, 1984).
+    """Find which rows may be the best, by multiple comparisons with the best (Hsu, Ann. Stat. 12, 1984).
 
     Returns:
-        False where some row is better beyond noise, every other row held against this one; else True. The row that is
-        best in truth is kept in 95 % of cases, and no row is called best because it came out first. None where a row's
-        noise between seeds is not known: it is held against no other.
+        False if some other row is better beyond noise, where all other rows are compared with this one together; else
+        True. The truly best row is kept in 95 % of cases, and no row is called best merely because it came out first.
+        None if the row's noise between seeds is not known; such a row is not compared with others.
     """
     judged = {label: one for label, one in rows.items() if not one.unknown}
     others = max(len(judged) - 1, 1)
-    most = {label: np.full(DRAWS, -np.inf) for label in judged}  # of each row, how far it is behind another at most
+    most = {label: np.full(DRAWS, -np.inf) for label in judged}  # the largest lead of another row over each
     for a, b, z in _null(judged):
         np.maximum(most[b], z, out=most[b])
         np.maximum(most[a], -z, out=most[a])
@@ -98,22 +99,22 @@ def best(rows: Mapping[str, Measurement]) -> dict[str, bool | None]:
 
 
 def _ahead(one: Measurement, other: Measurement) -> float:
-    """One-sided p-value of a row's being no better than another."""
+    """Return the one-sided p-value of the hypothesis that `one` is no better than `other`."""
     effect = difference(one, other)
     assert isinstance(effect, Estimate)
     return effect.p / 2 if effect.value > 0 else 1 - effect.p / 2
 
 
 def _null(rows: Mapping[str, Measurement]) -> Iterator[tuple[str, str, np.ndarray]]:
-    """For every pair of rows, its normal deviate z in draws of a world where no two rows differ: (DRAWS,)."""
+    """Yield every pair of rows with draws of its normal deviate z, (DRAWS,), on the hypothesis that no rows differ."""
     if len(rows) < 2:
         return
     rng = np.random.default_rng(SEED)
     U = np.stack([one.influence for one in rows.values()])  # (rows, sessions)
     G = min(one.sessions for one in rows.values())
-    # By einsum: products by BLAS round otherwise with another number of threads, and pages must be equal to the byte.
+    # By einsum: BLAS rounds differently with another number of threads, and pages must be equal to the byte.
     values, vectors = np.linalg.eigh(np.einsum("is,js->ij", U, U) * (G / max(G - 1, 1)))
-    root = vectors * np.sqrt(np.maximum(values, 0.0))  # (rows, rows), its product with itself is the covariance
+    root = vectors * np.sqrt(np.maximum(values, 0.0))  # (rows, rows), root @ root.T is the covariance
     seeds = np.sqrt([one.one_run_variance / len(one.points) for one in rows.values()])
     moved = dict(zip(rows, np.einsum("ij,jd->id", root, rng.standard_normal((len(rows), DRAWS))), strict=True))
     for label, deviation in zip(rows, seeds, strict=True):
@@ -126,7 +127,7 @@ def _null(rows: Mapping[str, Measurement]) -> Iterator[tuple[str, str, np.ndarra
         if not one.s > 0:  # equal rows, or too few sessions: never different
             yield a, b, np.zeros(DRAWS)
             continue
-        share = 2 / (9 * one.session_df)  # chi-square over its degrees of freedom (Wilson & Hilferty, PNAS 17, 1931)
+        share = 2 / (9 * one.session_df)  # of chi-square / df as a cubed normal (Wilson & Hilferty, PNAS 17, 1931)
         session = one.session_variance * np.maximum(1 - share + sessions * np.sqrt(share), 0.0) ** 3
         yield a, b, _deviates(moved[a] - moved[b], session, one.session_df, one.seed_variance * sigma, one.seed_df)
 
@@ -134,9 +135,10 @@ def _null(rows: Mapping[str, Measurement]) -> Iterator[tuple[str, str, np.ndarra
 def _deviates(
     moved: np.ndarray, session: np.ndarray, session_df: float, seed: np.ndarray, seed_df: float
 ) -> np.ndarray:
-    """The normal deviates of the p-values of draws, whose variances have been drawn too: all (DRAWS,).
+    """Return the normal deviates of the p-values of drawn differences with drawn variances; all are (DRAWS,).
 
-    A p-value is where the interval ends at 0 (see uncertainty): found by halving on a grid, then interpolated.
+    A p-value is the level at which the interval ends at 0 (see uncertainty). It is found by bisection on a grid and
+    interpolated.
     """
     by_session, by_seed = (special.stdtrit(df, special.ndtr(-GRID)) ** 2 for df in (session_df, seed_df))
     square = moved**2
@@ -146,17 +148,17 @@ def _deviates(
         inside = by_session[middle] * session + by_seed[middle] * seed > square
         low, high = np.where(inside, low, middle), np.where(inside, middle, high)
     ends = [np.sqrt(by_session[place] * session + by_seed[place] * seed) for place in (low, high)]
-    gap = ends[1] - ends[0]  # 0 where a variance was drawn as 0: beyond all noise
+    gap = ends[1] - ends[0]  # 0 if the variance was drawn as 0: then the difference is beyond all noise
     share = np.minimum(1.0, np.divide(np.abs(moved) - ends[0], gap, out=np.ones_like(gap), where=gap > 0))
     return np.copysign(GRID[low] + share * (GRID[high] - GRID[low]), moved)
 
 
 def _adjusted(p: float, drawn: np.ndarray, count: int) -> float:
-    """The probability of a p-value as small among `count` of them: by the draws, or Bonferroni's where that is less."""
+    """Return the probability that one of `count` p-values is at most p: by the draws or by Bonferroni, the smaller."""
     return float(max(p, min(1.0, count * p, (1 + np.count_nonzero(drawn <= p)) / (1 + len(drawn)))))
 
 
 def _critical(drawn: np.ndarray, count: int) -> float:
-    """The p-value from which on the adjusted one is ALPHA or more."""
-    place = round(ALPHA * (1 + len(drawn))) - 2  # this draw and those before it are, with 1, ALPHA of them all
+    """Return the p-value from which on the adjusted p-value is ALPHA or more."""
+    place = round(ALPHA * (1 + len(drawn))) - 2  # `_adjusted` gives ALPHA at this draw
     return min(ALPHA, max(ALPHA / count, float(np.sort(drawn)[place])))

@@ -1,8 +1,8 @@
-"""Recall and MRR under any rule of counting, from stored rank counts; what falls at random is taken in expectation.
+"""Recall and MRR under any counting rule, from stored rank counts; random ties are taken in expectation.
 
-A target with g items above it and e others tied with it stands at one of the places g + 1 to g + e + 1. Tied items in a
-random order give each of these places the same probability, so the expected hit and the expected reciprocal rank are
-means over them: exact, and without a draw.
+A target with g items above it and e others tied with it is at one of the places g + 1 to g + e + 1. If ties are in
+random order, all these places have the same probability, so the expected hit and the expected reciprocal rank are means
+over them. They are exact and need no random numbers.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ Metric = Callable[[np.ndarray, np.ndarray, Counting, int], np.ndarray]
 
 
 def hit(greater: np.ndarray, equal: np.ndarray, rule: Counting = OURS, k: int = CUTOFF) -> np.ndarray:
-    """The probability that the target is among the first k: float64 in the shape of `greater`. Recall is its mean.
+    """Return the probability that the target is among the first k, float64 shaped like `greater`; Recall is its mean.
 
     Args:
-        greater: how many items score strictly above the target.
-        equal: how many other items tie with it, in the same shape.
+        greater: the number of items that score strictly above the target.
+        equal: the number of other items that tie with it, in the same shape.
     """
     first, last, places = _places(greater, equal, rule, k)
     return np.maximum(last - first, 0) / places
 
 
 def reciprocal(greater: np.ndarray, equal: np.ndarray, rule: Counting = OURS, k: int = CUTOFF) -> np.ndarray:
-    """The expected 1 / rank, 0 beyond the first k: float64 in the shape of `greater`. MRR is its mean."""
+    """Return the expected 1 / rank, 0 beyond the first k, float64 shaped like `greater`; MRR is its mean."""
     first, last, places = _places(greater, equal, rule, k)
-    sums = np.concatenate([[0.0], np.cumsum(1.0 / np.arange(1, k + 1))])  # of 1 / 1 to 1 / r
+    sums = np.concatenate([[0.0], np.cumsum(1.0 / np.arange(1, k + 1))])  # [r] is 1 / 1 + ... + 1 / r
     return (sums[np.maximum(last, first)] - sums[first]) / places
 
 
@@ -46,10 +46,10 @@ def mean_of(
     unseen: np.ndarray | None = None,
     k: int = CUTOFF,
 ) -> float:
-    """Recall@k ("recall") or MRR@k ("mrr") in per cent; not a number where no target counts.
+    """Return Recall@k ("recall") or MRR@k ("mrr") in per cent; NaN if no target counts.
 
     Args:
-        unseen: (n,) bool, the targets that no training session has. Without it they are ranked as any other.
+        unseen: (n,) bool, the targets that occur in no training session. Without it they are ranked like any other.
     """
     values = METRICS[metric](greater, equal, rule, k)
     if unseen is not None and rule.unseen == "missed":
@@ -60,11 +60,11 @@ def mean_of(
 
 
 def unseen_targets(greater: np.ndarray, equal: np.ndarray, n_items: int) -> np.ndarray:
-    """Which targets no training session has, from the rank counts of POP: (n,) bool.
+    """Find the targets that occur in no training session, from the rank counts of POP: (n,) bool.
 
-    POP's score is how often an item was clicked in train. The items that never were share its last place, so a target
-    at the last place is one of them. Where train has every item, the targets at the last place are the least clicked
-    ones instead; `n_items` minus the items of train tells the two cases apart, and the caller must know that.
+    POP scores an item by its clicks in train. The items without clicks share the last place, so a target at the last
+    place is one of them. If train has every item, the targets at the last place are the least clicked items instead.
+    The two cases differ in whether `n_items` is greater than the number of items in train, which the caller must check.
     """
     return np.asarray(greater + equal + 1 == n_items)
 
@@ -72,7 +72,7 @@ def unseen_targets(greater: np.ndarray, equal: np.ndarray, n_items: int) -> np.n
 def _places(
     greater: np.ndarray, equal: np.ndarray, rule: Counting, k: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The places that count are first + 1 to last, as far as there are any, of so many that are equally likely."""
+    """Return first, last and the number of equally likely places: those from first + 1 to last count, if any."""
     allowed = k - 1 if rule.below else k
     if rule.ties == "against":
         greater, equal = greater + equal, np.zeros_like(equal)

@@ -1,8 +1,8 @@
-"""Recall, MRR and NDCG at any cut-off: the rank of every target is stored, so a cut-off is a view.
+"""Recall, MRR and NDCG at any cut-off, computed from the stored rank of every target.
 
 A test prefix has one right item, so the ideal DCG is 1 and NDCG@k is the mean of 1 / log2(rank + 1), 0 beyond the
 first k (Järvelin & Kekäläinen, ACM TOIS 20, 2002). Catalogue coverage, the share of items that are ever recommended,
-is not among them: it depends on which items stood in the lists, and a record keeps where the target stood.
+is not included: it depends on which items were recommended, and a record keeps only the rank of the target.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from reproduce.evaluation.ranking import hit, reciprocal
 
 
 def discounted(ranks: np.ndarray, k: int) -> np.ndarray:
-    """1 / log2(rank + 1), 0 beyond the first k, in the shape of `ranks`. NDCG is its mean."""
+    """Return 1 / log2(rank + 1), 0 beyond the first k, in the shape of `ranks`. NDCG is its mean."""
     return np.where(hit(ranks, k), 1.0 / np.log2(ranks + 1.0), 0.0)
 
 
-# What each test prefix is worth, by (ranks, k); the metric is the mean.
+# The value of each test prefix, from (ranks, k); the metric is their mean.
 WORTH: Mapping[str, Callable[[np.ndarray, int], np.ndarray]] = {"recall": hit, "mrr": reciprocal, "ndcg": discounted}
 TITLES = {"recall": "Recall", "mrr": "MRR", "ndcg": "NDCG"}
 
@@ -36,11 +36,11 @@ class AtCutoff:
 
 
 def recall_mrr_ndcg(ranks: np.ndarray, k: int) -> AtCutoff:
-    """Recall@k, MRR@k and NDCG@k in per cent; not a number where there are no ranks.
+    """Return Recall@k, MRR@k and NDCG@k in per cent; NaN if there are no ranks.
 
     Args:
-        ranks: (n,), 1 is best; the tie rule is whoever made them's, see `ranking.rank`.
-        k: from 1 on.
+        ranks: (n,), 1 is best; ties are already resolved, see `ranking.rank`.
+        k: the cut-off, at least 1.
 
     Raises:
         ValueError: k is below 1.

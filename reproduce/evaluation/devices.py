@@ -1,7 +1,8 @@
-"""as_cuda(): the one place where the suite's arithmetic tells a CPU from a GPU.
+"""as_cuda(): the one place where the suite's arithmetic distinguishes a CPU from a GPU.
 
-On a CPU memory decides: small chunks that fit the cache, only real clicks, kernels for its matrix products. On CUDA
-launches and waiting decide: large chunks, shapes that stay the same, and nothing whose size the host must know.
+On a CPU memory access decides the speed, so the code uses small chunks that fit the cache, computes only real clicks
+and calls matrix kernels made for CPUs. On CUDA kernel launches and waiting decide it, so the code uses large chunks,
+fixed shapes and nothing whose size the host must know.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ import torch
 
 
 def as_cuda(device: torch.device) -> bool:
-    """Whether to compute in the way of a GPU on this device.
+    """Return whether to compute on this device in the way that suits a GPU.
 
-    Call it as `devices.as_cuda`, so that a test on a CPU can put another answer in its place.
+    Call it as `devices.as_cuda`, so that a test on a CPU can replace it.
     """
     return device.type != "cpu"

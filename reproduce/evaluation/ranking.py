@@ -1,4 +1,4 @@
-"""Scores to rank counts, with the tie rule; Recall and MRR as arithmetic on them."""
+"""Rank counts from scores, ranks from counts by a tie rule, and Recall and MRR from ranks."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Scorer(Protocol):
 
 @runtime_checkable
 class SharedScorer(Protocol):
-    """A scorer that may have its scores as one row and some cells; None where it has not."""
+    """A scorer that may give its scores as one row and some cells, or None if it cannot."""
 
     def shared_row(self, prefixes: Sessions) -> SharedRow | None: ...
 
@@ -30,11 +30,11 @@ class SharedScorer(Protocol):
 NOT_FINITE = "{name}: score returned a number that is not finite"
 CUTOFF = 20  # the paper's: Recall@20, MRR@20
 CHUNK_SCORES = 1 << 22  # scores held at a time: 16 MiB of float32
-CHUNK_SCORES_CUDA = 1 << 26  # there small chunks are launches that wait for each other
+CHUNK_SCORES_CUDA = 1 << 26  # on CUDA small chunks would spend their time on launches
 
 
 def rank_counts(scores: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """How many items score strictly above the target, and how many other items tie with it: (n,) and (n,) int64.
+    """Count the items that score strictly above the target, and the other items that tie with it: (n,) and (n,) int64.
 
     Args:
         scores: (n, m), finite.
@@ -49,7 +49,7 @@ def rank_counts(scores: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _counted_by_row(scores: np.ndarray, own: np.ndarray) -> tuple[Tensor, Tensor]:
-    """How many scores lie above, and at or above, each row's own: a row fits the cache, so this is ten times faster."""
+    """Count the scores above, and at or above, each row's own; a row fits the cache, so this is ten times faster."""
     greater, at_least = np.empty((2, len(scores)), np.int64)
     for i, row in enumerate(scores):
         greater[i] = np.count_nonzero(row > own[i])
@@ -58,32 +58,35 @@ def _counted_by_row(scores: np.ndarray, own: np.ndarray) -> tuple[Tensor, Tensor
 
 
 def rank(greater: np.ndarray, equal: np.ndarray, *, ties_favour_target: bool = False) -> np.ndarray:
-    """1 is best; an item tied with the target counts as ahead of it, unless the authors' opposite rule is asked for."""
+    """Return the ranks, 1 is best; an item tied with the target counts as ahead of it.
+
+    With `ties_favour_target` it counts as behind, as in the authors' code.
+    """
     return greater + 1 if ties_favour_target else greater + equal + 1
 
 
 def hit(ranks: np.ndarray, k: int = CUTOFF) -> np.ndarray:
-    """Whether the target is among the first k: bool, in the shape of `ranks`. Recall is its mean."""
+    """Return whether the target is among the first k: bool, in the shape of `ranks`. Recall is its mean."""
     return ranks <= k
 
 
 def reciprocal(ranks: np.ndarray, k: int = CUTOFF) -> np.ndarray:
-    """1 / rank, 0 beyond the first k, in the shape of `ranks`. MRR is its mean."""
+    """Return 1 / rank, 0 beyond the first k, in the shape of `ranks`. MRR is its mean."""
     return np.where(hit(ranks, k), 1.0 / ranks, 0.0)
 
 
 def recall_at(ranks: np.ndarray, k: int = CUTOFF) -> float:
-    """Share of targets among the first k, in per cent; not a number where there are no targets."""
+    """Return the share of targets among the first k, in per cent; NaN if there are no targets."""
     return 100.0 * float(np.mean(hit(ranks, k))) if len(ranks) else float("nan")
 
 
 def mrr_at(ranks: np.ndarray, k: int = CUTOFF) -> float:
-    """Mean of 1 / rank, 0 beyond the first k, in per cent; not a number where there are no targets."""
+    """Return the mean of 1 / rank, 0 beyond the first k, in per cent; NaN if there are no targets."""
     return 100.0 * float(np.mean(reciprocal(ranks, k))) if len(ranks) else float("nan")
 
 
 def chunk_rows(n_items: int, device: torch.device | None = None) -> int:
-    """Prefixes scored at a time: by the catalogue's size and the kind of device, not by how much memory there is."""
+    """Return how many prefixes to score at a time, from the catalogue's size and the kind of device, not its memory."""
     scores = CHUNK_SCORES_CUDA if device is not None and devices.as_cuda(device) else CHUNK_SCORES
     return max(1, scores // max(n_items, 1))
 
@@ -91,18 +94,19 @@ def chunk_rows(n_items: int, device: torch.device | None = None) -> int:
 def rank_all(
     model: Scorer, prefixes: Sessions, targets: np.ndarray, chunk: int | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """`rank_counts` of every prefix against the full catalogue, in chunks, counted on the model's device.
+    """Return `rank_counts` of every prefix against the full catalogue, counted in chunks on the model's device.
 
-    The counts stay there until the end, and so does whether all scores are finite: on CUDA nothing waits in between.
+    The counts, and whether all scores are finite, stay on that device until the end, so that on CUDA nothing waits in
+    between.
 
     Args:
-        chunk: prefixes at a time; without it `chunk_rows` of the model's device, its `device_`.
+        chunk: prefixes at a time; by default `chunk_rows` for the model's `device_`.
 
     Returns:
         greater, equal: (n,) and (n,) int64.
 
     Raises:
-        ModelError: the model's scores have the wrong shape or are not finite, or a target is no item.
+        ModelError: the model's scores have the wrong shape or are not finite, or a target is not an item.
     """
     if len(targets) and not 0 <= targets.min() <= targets.max() < prefixes.n_items:
         raise ModelError(f"{_name(model)}: a target is outside the catalogue, items 0 to {prefixes.n_items - 1}")
@@ -113,7 +117,7 @@ def rank_all(
         greater, equal = shared.rank_counts(torch.as_tensor(targets, device=shared.row.device))
         return greater.cpu().numpy(), equal.cpu().numpy()
     chunk = chunk or chunk_rows(prefixes.n_items, getattr(model, "device_", None))
-    # Set aside once: small results kept between the large scores of each chunk would leave the heap full of holes.
+    # Allocated once: small results kept between the large scores of each chunk would fragment the heap.
     counts, finite, own = torch.empty(2, len(prefixes), dtype=torch.int64), torch.ones(()), torch.as_tensor(targets)
     for begin in range(0, len(prefixes), chunk):
         part = prefixes.take(slice(begin, begin + chunk))
@@ -121,19 +125,19 @@ def rank_all(
         check_shape(model, scores, part)
         if scores.device != counts.device:  # once, at the first chunk
             counts, finite, own = counts.to(scores.device), finite.to(scores.device), own.to(scores.device)
-        if scores.numel():  # two numbers tell: the least and the greatest are not a number where any score is not
+        if scores.numel():  # two numbers are enough: if any score is NaN, both are
             finite *= torch.isfinite(torch.stack(torch.aminmax(scores))).all()
         counts[0, begin : begin + chunk], counts[1, begin : begin + chunk] = rank_counts(
             scores, own[begin : begin + chunk]
         )
     if not bool(finite):
-        # Without this a model that scores not-a-number everywhere would rank every target first.
+        # Without this check a model whose scores are all NaN would rank every target first.
         raise ModelError(NOT_FINITE.format(name=_name(model)))
     return counts[0].cpu().numpy(), counts[1].cpu().numpy()
 
 
 def check_shape(model: Scorer, scores: Tensor, prefixes: Sessions) -> None:
-    """Raises ModelError where a model's scores of some prefixes are not (prefixes, n_items)."""
+    """Raise ModelError unless a model's scores of the prefixes have shape (prefixes, n_items)."""
     wanted = (len(prefixes), prefixes.n_items)
     if not isinstance(scores, Tensor) or tuple(scores.shape) != wanted:
         found = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__

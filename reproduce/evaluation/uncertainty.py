@@ -1,33 +1,33 @@
-"""How sure a number is: noise between test sessions, noise between seeds, and what the two allow to say.
+"""How certain a number is: noise between test sessions, noise between seeds, and the intervals and tests from both.
 
-A row of a table is a model that was run once or under several seeds. Its number m is a mean over test prefixes and
-seeds. Of a difference of rows A and B on the same prefixes, and in the same way of any weighted sum of rows,
+A row of a table is a model that was run with one or several seeds. Its number m is a mean over test prefixes and seeds.
+The variance of a difference of rows A and B on the same prefixes, and likewise of any weighted sum of rows, is
 
     s^2 = s_session^2 + sigma^2 (1 / K_A + 1 / K_B)
 
-- s_session: prefixes of one session hang together, so sessions are the units. With u_c, how far session c moves the
-  difference of the seeds' means (its influence: Liang & Zeger, Biometrika 73, 1986), s_session^2 = G / (G - 1) sum
-  u_c^2 over G sessions. Rows are paired because influences are subtracted before they are squared.
-- sigma: other seeds move a number too, and no set of sessions shows it. The spread of runs about the mean of their row
-  is pooled over all rows with several seeds within a data set and metric; K runs each of R rows give R (K - 1) degrees
-  of freedom. Rows without chance, such as a popularity count, have none; whoever measures says which those are.
-- Both parts are estimates, sigma often from few runs. With t_1 and t_2, quantiles of Student's t at the degrees of
-  freedom of each part, an interval is the value and to either side sqrt(t_1^2 s_session^2 + t_2^2 s_seed^2). It covers
-  at least as often as it says (Banerjee, Sankhya 22, 1960), and as often where one part is the larger by far. The
-  p-value is the level at which 0 is the interval's end. A single t for the sum with Satterthwaite's degrees of freedom
-  is narrower and was tried first: by chance a sigma comes out small, and just then it finds degrees of freedom galore.
-  With two seeds a row, 3 degrees of freedom for sigma and more noise between seeds than between sessions (the worlds
-  of tests/test_coverage.py) it called 0.7 % of true hypotheses false at a level of 0.14 %, and 6.0 % at 5 %; the
-  interval here 0.08 % and 4.1 %.
+- s_session: prefixes of one session are not independent, so sessions are the units. Let u_c be how far session c moves
+  the difference of the seeds' means (its influence: Liang & Zeger, Biometrika 73, 1986). Then s_session^2 = G / (G - 1)
+  sum u_c^2 over G sessions. Rows are paired because influences are subtracted before they are squared.
+- sigma: other seeds change a number too, which no set of sessions shows. The spread of runs about the mean of their row
+  is pooled over all rows with several seeds within a data set and metric; K runs of each of R rows give R (K - 1)
+  degrees of freedom. Rows without random numbers, such as POP, have no such noise; the caller says which those are.
+- Both parts are estimates, sigma often from few runs. With t_1 and t_2, the quantiles of Student's t at the degrees of
+  freedom of the two parts, and s_seed^2, the second part, an interval is the value +- sqrt(t_1^2 s_session^2 + t_2^2
+  s_seed^2). Its coverage is at least its level (Banerjee, Sankhya 22, 1960), and equal to it if one part is by far the
+  larger. The p-value is the level at which 0 is the interval's end. A single t for the sum with Satterthwaite's degrees
+  of freedom is narrower and was tried first. But if sigma happens to come out small, that method assigns too many
+  degrees of freedom. With two seeds a row, 3 degrees of freedom for sigma and more noise between seeds than between
+  sessions (the settings of tests/test_coverage.py) it rejected 0.7 % of true hypotheses at a level of 0.14 %, and 6.0 %
+  at 5 %; the interval here rejects 0.08 % and 4.1 %.
 - s_session has 2 G / (kurtosis - 1) degrees of freedom, at most G - 1, with the kurtosis of the u_c: a variance that
-  hangs on few long sessions is known less well than their number suggests.
+  depends on a few long sessions is known less well than the number of sessions suggests.
 
-Nothing is subtracted and nothing clipped at zero. So one part is counted twice: that two seeds of a model err on
-different prefixes is in their spread sigma as it is in s_session, where 1 / K_A + 1 / K_B of it is left in the mean
-over seeds. The sum is then too large, never too small: at most twice the true variance, where there is no other noise
-at all, and hardly where seeds move a model as a whole. Single runs of NARM on YOOCHOOSE 1/64: this part has a standard
-deviation of 0.08 points of Recall@20, sigma is 0.19, and intervals are 7 % too wide. The difference that would remove
-it (spread less sessions' part) is negative by chance where seeds are few, and clipping it made intervals too narrow.
+Nothing is subtracted or clipped at zero, so one part is counted twice. Two seeds of a model err on different prefixes;
+this is part of sigma, and also of s_session, where 1 / K_A + 1 / K_B of it remains in the mean over seeds. The sum is
+therefore too large, never too small: at most twice the true variance, if there is no other noise at all, and hardly too
+large if a seed moves a model as a whole. For single runs of NARM on YOOCHOOSE 1/64 this part has a standard deviation
+of 0.08 points of Recall@20 and sigma is 0.19, so intervals are 7 % too wide. Subtracting this part from sigma^2 can
+give a negative number if seeds are few, and clipping that at zero made intervals too narrow.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from scipy import optimize, special
 
 LEVEL = 0.95
 ALPHA = 0.05
-FURTHEST = 20.0  # normal deviate of p = 5e-89, the least p-value that is told from 0
+FURTHEST = 20.0  # normal deviate of p = 5e-89, the smallest p-value that is distinguished from 0
 POWER = 2.8  # z(0.975) + z(0.8): a true effect of 2.8 s has p < 0.05 four times in five
 
 
@@ -50,26 +50,26 @@ class Noise:
     """The noise between seeds of one metric on one data set, pooled over rows."""
 
     residuals: np.ndarray  # (runs,) each run's value less the mean of its row
-    df: int  # runs less rows
+    df: int  # the number of runs minus the number of rows
 
     @property
     def sigma(self) -> float:
-        """Standard deviation of a single run about what its row has in the mean over seeds."""
+        """Standard deviation of a single run about the expected value of its row over seeds."""
         return math.sqrt(float((self.residuals**2).sum()) / self.df)
 
 
 @dataclass(frozen=True, eq=False)
 class Measurement:
-    """A row's mean over test prefixes and seeds. It is linear in the prefixes, and so are a multiple and a sum of it.
+    """A row's mean over test prefixes and seeds; it is linear in the prefixes, so it can be multiplied and added.
 
-    `+` is for the same runs measured twice, say on short and on long prefixes; rows that were run apart meet in
+    `+` is for the same runs measured twice, say on short and on long prefixes; rows with separate runs are combined by
     `contrast`.
     """
 
-    points: np.ndarray  # (K,) of each seed
+    points: np.ndarray  # (K,) the mean of each seed
     influence: np.ndarray  # (test sessions,) how far each moves the mean over seeds; sums to 0
-    sessions: int  # that have a prefix in the mean
-    deterministic: bool = False  # another seed gives the same ranks
+    sessions: int  # the number of sessions with a prefix in the mean
+    deterministic: bool = False  # every seed gives the same ranks
     noise: Noise | None = None  # None: not known, or the row has none
 
     @property
@@ -78,7 +78,7 @@ class Measurement:
 
     @property
     def unknown(self) -> bool:
-        """Whether there is noise between seeds whose size nobody knows."""
+        """Whether there is noise between seeds of unknown size."""
         return not self.deterministic and self.noise is None
 
     @property
@@ -103,15 +103,15 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number and its two variances. Where fewer than two sessions bear on it all but the value is not a number."""
+    """A number and its two variances; with fewer than two sessions the standard error and all that uses it are NaN."""
 
     value: float
     session_variance: float
     session_df: float
     seed_variance: float
     seed_df: float
-    one_run_variance: float  # what seed_variance would be, had every row a single run
-    half: int  # the fewest sessions that carry half of session_variance
+    one_run_variance: float  # what seed_variance would be if every row had a single run
+    half: int  # the smallest number of sessions that make up half of session_variance
 
     @property
     def s(self) -> float:
@@ -136,11 +136,11 @@ class Estimate:
 
     @property
     def p(self) -> float:
-        """Two-sided p-value of its being 0: below 0.05 just where the 95 % interval leaves 0 out."""
+        """Two-sided p-value of the hypothesis that it is 0: below 0.05 exactly if the 95 % interval leaves out 0."""
         return self.p_beyond(0.0)
 
     def p_beyond(self, bound: float) -> float:
-        """p-value of its lying within -bound and bound: below 0.05 just where the 95 % interval lies outside."""
+        """Return the p-value of lying between -bound and bound: below 0.05 if all of the 95 % interval is outside."""
         distance = abs(self.value) - bound
         if math.isnan(self.s) or distance <= 0:
             return math.nan if math.isnan(self.s) else 1.0
@@ -152,13 +152,13 @@ class Estimate:
 
     @property
     def detectable(self) -> float:
-        """The smallest true effect that such noise lets one find, four times in five at p < 0.05."""
+        """The smallest true effect that, at this noise, is found with p < 0.05 four times in five."""
         return POWER * self.s
 
     def against(self, published: float) -> Estimate:
-        """Its difference to a number that others published from one run of each row.
+        """Return its difference from a number that others published from one run of each row.
 
-        Their sessions are as noisy as ours, their seeds as those of single runs.
+        Their noise between sessions is taken to be as large as ours, their noise between seeds as that of single runs.
         """
         return replace(
             self,
@@ -170,9 +170,9 @@ class Estimate:
 
 @dataclass(frozen=True)
 class OneRun:
-    """One run: not judged. A row in it has a single seed, and what another seed would change is not known."""
+    """An effect that is not judged: a row has a single run, and how much another seed would change is not known."""
 
-    these_runs: Estimate  # as if there were no noise between seeds: about the runs, not about the models
+    these_runs: Estimate  # without noise between seeds: a statement about the runs, not the models
 
     @property
     def value(self) -> float:
@@ -185,18 +185,18 @@ Judged = Estimate | OneRun
 def measure(
     values: np.ndarray, session: np.ndarray, where: np.ndarray | None = None, *, deterministic: bool = False
 ) -> Measurement:
-    """The mean of a row over the prefixes asked for. Its noise between seeds comes with `with_noise`.
+    """Measure the mean of a row over the prefixes asked for; `with_noise` adds its noise between seeds.
 
     Args:
-        values: (K, n), of each seed what each test prefix is worth, in points: 100 for a hit, 100 / rank, ...
+        values: (K, n), for each seed the value of each test prefix, in points: 100 for a hit, 100 / rank, ...
         session: (n,) the test session of each prefix, numbered from 0; the same for all rows that are compared.
         where: (n,) bool, the prefixes asked for; default all.
-        deterministic: another seed gives the same values.
+        deterministic: every seed gives the same values.
     """
     n_sessions = int(session.max(initial=-1)) + 1
     if where is not None:
         values, session = values[:, where], session[where]
-    with np.errstate(invalid="ignore"):  # of no prefixes: not a number
+    with np.errstate(invalid="ignore"):  # the mean of no prefixes is NaN
         points = values.sum(1) / np.float64(len(session))
         totals = np.bincount(session, values.mean(0), n_sessions)
         counts = np.bincount(session, minlength=n_sessions)
@@ -205,7 +205,7 @@ def measure(
 
 
 def pooled_noise(rows: Iterable[Measurement]) -> Noise | None:
-    """The noise between seeds, from every row with several of them; None where there is no such row."""
+    """Pool the noise between seeds over all rows with several seeds; None if there is no such row."""
     several = [one for one in rows if not one.deterministic and len(one.points) > 1]
     if not several:
         return None
@@ -214,7 +214,7 @@ def pooled_noise(rows: Iterable[Measurement]) -> Noise | None:
 
 
 def equal_noise(rows: Sequence[Measurement]) -> float:
-    """p-value of Bartlett's test (Proc. R. Soc. A 160, 1937) that the runs of two rows or more spread alike."""
+    """Return the p-value of Bartlett's test (Proc. R. Soc. A 160, 1937) that two or more rows spread equally."""
     df = np.array([len(one.points) - 1 for one in rows])
     variances = np.array([one.points.var(ddof=1) for one in rows])
     if not variances.all():
@@ -225,20 +225,20 @@ def equal_noise(rows: Sequence[Measurement]) -> float:
 
 
 def with_noise(rows: Mapping[str, Measurement]) -> dict[str, Measurement]:
-    """The rows of one data set and metric, each with the noise between seeds that is pooled over all of them."""
+    """Give the rows of one data set and metric the noise between seeds that is pooled over all of them."""
     noise = pooled_noise(rows.values())
     return {label: one if one.deterministic else replace(one, noise=noise) for label, one in rows.items()}
 
 
 def contrast(terms: Sequence[tuple[float, Measurement]], value: float | None = None) -> Judged:
-    """The weighted sum of rows that were run apart, measured on the same test sessions.
+    """Estimate a weighted sum of rows with separate runs, measured on the same test sessions.
 
     Args:
-        terms: weight and row; the runs of each row occur in one term only (see Measurement for `+`).
-        value: what the weighted sum is the first-order change of (the delta method); default the sum itself.
+        terms: weights and rows; the runs of each row occur in one term only (see Measurement for `+`).
+        value: the number whose first-order change the weighted sum is (the delta method); default the sum itself.
 
     Raises:
-        ValueError: a row of several seeds has no noise: `with_noise` was forgotten.
+        ValueError: a row with several seeds has no noise because `with_noise` was not called.
     """
     if any(one.unknown and len(one.points) > 1 for _, one in terms):
         raise ValueError("a row of several seeds without its noise: call with_noise on all rows first")
@@ -259,7 +259,7 @@ def contrast(terms: Sequence[tuple[float, Measurement]], value: float | None = N
 
 
 def _by_sessions(influence: np.ndarray, G: int) -> tuple[float, float, int]:
-    """Cluster-robust variance of a sum of influences, its degrees of freedom, the sessions that carry half of it."""
+    """Return the cluster-robust variance, its degrees of freedom, and how many sessions make up half of it."""
     squares = influence**2
     total = float(squares.sum())
     if G < 2 or not math.isfinite(total):
@@ -273,21 +273,21 @@ def _by_sessions(influence: np.ndarray, G: int) -> tuple[float, float, int]:
 
 
 def difference(a: Measurement, b: Measurement) -> Judged:
-    """a - b, in points."""
+    """Estimate a - b, in points."""
     return contrast([(1.0, a), (-1.0, b)])
 
 
 def relative_gain(a: Measurement, b: Measurement) -> Judged:
-    """100 (a / b - 1), in per cent, by the delta method; not a number where b is 0."""
+    """Estimate 100 (a / b - 1), in per cent, by the delta method; NaN if b is 0."""
     base = b.value or math.nan
     share = a.value / base
     return contrast([(100 / base, a), (-100 * share / base, b)], 100 * (share - 1))
 
 
 def gain_difference(here: tuple[Measurement, Measurement], there: tuple[Measurement, Measurement]) -> Judged:
-    """The relative gain of one row over another on some prefixes less the same on other prefixes, in per cent.
+    """Estimate the relative gain of one row over another on some prefixes less that on other prefixes, in per cent.
 
-    The two rows are the same in `here` and `there`, so what a seed does to a row in both places is not two noises.
+    `here` and `there` hold the same two rows, so a seed's effect on a row in both places is one noise, not two.
     """
     (a1, b1), (a2, b2) = here, there
     base1, base2 = b1.value or math.nan, b2.value or math.nan

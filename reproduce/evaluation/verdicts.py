@@ -1,10 +1,11 @@
-"""What the numbers allow to say of a statement: it holds, it fails, or the noise is too large to tell.
+"""Verdicts on statements: a statement holds, it fails, or the noise is too large to tell.
 
-Noise leads to "undecided", never to "holds". That two rows are as good as equal is shown by an equivalence test, not by
-a large p-value: two one-sided tests at 5 % rule out a difference beyond a margin fixed beforehand, which they do just
-where the 90 % interval lies within it (Schuirmann, J. Pharmacokinet. Biopharm. 15, 1987). The p-values of a claim's
-statements are Holm's over the statements that can be judged. Equivalences need none of that: a claim with several asks
-for all of them, so one that is wrong is enough to stop it (Berger, Technometrics 24, 1982).
+Noise leads to "undecided", never to "holds". That two rows are practically equal is shown by an equivalence test, not
+by a large p-value: two one-sided tests at 5 % rule out a difference beyond a margin fixed beforehand. They do so if and
+only if the 90 % interval lies within the margin (Schuirmann, J. Pharmacokinet. Biopharm. 15, 1987). The p-values of a
+claim's statements are adjusted by Holm's method over the statements that can be judged. Equivalences need no such
+adjustment: a claim with several of them holds only if all do, so a single wrong one is enough to stop it (Berger,
+Technometrics 24, 1982).
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ import numpy as np
 
 from reproduce.evaluation.uncertainty import ALPHA, Estimate, Judged, OneRun
 
-MARGIN = 0.5  # ours, fixed before any comparison: points of Recall@20 or MRR@20 that are as good as none
-SHARE = 0.25  # ours: a gain is the paper's where it is within a quarter of it
+MARGIN = 0.5  # ours, fixed before any comparison: a difference, in points of Recall@20 or MRR@20, that is negligible
+SHARE = 0.25  # ours: a gain agrees with the paper's if it is within a quarter of it
 
 
 class Verdict(Enum):
-    """What is said of a statement, in the words of a page."""
+    """The verdict on a statement, in the words shown on a page."""
 
     HOLDS = "holds"
     FAILS = "fails"
@@ -35,11 +36,11 @@ class Verdict(Enum):
 
 @dataclass(frozen=True)
 class Above:
-    """An effect is above 0: of one row over another, or of a gain on some prefixes over the gain on others.
+    """The statement that an effect is above 0: a difference of rows, or of gains on some prefixes and on others.
 
-    `margin`: in the effect's unit, what is as good as none; None where nothing was fixed.
-    `needed`: the paper's effect, where only data that would show an effect of that size can speak. This is settled by
-    the standard error, before anybody looks at the effect.
+    `margin`: the size, in the effect's unit, that counts as negligible; None if none was fixed.
+    `needed`: the paper's effect, if only data that would show an effect of that size may decide; else None. The
+    standard error settles this before anybody looks at the effect.
     """
 
     effect: Judged
@@ -53,11 +54,11 @@ class Above:
 
     @property
     def p(self) -> float:
-        """Not a number where it cannot be judged."""
+        """The p-value of the effect; NaN if it cannot be judged."""
         return math.nan if self.untestable or isinstance(self.effect, OneRun) else self.effect.p
 
     def verdict(self, p: float) -> Verdict:
-        """By its p-value after Holm."""
+        """Return the verdict, given the p-value adjusted by Holm's method."""
         if self.untestable:
             return Verdict.UNTESTABLE
         if isinstance(self.effect, OneRun):
@@ -70,18 +71,21 @@ class Above:
 
 @dataclass(frozen=True)
 class Close:
-    """An effect is within a margin of 0."""
+    """The statement that an effect is within a margin of 0."""
 
     effect: Judged
     margin: float = MARGIN
 
     @property
     def p(self) -> float:
-        """Of its being within the margin; not a number where it cannot be judged."""
+        """The p-value of the hypothesis that the effect is within the margin; NaN if it cannot be judged."""
         return math.nan if isinstance(self.effect, OneRun) else self.effect.p_beyond(self.margin)
 
     def verdict(self, p: float) -> Verdict:
-        """By its p-value after Holm: it fails only where the whole interval lies outside the margin."""
+        """Return the verdict, given the p-value adjusted by Holm's method.
+
+        The statement fails only if the whole interval lies outside the margin.
+        """
         if isinstance(self.effect, OneRun):
             return Verdict.ONE_RUN
         if equivalent(self.effect, self.margin):
@@ -93,10 +97,11 @@ Statement = Above | Close
 
 
 def gain_as_published(gain: Judged, published: float) -> Close:
-    """A relative gain, in per cent, is the paper's: within a quarter of it, the paper's noise being as large as ours.
+    """State that a relative gain, in per cent, agrees with the paper's, that is, lies within a quarter of it.
 
-    The paper's two numbers are single runs. That the gain is there at all needs no test of its own: where the interval
-    of ours less theirs lies within a quarter of theirs, the narrower one of ours lies above 0.
+    The paper's two numbers are single runs, and their noise is taken to be as large as ours. That there is a gain at
+    all needs no test of its own: if the interval of ours less theirs lies within a quarter of theirs, the narrower
+    interval of ours lies above 0.
     """
     if isinstance(gain, Estimate):
         return Close(gain.against(published), SHARE * abs(published))
@@ -104,24 +109,24 @@ def gain_as_published(gain: Judged, published: float) -> Close:
 
 
 def judge(statements: Sequence[Statement]) -> list[Verdict]:
-    """A verdict for each statement of one claim that has records, in the order given."""
+    """Return a verdict for each statement, in the order given; these are the statements of one claim with records."""
     adjusted = holm([one.p for one in statements])
     return [one.verdict(p) for one, p in zip(statements, adjusted, strict=True)]
 
 
 def equivalent(effect: Estimate, margin: float = MARGIN) -> bool:
-    """Whether a difference beyond the margin is ruled out, either way."""
+    """Return whether a difference beyond the margin is ruled out in both directions."""
     low, high = effect.interval(1 - 2 * ALPHA)
     return -margin < low and high < margin
 
 
 def holm(p: Sequence[float]) -> list[float]:
-    """p-values made fit for as many tests as there are (Holm, Scand. J. Stat. 6, 1979), in the order given.
+    """Adjust p-values for the number of tests (Holm, Scand. J. Stat. 6, 1979), in the order given.
 
-    What is not a number counts as no test and stays.
+    NaN is not counted as a test and stays NaN.
     """
     raw = np.asarray(p, dtype=float)
-    order = np.argsort(raw, kind="stable")  # not-a-numbers come last
+    order = np.argsort(raw, kind="stable")  # NaN comes last
     order = order[: np.count_nonzero(~np.isnan(raw))]
     adjusted = np.full(len(raw), np.nan)
     factors = len(order) - np.arange(len(order))

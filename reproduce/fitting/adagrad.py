@@ -1,10 +1,10 @@
-"""MomentumAdagrad: Adagrad whose steps have momentum, and two ways with a row that a batch names more than once.
+"""MomentumAdagrad: Adagrad with momentum, and two treatments of a row that occurs more than once in a batch.
 
     G += g^2,  v = momentum v - rate g / sqrt(G + 1e-6),  theta += v
 
-Of a sparse gradient only the rows that it names move. "added": the gradients of a row are added first, and the row
-takes one step. "separate": each occurrence k of a row takes a step of its own from where the row was before the batch,
-as in the public GRU4Rec code on Theano:
+A sparse gradient moves only the rows that it names. With "added" the gradients of a row are summed first, and the row
+takes one step. With "separate" each occurrence k of a row takes its own step from the row's value before the batch, as
+in the public GRU4Rec code on Theano:
 
     v_k = momentum v - rate g_k / sqrt(G + g_k^2 + 1e-6),  G += sum_k g_k^2,  theta += sum_k v_k,  v = the last v_k
 """
@@ -24,7 +24,7 @@ EPSILON = 1e-6
 
 
 class MomentumAdagrad(torch.optim.Optimizer):
-    """All its state, G and v, survives `state_dict`."""
+    """Adagrad with momentum, as in the equations above; `state_dict` holds its whole state, G and v."""
 
     def __init__(
         self, parameters: Iterable[Tensor], learning_rate: float, momentum: float, duplicates: Duplicates = "added"
@@ -48,7 +48,7 @@ class MomentumAdagrad(torch.optim.Optimizer):
 
 
 def _move(parameter: Tensor, slope: Tensor, state: dict[str, Tensor], rate: float, momentum: float) -> None:
-    """One step of every row that the gradient names, of all of them where it is dense."""
+    """Take one step for every row that the gradient names; a dense gradient names all rows."""
     rows: Any = slice(None)
     if slope.is_sparse:
         rows, slope = _added(slope)
@@ -62,31 +62,31 @@ def _move(parameter: Tensor, slope: Tensor, state: dict[str, Tensor], rate: floa
 
 
 def _move_each(parameter: Tensor, slope: Tensor, state: dict[str, Tensor], rate: float, momentum: float) -> None:
-    """A step of every occurrence of a row in a sparse gradient, all from the old row, squares and velocity."""
-    rows, slope = slope._indices()[0], slope._values()  # as the batch names them: not added, in its order
+    """Take a step for every occurrence of a row in a sparse gradient, all from the old row, squares and velocity."""
+    rows, slope = slope._indices()[0], slope._values()  # one entry per occurrence, in the batch's order
     move = slope * torch.rsqrt(state["squares"][rows] + slope**2 + EPSILON) * -rate
     state["squares"].index_add_(0, rows, slope**2)
     if momentum:
         move += momentum * state["velocity"][rows]
-        state["velocity"][rows] = move[_last_of_each(rows)]  # a row that is named twice is written the same twice
+        state["velocity"][rows] = move[_last_of_each(rows)]  # a row that occurs twice gets the same value twice
     parameter.index_add_(0, rows, move)
 
 
 def _added(slope: Tensor) -> tuple[Tensor, Tensor]:
-    """The rows that a sparse gradient names, (n,), and each one's gradients added up, (n, ...).
+    """Return the rows that a sparse gradient names, (n,), and the sum of each row's gradients, (n, ...).
 
-    On a CPU every row once. How many these are the host would have to wait for on CUDA: there a row stands as often as
-    it was named, each time with the whole sum, so that whatever is written to it is written the same each time.
+    On a CPU each row is returned once. On CUDA the host would have to wait for the number of distinct rows, so there a
+    row is returned as often as it occurs, each time with the whole sum. All writes to the same row are then equal.
     """
     if not devices.as_cuda(slope.device):
         slope = slope.coalesce()
         return slope.indices()[0], slope.values()
     rows, each = slope._indices()[0], slope._values()
-    first = torch.searchsorted(rows.sort().values, rows)  # (n,) a number of each row's own
+    first = torch.searchsorted(rows.sort().values, rows)  # (n,) the same index for all occurrences of a row
     return rows, torch.zeros_like(each).index_add_(0, first, each)[first]
 
 
 def _last_of_each(rows: Tensor) -> Tensor:
-    """For each occurrence of a row the place of its last one: [5, 2, 5] gives [2, 1, 2]."""
+    """Return for each occurrence of a row the index of its last occurrence: [5, 2, 5] gives [2, 1, 2]."""
     ordered, order = rows.sort(stable=True)
     return order[torch.searchsorted(ordered, rows, right=True) - 1]

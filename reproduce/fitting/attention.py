@@ -1,7 +1,7 @@
-"""The attention of a model over the test prefixes, as a record keeps it: no model is needed to draw it later.
+"""The attention of a model on the test prefixes, in the form that a record keeps to draw figures without the model.
 
-Kept are the weights of every test session's longest prefix, and over all prefixes the means that the paper's section
-on attention only claims: by position, by distance from the end, on clicks that are the target.
+A record keeps the weights of every test session's longest prefix, and means over all prefixes: by position, by
+distance from the end, and on clicks on the target. The paper's section on attention gives no numbers for these means.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from reproduce.fitting.recommender import Recommender
 from reproduce.reading.sessions import Sessions
 
-LONGEST = 19  # means are kept for prefixes of up to so many clicks, the paper's truncation
+LONGEST = 19  # clicks: the longest prefixes for which means are kept, the paper's truncation
 CHUNK = 512
 
 
@@ -28,22 +28,26 @@ class Attention:
     means: dict[str, Any]  # over all prefixes, see `collect`
 
     def of_session(self, i: int) -> tuple[np.ndarray, np.ndarray]:
-        """Weights and target marks of test session i, (kept,), (kept,)."""
+        """Return the weights and the target marks of test session i, (kept clicks,) each."""
         stop = int(self.lengths[: i + 1].sum())
         span = slice(stop - int(self.lengths[i]), stop)
         return self.weights[span], self.is_target[span]
 
 
 def collect(model: Recommender, test: Sessions, truncation: str) -> Attention | None:
-    """Ask a model for the attention on all test prefixes; None if it has none.
+    """Collect the attention of a model on all test prefixes; None if the model has none.
 
-    `means`: "examples", prefixes with n kept clicks, n = 1..19; "weight", for each n the mean weight of each position;
-    "repeat", over the prefixes that contain their target: how many, the mean weight on clicks on the target, and what
-    even weights would put there; "saturated", of a model that says it, the mean over all kept clicks of the share of
-    the attention's units that are saturated. Records made before models said it lack this last number.
+    `truncation` says which clicks of a long prefix the model keeps. The result's `means` holds:
+
+    - "examples": the number of prefixes with n kept clicks, n = 1..19;
+    - "weight": for each n, the mean weight of each position;
+    - "repeat": over the prefixes that contain their target, their number, the mean total weight of the clicks on the
+      target, and the total weight these clicks would have if all weights were equal;
+    - "saturated": the mean over all kept clicks of the share of the attention's units that are saturated, if the model
+      reports it. Records made before models reported it lack this number.
     """
     prefixes, targets = test.prefixes()
-    longest = np.diff(test.prefix_owner(), append=-1) != 0  # prefixes come shortest first: a session's last is longest
+    longest = np.diff(test.prefix_owner(), append=-1) != 0  # shortest first: a session's last prefix is its longest
     means = _Means()
     weights, marks, lengths = [], [], []
     for begin in range(0, len(prefixes), CHUNK):
@@ -70,7 +74,7 @@ def collect(model: Recommender, test: Sessions, truncation: str) -> Attention | 
 
 
 class _Means:
-    """Sums over all prefixes, chunk by chunk, and the means that they come to."""
+    """Sums over all prefixes, added chunk by chunk, and the means computed from them."""
 
     def __init__(self) -> None:
         self.examples = np.zeros(LONGEST, dtype=np.int64)
@@ -80,7 +84,7 @@ class _Means:
     def add(
         self, answer: np.ndarray, kept: np.ndarray, valid: np.ndarray, hit: np.ndarray, saturated: np.ndarray | None
     ) -> None:
-        """answer, valid, hit and saturated are (n, T), kept is (n,)."""
+        """Add a chunk of n prefixes; answer, valid, hit and saturated are (n, T), kept is (n,)."""
         short = kept <= LONGEST
         width = min(answer.shape[1], LONGEST)
         np.add.at(self.examples, kept[short] - 1, 1)
@@ -91,7 +95,7 @@ class _Means:
             self.saturated += [saturated[valid].sum(dtype=np.float64), valid.sum()]
 
     def as_plain(self) -> dict[str, Any]:
-        """As a record keeps them."""
+        """Return the means as plain numbers and lists, as a record stores them."""
         found, weight, even = self.repeat
         means: dict[str, Any] = {
             "examples": self.examples.tolist(),

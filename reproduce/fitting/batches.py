@@ -1,6 +1,6 @@
-"""Batch, Examples: prefixes side by side, and the examples of a log from which batches are gathered.
+"""Batch and Examples: prefixes side by side in a tensor, and the examples that batches are gathered from.
 
-Clicks, starts and lengths live on the device once; a mini-batch is a gather by index.
+Clicks, starts and lengths are copied to the device once; a mini-batch is gathered from them by index.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from reproduce.evaluation import devices
 from reproduce.fitting.checked import check_labels
 from reproduce.reading.sessions import Sessions
 
-ROUND = 8  # clicks: the widths of batches that are not truncated are multiples of it on CUDA
+ROUND = 8  # clicks: on CUDA the width of a batch of untruncated prefixes is rounded up to a multiple of this
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Some prefixes side by side: row i's clicks first, then padding (item 0, masked)."""
+    """Prefixes side by side: each row has its clicks first, then padding (item 0, masked)."""
 
     items: Tensor  # (B, T) int64
     lengths: Tensor  # (B,) int64
@@ -41,25 +41,30 @@ class Batch:
 class Examples:
     """Prefixes and next clicks on a device, from which batches are gathered.
 
-    On a CPU a batch is as wide as its longest prefix. On CUDA all are `width` wide, so that shapes never change, but
-    where prefixes are not truncated: then a batch is as wide as its longest prefix, rounded up to few shapes.
+    On a CPU a batch is as wide as its longest prefix. On CUDA every batch is `width` wide, so that shapes never change.
+    If prefixes are not truncated, a batch on CUDA is as wide as its longest prefix, rounded up so that there are few
+    different shapes.
     """
 
     items: Tensor  # (clicks,)
     starts: Tensor  # (n,)
     lengths: Tensor  # (n,)
     labels: Tensor  # (n,) or (0,)
-    width: int
+    width: int  # the most clicks that a prefix can keep
     truncated: bool
-    on_host: Tensor  # (n,) the lengths, for the host to know a batch's width without waiting for the device
+    on_host: Tensor  # (n,) the lengths, so that the host knows a batch's width without waiting for the device
 
     @classmethod
     def of(
         cls, prefixes: Sessions, labels: np.ndarray, truncation: str, longest: int, device: torch.device
     ) -> Examples:
-        """Prefixes longer than `longest` keep their first or last clicks, or all with truncation "none".
+        """Copy prefixes and their labels to a device and truncate prefixes longer than `longest`.
 
-        Raises ValueError where a label is outside the catalogue.
+        Args:
+            truncation: what is kept of a longer prefix: its "first" clicks, its "last", or all ("none").
+
+        Raises:
+            ValueError: a label is outside the catalogue.
         """
         check_labels(labels, prefixes.n_items)
         if truncation == "none":
@@ -81,13 +86,13 @@ class Examples:
         return len(self.starts)
 
     def batches(self, order: Tensor, parts: Iterable[slice]) -> Iterator[Batch]:
-        """Parts of an order of the examples, (n,) places on the host, which travel to the device at once."""
+        """Yield a batch for each part of `order`, (n,) indices of examples on the host, copied to the device once."""
         places = order.to(self.starts.device)
         for part in parts:
             yield self.batch(places[part], self.widest(order[part]))
 
     def widest(self, index: Tensor) -> int:
-        """The clicks that a batch of the examples at these places on the host is wide."""
+        """Return the width, in clicks, of a batch of the examples at these indices, which are on the host."""
         on_cuda = devices.as_cuda(self.starts.device)
         if not len(index) or (on_cuda and self.truncated):
             return self.width
@@ -95,7 +100,7 @@ class Examples:
         return min(-(-longest // ROUND) * ROUND, self.width) if on_cuda else longest
 
     def batch(self, index: Tensor, width: int | None = None) -> Batch:
-        """The examples at these places, (B,), on the device; so wide, or as `widest` says."""
+        """Return the examples at these indices, (B,) on the device, as a batch; `widest` gives the default width."""
         lengths = self.lengths[index]  # (B,)
         width = self.widest(index.cpu()) if width is None else width
         steps = torch.arange(width, device=lengths.device)  # (T,)

@@ -1,4 +1,4 @@
-"""What a model hands the training loop, looked at before torch meets it, which would name neither model nor remedy."""
+"""Checks of what a model gives the training loop, since torch's own errors name neither the model nor a remedy."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from reproduce.errors import ModelError
 
 
 def check_network(name: str, network: Any) -> None:
-    """Raises ModelError where a model's `network` gave no module, or one without weights."""
+    """Raise ModelError unless a model's `network` returned a module with weights."""
     if not isinstance(network, nn.Module):
         raise ModelError(f"{name}: network must return a torch.nn.Module, not a {type(network).__name__}")
     if next(network.parameters(), None) is None:
@@ -19,7 +19,7 @@ def check_network(name: str, network: Any) -> None:
 
 
 def check_loss(name: str, loss: Any) -> None:
-    """Raises ModelError where a model's `loss` is not one number that depends on its weights."""
+    """Raise ModelError unless a model's `loss` is a single number that depends on its weights."""
     if not isinstance(loss, Tensor):
         raise ModelError(f"{name}: loss must return a tensor of shape (), not a {type(loss).__name__}")
     if loss.shape != ():
@@ -32,6 +32,6 @@ def check_loss(name: str, loss: Any) -> None:
 
 
 def check_labels(labels: np.ndarray, n_items: int) -> None:
-    """Raises ValueError where a label is no item of the catalogue."""
+    """Raise ValueError if a label is not an item of the catalogue."""
     if len(labels) and not 0 <= (low := int(labels.min())) <= (high := int(labels.max())) < n_items:
         raise ValueError(f"label {low if low < 0 else high} is outside the catalogue, items 0 to {n_items - 1}")

@@ -1,4 +1,4 @@
-"""deterministic(), seed(): the same arithmetic and draws in every fit; Precision: whether it was in force."""
+"""deterministic() and seed(): the same arithmetic and random numbers in every fit; Precision: the settings in force."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import torch
 
 @dataclass
 class Precision:
-    """What was in force at every look so far; what one hopes for before the first."""
+    """The settings seen at all looks so far; before the first look, the settings that should be in force."""
 
-    deterministic_algorithms: bool = True  # at all of them
-    tf32: bool = False  # at any of them, for matrix products or in cuDNN
+    deterministic_algorithms: bool = True  # on at every look
+    tf32: bool = False  # on at any look, for matrix products or in cuDNN
 
     def look(self) -> None:
         self.deterministic_algorithms &= torch.are_deterministic_algorithms_enabled()
@@ -24,7 +24,7 @@ class Precision:
 
 @contextmanager
 def deterministic() -> Iterator[None]:
-    """Deterministic algorithms and full float32 precision inside, whatever was set before outside."""
+    """Use deterministic algorithms and full float32 precision in the block; restore the caller's settings after it."""
     before = (
         torch.are_deterministic_algorithms_enabled(),
         torch.utils.deterministic.fill_uninitialized_memory,  # type: ignore[attr-defined]
@@ -47,10 +47,11 @@ def deterministic() -> Iterator[None]:
 
 
 class _Tf32:
-    """The caller's setting of TF32, kept to be restored.
+    """The caller's TF32 settings, kept so that they can be restored.
 
-    torch has two settings: `allow_tf32`, and since 2.9 `fp32_precision`. They are written in step only by the older
-    one, and where the caller used the newer one the older cannot be read. Here both are put, the older one first.
+    torch has two settings: `allow_tf32`, and since 2.9 also `fp32_precision`. Writing the older one updates the newer
+    one, but not the reverse, and after the caller has written the newer one, reading the older one can fail. So both
+    are written here, the older one first.
     """
 
     def __init__(self) -> None:
@@ -65,7 +66,7 @@ class _Tf32:
     def _allowed(self, backend: Any) -> bool:
         try:
             return bool(backend.allow_tf32)
-        except RuntimeError:  # raised where the two differ
+        except RuntimeError:  # raised if the two settings differ, so this one is the opposite of the newer one
             own = self.precisions[0] if backend is self.older[0] else self.precisions[-1]
             return bool(own != "tf32")
 
@@ -85,7 +86,7 @@ class _Tf32:
 def seed(number: int, device: torch.device) -> None:
     """Seed the generators that a fit on this device draws from: the CPU's, and on CUDA that of its own GPU only.
 
-    `torch.manual_seed` would reseed every GPU, and `fork_rng` restores only those it was told of.
+    `torch.manual_seed` would reseed every GPU, while `fork_rng` restores only the devices it was given.
     """
     torch.default_generator.manual_seed(number)
     if device.type == "cuda":

@@ -17,20 +17,20 @@ Scoring: TypeAlias = tuple[Tensor, Tensor, Tensor | None]  # queries (B, Q), ite
 
 
 class QueryNetwork(nn.Module):
-    """A network of a DotProduct."""
+    """The network of a DotProduct model."""
 
     @abstractmethod
     def forward(self, batch: Batch) -> Scoring:
-        """score_i = rows_i . query + bias_i: the queries, (B, Q), all rows, (m, Q), and biases, (m,) or None."""
+        """Return queries, (B, Q), item rows, (m, Q), and biases, (m,) or None: score_i = rows_i . query + bias_i."""
 
 
 @dataclass(kw_only=True)
 class DotProduct(Neural):
-    """Trained by the cross-entropy of a softmax over all items. A model gives its network, a QueryNetwork."""
+    """A model trained with the cross-entropy of a softmax over all items; its network is a QueryNetwork."""
 
     @abstractmethod
     def network(self, n_items: int) -> QueryNetwork:
-        """A fresh network; called under the run's seed."""
+        """Make a fresh network; called with torch seeded by the run's seed."""
 
     def loss(self, network: nn.Module, batch: Batch) -> Tensor:
         query, rows, bias = network(batch)

@@ -1,4 +1,4 @@
-"""An epoch of training, whatever the model: its batches through the journal, its mean loss, its speed."""
+"""One epoch of training, for any model: its batches pass through the journal; its mean loss and speed are measured."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ def run_epoch(
     journal: Journal,
     device: torch.device,
 ) -> dict[str, float]:
-    """Take a step for every batch; the numbers of the epoch, as the journal keeps them.
+    """Take a step for every batch and return the numbers of the epoch, as the journal keeps them.
 
     Args:
-        name: of the model, for the message.
-        step: moves the weights and gives the sum of the batch's losses, (), on the device.
-        epoch, epochs: the number of this one, from 1, and how many there are at most.
-        examples: what the batches hold together, for the display of progress.
+        name: the model's name, for the error message.
+        step: moves the weights and returns the sum of the batch's losses, (), on the device.
+        epoch, epochs: the number of this epoch, counted from 1, and the largest number of epochs.
+        examples: the number of examples in all batches, for the progress display.
 
     Raises:
         ModelError: the mean loss is not a finite number.
     """
     began = time.monotonic()
-    total = torch.zeros((), dtype=torch.float64, device=device)  # on the device: the host waits for it at the end
+    total = torch.zeros((), dtype=torch.float64, device=device)  # on the device: the host waits for it only at the end
     seen = 0
 
     def so_far() -> float:

@@ -1,13 +1,14 @@
-"""Gradients: the loss of a batch and its gradients, computed, or on a GPU replayed from a CUDA graph.
+"""Gradients: the loss of a batch and its gradients, computed or, on a GPU, replayed from a CUDA graph.
 
-A training step launches hundreds of kernels, and with a small catalogue a GPU spends half of it waiting for the next
-one. A CUDA graph launches all of them at once. Loss and backward are captured when a shape of batch is first seen and
-replayed from then on; the optimiser's step stays outside. Draws go on as they would without a graph: its kernels take
-seed and offset from torch's generator at every replay, so an epoch depends on its seed alone, resumed or not.
+A training step launches hundreds of kernels, and with a small catalogue a GPU spends half of the step waiting for the
+next one. A CUDA graph launches all of them at once. Loss and backward pass are captured when a batch shape is first
+seen and replayed from then on; the optimiser's step stays outside. Random numbers are the same as without a graph: its
+kernels take seed and offset from torch's generator at every replay, so an epoch depends on its seed alone, resumed or
+not.
 
-No graph is trusted unseen: its first replay must give the loss and the gradients that the same batch and the same draws
-give without it. Where it does not, or where the step cannot be captured, a warning says so and training goes on
-without. REPRODUCE_CUDA_GRAPHS=0 in the environment never captures.
+No graph is used unchecked: its first replay must give the loss and the gradients that the same batch and the same
+random numbers give without it. If it does not, or if the step cannot be captured, a warning says so and training goes
+on without graphs. With REPRODUCE_CUDA_GRAPHS=0 in the environment nothing is captured.
 """
 
 from __future__ import annotations
@@ -25,29 +26,29 @@ from reproduce.evaluation import devices
 from reproduce.fitting.batches import Batch
 from reproduce.fitting.checked import check_loss
 
-MOST = 16  # graphs of a fit: each keeps gradients of its own; batches of further shapes are computed
-WARM_UP = 3  # rounds before capture, in which libraries choose their kernels and take their memory
-CLOSE = 1e-4  # of a tensor's largest number: how far the first replay may lie off, sums being taken in another order
-NOISE = 1e-7  # of the largest number of all: where gradients cancel, what is left is rounding and may be any
+MOST = 16  # graphs per fit, as each keeps its own gradients; batches of further shapes are computed without a graph
+WARM_UP = 3  # rounds before capture, in which libraries choose their kernels and allocate their memory
+CLOSE = 1e-4  # tolerance of the first replay, relative to a tensor's largest number: sums are taken in another order
+NOISE = 1e-7  # the same, relative to the largest number of all tensors: gradients that cancel leave only rounding
 
 Values = list[Tensor | None]  # the loss, then the gradient of every parameter, None where it has none
 
 
 def allowed() -> bool:
-    """Whether the environment leaves CUDA graphs on."""
+    """Return whether the environment allows CUDA graphs."""
     return os.environ.get("REPRODUCE_CUDA_GRAPHS", "1") != "0"
 
 
 class Gradients:
-    """Called with a batch, gives its loss and leaves its gradients in the parameters.
+    """A callable that returns the loss of a batch and leaves its gradients in the parameters.
 
     Args:
-        name: of the model, for messages.
-        network: what is trained.
-        loss: the mean loss of a batch, ().
-        optimiser: whose parameters get the gradients.
-        device: where all of it lies.
-        capturable: whether the model says that its step may be captured; heeded where the way of CUDA is taken.
+        name: the model's name, for messages.
+        network: the module that is trained.
+        loss: gives the mean loss of a batch, ().
+        optimiser: its parameters get the gradients.
+        device: the device of the network and the batches.
+        capturable: whether the model allows its step to be captured; used only on a device that is treated as CUDA.
     """
 
     def __init__(
@@ -67,7 +68,7 @@ class Gradients:
         self.recorder: Recorder | None = None
 
     def __call__(self, batch: Any) -> Tensor:
-        """The mean loss, (), valid until the next call."""
+        """Return the mean loss, (), valid until the next call."""
         if not self.capture:
             return self.computed(batch)
         shape = batch.items.shape
@@ -91,7 +92,7 @@ class Gradients:
         return loss
 
     def computed(self, batch: Any) -> Tensor:
-        """Without a graph."""
+        """Compute loss and gradients without a graph."""
         self.optimiser.zero_grad(set_to_none=True)
         loss = self.loss(self.network, batch)
         check_loss(self.name, loss)
@@ -99,11 +100,11 @@ class Gradients:
         return loss.detach()
 
     def captured(self, batch: Batch) -> Graph:
-        """A graph of the step for batches of this one's shape; weights and draws are as before.
+        """Capture the step as a graph for batches of this shape; weights and random state are left unchanged.
 
         Raises:
-            RuntimeError: from torch, where something in the step cannot be captured.
-            Differs: a replay gives something else than the step.
+            RuntimeError: from torch, if something in the step cannot be captured.
+            Differs: a replay gives a different result from the step.
         """
         own = Batch(batch.items.clone(), batch.lengths.clone(), batch.labels.clone())
         generator = draws(self.device)
@@ -138,7 +139,7 @@ class Graph:
     launch: Callable[[], None]
 
     def replayed(self, batch: Batch) -> Values:
-        """What the step gives for this batch; the next replay overwrites it."""
+        """Replay the step for this batch and return its values, which the next replay overwrites."""
         for own, new in zip(vars(self.batch).values(), vars(batch).values(), strict=True):
             own.copy_(new)
         self.launch()
@@ -146,11 +147,11 @@ class Graph:
 
 
 class Differs(Exception):
-    """A replay gave something else than the step that was captured."""
+    """A replay gave a different result from the step that was captured."""
 
 
 def check_close(found: Values, expected: Values) -> None:
-    """Raises Differs where a tensor lies further from what is expected than rounding explains."""
+    """Raise Differs if a tensor is further from the expected one than rounding explains."""
     sizes = [0.0 if one is None or not one.numel() else float(one.abs().max()) for one in expected]
     for one, other, size in zip(found, expected, sizes, strict=True):
         if (one is None) != (other is None):
@@ -162,19 +163,19 @@ def check_close(found: Values, expected: Values) -> None:
 
 
 def draws(device: torch.device) -> torch.Generator:
-    """The generator that a step on this device draws from."""
+    """Return the generator that a step on this device draws from."""
     if device.type == "cpu":
         return torch.default_generator
     return torch.cuda.default_generators[torch.cuda.current_device() if device.index is None else device.index]
 
 
 class Recorder:
-    """Captures work on a GPU; its graphs share their memory, since no two run at once.
+    """Captures work on a GPU as graphs, which share their memory because no two run at once.
 
-    Called as `gradients.Recorder`, so that a test on a CPU can put another in its place.
+    A test on a CPU replaces `gradients.Recorder` by an imitation.
     """
 
-    failed: ClassVar[list[torch.cuda.CUDAGraph]] = []  # kept alive: torch's allocator goes on asking them
+    failed: ClassVar[list[torch.cuda.CUDAGraph]] = []  # kept alive: torch's allocator still calls them
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
@@ -182,7 +183,7 @@ class Recorder:
         self.pool = torch.cuda.graph_pool_handle()
 
     def warmed_up(self, work: Callable[[], Values]) -> Values:
-        """Some rounds on the stream of the capture; copies of what the last one gave."""
+        """Run the work WARM_UP times on the capture stream and return copies of the last values."""
         here = torch.cuda.current_stream(self.device)
         self.stream.wait_stream(here)
         with torch.cuda.stream(self.stream):
@@ -193,10 +194,10 @@ class Recorder:
         return copies
 
     def recorded(self, work: Callable[[], Values]) -> tuple[Values, Callable[[], None]]:
-        """Where the work's values will lie, and what computes them there.
+        """Capture the work; return the tensors that will hold its values and the function that computes them.
 
-        A capture that fails would leave torch's generator, and its current stream, in the state of capturing: both are
-        put back, so that work can go on without a graph.
+        A failed capture would leave torch's generator and its current stream in the capturing state. Both are restored,
+        so that training can go on without a graph.
         """
         graph, generator = torch.cuda.CUDAGraph(), draws(self.device)
         untouched = generator.clone_state()

@@ -3,8 +3,9 @@
 On a CPU the softmax over a large catalogue is four fifths of a training step. Loss and gradients need the same matrix
 of probabilities, so both are computed together, for a few prefixes at a time: the memory is bounded by one matrix of
 (prefixes x items). Each of its rows is one softmax, which PyTorch computes in half the time it takes for columns.
-Logits and query gradients are products with the item matrix and with its transpose, made once a step; oneDNN computes
-them faster than torch.mm. The arithmetic is that of matmul and cross_entropy in the same precision, to rounding.
+Logits are products with the item matrix, and query gradients products with its transpose, which is made once per step;
+oneDNN computes them faster than torch.mm. The result equals that of matmul and cross_entropy in the same precision, up
+to rounding.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ ONEDNN: bool = _AVAILABLE and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 
 
 def item_softmax(queries: Tensor, items: Tensor, labels: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Mean of -log softmax(items @ query + bias)[label], differentiable in queries, items and bias.
+    """Return the mean of -log softmax(items @ query + bias)[label], differentiable in queries, items and bias.
 
     Args:
         queries: (B, D).
@@ -33,8 +34,8 @@ def item_softmax(queries: Tensor, items: Tensor, labels: Tensor, bias: Tensor | 
         bias: (m,) or None.
 
     Raises:
-        ValueError: the shapes do not fit each other, or on a CPU a label names no row of `items`; on a GPU looking at
-            the labels would make the host wait for them at every step.
+        ValueError: the shapes do not match, or a label is not a row of `items`. Labels are checked on a CPU only: on a
+            GPU the host would have to wait for them at every step.
     """
     _check(queries, items, labels, bias)
     chunk = max(len(queries), 1) if devices.as_cuda(queries.device) else CHUNK
@@ -89,12 +90,12 @@ class _ItemSoftmax(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         scale = grads[0] / ctx.n
         grad_queries, grad_items, *grad_bias = ctx.saved_tensors
-        # Fresh tensors, not scaled in place: a second backward through a retained graph must see the same.
+        # Fresh tensors, not scaled in place: a second backward through a retained graph must see the same values.
         return grad_queries * scale, grad_items * scale, None, grad_bias[0] * scale if grad_bias else None, None
 
 
 def _product(left: Tensor, right: Tensor, bias: Tensor | None = None) -> Tensor:
-    """left @ right.T + bias: (a, k) and (c, k) to (a, c); by oneDNN for float32 on a CPU where PyTorch has it."""
+    """Return left @ right.T + bias, (a, c), of (a, k) and (c, k); by oneDNN for float32 on a CPU if PyTorch has it."""
     if ONEDNN and not devices.as_cuda(left.device) and left.dtype == torch.float32:
         return torch.ops.mkldnn._linear_pointwise(left, right, bias, "none", [], "")
     return linear(left, right, bias)

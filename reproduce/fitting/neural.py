@@ -1,7 +1,7 @@
-"""Neural(Recommender): the one training loop.
+"""Neural(Recommender): the training loop of all neural models.
 
-A model gives a network, a loss and its scores, and may replace how train is parted, the batches, the optimiser and the
-schedule.
+A model defines a network, a loss and scores. It may replace the division of train into training and validation, the
+batches, the optimiser and the schedule.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ from reproduce.reading.sessions import Sessions
 class Neural(Recommender):
     """A recommender trained by gradient descent on prefixes of sessions.
 
-    The epoch with the best validation Recall@20 is kept; a later tie wins, as in the authors' code.
+    The epoch with the best validation Recall@20 is kept; of tied epochs the last one, as in the authors' code.
 
     Args:
         learning_rate: the optimiser's step size.
-        batch: the most examples of a training step.
-        epochs: the most passes over the training examples.
-        patience: the epochs without a new best after which fitting stops, counted from the 5th epoch on.
-        validation: what is held out of train for validation: prefixes, whole sessions, or nothing, which keeps the last
-            epoch.
-        validation_share: the share of them that is held out.
+        batch: the largest number of examples in a training step.
+        epochs: the largest number of passes over the training examples.
+        patience: fitting stops after this many epochs without a new best, counted from the 5th epoch on.
+        validation: what is held out of train for validation: prefixes, whole sessions, or nothing; with nothing held
+            out the last epoch is kept.
+        validation_share: the share of the prefixes or sessions that is held out.
         truncation: what is kept of a prefix of more than `longest` clicks: its first clicks, its last, or all.
-        longest: the clicks kept by it.
+        longest: the number of clicks that truncation keeps.
     """
 
     learning_rate: float = setting(0.001, low=1e-6, high=1.0, search=(1e-4, 1e-2))
@@ -59,28 +59,29 @@ class Neural(Recommender):
     truncation: Literal["first", "last", "none"] = setting("first")
     longest: int = setting(19, low=1, high=10_000)
 
-    # Whether `loss` and its gradients may be captured as a CUDA graph: only for batches that are `Batch`, where shapes
-    # follow from the batch's alone, the host waits for nothing and the optimiser's parameters are the network's.
+    # Whether `loss` and its gradients may be captured as a CUDA graph. This requires that batches are of type `Batch`,
+    # that all shapes follow from the batch's shape, that the host never waits for the device, and that the optimiser's
+    # parameters are the network's.
     capturable: ClassVar[bool] = False
 
-    # What a model gives.
+    # What a model defines.
 
     @abstractmethod
     def network(self, n_items: int) -> nn.Module:
-        """A fresh network; called under the run's seed."""
+        """Make a fresh network; called with torch seeded by the run's seed."""
 
     @abstractmethod
     def loss(self, network: nn.Module, batch: Any) -> Tensor:
-        """The mean loss of a batch, ()."""
+        """Return the mean loss of a batch, ()."""
 
     @abstractmethod
     def scores(self, network: nn.Module, batch: Batch) -> Tensor:
-        """(B, n_items), higher is better; the network is in evaluation mode."""
+        """Return scores, (B, n_items), higher is better; the network is in evaluation mode."""
 
     # What a model may replace.
 
     def part(self, train: Sessions, rng: np.random.Generator, device: torch.device) -> tuple[Any, Sessions, np.ndarray]:
-        """Training examples, in whatever form `batches` takes; validation prefixes and their labels."""
+        """Return training examples, in the form that `batches` takes, and validation prefixes with their labels."""
         prefixes, labels = train.prefixes()
         if self.validation == "prefixes":
             held_out = self.drawn(len(prefixes), rng)
@@ -92,7 +93,7 @@ class Neural(Recommender):
         return training, prefixes.take(held), labels[held]
 
     def batches(self, training: Any) -> Iterator[Any]:
-        """The mini-batches of an epoch; called under a seed made of the run's seed and the epoch."""
+        """Yield the mini-batches of an epoch; called with torch seeded by the run's seed and the epoch."""
         order = torch.randperm(len(training))  # drawn on the CPU: the same on every device
         yield from training.batches(
             order, (slice(begin, begin + self.batch) for begin in range(0, len(order), self.batch))
@@ -102,7 +103,7 @@ class Neural(Recommender):
         return torch.optim.Adam(network.parameters(), lr=self.learning_rate, fused=True)
 
     def schedule(self, optimiser: torch.optim.Optimizer, epoch: int) -> None:
-        """Called before each epoch, counted from 1: change the learning rate here. It depends on nothing else."""
+        """Change the learning rate before an epoch, counted from 1; it must depend on the epoch only."""
 
     # The loop.
 
@@ -115,7 +116,7 @@ class Neural(Recommender):
             check_network(self.name, network)
             self.network_ = network.to(device)
             self.network_.eval()
-            few = train.take(slice(0, 2))  # scores of a wrong shape would fail in the loss, in torch's words
+            few = train.take(slice(0, 2))  # wrong shapes would fail only in the loss, with torch's message
             check_shape(self, self.score(few), few)
             optimiser = self.optimiser(self.network_)
             gradients = Gradients(self.name, self.network_, self.loss, optimiser, device, capturable=self.capturable)
@@ -152,15 +153,15 @@ class Neural(Recommender):
             return self.scores(self.network_, self.as_batch(prefixes))
 
     def as_batch(self, prefixes: Sessions) -> Batch:
-        """All of some prefixes as one batch, in their order."""
+        """Return the prefixes as one batch, in their order."""
         items, _ = prefixes.clicks()
-        packed = Sessions.packed(items, prefixes.lengths, prefixes.n_items)  # only these clicks travel to the device
+        packed = Sessions.packed(items, prefixes.lengths, prefixes.n_items)  # copies only these clicks to the device
         examples = Examples.of(packed, np.empty(0, np.int64), self.truncation, self.longest, self.device_)
         (whole,) = examples.batches(torch.arange(len(examples)), [slice(None)])
         return whole
 
     def _epoch(self, training: Any, gradients: Gradients, seed: int, epoch: int, journal: Journal) -> dict[str, float]:
-        """One pass over the training examples; its order and its dropout depend on (seed, epoch) and nothing else."""
+        """Make one pass over the training examples; its order and dropout depend on (seed, epoch) only."""
         seed_generators(int(np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)[0] >> 1), self.device_)
         self.network_.train()
         self.schedule(gradients.optimiser, epoch)
@@ -184,7 +185,7 @@ class Neural(Recommender):
     def _go_on(
         self, state: dict[str, Any], optimiser: torch.optim.Optimizer, journal: Journal
     ) -> tuple[int, dict[str, Any]]:
-        """Take over what an interrupted fit saved: the epoch it had finished and its best one."""
+        """Restore what an interrupted fit saved; return the last epoch that it finished and its best epoch."""
         try:
             fresh, best = self.network_.state_dict(), state["best"]
             check_tensors(state["network"], fresh, "network")
@@ -204,7 +205,7 @@ class Neural(Recommender):
         return recall_at(rank(*rank_all(self, prefixes, labels))) if len(prefixes) else 0.0
 
     def drawn(self, n: int, rng: np.random.Generator) -> np.ndarray:
-        """Which of n are held out for validation: a share of them at random, (n,) bool; of a single one, none."""
+        """Draw which of n prefixes or sessions are held out for validation, (n,) bool; a single one never is."""
         held_out = np.zeros(n, dtype=bool)
         share = self.validation_share if n > 1 and self.validation != "none" else 0.0
         held_out[rng.permutation(n)[: round(share * n)]] = True

@@ -1,7 +1,7 @@
-"""Padding: whether it is computed, and how a GRU is kept from it.
+"""Padding: where it is computed, and how a GRU skips it.
 
 On a CPU a batch is as wide as its longest prefix and only real clicks are computed, since three quarters of a batch are
-padding. On CUDA shapes stay fixed, so padding is computed too; nothing reads it, since it follows a row's clicks.
+padding. On CUDA shapes stay fixed, so padding is computed too; it comes after a row's clicks, so nothing reads it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from reproduce.evaluation import devices
 
 
 def gru_states(gru: nn.GRU, x: Tensor, lengths: Tensor) -> Tensor:
-    """h_1 .. h_t of every row, (B, T, H), from its inputs, (B, T, D), and its number of clicks, (B,)."""
+    """Return h_1 .. h_t of every row, (B, T, H), from its inputs, (B, T, D), and its number of clicks, (B,)."""
     if devices.as_cuda(x.device):
         return gru(x)[0]
     packed = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
@@ -22,5 +22,5 @@ def gru_states(gru: nn.GRU, x: Tensor, lengths: Tensor) -> Tensor:
 
 
 def at_last_click(h: Tensor, lengths: Tensor) -> Tensor:
-    """What stands at the last click of each row: (B, T, ...) and (B,) to (B, ...)."""
+    """Return the entry of h, (B, T, ...), at the last click of each row: (B, ...)."""
     return h[torch.arange(len(h), device=h.device), lengths - 1]

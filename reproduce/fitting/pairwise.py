@@ -1,4 +1,4 @@
-"""Pairwise(Recommender): SGD on triples, an item that was clicked above one that was not, a mini-batch at a time.
+"""Pairwise(Recommender): SGD on mini-batches of triples, which rank a clicked item above one that was not clicked.
 
 Rendle, Freudenthaler, Gantner, Schmidt-Thieme: BPR, UAI 2009: maximise ln sigma(score_i - score_j) - reg/2 |theta|^2.
 
@@ -23,12 +23,12 @@ from reproduce.fitting.restored import check_tensors
 from reproduce.reading.sessions import Sessions
 
 Tables = dict[str, Tensor]
-AHEAD = 64  # batches whose clicks travel to the device at once
+AHEAD = 64  # batches whose clicks are copied to the device together
 
 
 @dataclass(frozen=True)
 class Triples:
-    """Session, right and wrong item, and the clicks that the right one follows, if the model has a use for them."""
+    """Sessions, right and wrong items, and the clicks before each right item if the model uses them."""
 
     session: Tensor  # (B,)
     right: Tensor  # (B,)
@@ -42,27 +42,30 @@ class Triples:
 
 @dataclass(frozen=True)
 class Positives:
-    """Everything a triple is drawn from; `taken` holds session * n_items + item of what may not be a wrong item."""
+    """The data that triples are drawn from.
+
+    `taken` holds the wrong items that are ruled out for a right item, as keys taken_by * n_items + item.
+    """
 
     session: np.ndarray  # (n,)
     right: np.ndarray  # (n,)
-    before: Sessions  # (n,) the clicks that the right item follows; empty where the model has no use for them
-    taken: np.ndarray  # sorted, unique
-    taken_by: np.ndarray  # (n,) the key of `taken` is taken_by * n_items + item
-    pool: np.ndarray  # item numbers, of which one at random is the wrong item; some of them are not taken
+    before: Sessions  # (n,) the clicks before the right item; empty if the model does not use them
+    taken: np.ndarray  # (keys,) sorted, unique
+    taken_by: np.ndarray  # (n,) the first part of each right item's keys in `taken`
+    pool: np.ndarray  # item numbers that wrong items are drawn from at random; for every right item some are not taken
     n_items: int
     each: int = 1  # wrong items drawn for each right one
 
 
 @dataclass(kw_only=True)
 class Pairwise(Recommender):
-    """Factor tables learned from triples.
+    """A recommender whose factor tables are learned from triples.
 
     Args:
         factors: the columns of each table.
         epochs: passes over the right items.
         learning_rate: the size of a step.
-        regularisation: the share of each factor that a step takes off, times the learning rate.
+        regularisation: a step subtracts learning_rate * regularisation times each factor that it changes.
         batch: triples drawn and differentiated at once.
     """
 
@@ -72,23 +75,23 @@ class Pairwise(Recommender):
     regularisation: float = setting(0.0, low=0.0, high=1.0, search=(0.0, 0.05))
     batch: int = setting(256, low=1, high=65_536, note="ours, for speed")
 
-    # What a model gives.
+    # What a model defines.
 
     @abstractmethod
     def positives(self, train: Sessions) -> Positives:
-        """What to draw triples from."""
+        """Return the data that triples are drawn from."""
 
     @abstractmethod
     def tables(self, sessions: int, n_items: int, draw: torch.Generator) -> Tables:
-        """Fresh factors, a row per session or item."""
+        """Draw the initial factors, with a row per session or item."""
 
     @abstractmethod
     def steps(self, tables: Tables, triples: Triples) -> list[tuple[str, Tensor, Tensor]]:
-        """Table, rows (k,) and the gradient (k, factors) of the batch's sum of ln sigma(margin) to climb."""
+        """Return table names, rows (k,) and gradients (k, factors) of the objective, the sum of ln sigma(margin)."""
 
     @abstractmethod
     def margin(self, tables: Tables, triples: Triples) -> Tensor:
-        """score_right - score_wrong, (B,)."""
+        """Return score_right - score_wrong, (B,)."""
 
     # The loop.
 
@@ -141,14 +144,14 @@ class Pairwise(Recommender):
 
 
 def climb(tables: Tables, steps: list[tuple[str, Tensor, Tensor]], rate: float, regularisation: float) -> None:
-    """theta += rate (gradient - regularisation theta), each row as often as it is named, all from the old theta."""
+    """Add rate (gradient - regularisation theta) to theta for every occurrence of a row, all from the old theta."""
     moves = [(name, rows, rate * (slope - regularisation * tables[name][rows])) for name, rows, slope in steps]
     for name, rows, move in moves:
         tables[name].index_add_(0, rows, move)
 
 
 def draw_triples(positives: Positives, batch: int, rng: np.random.Generator, device: torch.device) -> Iterator[Triples]:
-    """Every positive in random order, with each wrong item drawn for it; drawn on the CPU for every device."""
+    """Yield the positives in random order, each with its wrong items; drawn on the CPU, so the same on every device."""
     order = np.repeat(rng.permutation(len(positives.right)), positives.each)
     wrong = wrong_items(positives, order, rng)
     columns = [positives.session[order], positives.right[order], wrong]
@@ -156,7 +159,7 @@ def draw_triples(positives: Positives, batch: int, rng: np.random.Generator, dev
     for begin in range(0, len(order), AHEAD * batch):
         some = order[begin : begin + AHEAD * batch]
         clicks, owners = positives.before.take(some).clicks()
-        ends = np.searchsorted(owners, np.arange(0, len(some) + batch, batch)).tolist()  # of each batch's clicks
+        ends = np.searchsorted(owners, np.arange(0, len(some) + batch, batch)).tolist()  # bounds of each batch's clicks
         before, owner = (torch.as_tensor(one, device=device) for one in (clicks, owners))
         for place, at in enumerate(range(0, len(some), batch)):
             part = slice(begin + at, min(begin + at + batch, len(order)))
@@ -165,7 +168,7 @@ def draw_triples(positives: Positives, batch: int, rng: np.random.Generator, dev
 
 
 def wrong_items(positives: Positives, order: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """One of the pool for each, (len(order),); where it is taken, it is drawn again."""
+    """Draw a wrong item from the pool for each entry of `order`, (len(order),); a taken item is drawn again."""
     by = positives.taken_by[order]
     wrong = rng.choice(positives.pool, len(order))
     again = np.arange(len(order))
@@ -175,7 +178,7 @@ def wrong_items(positives: Positives, order: np.ndarray, rng: np.random.Generato
 
 
 def is_in(keys: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Which of `wanted` are among the sorted `keys`."""
+    """Return which of `wanted` are among the sorted `keys`, bool in the shape of `wanted`."""
     if not len(keys):
         return np.zeros(len(wanted), dtype=bool)
     place = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)

@@ -1,4 +1,4 @@
-"""Recommender: the contract every model keeps, and only the contract."""
+"""Recommender: the interface that every model implements, with its settings and its journal."""
 
 from __future__ import annotations
 
@@ -17,48 +17,52 @@ from reproduce.reading.sessions import Sessions
 
 
 class Recommender(ABC):
-    """Subclasses are dataclasses whose fields are the hyper-parameters, made with `setting`.
+    """The base class of models: dataclasses whose fields, made with `setting`, are the hyper-parameters.
 
-    The constructor does nothing. Learned state ends in `_` and is born in `fit`. Randomness comes in by the seed;
-    global random state is as before when `fit` returns.
+    The constructor only stores the fields. Learned state is created in `fit`, in attributes whose names end in `_`. All
+    randomness comes from the seed, and `fit` leaves the global random state as it was.
     """
 
     name: ClassVar[str]  # as on the command line
     label: ClassVar[str]  # as in a table
-    learns_order: ClassVar[bool] = True  # whether it can tell a click from the one after it; see contract.py
-    deterministic: ClassVar[bool] = False  # whether another seed gives the same ranks: a model without chance
+    learns_order: ClassVar[bool] = True  # whether it can learn that one item follows another; see commands/rules.py
+    deterministic: ClassVar[bool] = False  # whether every seed gives the same ranks
 
     def __init_subclass__(cls) -> None:
-        """`fit` may be called with train alone, whoever wrote it: the rest is seed 0, the CPU and the quiet journal."""
+        """Give `fit` of every subclass default arguments: seed 0, the CPU and the quiet journal."""
         super().__init_subclass__()
         if "fit" in vars(cls):
             cls.fit = _with_the_rest(cls.fit)  # type: ignore[method-assign]
 
     @abstractmethod
     def fit(self, train: Sessions, *, seed: int, device: torch.device, journal: Journal) -> None:
-        """Learn from whole training sessions. A model that wants validation data carves it out of these.
+        """Learn from whole training sessions; a model that needs validation data takes it from these.
 
-        The journal is fit's one window: progress to the terminal, the history of epochs, the checkpoint. A caller may
-        leave out the seed (0), the device (the CPU) and the journal (one that keeps nothing).
+        Progress in the terminal, the history of epochs and the checkpoint all go through the journal. A caller may
+        leave out the seed (0), the device (the CPU) and the journal (one that saves nothing).
         """
 
     @abstractmethod
     def score(self, prefixes: Sessions) -> torch.Tensor:
-        """(len(prefixes), n_items) finite scores on the device of `fit`, higher is better; a pure function."""
+        """Return finite scores, (len(prefixes), n_items), on the device of `fit`; higher is better.
+
+        This is a pure function of the prefixes.
+        """
 
     def shared_row(self, prefixes: Sessions) -> SharedRow | None:
-        """The same scores as one row for all prefixes and the cells that differ, where they are of this form.
+        """Return the same scores as one row for all prefixes and the cells that differ, or None (the default).
 
-        Such scores are ranked without a row for every prefix, hundreds of times faster. None by default.
+        It is for models whose scores have this form: they are then ranked without a row for every prefix, hundreds of
+        times faster.
         """
         return None
 
     def extras(self, prefixes: Sessions) -> dict[str, Any]:
-        """What a figure may want of some prefixes: NARM's attention. Nothing by default."""
+        """Return what figures show of some prefixes, such as NARM's attention; nothing by default."""
         return {}
 
 
-UNKNOWN: Any = object()  # no value at all: not even None
+UNKNOWN: Any = object()  # no value at all, since None can be a value
 
 
 def setting(
@@ -70,15 +74,15 @@ def setting(
     note: str = "",
     before: Any = UNKNOWN,
 ) -> Any:
-    """A hyper-parameter of a model.
+    """Define a hyper-parameter of a model as a dataclass field.
 
     Args:
-        default: the value where nothing else is given.
-        low, high: the values allowed, low <= x <= high. Choices among names are typed with Literal instead.
+        default: the value if no other is given.
+        low, high: the bounds of a number, low <= x <= high. Choices among names are typed with Literal instead.
         search: what a search may try, a pair (low, high) or a list of values.
-        note: whose choice the default is.
-        before: for a field that a model gained after runs of it were recorded: the value that describes those runs.
-            With this value the field is left out of a run's identity, so that their records stand.
+        note: a remark, mostly on where the default comes from.
+        before: for a field that was added after runs of the model were recorded: the value that describes those runs.
+            A field with this value is left out of a run's identity, so that those records stay valid.
     """
     metadata = {"low": low, "high": high, "search": search, "note": note, "before": before}
     return dataclasses.field(default=default, metadata=metadata)
@@ -89,7 +93,7 @@ Batch = TypeVar("Batch")
 
 @dataclass
 class Journal:
-    """The quiet journal: remembers the history of epochs while it lives, and keeps nothing."""
+    """The quiet journal: it holds the history of epochs in memory, saves nothing and prints nothing."""
 
     history: list[dict[str, float]] = field(default_factory=list)
 
@@ -102,30 +106,30 @@ class Journal:
         examples: int,
         loss: Callable[[], float] | None = None,
     ) -> Iterator[Batch]:
-        """Hand the batches of an epoch through, telling how far it is.
+        """Yield the batches of an epoch; a journal that shows progress does so in between.
 
-        `loss`: the mean loss of the batches so far; who asks waits for the device.
+        `loss` returns the mean loss of the batches so far; calling it waits for the device.
         """
         yield from batches
 
     def epoch(self, numbers: Mapping[str, float]) -> None:
-        """Note an epoch that is finished."""
+        """Add the numbers of a finished epoch to the history."""
         self.history.append(dict(numbers))
 
     def restore(self) -> dict[str, Any] | None:
-        """The state that an interrupted fit last saved, or None; the history is as it was then."""
+        """Return the state that an interrupted fit last saved, and restore its history; None if there is none."""
         return None
 
     def misfit(self, name: str, why: str) -> InputError:
-        """What to raise where the state that `restore` gave is not of this model."""
+        """Return the error to raise if the state from `restore` does not belong to this model."""
         return InputError(f"the checkpoint does not fit {name} ({why}); --fresh starts over")
 
     def save(self, state: dict[str, Any]) -> None:
-        """Keep tensors and plain values, from which this fit can go on."""
+        """Save the tensors and plain values from which this fit can be resumed."""
 
 
 def _with_the_rest(fit: Callable[..., None]) -> Callable[..., None]:
-    """`fit` with what its caller left out."""
+    """Wrap `fit` so that seed, device and journal have defaults."""
 
     @functools.wraps(fit)
     def whole(

@@ -1,6 +1,7 @@
-"""What a checkpoint brings is held against what a fresh fit has: names, shapes and types of every tensor.
+"""Checks of a checkpoint against a fresh fit: the names, shapes and types of all tensors.
 
-Optimisers trust their state: a fused Adam reads as many numbers of exp_avg as its parameter has, wherever they end.
+Optimisers do not check their state: a fused Adam reads as many numbers of exp_avg as its parameter has, even past the
+end of exp_avg.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 
 
 def check_tensors(found: Any, fresh: Mapping[str, Tensor], what: str) -> None:
-    """Raises ValueError where `found` is not tensors of the names, shapes and types of `fresh`, finite ones."""
+    """Raise ValueError unless `found` holds finite tensors with the names, shapes and types of `fresh`."""
     if not isinstance(found, Mapping) or set(found) != set(fresh):
         raise ValueError(f"{what}: other names")
     for name, own in fresh.items():
@@ -28,7 +29,7 @@ def check_tensors(found: Any, fresh: Mapping[str, Tensor], what: str) -> None:
 
 
 def check_best(found: Any, fresh: Mapping[str, Tensor], finished: int) -> None:
-    """Raises ValueError where `found` is not the best of the epochs finished: its weights, number and recall."""
+    """Raise ValueError unless `found` can be the best of the finished epochs: its weights, number and recall."""
     kinds = {"weights": dict, "epoch": int, "recall": float}
     if type(found) is not dict or set(found) != set(kinds) or any(type(found[key]) is not kinds[key] for key in kinds):
         raise ValueError("best epoch: of another kind")
@@ -39,9 +40,9 @@ def check_best(found: Any, fresh: Mapping[str, Tensor], finished: int) -> None:
 
 
 def check_optimiser(found: Any, network: nn.Module, make: Any) -> None:
-    """Raises ValueError where `found` is not the state of the optimiser that `make(network)` gives, after some steps.
+    """Raise ValueError unless `found` can be a state, after some steps, of the optimiser from `make(network)`.
 
-    What its state is like is learned from a twin: a copy of the network that takes a step of no gradient.
+    The expected form of the state comes from a copy of the network that takes a step with zero gradients.
     """
     twin = copy.deepcopy(network)
     optimiser = make(twin)
@@ -52,7 +53,7 @@ def check_optimiser(found: Any, network: nn.Module, make: Any) -> None:
     if not isinstance(found, Mapping) or set(found) != set(fresh) or not isinstance(found["state"], Mapping):
         raise ValueError("optimiser: other names")
     _check_groups(found["param_groups"], fresh["param_groups"])
-    for key, state in found["state"].items():  # a parameter that no loss reached has none
+    for key, state in found["state"].items():  # a parameter without a gradient has no state
         own = fresh["state"].get(key) if type(key) is int else None
         if own is None or not isinstance(state, Mapping) or set(state) != set(own):
             raise ValueError("optimiser: a state of other names")
@@ -63,7 +64,7 @@ def check_optimiser(found: Any, network: nn.Module, make: Any) -> None:
 
 
 def _check_groups(found: Any, fresh: list[dict[str, Any]]) -> None:
-    """The same options, of the same types, for the same parameters; a schedule may have moved the learning rate."""
+    """Raise ValueError unless options and parameters are the same; a schedule may have changed the learning rate."""
     if not isinstance(found, list) or len(found) != len(fresh):
         raise ValueError("optimiser: other groups of parameters")
     for one, own in zip(found, fresh, strict=True):

@@ -1,4 +1,4 @@
-"""The claims of the NARM paper's text, as data: statements that records can support or contradict."""
+"""The claims in the text of the NARM paper, as data: statements that records can support or contradict."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Above:
 
 @dataclass(frozen=True)
 class Gain:
-    """One row beats another by a share of the other's value, in per cent."""
+    """One row beats another by a percentage of the other's value."""
 
     better: Row
     worse: Row
@@ -32,7 +32,7 @@ class Gain:
 
 @dataclass(frozen=True)
 class Close:
-    """Two rows differ by less than some points."""
+    """Two rows differ by less than a number of percentage points."""
 
     one: Row
     other: Row
@@ -42,7 +42,7 @@ class Close:
 
 @dataclass(frozen=True)
 class LongerGain:
-    """The relative gain in hits is larger on prefixes of some lengths than on those of others; both ends included."""
+    """The relative gain in hits is larger on prefixes of some lengths than of others; ranges include both ends."""
 
     better: Row
     worse: Row
@@ -52,7 +52,7 @@ class LongerGain:
 
 @dataclass(frozen=True)
 class Collapse:
-    """A row's Recall falls below a share of what it was on another of our data sets."""
+    """A row's Recall falls below a share of its value on another of our data sets, `before`."""
 
     row: Row
     before: str
@@ -64,7 +64,7 @@ Statement = Above | Gain | Close | LongerGain | Collapse
 
 @dataclass(frozen=True)
 class Claim:
-    """What the paper says in words, and for each of its data sets the statements that this comes to."""
+    """What the paper says in words, and the statements that this means for each of its data sets."""
 
     name: str
     text: str
@@ -93,7 +93,7 @@ def _order(*labels: str) -> tuple[Above, ...]:
     return tuple(Above(a, b, "recall") for a, b in pairwise(names))
 
 
-# What the paper printed of each row, by its label and the paper's column.
+# The scores that the paper prints for each row, by the row's label and the paper's column.
 _PRINTED: Mapping[str, Mapping[str, Score]] = {
     **numbers.TABLE3,
     _FULL.label: numbers.TABLE2[_FULL.label],
@@ -102,10 +102,10 @@ _PRINTED: Mapping[str, Mapping[str, Score]] = {
 
 
 def published(statement: Statement, column: str) -> float | None:
-    """The effect that the paper's own numbers show, in the statement's unit; None where it prints none.
+    """The effect that the paper's own numbers show, in the statement's unit; None if it prints no such numbers.
 
     Args:
-        column: of the paper's, such as "YOOCHOOSE 1/64".
+        column: a column of the paper's tables, such as "YOOCHOOSE 1/64".
     """
     if isinstance(statement, Gain):
         return statement.per_cent
@@ -119,7 +119,7 @@ def published(statement: Statement, column: str) -> float | None:
 
 
 def rows(statement: Statement) -> tuple[Row, ...]:
-    """The rows a statement is about, the one that is ahead in the paper first."""
+    """The rows that a statement is about, first the one that is ahead in the paper."""
     if isinstance(statement, Collapse):
         return (statement.row,)
     if isinstance(statement, Close):
@@ -134,7 +134,7 @@ def _gain_in_table5(lengths: tuple[int, int]) -> float:
 
 
 def _each(statements: tuple[Statement, ...], columns: tuple[str, ...] = _ALL) -> dict[str, tuple[Statement, ...]]:
-    """The same statements on several data sets, without those of a row that the paper has no number of there."""
+    """The same statements for several data sets, without comparisons for which the paper prints no numbers there."""
     return {
         column: tuple(one for one in statements if not isinstance(one, Above) or published(one, column) is not None)
         for column in columns
@@ -143,7 +143,7 @@ def _each(statements: tuple[Statement, ...], columns: tuple[str, ...] = _ALL) ->
 
 _BOTH = ("recall", "mrr")
 _SIZES = (50, 100)
-# The claims of the paper's text, numbered here.
+# The claims in the paper's text; the numbering is ours.
 CLAIMS = (
     Claim("C1", "NARM has the best Recall@20", _each(_best("recall"))),
     Claim(

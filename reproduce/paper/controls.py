@@ -1,7 +1,8 @@
-"""What the comparison lacks and an honest reader asks for: strong controls, and what later papers published of them.
+"""Strong controls that the paper's comparison lacks, and the numbers that later papers published for them.
 
-A published number stands beside a row only on the data set it was made on. SR-GNN's and STAMP's are of the same splits;
-those of session-rec (Ludewig et al. 2021) are of a split of its own, so that only their rough size compares.
+A published number is shown beside a row only on the data set it was measured on. The numbers for SR-GNN and STAMP are
+from the same splits; those of session-rec (Ludewig et al. 2021) are from its own split, so only their rough size can be
+compared.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from reproduce.paper.numbers import Score
 from reproduce.paper.rows import Row
 
-# The settings that the public code's authors give for RSC15 with the losses of their CIKM 2018 paper.
+# The settings that the authors of the public code give for RSC15 with the losses of their CIKM 2018 paper.
 GRU4REC_2018 = {
     "loss_function": "bpr-max",
     "activation": "elu",
@@ -22,13 +23,13 @@ GRU4REC_2018 = {
     "penalty": 1.0,
 }
 
-# session-rec's settings of V-SKNN for its single splits, by our data set: its configuration files and the table of
+# session-rec's settings of V-SKNN for its single splits, by our data set. Its configuration files and the table of
 # hyper-parameters on its pages agree on these two. Elsewhere V-SKNN has its defaults, session-rec's for DIGINETICA.
 VSKNN: dict[str, dict[str, object]] = {
     "yoochoose1_64": {"neighbours": 1000, "sample": 5000, "weights": "log", "decays": "quadratic", "idf": 2.0},
     "yoochoose1_4": {"neighbours": 1000, "sample": 1000, "weights": "log", "decays": "quadratic", "idf": 5.0},
 }
-# What session-rec calls our data sets.
+# session-rec's names for our data sets.
 SESSION_REC = {
     "yoochoose1_64": "RSC15/64",
     "yoochoose1_4": "RSC15/4",
@@ -45,7 +46,7 @@ ROWS = (
 )
 
 
-# Row -> our data set -> Recall@20, MRR@20.
+# Published Recall@20 and MRR@20 by row and our data set.
 PUBLISHED: dict[str, dict[str, Score]] = {
     "STAMP": {"yoochoose1_64": Score(68.74, 29.67)},  # same split
     "SR-GNN": {"yoochoose1_64": Score(70.57, 30.94), "diginetica": Score(50.73, 17.59)},  # same splits
@@ -65,7 +66,7 @@ NOTE = (
 
 
 def note(dataset: str) -> str:
-    """What a reader of the controls' numbers on a data set must know."""
+    """What a reader must know about the controls' numbers on a data set."""
     theirs = SESSION_REC.get(dataset)
     if theirs is None:
         return f"{NOTE} session-rec has no setting of V-SKNN for this data set; it is run with the one for DIGINETICA."

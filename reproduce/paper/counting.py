@@ -1,4 +1,4 @@
-"""How a number was counted: which ranks are hits, and what becomes of an item that ties with the target."""
+"""How a number was counted: which ranks are hits, and how ties with the target and unseen targets are treated."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ Unseen = Literal["ranked", "missed", "dropped"]
 class Counting:
     """A rule by which ranks become Recall@k and MRR@k."""
 
-    below: bool = False  # a hit has a rank below k, so that "Recall@20" is Recall@19; else up to k
-    ties: Ties = "against"  # items tied with the target stand before it, in a random order with it, or behind it
-    unseen: Unseen = "ranked"  # a target that no training session has: ranked as any other, always missed, left out
+    below: bool = False  # a hit has rank < k, so that "Recall@20" is Recall@19; otherwise rank <= k
+    ties: Ties = "against"  # tied items are ranked before the target, in random order with it, or after it
+    unseen: Unseen = "ranked"  # targets in no training session are ranked as others, always missed, or left out
 
     def told(self, k: int = 20) -> str:
-        """In words, as under a table."""
+        """The rule in words, as shown under a table."""
         unseen = {
             "ranked": "",
             "missed": ", items not in train always missed",
@@ -28,10 +28,10 @@ class Counting:
 
 
 OURS = Counting()
-# The evaluation that was published with GRU4Rec in 2016. It compares with `<`, and adds tiny random numbers to all
-# scores, so that ties fall at random. GRU4Rec's own was changed to `<=` in June 2018, its baselines' never.
+# The evaluation published with GRU4Rec in 2016. It compares with `<` and adds tiny random numbers to all scores, which
+# breaks ties at random. For GRU4Rec itself it was changed to `<=` in June 2018; for the baselines it never was.
 EVALUATION_2016 = Counting(below=True, ties="at random")
-# On YOOCHOOSE its classes know the items of train only: a click on any other is a miss, whatever was clicked before.
+# On YOOCHOOSE its classes know only the items of train: a click on any other is a miss, whatever was clicked before.
 EVALUATION_2016_YOOCHOOSE = Counting(below=True, ties="at random", unseen="missed")
-# NARM's own code: the target's rank is 1 more than the number of items strictly above it, and counts up to 20.
+# NARM's own code: the target's rank is 1 plus the number of items that score strictly higher; ranks up to 20 are hits.
 NARM_CODE = Counting(ties="in favour")

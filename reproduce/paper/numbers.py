@@ -1,6 +1,7 @@
 """What the NARM paper published, as data: Li et al., CIKM 2017, DOI 10.1145/3132847.3132926, arXiv 1711.04725.
 
-Every number carries its table. Checked against the shared facts about the paper; a test validates the shapes.
+Every number is listed under its table. The numbers were checked against the project's notes on the paper; a test checks
+that Table 5 has every length and agrees with Table 3.
 """
 
 from __future__ import annotations
@@ -9,15 +10,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 DATASETS = ("yoochoose1_64", "yoochoose1_4", "diginetica-file-order", "diginetica")
-# The paper has one DIGINETICA. Its numbers were made in the raw file's order of clicks; the same numbers stand beside
-# the sorted split to show what that order is worth.
+# The paper has one DIGINETICA. Its numbers were obtained with the clicks in the raw file's order; the same numbers are
+# shown beside the split sorted by time, to show how much that order matters.
 PAPER_COLUMN = {
     "yoochoose1_64": "YOOCHOOSE 1/64",
     "yoochoose1_4": "YOOCHOOSE 1/4",
     "diginetica": "DIGINETICA",
     "diginetica-file-order": "DIGINETICA",
 }
-OTHER_ORDER = ("diginetica",)  # the paper's data in another order: another task
+OTHER_ORDER = ("diginetica",)  # the paper's data with the clicks in another order, which is another task
 
 
 # Table 1: data statistics.
@@ -75,7 +76,7 @@ TABLE4: dict[tuple[str, int], dict[str, Score]] = {
 }
 
 
-# Table 5, DIGINETICA: targets among the first 20 by length of the prefix, of Improved GRU-Rec and of NARM.
+# Table 5, DIGINETICA: number of targets ranked in the top 20, by prefix length, for Improved GRU-Rec and NARM.
 TABLE5: dict[int, tuple[int, int]] = dict(
     enumerate(
         [
@@ -89,6 +90,6 @@ TABLE5: dict[int, tuple[int, int]] = dict(
 
 
 def published(table: Mapping[str, Mapping[str, Score]], label: str, dataset: str) -> Score | None:
-    """What a table says of a row on one of our data sets, by its name or the paper's; None where it says nothing."""
+    """A table's score of a row on one of our data sets, found by our name or the paper's; None if it has none."""
     row = table.get(label, {})
     return row.get(dataset) or row.get(PAPER_COLUMN.get(dataset, ""))

@@ -1,7 +1,7 @@
-"""How the paper's authors most likely made each row of Table 3: with which settings, and how they counted.
+"""How the authors most likely obtained each row of Table 3: with which settings and which rule of counting.
 
-The paper gives no settings of its baselines and does not say how it counts. What stands here are the defaults of the
-implementations that were public in 2017 and the few deviations that bring a row to the paper's number, each with its
+The paper gives no settings for its baselines and does not say how it counts. Listed here are the defaults of the
+implementations that were public in 2017, and the few deviations that bring a row to the paper's number, each with its
 evidence. None is a recommendation: some were found by looking at test scores, which is no way to choose a setting.
 """
 
@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from reproduce.paper.counting import EVALUATION_2016, EVALUATION_2016_YOOCHOOSE, NARM_CODE, Counting
 from reproduce.paper.rows import ROWS, Row
 
-# Of BPR-MF the public baseline draws its wrong items from the first rows of the table of clicks. How much that order is
-# worth: the rows as its joins leave them, the split's own from either end, and all clicks, which is what BPR means.
+# The public baseline of BPR-MF draws its negative items from the first rows of the table of clicks. These rows show how
+# much the order of that table matters: the order that its joins leave, the split's own order from either end, and all
+# clicks, as BPR defines it.
 BPR_MF_ORDERS = (
     Row("grouped by item within sessions, as its table library left them", "bpr_mf", {"negatives": "grouped"}),
     Row("first rows in time order", "bpr_mf", {"negatives": "first-rows"}),
@@ -40,15 +41,15 @@ _BY_LABEL = {row.label: row for row in ROWS}
 
 @dataclass(frozen=True)
 class Original:
-    """A row of Table 3 as its authors most likely made it."""
+    """A row of Table 3 as the authors most likely obtained it."""
 
     row: Row  # its settings
     counting: Counting
-    evidence: str  # for the settings and for the rule, in a sentence or two
-    on: Mapping[str, Counting] = field(default_factory=dict)  # our data set -> the rule there instead
+    evidence: str  # for the settings and the rule of counting, in a sentence or two
+    on: Mapping[str, Counting] = field(default_factory=dict)  # our data set -> the rule used there instead
 
     def counted(self, dataset: str) -> Counting:
-        """The rule of counting on one of our data sets."""
+        """The rule of counting used on one of our data sets."""
         return self.on.get(dataset, self.counting)
 
 

@@ -1,4 +1,4 @@
-"""The rows of the paper's tables: which model, with which fields, stands for each."""
+"""The rows of the paper's tables: the model and the fields that represent each."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Row:
-    """A row of a table: a model with some fields set, under the name the table gives it."""
+    """A row of a table: a model with some of its fields set, and its name in the table."""
 
     label: str
     model: str
     fields: Mapping[str, object] = field(default_factory=dict)
-    on: Mapping[str, Mapping[str, object]] = field(default_factory=dict)  # data set -> the fields there instead
+    on: Mapping[str, Mapping[str, object]] = field(default_factory=dict)  # data set -> the fields used there instead
 
     def at(self, dataset: str) -> Row:
-        """The row as it is on one data set."""
+        """The row with the fields that it has on one data set."""
         return Row(self.label, self.model, self.on.get(dataset, self.fields))
 
 
-# The rows of Table 3 in the paper's order, and the model of ours that stands for each.
+# The rows of Table 3 in the paper's order, with the model of ours that represents each.
 ROWS = (
     Row("POP", "pop"),
     Row("S-POP", "s_pop"),

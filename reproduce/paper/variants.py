@@ -1,4 +1,4 @@
-"""What is changed in NARM for the paper's Tables 4 and 2, and for what published NARMs differ in."""
+"""Variants of NARM: those of the paper's Tables 4 and 2, and the points in which published NARMs differ."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from reproduce.paper.numbers import Score
 
 @dataclass(frozen=True)
 class Variant:
-    """Fields of NARM that are set, what that does to it, and what the paper published."""
+    """A variant of NARM: what it changes, the fields that are set, and the scores that the paper published."""
 
     meaning: str
     fields: Mapping[str, object] = field(default_factory=dict)
@@ -47,4 +47,4 @@ VARIANTS = {
     "session-validation": Variant("validation on whole sessions instead of prefixes", {"validation": "sessions"}),
     "no-dropout": Variant("neither of the two dropouts", {"embedding_dropout": 0.0, "session_dropout": 0.0}),
 }
-PAPERS = ("hybrid", "global-only", "local-only", "fc-decoder")  # run where no variant is named
+PAPERS = ("hybrid", "global-only", "local-only", "fc-decoder")  # run if no variant is named

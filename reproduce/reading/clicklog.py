@@ -1,7 +1,7 @@
-"""A click log as text -> columns of integers, fast and strict: every row is checked, none is ever dropped.
+"""Read a click log from text into columns of integers, fast and strictly: every row is checked, none is ever dropped.
 
-A log of tens of millions of rows is read block by block. Within a block the separators are found at once, and a column
-is read digit by digit for all rows together. What does not fit is told with its file, line, and what was expected.
+A log of tens of millions of rows is read block by block. Within a block all separators are found in one step, and a
+column is read digit by digit for all rows together. An error names the file and the line, and says what was expected.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from reproduce.errors import InputError
 from reproduce.files import is_regular
 from reproduce.reading.parsers import Parser
 
-BLOCK = 1 << 22  # bytes read at a time
+BLOCK = 1 << 22  # bytes per read
 NEWLINE, RETURN = 10, 13
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column that is read: where it stands in a row without a header, and its names where there is one."""
+    """A column to read: its place in a row if the log has no header, and its possible names if it has one."""
 
     place: int
     names: tuple[str, ...]
     parse: Parser
-    expected: str  # what a field should look like
+    expected: str  # what a field should look like, for error messages
 
 
 @dataclass(frozen=True)
@@ -39,25 +39,25 @@ class Format:
     """The shape of a log's rows."""
 
     separator: str
-    fields: int  # of a row, where no header says
+    fields: int  # per row, if the log has no header
     columns: Mapping[str, Column]
 
 
 @dataclass(frozen=True, eq=False)
 class ClickLog:
-    """The rows of a log in file order: all (rows,)."""
+    """The rows of a log in file order. Each array has shape (rows,)."""
 
     session: np.ndarray
     item: np.ndarray
-    date: np.ndarray  # seconds since 1970, UTC: what the split goes by
-    time: np.ndarray  # what clicks of one session are sorted by, where they are
+    date: np.ndarray  # seconds since 1970, UTC; decides between train and test
+    time: np.ndarray  # the key by which the clicks of a session are sorted, if they are sorted
 
     def __len__(self) -> int:
         return len(self.session)
 
 
 class _Misfit(Exception):
-    """The row of a block that does not fit, from 0, and why."""
+    """A row of a block is malformed: its index, counted from 0, and the reason."""
 
     def __init__(self, row: int, why: str):
         super().__init__(why)
@@ -65,26 +65,27 @@ class _Misfit(Exception):
 
 
 def find(data: Path, name: str) -> list[Path]:
-    """The log as it is named, or packed; the plain file first."""
+    """Find the log in a data folder: the plain file, else its .gz, else its .zip, in a list of at most one."""
     return [file for ending in ("", ".gz", ".zip") if is_regular(file := data / (name + ending))][:1]
 
 
 def find_unreadable(data: Path, *names: str) -> list[Path]:
-    """An archive of a kind that only its own program unpacks. `read` says how."""
+    """Find an archive that the suite cannot unpack, in a list of at most one; `read` tells the user how to."""
     return [data / name for name in names if is_regular(data / name)][:1]
 
 
 def read(file: Path, form: Format, member: str = "*") -> dict[str, np.ndarray]:
-    """The columns of a log by name, each (rows,) integers, as narrow as they fit.
+    """Read the columns of a log: arrays of integers by name, each (rows,), int32 if all values fit, else int64.
 
-    `member`: the file of a .zip to read where it holds more than one, as a pattern.
+    Args:
+        member: a pattern for the file to read from a .zip that holds several.
 
     Raises:
-        InputError: the file is absent, packed in a way that cannot be read, empty, cut short, not plain text, or a row
-            does not fit; it names the file, the line, what was found and what was expected.
+        InputError: the file is absent, packed in a way that cannot be read, empty, cut short or not plain text, or a
+            row is malformed; it names the file, the line, what was found and what was expected.
     """
     parts: dict[str, list[np.ndarray]] = {name: [] for name in form.columns}
-    line = 1  # number of the block's first line
+    line = 1  # the number of the block's first line
     try:
         for block in _whole_lines(content(file, member)):
             if line == 1:
@@ -102,12 +103,12 @@ def read(file: Path, form: Format, member: str = "*") -> dict[str, np.ndarray]:
 
 
 def content(file: Path, member: str = "*") -> Iterator[bytes]:
-    """The text of a log, unpacked, some megabytes at a time.
+    """Yield the unpacked text of a log, a few megabytes at a time.
 
     Raises:
-        InputError: the file is absent, or packed in a way that cannot be read, or the archive is broken.
+        InputError: the file is absent or packed in a way that cannot be read, or the archive is broken.
     """
-    line = 0  # whole lines so far
+    line = 0  # complete lines so far
     try:
         with _opened(file, member) as stream:
             while block := stream.read(BLOCK):
@@ -115,13 +116,13 @@ def content(file: Path, member: str = "*") -> Iterator[bytes]:
                 line += block.count(b"\n")
     except InputError:
         raise
-    except RuntimeError as error:  # what zipfile raises where a password or another method is wanted
+    except RuntimeError as error:  # from zipfile: a password or an unsupported method
         raise InputError(f"{file}: cannot be unpacked ({error}); unpack it by hand") from error
     except (EOFError, gzip.BadGzipFile) as error:
         raise InputError(f"{file}: {_torn(line)}") from error
     except OSError as error:
         raise InputError(f"{file}: cannot be read ({error.strerror or error})") from error
-    except Exception as error:  # of a broken archive, whatever those who unpack it meet in it: bad names, bad data
+    except Exception as error:  # a broken archive can make the unpackers raise anything: bad names, bad data
         raise InputError(f"{file}: {_torn(line)}") from error
 
 
@@ -151,7 +152,7 @@ def _opened(file: Path, member: str) -> Iterator[IO[bytes]]:
 
 
 def _whole_lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
-    """Blocks that end where a line does; the last line gets its newline where it has none."""
+    """Regroup blocks so that each ends at the end of a line; add the final newline if it is missing."""
     rest = b""
     for block in blocks:
         head, newline, tail = block.rpartition(b"\n")
@@ -167,8 +168,8 @@ def _whole_lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _header(form: Format, block: bytes) -> tuple[Format, bytes, int]:
-    """Take a header off the first block: the format as it says, the rows, and the number of their first line."""
-    block = block.removeprefix(b"\xef\xbb\xbf")  # what some editors put before UTF-8
+    """Split off a header: return the format that it describes, the rows, and the number of the first row's line."""
+    block = block.removeprefix(b"\xef\xbb\xbf")  # the byte order mark that some editors write
     if block[:1].isdigit() or block[:1] == b"\n":
         return form, block, 1
     _check_text(block[: block.index(b"\n") + 1])
@@ -218,14 +219,14 @@ def _check_text(block: bytes) -> None:
 
 
 def _ends(block: bytes, text: np.ndarray, form: Format) -> np.ndarray:
-    """Where every field of every row ends, (rows, fields)."""
+    """Find where every field of every row ends, (rows, fields)."""
     ends = np.flatnonzero((text == ord(form.separator)) | (text == NEWLINE))
     rows = block.count(b"\n")
     if len(ends) == rows * form.fields:
         table = ends.reshape(rows, form.fields)
         if (text[table[:, -1]] == NEWLINE).all():
             return table
-    for row, line in enumerate(block.split(b"\n")[:-1]):  # a lone carriage return ends no line
+    for row, line in enumerate(block.split(b"\n")[:-1]):  # not splitlines: a lone carriage return does not end a line
         found = line.count(form.separator.encode()) + 1
         if found != form.fields:
             told = f"{found} field{'s' * (found != 1)} in {_shown(line)}"

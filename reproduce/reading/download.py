@@ -1,6 +1,6 @@
-"""`fetch`: get a log that anyone may download, and keep it only if it is the right one.
+"""Download a freely available log, and keep it only if its sha256 is the expected one.
 
-The .zip is unpacked here, since zips of one file differ and only the file in it has a known sha256.
+The .zip is unpacked here: archives of the same file can differ, so only the sha256 of the file inside is known.
 """
 
 from __future__ import annotations
@@ -17,24 +17,25 @@ from reproduce.errors import InputError
 from reproduce.files import replacing
 from reproduce.reading import clicklog
 
-TIMEOUT = 60  # seconds without a byte
+TIMEOUT = 60  # seconds without receiving a byte
 
 
 @dataclass(frozen=True)
 class Download:
-    """A log on the open web: a .zip, the file wanted of it, that file's sha256 and its place in a data folder."""
+    """A log on the open web: the address of a .zip, the file wanted from it, and that file's sha256 and destination."""
 
     url: str
-    member: str  # a pattern
-    sha256: str
-    place: str
+    member: str  # a pattern for the file in the .zip
+    sha256: str  # of that file
+    place: str  # its path in a data folder
 
 
 def fetch(download: Download, data: Path) -> Path:
-    """The log's place in a data folder, where it is now.
+    """Download a log into a data folder and return its path.
 
     Raises:
-        InputError: no network, no such address, not the file that is expected, or the folder cannot be written.
+        InputError: there is no network or no such address, the file is not the expected one, or the folder cannot be
+            written.
     """
     place = data / download.place
     by_hand = f"get {download.url} by hand and unpack it into {place.parent}/"
@@ -42,7 +43,7 @@ def fetch(download: Download, data: Path) -> Path:
         archive = Path(folder) / "download.zip"
         try:
             _retrieve(download.url, archive)
-        except (OSError, ValueError, http.client.HTTPException) as error:  # what urllib raises is an OSError
+        except (OSError, ValueError, http.client.HTTPException) as error:  # urllib's errors are OSErrors
             reason = str(error).partition("\n")[0] or type(error).__name__
             raise InputError(f"{download.url}: not fetched ({reason}); with a network again, or {by_hand}") from error
         try:
@@ -56,7 +57,11 @@ def fetch(download: Download, data: Path) -> Path:
 
 
 def _retrieve(url: str, place: Path) -> None:
-    """Raises OSError, ValueError or HTTPException: no such address, no answer, or less came than was announced."""
+    """Save what an address returns.
+
+    Raises:
+        OSError, ValueError, HTTPException: the address does not exist or does not answer, or sent less than announced.
+    """
     if not url.startswith(("https://", "http://")):
         raise ValueError("expected an address that begins with https:// or http://")
     with urllib.request.urlopen(url, timeout=TIMEOUT) as answer, place.open("wb") as stream:

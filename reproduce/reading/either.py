@@ -1,6 +1,6 @@
-"""A data set that comes in two forms: the raw log, from which it is exact, or the processed files of later papers.
+"""A data set that comes in two forms: the raw log, which gives it exactly, or the processed files of later papers.
 
-Where both lie in the data folder, the raw log is read.
+If the data folder holds both, the raw log is read.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from reproduce.reading.source import Dataset
 
 @dataclass(frozen=True)
 class Raw:
-    """The raw log, as it is or packed, be it in a way that only its own program unpacks: reading says so."""
+    """The raw log, plain or packed. It may be an archive that the suite cannot unpack: reading it then says so."""
 
     file: Path
 
@@ -29,7 +29,7 @@ class Raw:
 
 @dataclass(frozen=True)
 class Processed:
-    """The processed files of a folder, those that lie beside them included."""
+    """The processed files of a folder, and the files that are read along with them."""
 
     folder: Path
     files: list[Path]
@@ -40,19 +40,19 @@ Found = Raw | Processed
 
 @dataclass(frozen=True)
 class TwoForms:
-    """How a data set is found and read in either form."""
+    """How to find and read a data set in either form."""
 
     name: str
-    raw: str  # name of the raw log in the data folder
-    archives: Sequence[str]  # names of the raw log packed in a way that cannot be read
-    folder: str  # of the processed files, in the data folder
+    raw: str  # the raw log's name in the data folder
+    archives: Sequence[str]  # names of archives of the raw log that the suite cannot unpack
+    folder: str  # the folder of the processed files, in the data folder
     read_log: Callable[[Path], ClickLog]
-    split_raw: Callable[[ClickLog, dict[str, str]], Split]  # from the rows and the sha256 of their file
+    split_raw: Callable[[ClickLog, dict[str, str]], Split]  # from the rows, and the sha256 of their file by its name
     split_processed: Callable[[Path], Split]  # from the folder
-    beside: Sequence[str] = ()  # files that are read with the processed ones where they are there
+    beside: Sequence[str] = ()  # files that are read along with the processed ones if present
 
     def found(self, data: Path) -> Found | None:
-        """The form that a data folder holds; None where it holds neither."""
+        """Find the form that a data folder holds; None if it holds neither."""
         folder = data / self.folder
         if log := self.find_log(data):
             return Raw(log[0])
@@ -69,7 +69,11 @@ class TwoForms:
         return clicklog.find(data, self.raw)
 
     def read(self, data: Path) -> Split:
-        """Raises InputError: neither form is there, or it is broken."""
+        """Read the split from the form that the data folder holds.
+
+        Raises:
+            InputError: neither form is there, or its files are broken.
+        """
         match self.found(data):
             case Raw(file):
                 return self.split_raw(self.read_log(file), {file.name: split_cache.sha256(file)})
@@ -78,7 +82,13 @@ class TwoForms:
         raise InputError(f"{self.name}: not found in {data}/")
 
     def dataset(self, title: str, origin: str, beside: str = "") -> Dataset:
-        """`origin`: whose log it is, and its terms. `beside`: what may lie beside the processed files, in words."""
+        """Describe the data set for the catalogue.
+
+        Args:
+            title: its name in headings.
+            origin: whose log it is, and its terms.
+            beside: words for the files that may lie beside the processed ones.
+        """
         return Dataset(
             name=self.name,
             title=title,

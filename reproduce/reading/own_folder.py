@@ -1,7 +1,7 @@
 """A folder of processed files from another project: all_train_seq.txt and test.txt, as they circulate.
 
-Where test.txt is not every prefix of its sessions, it is a chosen list of examples: ranks count for exactly these.
-Sessions are put together again as far as the list tells them, so that what is drawn for an interval is a session.
+If test.txt does not hold every prefix of its sessions, it is a chosen list of examples, and ranks are counted for
+exactly these. Sessions are reassembled as far as the list allows: they are the units of intervals.
 """
 
 from __future__ import annotations
@@ -17,12 +17,16 @@ from reproduce.reading.sessions import ChosenPrefixes, Provenance, Sessions, Spl
 
 
 def read(name: str, folder: Path) -> Split:
-    """The split of a folder. Raises InputError: a file is absent, broken, or no plain pickle of lists of numbers."""
+    """Read the split in a folder.
+
+    Raises:
+        InputError: a file is absent, broken, or not a plain pickle of lists of numbers.
+    """
     (train_items, train_lengths), examples, files = processed.read_examples(folder)
     chosen = None
     try:
         test_items, test_lengths = processed.whole_sessions(*examples, folder / processed.TEST)
-    except InputError:  # a chosen list, or a whole one that was cut off: nothing in the file tells them apart
+    except InputError:  # a chosen list, or a complete one cut short: the file does not tell which
         test_items, test_lengths, chosen = sessions_of(examples)
     ids = np.concatenate([train_items, test_items])
     train_numbers, test_numbers, n_items = number_items(train_items, test_items)
@@ -50,14 +54,20 @@ def read(name: str, folder: Path) -> Split:
 
 
 def sessions_of(examples: Examples) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A list of examples -> the sessions that have them: items, lengths, and which of all proper prefixes are examples.
+    """Reassemble the sessions of a list of examples.
 
-    An example belongs to the session of the one before it if it is a shorter or a longer part of the same clicks.
+    An example belongs to the session before it if one of the two begins with the other and the session has no example
+    of this length yet.
+
+    Returns:
+        items: (clicks,), session after session.
+        lengths: (sessions,).
+        chosen: (proper prefixes,) bool, whether each prefix is an example, in the order of Sessions.prefixes.
     """
     items, lengths, labels = examples
     stops = np.cumsum(lengths)
     sessions: list[list[int]] = []
-    taken: list[set[int]] = []  # lengths of each session's prefixes that are examples
+    taken: list[set[int]] = []  # for each session, the lengths of the prefixes that are examples
     for start, stop, label in zip((stops - lengths).tolist(), stops.tolist(), labels.tolist(), strict=True):
         example = [*items[start:stop].tolist(), label]
         shorter, longer = sorted((example, sessions[-1] if sessions else []), key=len)

@@ -1,10 +1,10 @@
-"""One's own table of clicks -> a split, by the paper's rules in the paper's order; what may be chosen is in Rules.
+"""Make a split from a user's own table of clicks by the paper's rules, in the paper's order; `Rules` has the options.
 
     rows -> sessions (clicks by time) -> of two clicks or more -> items of five clicks or more -> train | test by the
     sessions' ends -> test without items that train lacks
 
-A session's clicks may stand anywhere in the file. Where the paper dates a session by its last row, here it is by its
-latest click, which is the same in a log in time order.
+A session's clicks may be anywhere in the file. The paper dates a session by its last row; here it is dated by its
+latest click, which is the same if the log is in time order.
 """
 
 from __future__ import annotations
@@ -40,19 +40,23 @@ SPANS = {"s": 1, "m": 60, "h": 3_600, "d": DAY}
 
 @dataclass(frozen=True)
 class Rules:
-    """How a log is read, cut, filtered and split; the defaults are the paper's, on YOOCHOOSE."""
+    """How to read, cut, filter and split a log. The defaults are those of the paper for YOOCHOOSE."""
 
-    columns: Mapping[str, str] = field(default_factory=dict)  # session, user, item, time -> name of the column
-    gap: int | None = None  # seconds without a click after which a user's next session begins
-    time_unit: str | None = None  # of times that are numbers: s, ms, us; without one it is told by their size
-    test_days: int = 1  # the sessions that end in the last so many days are the test
-    test_share: float | None = None  # instead: this share of the sessions, those that end last
-    min_support: int = 5  # clicks of an item
-    min_length: int = 2  # clicks of a session
+    columns: Mapping[str, str] = field(default_factory=dict)  # session, user, item or time -> column name
+    gap: int | None = None  # a user's next session begins after more than this many seconds without a click
+    time_unit: str | None = None  # of numeric times: s, ms or us; None: inferred from their size
+    test_days: int = 1  # sessions that end in the last test_days days are the test
+    test_share: float | None = None  # instead: this share of the sessions, those that end last, is the test
+    min_support: int = 5  # fewest clicks of an item that is kept
+    min_length: int = 2  # fewest clicks of a session that is kept
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Rules:
-        """From options, as text or as plain values. Raises UsageError, naming the option."""
+        """Make the rules from options, given as text or as plain values.
+
+        Raises:
+            UsageError: an option is wrong; it names the option.
+        """
         values: dict[str, Any] = {}
         if given.get("columns"):
             values["columns"] = _columns(given["columns"])
@@ -72,18 +76,18 @@ class Rules:
         return cls(**values)
 
     def __str__(self) -> str:
-        """What makes the split, for its digest: the names of columns do not."""
+        """The rules that shape the split, as part of its digest; column names and the unit of times are left out."""
         test = f"test_days={self.test_days}" if self.test_share is None else f"test_share={self.test_share:g}"
         gap = "" if self.gap is None else f" gap={self.gap}"
         return f"{test} min_support={self.min_support} min_length={self.min_length}{gap}"
 
 
 def read(name: str, file: Path, rules: Rules) -> Split:
-    """The split of a table of clicks.
+    """Read a table of clicks and split it.
 
     Raises:
-        InputError: the file is absent or broken, a row does not fit, or the rules leave nothing to train or to test on.
-        UsageError: a column that was asked for is not there.
+        InputError: the file is absent or broken, a row is malformed, or the rules leave no training or test session.
+        UsageError: the columns that the user names do not fit the table.
     """
     choose = partial(_choose, rules)
     table = own_table.read(file, choose, rules.time_unit)
@@ -111,10 +115,15 @@ def _choose(rules: Rules, header: list[str], where: str) -> dict[str, int]:
 
 
 def cut(user: np.ndarray, time: np.ndarray, gap: int) -> np.ndarray:
-    """Sessions of a log that has none: a user's next one begins after more than `gap` seconds without a click.
+    """Cut sessions from a log that has none: a user's next one begins after more than `gap` seconds without a click.
+
+    Args:
+        user: (rows,) numbers from 0.
+        time: (rows,) microseconds.
+        gap: seconds.
 
     Returns:
-        The number of the session of every row, (rows,).
+        The session number of every row, (rows,).
     """
     order = np.lexsort((time, user))
     begins = (np.diff(user[order], prepend=-1) != 0) | (np.diff(time[order], prepend=time[:1]) > gap * 10**6)
@@ -124,7 +133,7 @@ def cut(user: np.ndarray, time: np.ndarray, gap: int) -> np.ndarray:
 
 
 def split_table(session: np.ndarray, table: Table, rules: Rules) -> tuple[Sessions, Sessions, int]:
-    """Train and test over the table's numbers of items, and how many sessions are in neither."""
+    """Return train and test, with the item numbers of the table, and how many sessions are in neither part."""
     log = ClickLog(session, table.item, table.time // 10**6, table.time)
     sessions = sessions_of(log, by_time=True)
     number, names = pd.factorize(session)
@@ -142,9 +151,9 @@ def split_table(session: np.ndarray, table: Table, rules: Rules) -> tuple[Sessio
 
 
 def newest_share(sessions: DatedSessions, share: float) -> tuple[DatedSessions, DatedSessions]:
-    """Train and test: of n sessions those that end last, round(n * share) of them and at least one.
+    """Split into train and test: of n sessions, the round(n * share) that end last, at least one, are the test.
 
-    Sessions that end in one second are not torn apart: they are all test, so it may hold some more.
+    Sessions that end in the same second as the first of these also go to the test, so it may hold a few more.
     """
     if not len(sessions):
         return sessions, sessions
@@ -154,7 +163,7 @@ def newest_share(sessions: DatedSessions, share: float) -> tuple[DatedSessions, 
 
 
 def _check(train: Sessions, test: Sessions, file: Path, rules: Rules) -> None:
-    """Raise InputError where nothing is left, with the rules that took it away."""
+    """Raise InputError, naming the rules, if they leave no training or no test session."""
     for part, sessions in (("training", train), ("test", test)):
         if not len(sessions):
             raise InputError(
@@ -164,7 +173,7 @@ def _check(train: Sessions, test: Sessions, file: Path, rules: Rules) -> None:
 
 
 def _told(table: Table, session: np.ndarray, rules: Rules, neither: int) -> str:
-    """For the foot of a page: what was recognised, and the rules in words."""
+    """Describe, for the foot of a page, what was recognised and the rules in words."""
     shown = [f"{role} {_short(name)}" for role, name in table.names.items()]
     parts = [f"columns: {', '.join(shown)}", f"times: {table.times}"]
     if rules.gap is not None:

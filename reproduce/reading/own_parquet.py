@@ -1,4 +1,4 @@
-"""A table of clicks in Parquet, by pyarrow (the extra `parquet`); held to what a table of text is held to."""
+"""Read a table of clicks in Parquet with pyarrow (the extra `parquet`), under the same checks as a table of text."""
 
 from __future__ import annotations
 
@@ -13,7 +13,12 @@ from reproduce.reading.own_times import END, BadTime, TimeColumn
 
 
 def read(file: Path, choose: Choose, unit: str | None) -> Table:
-    """Raises InputError: pyarrow is absent, the file is broken, or a row does not fit; it names the row, from 1."""
+    """Read a table of clicks from a .parquet file; the arguments are those of own_table.read.
+
+    Raises:
+        InputError: pyarrow is absent, the file is broken, or a row is malformed; it names the row, counted from 1.
+        UsageError: the columns that the user names do not fit the table.
+    """
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -41,7 +46,7 @@ def read(file: Path, choose: Choose, unit: str | None) -> Table:
 
 
 def _numbered(column: Any, role: str, name: str, file: Path) -> tuple[np.ndarray, list[str]]:
-    """Ids as numbers by first appearance, and what they are as text."""
+    """Number ids by first appearance; return the numbers, (rows,), and the ids as text."""
     import pyarrow as pa
 
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type

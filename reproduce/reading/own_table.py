@@ -1,7 +1,7 @@
-"""A table of clicks, .csv, .tsv or .parquet, read strictly: every row is checked, none is dropped, ids may be any text.
+"""Read a table of clicks (.csv, .tsv, .parquet) strictly: every row is checked, none is dropped, ids may be any text.
 
-Text is read by the standard library's csv, which knows quoted fields, newlines inside them included. What does not fit
-is told with its file, line, and what was expected.
+Text is read by the standard library's csv, which handles quoted fields and the newlines inside them. An error names
+the file and the line, and says what was expected.
 """
 
 from __future__ import annotations
@@ -20,30 +20,34 @@ from reproduce.reading import clicklog
 from reproduce.reading.own_times import BadTime, TimeColumn
 
 SEPARATORS = ",;\t|"
-BLOCK = 100_000  # rows whose times are read together
-# What programs write where a value is missing; as an id it would make one session or one item of them all.
+BLOCK = 100_000  # rows whose times are parsed together
+# What programs write for a missing value; taken as an id, it would merge all such rows into one session or item.
 MISSING = frozenset({"", "nan", "NaN", "null", "NULL", "None", "<NA>"})
-Choose = Callable[[Sequence[str], str], Mapping[str, int]]  # (header, file and line) -> role -> place
+Choose = Callable[[Sequence[str], str], Mapping[str, int]]  # (header, file and line for messages) -> role -> place
 
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """The rows of a log in file order, ids numbered by first appearance."""
+    """The rows of a log in file order, with ids numbered by first appearance."""
 
-    owner: np.ndarray  # (rows,) of the session, or of the user where there are none
-    item: np.ndarray  # (rows,)
+    owner: np.ndarray  # (rows,) number of the session, or of the user if the log has no sessions
+    item: np.ndarray  # (rows,) number of the item
     time: np.ndarray  # (rows,) microseconds since 1970, UTC
-    items: Sequence[str]  # the log's own ids by number
-    names: Mapping[str, str]  # role -> the column's name in the log
-    times: str  # what they were, in words
+    items: Sequence[str]  # the log's own ids, indexed by number
+    names: Mapping[str, str]  # role -> column name in the log
+    times: str  # the format of the times, in words
 
 
 def read(file: Path, choose: Choose, unit: str | None = None) -> Table:
-    """A table by the ending of its name; .gz and .zip are unpacked.
+    """Read a table in the format that its file name ends in; .gz and .zip are unpacked.
+
+    Args:
+        choose: picks the columns from the header: the session or user first, then item and time.
+        unit: of numeric times: s, ms or us; None: inferred from their size.
 
     Raises:
-        InputError: it is absent or broken, or a row does not fit; it names the file, the line and the remedy.
-        UsageError: a column that was asked for is not there.
+        InputError: the file is absent or broken, or a row is malformed; it names the file, the line and the remedy.
+        UsageError: the columns that the user names do not fit the table.
     """
     if file.suffix == ".parquet":
         from reproduce.reading.own_parquet import read as read_parquet
@@ -74,7 +78,7 @@ def read(file: Path, choose: Choose, unit: str | None = None) -> Table:
 def _columns(
     file: Path, rows: Iterator[tuple[int, list[str]]], width: int, places: list[tuple[str, int]], unit: str | None
 ) -> tuple[array[int], array[int], array[int], dict[str, int], dict[str, int], TimeColumn]:
-    """Lines, numbers of owners and of items, their ids, and times."""
+    """Read the columns: each row's line, owner and item number; the numbers of owners and items by id; the times."""
     (owner_role, owner_place), (item_role, item_place), (time_role, time_place) = places
     lines, owner, item = array("q"), array("q"), array("q")
     owners: dict[str, int] = {}
@@ -113,7 +117,7 @@ def _columns(
 
 
 class _Blocks(io.RawIOBase):
-    """Blocks of bytes as a file that can be read."""
+    """A readable stream over blocks of bytes."""
 
     def __init__(self, blocks: Iterator[bytes]) -> None:
         self.blocks, self.rest = blocks, memoryview(b"")
@@ -133,7 +137,7 @@ class _Blocks(io.RawIOBase):
 
 
 def _rows(file: Path) -> Iterator[tuple[int, list[str]]]:
-    """Every row and the line it begins in, from 1; an empty line is a row without fields."""
+    """Yield every row with the line it begins on, counted from 1; an empty line gives a row without fields."""
     stream = io.TextIOWrapper(io.BufferedReader(_Blocks(clicklog.content(file)), 1 << 16), "utf-8-sig", newline="")
     line = 1
     try:
@@ -148,7 +152,7 @@ def _rows(file: Path) -> Iterator[tuple[int, list[str]]]:
 
 
 def _separator(file: Path) -> str:
-    """What stands most often in the first line; a tab in a .tsv."""
+    """Find the separator: a tab in a .tsv, else the candidate that occurs most often in the first line."""
     if ".tsv" in file.suffixes:
         return "\t"
     head = next(clicklog.content(file), b"").partition(b"\n")[0].decode("utf-8", "replace")
@@ -156,7 +160,7 @@ def _separator(file: Path) -> str:
 
 
 def _undecodable(file: Path) -> int:
-    """The line of the first byte that is not UTF-8."""
+    """Find the line of the first byte that is not UTF-8."""
     stream = io.BufferedReader(_Blocks(clicklog.content(file)), 1 << 16)
     for number, line in enumerate(stream, 1):
         try:

@@ -1,7 +1,8 @@
-"""The times of one's own log: seconds, milliseconds, microseconds or ISO 8601 -> microseconds since 1970 in UTC.
+"""Read the times of a user's own log (numbers or ISO 8601 dates) as microseconds since 1970 in UTC.
 
-The first row says whether times are numbers or dates, and of dates whether they name a zone; all others must be alike.
-The unit of numbers is told by their size. No clock and no time zone of the machine is asked.
+The first row decides whether times are numbers or dates, and whether dates name a zone; all other rows must agree.
+Numbers are seconds, milliseconds or microseconds, inferred from their size unless a unit is given. The machine's clock
+and time zone are never used.
 """
 
 from __future__ import annotations
@@ -11,18 +12,18 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-UNITS = {"s": 1_000_000, "ms": 1_000, "us": 1}  # microseconds
+UNITS = {"s": 1_000_000, "ms": 1_000, "us": 1}  # unit -> microseconds
 NAMES = {"s": "seconds", "ms": "milliseconds", "us": "microseconds"}
-# A number of seconds up to the year 5138, of milliseconds from 1973 to 5138, of microseconds from 1973 to 5138.
+# Ranges by which the unit is inferred: seconds up to the year 5138, milliseconds and microseconds from 1973 to 5138.
 BANDS = {"s": (0, 10**11), "ms": (10**11, 10**14), "us": (10**14, 10**17)}
-END = 4_102_444_800 * 10**6  # 2100
-DIGITS = 9  # of a fraction; what follows is cut off
+END = 4_102_444_800 * 10**6  # the start of 2100, in microseconds
+DIGITS = 9  # of a fraction; further digits are cut off
 _EPOCHS = {True: datetime(1970, 1, 1, tzinfo=UTC), False: datetime(1970, 1, 1)}
 _TICK = timedelta(microseconds=1)
 
 
 class BadTime(Exception):
-    """The row that does not fit, from 0, and why."""
+    """A time is malformed: its row, counted from 0, and the reason."""
 
     def __init__(self, row: int, why: str):
         super().__init__(why)
@@ -30,22 +31,26 @@ class BadTime(Exception):
 
 
 class TimeColumn:
-    """Takes a column in part by part; `finish` gives it whole.
+    """A column of times that is read batch by batch; `finish` returns it whole.
 
     Args:
-        unit: of numbers: s, ms or us; without one it is told by their size.
+        unit: of numeric times: s, ms or us; None: inferred from their size.
     """
 
     def __init__(self, unit: str | None = None) -> None:
         self.unit = unit
-        self.dates: bool | None = None  # not numbers; known from the first row on
+        self.dates: bool | None = None  # dates, not numbers; None before the first row
         self.zoned = False
         self.rows = 0
-        self.parts: list[np.ndarray] = []  # of numbers the whole ones, of dates microseconds
-        self.fractions: list[np.ndarray] = []  # of numbers, in 1e-9
+        self.parts: list[np.ndarray] = []  # whole seconds (or ms, us) of numeric times; microseconds of dates
+        self.fractions: list[np.ndarray] = []  # fractions of numeric times, in units of 1e-9
 
     def take(self, texts: Sequence[str]) -> None:
-        """Raises BadTime, its row counted over all that was taken in."""
+        """Append a batch of times.
+
+        Raises:
+            BadTime: with the row's index counted over all batches.
+        """
         if self.dates is None and texts:
             self.dates = len(texts[0]) > 4 and texts[0][4] == "-"
             self.zoned = self.dates and _date(texts[0], 0).tzinfo is not None
@@ -79,7 +84,11 @@ class TimeColumn:
         self.fractions.append(fraction)
 
     def finish(self) -> tuple[np.ndarray, str]:
-        """Microseconds since 1970, (rows,), and what the times were, in words. Raises BadTime."""
+        """Return microseconds since 1970, (rows,), and the format of the times in words.
+
+        Raises:
+            BadTime: a time is outside 1970 to 2099, or does not fit the unit inferred from the first row.
+        """
         values = np.concatenate(self.parts)
         told = "ISO 8601 with zone" if self.zoned else "ISO 8601 without zone, taken as UTC"
         if not self.dates:

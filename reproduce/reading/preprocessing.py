@@ -1,6 +1,6 @@
-"""The paper's rules, each a function on arrays. Reading a log is the business of datasets/.
+"""The paper's preprocessing rules, each a function on arrays.
 
-A data set's file composes them in the paper's order.
+A data set's file in datasets/ reads the log and applies the rules in the paper's order.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ import pandas as pd
 from reproduce.reading.clicklog import ClickLog
 from reproduce.reading.sessions import Sessions, number_items
 
-# Of all that lies between a source and its split: this file, its neighbours in reading/, and datasets/. Raise it when
-# any split comes out otherwise, or splits made by the old rules are taken from the cache; test_rules_version.py tells.
+# The version of everything between a source and its split: this file, the rest of reading/, and datasets/. Raise it
+# when any split changes; otherwise the cache returns splits made by the old rules. test_rules_version.py checks it.
 RULES_VERSION = 1
 
 
 @dataclass(frozen=True, eq=False)
 class DatedSessions:
-    """Whole sessions one after the other, each with its date. Items are numbered from 0."""
+    """Whole sessions stored one after the other, each with its date. Items are numbered from 0."""
 
     items: np.ndarray  # (clicks,)
     lengths: np.ndarray  # (sessions,)
@@ -30,18 +30,18 @@ class DatedSessions:
         return len(self.lengths)
 
     def keep(self, which: np.ndarray) -> DatedSessions:
-        """Some of the sessions, (sessions,) bool."""
+        """Keep the sessions that `which`, (sessions,) bool, marks."""
         return DatedSessions(self.items[np.repeat(which, self.lengths)], self.lengths[which], self.dates[which])
 
     def keep_clicks(self, which: np.ndarray, shortest: int = 2) -> DatedSessions:
-        """Some of the clicks, (clicks,) bool; sessions now shorter than two clicks leave with them."""
+        """Keep the clicks that `which`, (clicks,) bool, marks; drop sessions left with fewer than `shortest` clicks."""
         kept_before = np.concatenate([[0], np.cumsum(which)])
         lengths = np.diff(kept_before[np.concatenate([[0], np.cumsum(self.lengths)])])
         kept = DatedSessions(self.items[which], lengths, self.dates)
         return kept.keep(lengths >= shortest)
 
     def sessions(self) -> Sessions:
-        """In order of date; sessions of one date keep the order of their first rows."""
+        """Sort the sessions by date; sessions of the same date keep their order, that of their first rows."""
         order = np.argsort(self.dates, kind="stable")
         stops = np.cumsum(self.lengths)
         n_items = int(self.items.max(initial=-1)) + 1
@@ -49,14 +49,14 @@ class DatedSessions:
 
 
 def sessions_of(log: ClickLog, *, by_time: bool = False) -> DatedSessions:
-    """The rows of a session are its clicks, wherever they stand in the file, and its last row's date is its date.
+    """Collect the rows of each session, wherever they are in the file.
 
-    Clicks keep the file's order, or are sorted by time, those of one time keeping the file's order. Sessions come in
-    the order of their first rows.
+    A session has the date of its last row. Clicks keep the file's order; with `by_time` they are sorted by time, and
+    clicks of the same time keep the file's order. Sessions are in the order of their first rows.
     """
     begins = np.flatnonzero(np.diff(log.session, prepend=log.session[:1] - 1))
     runs = np.diff(np.append(begins, len(log)))
-    number, names = pd.factorize(log.session[begins])  # by first appearance
+    number, names = pd.factorize(log.session[begins])  # numbered by first appearance
     items = pd.factorize(log.item)[0].astype(np.int32)
     lengths, dates = runs, log.date
     if by_time or len(names) < len(begins):
@@ -68,45 +68,49 @@ def sessions_of(log: ClickLog, *, by_time: bool = False) -> DatedSessions:
 
 
 def longer_than_one(sessions: DatedSessions) -> DatedSessions:
-    """Sessions of one click are left out."""
+    """Drop sessions of one click."""
     return sessions.keep(sessions.lengths > 1)
 
 
 def frequent_items(sessions: DatedSessions, least: int = 5, shortest: int = 2) -> DatedSessions:
-    """Clicks on items with fewer than five clicks in all sessions are left out, once: nothing is counted again.
+    """Drop clicks on items with fewer than `least` clicks in all sessions, once: counts are not recomputed afterwards.
 
-    Train and test are counted together, as they are not split yet.
+    Then drop sessions left with fewer than `shortest` clicks. Train and test are counted together, since they are not
+    split yet.
     """
     return sessions.keep_clicks((np.bincount(sessions.items) >= least)[sessions.items], shortest)
 
 
 def split_by_date(sessions: DatedSessions, seconds: int) -> tuple[DatedSessions, DatedSessions]:
-    """Test: the sessions of the last day (YOOCHOOSE) or week (DIGINETICA). Train: all that are older.
+    """Split into train and test: the last day (YOOCHOOSE) or week (DIGINETICA) is the test, older sessions are train.
 
-    Both strictly, to the second: a session dated exactly `seconds` before the latest one is in neither.
+    Both comparisons are strict, to the second: a session dated exactly `seconds` before the latest one is in neither.
     """
     split = sessions.dates.max(initial=0) - seconds
     return sessions.keep(sessions.dates < split), sessions.keep(sessions.dates > split)
 
 
 def known_items(test: DatedSessions, train: DatedSessions, shortest: int = 2) -> DatedSessions:
-    """Clicks of test on items that (full) train lacks are left out, as collaborative filtering cannot predict them."""
+    """Drop test clicks on items that the full train lacks: collaborative filtering cannot predict them.
+
+    Then drop test sessions left with fewer than `shortest` clicks.
+    """
     known = np.zeros(max(train.items.max(initial=-1), test.items.max(initial=-1)) + 1, dtype=bool)
     known[train.items] = True
     return test.keep_clicks(known[test.items], shortest)
 
 
 def newest_prefixes(sessions: Sessions, keep: int) -> Sessions:
-    """Of all prefixes in time order keep the last `keep`; a session on the boundary keeps its shortest ones.
+    """Keep the last `keep` of all prefixes in time order; a session on the boundary keeps its shortest ones.
 
-    The fractions 1/64 and 1/4 of YOOCHOOSE. Sessions come in time order; each lists its prefixes
-    longest first, so cutting the boundary session's longest prefixes is cutting its last clicks.
+    This makes the fractions 1/64 and 1/4 of YOOCHOOSE. Sessions must be in time order. Each lists its prefixes longest
+    first, so removing the boundary session's longest prefixes means removing its last clicks.
     """
     examples = np.maximum(sessions.lengths - 1, 0)
     from_here_on = np.cumsum(examples[::-1])[::-1]  # prefixes of this session and all later ones
     if keep >= examples.sum():
         return sessions
-    first = int(np.searchsorted(-from_here_on, -keep, side="right")) - 1  # the earliest session that is needed
+    first = int(np.searchsorted(-from_here_on, -keep, side="right")) - 1  # the earliest session needed
     surplus = int(from_here_on[first]) - keep
     stops = sessions.stops[first:].copy()
     stops[0] -= surplus
@@ -116,18 +120,18 @@ def newest_prefixes(sessions: Sessions, keep: int) -> Sessions:
 
 
 def sort_by_item(items: np.ndarray, lengths: np.ndarray, order: np.ndarray) -> np.ndarray:
-    """Every session's clicks stably sorted by order[item], as DIGINETICA's raw file lists them: (clicks,)."""
+    """Sort every session's clicks stably by order[item], as in DIGINETICA's raw file; return the items, (clicks,)."""
     owner = np.repeat(np.arange(len(lengths)), lengths)
     return items[np.lexsort((order[items], owner))]
 
 
 def to_sessions(train: tuple[np.ndarray, np.ndarray], test: tuple[np.ndarray, np.ndarray]) -> tuple[Sessions, Sessions]:
-    """(items, lengths) of train and of test, in any item ids -> Sessions over one numbering by first appearance."""
+    """Make Sessions from (items, lengths) of train and test with any item ids, numbering items by first appearance."""
     train_items, test_items, n_items = number_items(train[0], test[0])
     return Sessions.packed(train_items, train[1], n_items), Sessions.packed(test_items, test[1], n_items)
 
 
 def numbered_again(train: Sessions, test: Sessions) -> tuple[Sessions, Sessions]:
-    """Spans in any order over any clicks -> packed, over the items that are left."""
+    """Pack the sessions' clicks one after the other and number anew the items that are left, by first appearance."""
     parts = to_sessions((train.clicks()[0], train.lengths), (test.clicks()[0], test.lengths))
     return replace(parts[0], dates=train.dates), replace(parts[1], dates=test.dates)

@@ -13,22 +13,24 @@ import numpy as np
 
 @dataclass(frozen=True, eq=False)
 class Sessions:
-    """Session i is items[starts[i]:stops[i]]. Items are numbered from 0 to n_items - 1; there is no padding item.
+    """Sessions as spans over one array of clicks: session i is items[starts[i]:stops[i]].
 
-    All arrays are int64. Spans may overlap: a prefix of a session is two integers on the session's own clicks.
+    Items are numbered from 0 to n_items - 1; there is no padding item. All arrays are int64. Spans may overlap: a
+    prefix of a session is a start and a stop in the session's own clicks.
 
-    Dates are of whole sessions and no part of a split's digest: processed files lost them. Prefixes have none.
+    Dates belong to whole sessions; prefixes have none. They are not part of a split's digest, since processed files
+    lack them.
     """
 
     items: np.ndarray  # (clicks,)
     starts: np.ndarray  # (sessions,)
     stops: np.ndarray  # (sessions,)
     n_items: int
-    dates: np.ndarray | None = field(default=None, kw_only=True)  # (sessions,) seconds since 1970, where they are known
+    dates: np.ndarray | None = field(default=None, kw_only=True)  # (sessions,) seconds since 1970; None: unknown
 
     @classmethod
     def of(cls, lists: Iterable[Sequence[int]], n_items: int | None = None) -> Sessions:
-        """From lists of item numbers; n_items defaults to the greatest number + 1."""
+        """Make sessions from lists of item numbers; n_items defaults to the greatest number + 1."""
         arrays = [np.asarray(one, dtype=np.int64) for one in lists]
         items = np.concatenate(arrays) if arrays else np.empty(0, np.int64)
         lengths = np.array([len(one) for one in arrays], dtype=np.int64)
@@ -36,7 +38,7 @@ class Sessions:
 
     @classmethod
     def packed(cls, items: np.ndarray, lengths: np.ndarray, n_items: int) -> Sessions:
-        """From the clicks of all sessions one after the other, and each session's length."""
+        """Make sessions from their clicks, stored one after the other, and their lengths."""
         stops = np.cumsum(lengths, dtype=np.int64)
         return cls(np.ascontiguousarray(items, dtype=np.int64), stops - lengths, stops, n_items)
 
@@ -56,20 +58,20 @@ class Sessions:
         return self.items[self.stops - 1]
 
     def take(self, index: np.ndarray | slice) -> Sessions:
-        """The sessions at these places, on the same clicks."""
+        """Select the sessions at these indices; they share this object's clicks."""
         dates = None if self.dates is None else self.dates[index]
         return Sessions(self.items, self.starts[index], self.stops[index], self.n_items, dates=dates)
 
     def clicks(self) -> tuple[np.ndarray, np.ndarray]:
-        """Every click of every session, one after the other, and the session it belongs to: (clicks,), (clicks,)."""
+        """Return all clicks, session after session, and the session that each belongs to: (clicks,), (clicks,)."""
         owner = np.repeat(np.arange(len(self)), self.lengths)
         within = np.arange(len(owner)) - np.repeat(np.cumsum(self.lengths) - self.lengths, self.lengths)
         return self.items[self.starts[owner] + within], owner
 
     def prefixes(self) -> tuple[Sessions, np.ndarray]:
-        """Every proper prefix and the click that follows it: [a, b, c] gives [a] -> b and [a, b] -> c.
+        """Return every proper prefix and the click that follows it: [a, b, c] gives [a] -> b and [a, b] -> c.
 
-        In the order of the sessions, shortest prefix first. `prefix_owner` says whose they are.
+        Prefixes are in the order of the sessions, shortest first; `prefix_owner` gives the session of each.
         """
         owner = Sessions.prefix_owner(self)
         examples = np.maximum(self.lengths - 1, 0)
@@ -79,7 +81,7 @@ class Sessions:
         return Sessions(self.items, starts, stops, self.n_items), self.items[stops]
 
     def prefix_owner(self) -> np.ndarray:
-        """The session that each of `prefixes()` belongs to."""
+        """Return the session that each prefix in `prefixes()` belongs to, (prefixes,)."""
         return np.repeat(np.arange(len(self)), np.maximum(self.lengths - 1, 0))
 
     def lists(self) -> list[list[int]]:
@@ -102,22 +104,25 @@ class ChosenPrefixes(Sessions):
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where a split comes from, as every record and page repeats it. Plain values only."""
+    """Where a split comes from, as stated in every record and on every page; all values are plain."""
 
-    source: str  # "processed files", "raw log", "simulated"
+    source: str  # "processed files", "raw log", "own log", "simulated"
     order: str  # "time": clicks of a session in time order; "file": in the order of the source's rows
-    emulated: bool  # the order is not the source's own but resembles it, for want of the raw file
+    emulated: bool  # the raw file is missing, and its order of clicks is imitated
     files: Mapping[str, str] = field(default_factory=dict)  # file name -> sha256
-    counts: Mapping[str, float] = field(default_factory=dict)  # ours, counted as the paper counts
-    published: Mapping[str, float] = field(default_factory=dict)  # the paper's Table 1, empty where it has none
+    counts: Mapping[str, float] = field(default_factory=dict)  # of this split, counted as the paper counts
+    published: Mapping[str, float] = field(default_factory=dict)  # the paper's Table 1; empty if it has no such row
     note: str = ""
-    reconstructed: bool = False  # of an emulated order: worked out from what is known of the source's, not made up
-    rules: str = ""  # of one's own log: how it was split and filtered, a part of the split's digest
+    reconstructed: bool = False  # the emulated order is derived from what is known of the source's, not random
+    rules: str = ""  # how a user's own log was split and filtered; part of the split's digest
     chosen: bool = False  # the test is a chosen list of examples, not every prefix of its sessions
 
 
 def exactness(provenance: Mapping[str, Any]) -> str:
-    """How the order of clicks relates to the source's, in a word. Records of old lack what was not thought of yet."""
+    """Say in a word how the order of clicks relates to the source's.
+
+    Old records lack fields that were added later.
+    """
     if not provenance["emulated"]:
         return "exact"
     return "reconstructed" if provenance.get("reconstructed") else "emulated"
@@ -125,7 +130,7 @@ def exactness(provenance: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Whole training and test sessions over one numbering of items; prefixes are taken by whoever needs them.
+    """Whole training and test sessions over one numbering of items; code that needs prefixes takes them itself.
 
     Items are numbered by first appearance in train, then in test, so that the raw and the processed files of one
     split give identical arrays.
@@ -135,13 +140,13 @@ class Split:
     train: Sessions
     test: Sessions
     provenance: Provenance
-    vocabulary: np.ndarray | None = None  # (n_items,) the log's own ids, text or integers, where they are kept
+    vocabulary: np.ndarray | None = None  # (n_items,) the log's own ids, text or integers; None: not kept
 
     @cached_property
     def digest(self) -> str:
-        """sha256 over the clicks, the lengths and the number of items: equal splits, equal digest.
+        """The sha256 of the clicks, the lengths and the number of items, so that equal splits have equal digests.
 
-        Of one's own log the rules count too, and of a test that is a chosen list the prefixes that were chosen.
+        It also covers the rules of a user's own log, and the chosen prefixes if the test is a chosen list of examples.
         """
         total = hashlib.sha256()
         for part in (self.train, self.test):
@@ -156,7 +161,7 @@ class Split:
 
 
 def number_items(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
-    """Any item ids -> numbers from 0, by first appearance in train, then in test; and how many there are."""
+    """Number item ids from 0 by first appearance in train, then in test; also return how many items there are."""
     both = np.concatenate([train, test])
     _, first, inverse = np.unique(both, return_index=True, return_inverse=True)
     number = np.empty(len(first), dtype=np.int64)
@@ -166,10 +171,13 @@ def number_items(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.nd
 
 
 def count(train: Sessions, test: Sessions, *, items_without_labels: bool = False) -> dict[str, float]:
-    """The columns of the paper's Table 1 as the paper counted them.
+    """Count the columns of the paper's Table 1 as the paper counted them.
 
     "Sequences" are prefixes; "average length" is the mean over all examples of prefix length + 1; "all clicks" are
-    those of whole sessions. `items_without_labels`: only items that occur in a prefix count, as on YOOCHOOSE.
+    those of whole sessions.
+
+    Args:
+        items_without_labels: count only items that occur in a prefix, as the paper does on YOOCHOOSE.
     """
     examples = [train.prefixes()[0], test.prefixes()[0]]
     n = [len(part) for part in examples]
@@ -185,7 +193,7 @@ def count(train: Sessions, test: Sessions, *, items_without_labels: bool = False
         "train_sequences": n[0],
         "test_sequences": n[1],
         "items": int(seen.sum()),
-        # Three places: the paper's 5.12 on DIGINETICA is 5.125 to two, a half going to the even digit.
+        # Three decimals: DIGINETICA's 5.125, to two decimals with a half going to the even digit, is the paper's 5.12.
         "average_length": round(length / max(sum(n), 1), 3),
         "train_sessions": len(train),
         "test_sessions": len(test),
@@ -193,5 +201,5 @@ def count(train: Sessions, test: Sessions, *, items_without_labels: bool = False
 
 
 def as_printed(column: str, value: float) -> str:
-    """A count as the paper's Table 1 prints it: lengths to two places, everything else whole."""
+    """Format a count as the paper's Table 1 prints it: lengths to two decimals, everything else as whole numbers."""
     return f"{value:.2f}" if column == "average_length" else f"{value:,}"

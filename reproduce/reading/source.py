@@ -1,4 +1,7 @@
-"""Dataset: the contract of a file in datasets/. Reading is one thing, the paper's rules another."""
+"""Dataset: what a file in datasets/ must offer.
+
+Reading a log (`read_log`) is kept apart from applying the paper's rules (in `read`).
+"""
 
 from __future__ import annotations
 
@@ -13,16 +16,16 @@ from reproduce.reading.sessions import Split
 
 @dataclass(frozen=True)
 class Dataset:
-    """A named split, how to tell whether its files are here, and how to read it.
+    """A named split, with how to find its files and how to read it.
 
     A module in datasets/ offers its data sets as a tuple called DATASETS.
     """
 
-    name: str  # as on the command line
-    title: str  # as in a heading
-    find: Callable[[Path], list[Path]]  # data folder -> the files it would be read from; empty when they are absent
+    name: str  # on the command line
+    title: str  # in headings
+    find: Callable[[Path], list[Path]]  # data folder -> the files to read it from; empty if they are absent
     read: Callable[[Path], Split]  # data folder -> split; raises InputError
-    obtain: str  # where the files come from and where to put them; empty where the clicks are simulated
-    find_log: Callable[[Path], list[Path]] | None = None  # data folder -> the raw log alone, where it is here
+    obtain: str  # where to get the files and where to put them; empty if the clicks are simulated
+    find_log: Callable[[Path], list[Path]] | None = None  # data folder -> the raw log; empty if absent
     read_log: Callable[[Path], ClickLog] | None = None  # raw log -> its rows
-    download: Download | None = None  # of logs that anyone may have
+    download: Download | None = None  # for freely available logs

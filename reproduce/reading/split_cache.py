@@ -1,11 +1,11 @@
-"""The cache of splits: what a large log came to by the rules, kept so that it is made once.
+"""The cache of splits, so that the split of a large log is made only once.
 
-An entry is two files: the arrays in an .npz, without pickle, and a .json that says what they are made of and carries a
-checksum of both. Its name is the data set's and a digest of the source's sha256 and of the version of the rules, so
-another source or other rules are another entry. An entry that does not check out is made again, never trusted.
+An entry is two files: an .npz with the arrays, without pickle, and a .json with their provenance and a checksum of
+both. Its name consists of the data set's name and a digest of the source's sha256 and the version of the rules, so
+another source or other rules give another entry. An entry whose checksum is wrong is made again, never trusted.
 
 The folder is $REPRODUCE_CACHE, else reproduce-splits/ in the user's cache ($XDG_CACHE_HOME, else ~/.cache). Sources
-under 16 MiB are read in a second and are not cached. Where the folder cannot be written the split is made all the same.
+under 16 MiB are read in a second and are not cached. If the folder cannot be written, the split is made all the same.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ from reproduce.reading.source import Dataset
 FORMAT = 2
 WORTH_CACHING = 16 << 20  # bytes
 REMEMBERED = "hashes.json"
-OURS = re.compile(r"hashes\.json|[a-z0-9_-]+-[0-9a-f]{24}\.(json|npz)")  # nothing else in the folder is touched
-_hashes: dict[str, dict[str, object]] = {}  # of this process, for where none can be kept on disk
+OURS = re.compile(r"hashes\.json|[a-z0-9_-]+-[0-9a-f]{24}\.(json|npz)")  # the only files touched
+_hashes: dict[str, dict[str, object]] = {}  # of this process, in case none can be kept on disk
 
 
 def folder() -> Path:
-    """Where it lies; it may not exist yet."""
+    """Return the cache folder, which may not exist yet."""
     own = os.environ.get("REPRODUCE_CACHE")
     return Path(own) if own else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "reproduce-splits"
 
 
 def split(dataset: Dataset, data: Path) -> Split:
-    """A data set's split: from the cache where it is there, else read, and kept where that is worth it.
+    """Get a data set's split from the cache if it is there; else read it, and cache it if its source is large.
 
     Raises:
         InputError: the files are broken.
@@ -59,21 +59,21 @@ def split(dataset: Dataset, data: Path) -> Split:
 
 
 def place(dataset: Dataset, data: Path) -> Path:
-    """Where a data set's entry lies, or would."""
+    """Return the path of a data set's entry, whether or not it exists."""
     return folder() / f"{dataset.name}-{key(dataset, dataset.find(data))[:24]}.json"
 
 
 def key(dataset: Dataset, files: Sequence[Path]) -> str:
-    """What makes two splits the same split: the sources and the rules."""
+    """Return the digest of what determines a split: its name, its sources, the rules and the cache's format."""
     cause = [FORMAT, dataset.name, [(file.name, sha256(file)) for file in files], RULES_VERSION]
     return hashlib.sha256(json.dumps(cause).encode()).hexdigest()
 
 
 def sha256(file: Path) -> str:
-    """Of a file; remembered by its size and modification time, hashed again when either changes.
+    """Return a file's sha256; it is remembered, and computed again when the file's size or modification time changes.
 
     Raises:
-        InputError: it cannot be read.
+        InputError: the file cannot be read.
     """
     try:
         path, state = str(file.resolve()), file.stat()
@@ -102,7 +102,7 @@ def _remembered() -> dict[str, dict[str, object]]:
 
 
 def store(kept: Split, place: Path) -> None:
-    """Write an entry, the arrays first; a disk that is full or read-only costs a warning, not the split."""
+    """Write an entry, the arrays first; if the disk is full or read-only, warn instead of raising."""
     arrays = place.with_suffix(".npz")
 
     def write(temporary: Path) -> None:
@@ -125,7 +125,7 @@ def store(kept: Split, place: Path) -> None:
 
 
 def load(place: Path) -> Split | None:
-    """The split of an entry; None where there is none, or none that checks out."""
+    """Load the split of an entry; None if there is no entry or it is broken."""
     arrays = place.with_suffix(".npz")
     try:
         told = json.loads(place.read_text())
@@ -146,7 +146,7 @@ def load(place: Path) -> Split | None:
 
 
 def _dates(sessions: Sessions) -> np.ndarray:
-    """Of every session, (sessions,); none at all where they are not known."""
+    """Return the date of every session, (sessions,); an empty array if dates are unknown."""
     return np.empty(0, np.int64) if sessions.dates is None else sessions.dates
 
 
@@ -165,7 +165,7 @@ def _keep(place: Path, write: Callable[[Path], object]) -> bool:
     try:
         with replacing(place) as temporary:
             write(temporary)
-    except (OSError, InputError) as error:  # InputError: what `replacing` makes of an OSError
+    except (OSError, InputError) as error:  # `replacing` turns an OSError into an InputError
         cause = error.__cause__ if isinstance(error, InputError) else error
         warnings.warn(
             f"{place.parent}: the split is not cached ({getattr(cause, 'strerror', None) or cause}); "
@@ -188,7 +188,7 @@ class Entry:
 
 
 def entries() -> list[Entry]:
-    """What is cached, by name; a broken entry is listed as such."""
+    """List the cached splits by name, broken entries included."""
     found = []
     for place in sorted(folder().glob("*-*.json")):
         if not OURS.fullmatch(place.name):
@@ -202,7 +202,7 @@ def entries() -> list[Entry]:
 
 
 def clear() -> int:
-    """Remove every entry and the remembered hashes; how many bytes that freed."""
+    """Remove every entry and the remembered hashes; return how many bytes that freed."""
     here = folder()
     files = [file for file in here.glob("*") if OURS.fullmatch(file.name)]
     freed = sum(file.stat().st_size for file in files)

@@ -1,8 +1,8 @@
-"""A file per page. A page is a view of stored records: nothing is trained to draw one.
+"""The pages, one file each. A page is drawn from stored records; drawing it trains nothing.
 
-A page is a module with ABOUT, what the command line knows of it, and PAGE, which draws it (description.py). Its file's
-name is the page's. It returns its text and its figures; only the caller writes. In the text, figures are embedded by
-their relative path, figures/<name>.
+A page is a module named like the page, with ABOUT, which tells the command line about it, and PAGE, which draws it
+(description.py). A page returns its text and its figures and writes no file itself. Its text embeds figures by their
+relative path, figures/<name>.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from reproduce.reports.description import AboutPage, Page
 
 
 def abouts() -> dict[str, AboutPage]:
-    """What every page says of itself, by the page's name, without importing one."""
+    """Return the ABOUT of every page, by the page's name, without importing the pages."""
     found = {}
     for place in sorted(one.name for one in pkgutil.iter_modules(__path__)):
         file = Path(__path__[0]) / f"{place}.py"
@@ -34,10 +34,10 @@ def load(name: str) -> Page:
 
 
 def pages() -> dict[str, Page]:
-    """Every page by name."""
+    """Return every page, by name."""
     return {name: load(name) for name in abouts()}
 
 
 def file_of(name: str, about: AboutPage) -> str:
-    """The file of a page in the results folder."""
+    """Return the name of a page's file in the results folder."""
     return about.file or f"{name}.md"

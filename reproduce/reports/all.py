@@ -1,4 +1,4 @@
-"""Every page from what is stored, and an index that a reader can start from; with --run the gaps are filled first."""
+"""All pages drawn from stored records, and an index to start from; with --run, missing records are made first."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ ABOUT = AboutPage(
     runs=True,
     runs_only_with="run",
     reads_logs=True,
-    file="README.md",  # what a code forge shows of a folder
+    file="README.md",  # code forges show this file for a folder
 )
 
 
 def rows(request: Request) -> list[Row]:
-    """Those of every page, of the models asked for."""
+    """Return the rows of every page for the models asked for; none without --run."""
     if not request.options.get("run"):
         return []
     found = [row for page in others().values() for row in page.rows(request)]
@@ -39,7 +39,7 @@ def draw(request: Request, failed: Mapping[str, str]) -> Drawn:
     figures: dict[str, bytes] = {}
     texts = {}
     for name, file, drawn in draw_each(request, failed):
-        if isinstance(drawn, InputError):  # a page on the logs themselves, and they are not here
+        if isinstance(drawn, InputError):  # the page reads the logs themselves, and they are not here
             print(f"{name}: left as it was: {drawn}", file=sys.stderr)
             continue
         texts[file] = drawn.text
@@ -48,7 +48,7 @@ def draw(request: Request, failed: Mapping[str, str]) -> Drawn:
 
 
 def draw_each(request: Request, failed: Mapping[str, str]) -> Iterator[tuple[str, str, Drawn | InputError]]:
-    """Name and file of every other page, and what it comes to, or why it cannot be drawn."""
+    """Yield the name and file of every other page, and the drawn page or the error that prevented it."""
     request = replace(request, datasets=pages.shown_datasets(request, Shelf.at(request.results)))
     for name, page in others().items():
         drawn: Drawn | InputError
@@ -60,7 +60,11 @@ def draw_each(request: Request, failed: Mapping[str, str]) -> Iterator[tuple[str
 
 
 def index(request: Request, drawn: Collection[str]) -> str:
-    """The text of this page: a line for every page that is stored, or among the files that are `drawn` now."""
+    """Return the text of this page, with a line for every page that is stored or has just been drawn.
+
+    Args:
+        drawn: the files of the pages that have just been drawn.
+    """
     own = Shelf.at(request.results)
     lines = []
     for name, page in others().items():
@@ -71,7 +75,7 @@ def index(request: Request, drawn: Collection[str]) -> str:
     lines += [
         f"- [{file.parent.name}/{file.stem}]({file.parent.name}/{file.name}): from other data, a folder of its own"
         for file in nested
-        if file.parent.name != "local"  # not the reference's
+        if file.parent.name != "local"  # a user's own records, which are not part of the reference
     ]
     text = [
         "# Results",
@@ -94,7 +98,7 @@ def others() -> dict[str, Page]:
 
 
 def _stored(own: Shelf, request: Request) -> str:
-    """The records by data set: which models of the paper's table there are, and which are missing."""
+    """Return a table of the records by data set: which rows have some, and which of the paper's rows have none."""
     lines, papers = [], [row.label for row in ROWS]
     for dataset in pages.shown_datasets(request, own):
         shown = [*ROWS, *controls.ROWS, *own.others(dataset)]

@@ -1,6 +1,6 @@
-"""What a page was asked for: kept as a comment in its last line, so that whoever holds the page can draw it again.
+"""The options that a page was drawn with, kept as a comment in its last line so that it can be drawn again.
 
-It names models and data sets and no files: pages are passed on, and nothing that a page says makes `check` run code.
+The comment names models and data sets but no files: pages are passed on, and no page may make `check` run code.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ COMMENT = re.compile(r"\n<!-- drawn by: ([^\n]{1,4000}) -->\n\Z")
 
 
 class NotHere(SuiteError):
-    """A page shows a model or data that are no part of the suite and were not named to `check`."""
+    """A page shows a model or data set that is not part of the suite and was not named to `check`."""
 
 
 def comment(name: str, about: AboutPage, request: Request) -> str:
-    """The last line of a page; "" where the plain command draws it as well."""
-    recorded = set(Shelf.at(request.results).datasets()) - set(own_data.TAKEN)  # those a page of runs shows anyway
+    """Return the last line of a page; "" where the command without options draws the same page."""
+    recorded = set(Shelf.at(request.results).datasets()) - set(own_data.TAKEN)  # pages with runs show these anyway
     datasets = [one for one in request.datasets if not about.runs or one not in recorded]
     words = _words(about, request, datasets, request.models)
     return f"\n<!-- drawn by: {html.escape(shlex.join([name, *words]), quote=False)} -->\n" if words else ""
 
 
 def _words(about: AboutPage, request: Request, datasets: Sequence[str], models: Sequence[str]) -> list[str]:
-    """The options that decide what a page shows."""
+    """Return the options that decide what a page shows, as words of its command."""
     settings = [f"{m}.{key}={value}" for m, fields in request.settings.items() for key, value in fields.items()]
     values = {"--dataset": datasets, "--model": models, "--set": settings}
     given = {one.name: request.options.get(one.key) for one in about.options}
@@ -54,11 +54,16 @@ def _words(about: AboutPage, request: Request, datasets: Sequence[str], models: 
 
 
 def request_of(text: str, name: str, about: AboutPage, results: Path) -> Request:
-    """What a stored page was asked for, of the records that lie in `results`.
+    """Read from a stored page the request that draws it again.
+
+    Args:
+        text: the page as it is stored.
+        results: the folder of the records to draw it from.
 
     Raises:
-        InputError: its last line is no command of this page.
-        NotHere: it shows a model or data that were not taken in.
+        InputError: the last line is not a command that draws this page.
+        NotHere: the page shows a model or data set that is not part of the suite and was not named.
+        UsageError: a model has no such field, or not with that value.
     """
     found = COMMENT.search(text)
     plain = Request(datasets=[], data=Path(), results=results)
@@ -101,7 +106,7 @@ def _parsed(line: str, name: str, about: AboutPage) -> dict[str, Any]:
 
 @contextmanager
 def only(request: Request) -> Iterator[None]:
-    """Of one's own models and data that were taken in, those that a page was asked for; a page shows all it knows."""
+    """Hide the user's own models and data that the request does not name: a page shows all that are known."""
     models, data, sets = dict(user_model.MODELS), dict(own_data.TAKEN), catalog.datasets()
     hidden = {name: sets.pop(name) for name in data if name not in request.datasets}
     for name in set(models) - set(request.models):
@@ -117,7 +122,7 @@ def only(request: Request) -> Iterator[None]:
 
 
 def again(name: str, about: AboutPage, request: Request) -> str:
-    """The command that draws a page again from what is stored, with the rows that it has."""
+    """Return a sentence with the command that draws a page again from stored records, with the same rows."""
     datasets, runs = request.datasets, about.runs and not about.runs_only_with
     if runs and not datasets:
         datasets = Shelf.at(request.results).datasets()

@@ -1,11 +1,12 @@
-"""In which order do the clicks come, how did the paper count, and what is a tie worth?
+"""The order of a log's clicks, how the paper counted, and what the tie rule is worth.
 
-This page answers why one model on one log has a Recall@20 of 62.58 in one paper and of 49.70 in the next, and both are
-right. The NARM paper's sessions stand in the order of the raw file's rows. That is no time order: rows are grouped by
-item and the items follow one global order, so the next row is often the same item again. Sorted by time the task is
-harder. The page measures the order of a log, then shows what simple methods, whose numbers hang on nothing else, get in
-each order, and NARM where its records exist. Where the raw file is not at hand, it counts the simple methods in ten
-random orders of the items too. Then it counts the same records in every way in which they may have been counted.
+This page answers why the same model on the same log has a Recall@20 of 62.58 in one paper and of 49.70 in the next, and
+why both are right. In the NARM paper the clicks of a session are in the order of the raw file's rows. That is not the
+order of time: the rows are grouped by item and the items follow one global order, so the next click is often on the
+same item again. In the order of time the task is harder. The page measures the order of each log. Then it shows, for
+each order, the numbers of simple methods, which have no randomness, and those of NARM where it has records. If the raw
+file is absent, it also counts the simple methods in ten random orders of the items. Finally it counts the same records
+in every way in which the authors may have counted them.
 """
 
 from __future__ import annotations
@@ -51,8 +52,8 @@ RULES = (
     EVALUATION_2016_YOOCHOOSE,
     Counting(below=True, ties="at random", unseen="dropped"),
 )
-MOVED = 0.1  # points: what the tie rule moves by less is not listed
-LONGEST = 50  # letters of a label
+MOVED = 0.1  # points: rows that the tie rule moves by less are not listed
+LONGEST = 50  # characters of a label
 
 
 def rows(request: Request) -> list[Row]:
@@ -106,7 +107,7 @@ def _each_order(own: Shelf, reference: Shelf | None) -> str:
 
 
 def _spread(request: Request) -> list[str]:
-    """The counting rows in other orders of the items; nothing where the raw file's own is there."""
+    """Measure the counting models in other orders of the items; nothing where the raw file's own order is there."""
     split = catalog.load_split(ORDERS[0], request.data)
     if not split.provenance.emulated:
         return []
@@ -124,7 +125,7 @@ def _against(results: Sequence[Result], published: Score | None) -> list[str]:
 
 
 def _counted(own: Shelf, datasets: Sequence[str]) -> list[str]:
-    """The rows of the paper under each rule of counting, those as their authors most likely made them."""
+    """Return the paper's rows, with the settings their authors most likely used, under each rule of counting."""
     lines = []
     for dataset in [name for name in datasets if name in numbers.PAPER_COLUMN]:
         unseen = comparison.unseen_targets(own, dataset)
@@ -155,7 +156,7 @@ def _counted(own: Shelf, datasets: Sequence[str]) -> list[str]:
 
 
 def _first_rows(own: Shelf, datasets: Sequence[str]) -> list[str]:
-    """BPR-MF with its wrong items from the first rows of the table of clicks, in several orders of the rows."""
+    """Return BPR-MF with wrong items drawn from the first rows of the table of clicks, for several row orders."""
     lines = []
     for dataset in [name for name in datasets if name in numbers.PAPER_COLUMN]:
         theirs = numbers.published(numbers.TABLE3, "BPR-MF", dataset)
@@ -201,7 +202,10 @@ def _ties(own: Shelf, datasets: Sequence[str]) -> str:
 
 
 def _short_label(row: Row, tuned: Sequence[Row], dataset: str) -> str:
-    """As other pages call it; a row they do not know by its fields, unless there are many."""
+    """Return the label that other pages give a row; for any other row, a label that names its fields.
+
+    A label that would be longer than LONGEST gives the number of fields in place of their names.
+    """
     for known in (*ROWS, *controls.ROWS, *tuned):
         if same(known.at(dataset), row):
             return known.label
@@ -210,11 +214,11 @@ def _short_label(row: Row, tuned: Sequence[Row], dataset: str) -> str:
 
 
 def _rows_of(shelf: Shelf, dataset: str) -> list[Row]:
-    """Every model and set of fields with records on a data set."""
+    """Return a row for every model and set of fields with records on a data set."""
     found = {}
     for one in listed(shelf.folder, dataset):
         if one.experiment is None:
-            continue  # the shelf says so for any row
+            continue  # the shelf remarks on it when any row is read
         try:
             catalog.make_recommender(one.experiment.model, one.experiment.params)
         except UsageError:

@@ -1,4 +1,4 @@
-"""Whether stored records and pages are sound, without running a model, reading a log or writing anything."""
+"""Check that stored records and pages are sound, without running a model, reading a log or writing anything."""
 
 from __future__ import annotations
 
@@ -20,10 +20,14 @@ from reproduce.runs.record import Result, current, load_file
 
 
 def report(results: Path, pages: Mapping[str, Page]) -> str:
-    """What was checked, and notes that are no fault; `pages` by name are those that may be stored.
+    """Check a results folder; return a line on what was checked, and notes that are not faults.
+
+    Args:
+        results: the folder to check.
+        pages: by name, the pages that may be stored there.
 
     Raises:
-        InputError: something cannot be believed; a line for each.
+        InputError: there are no records, or something cannot be believed; the message has a line for each fault.
     """
     files = sorted((results / "runs").glob("*/*.json"))
     if not files:
@@ -42,7 +46,7 @@ def report(results: Path, pages: Mapping[str, Page]) -> str:
         try:
             wrong += [f"{name}: {fault}" for fault in faults(result, content)]
             notes += [f"{name}: {note}" for note in _notes(result)]
-        except SuiteError as error:  # of a model, or with a field, that there is not
+        except SuiteError as error:  # the suite has no such model or field
             wrong.append(f"{name}: {error}")
             continue
         records.append((name, result))
@@ -74,7 +78,7 @@ def _notes(result: Result) -> Iterator[str]:
 
 
 def _contradictions(records: list[tuple[str, Result]]) -> Iterator[str]:
-    """One identity, two records with different ranks: neither is to be merged with the other."""
+    """Yield a fault for each record with the identity of an earlier one but other ranks: they must not be merged."""
     first: dict[str, tuple[str, Result]] = {}
     for name, one in records:
         other = first.setdefault(one.identity, (name, one))
@@ -83,9 +87,9 @@ def _contradictions(records: list[tuple[str, Result]]) -> Iterator[str]:
 
 
 def _stale_pages(results: Path, pages: Mapping[str, Page]) -> Iterator[tuple[str, bool]]:
-    """Pages and figures that the records do not give when drawn again by the plain command; whether that is a fault.
+    """Yield what is wrong with stored pages and figures when drawn again from the records, and whether it is a fault.
 
-    Pages that read logs cannot be drawn from records; what figures they embed is taken from their text.
+    Pages that read logs cannot be drawn from records alone; the figures they embed are read from their text.
     """
     embedded, known = set(), set()
     for name, page in tqdm(pages.items(), "pages", disable=None, leave=False):
@@ -118,17 +122,20 @@ def _stale_pages(results: Path, pages: Mapping[str, Page]) -> Iterator[tuple[str
 
 
 def _anywhere(page: str) -> str:
-    """A page without the name of its folder, which may have been moved since: its commands name it."""
+    """Remove the results folder from the commands on a page: it may have been moved since the page was drawn."""
     return re.sub(r" --results [^`\n]*(?=`)", "", page)
 
 
 def _embedded(text: str) -> set[str]:
-    """The names of the figures that a page embeds, without their endings."""
+    """Return the names of the figures that a page embeds, without file extensions."""
     return set(re.findall(r"\(figures/([^)]+)\.(?:png|svg)\)", text))
 
 
 def _stale_figures(folder: Path, drawn: Mapping[str, bytes], again: str) -> Iterator[tuple[str, bool]]:
-    """Figures that are absent or of other bytes. Those that another matplotlib drew cannot be compared: a note."""
+    """Yield the figures that are absent or have other bytes, and whether that is a fault.
+
+    Figures drawn by another version of matplotlib cannot be compared: they get a note.
+    """
     for name, content in drawn.items():
         file = folder / name
         if not file.is_file():

@@ -24,7 +24,7 @@ ABOUT = AboutPage(
     "tests the paper's claims on the stored records",
     (Option("--strict", f"exit {CONTRADICTED} when a claim fails on the paper's data"),),
 )
-Cells = Mapping[str, Mapping[str, list[Said]]]  # claim -> data set -> what is said of its statements
+Cells = Mapping[str, Mapping[str, list[Said]]]  # claim -> data set -> what the records say of its statements
 
 INTRODUCTION = (
     "Do the claims of the NARM paper's text hold on our records? Each claim comes to some statements about two rows of "
@@ -44,7 +44,7 @@ WORDS = (
     "YOOCHOOSE 1/64 and 1/4 have the same test sessions, so their verdicts are not independent. DIGINETICA by time is "
     "not what the paper ran: shown, not judged.",
 )
-# How a count says a verdict, in this order; the first two always.
+# The word for each verdict in a count, in this order; the first two are always given.
 COUNTED = {
     Verdict.HOLDS: "hold",
     Verdict.FAILS: "fail",
@@ -80,13 +80,13 @@ PAGE = Page(ABOUT, draw)
 
 
 def status(cells: Cells, judged: Mapping[str, bool]) -> int:
-    """The exit status under --strict: verdicts count only on the paper's own data."""
+    """Return the exit status under --strict; only verdicts on the paper's own data count."""
     words = [overall(said) for one in cells.values() for name, said in one.items() if judged[name]]
     return CONTRADICTED if Verdict.FAILS.value in words else 0
 
 
 def overall(said: Sequence[Said]) -> str:
-    """Of all statements together: a failure outweighs a gap, a gap outweighs what is undecided."""
+    """Return one verdict for all statements: a failure outweighs missing records, and these outweigh "undecided"."""
     found = {one.verdict for one in said}
     if not said:
         return DASH
@@ -101,7 +101,7 @@ def overall(said: Sequence[Said]) -> str:
 
 
 def counts(said: Sequence[Said]) -> str:
-    """Such as "6 hold, 0 fail, 1 missing of 7"."""
+    """Count the verdicts in words, such as "6 hold, 0 fail, 1 missing of 7"."""
     verdicts = [one.verdict for one in said]
     told = [f"{verdicts.count(one)} {word}" for one, word in COUNTED.items() if one in verdicts or word in "hold fail"]
     unequal = sum(one.unequal for one in said)
@@ -112,7 +112,7 @@ def counts(said: Sequence[Said]) -> str:
 
 
 def _summary(cells: Cells, judged: Mapping[str, bool]) -> list[str]:
-    """A line for each data set that is judged and has records."""
+    """Return a line for each data set that is judged and has records."""
     lines = []
     for name in (one for one, counted in judged.items() if counted):
         words: dict[str, list[str]] = {}
@@ -151,7 +151,10 @@ def _cell(said: Sequence[Said], judged: bool) -> str:
 
 
 def _when_tuned(evidence: Mapping[str, Evidence], judged: Mapping[str, bool]) -> str:
-    """How the claims fare when every method of a statement is tuned with the same budget; those where any can be."""
+    """Judge the claims again with every method of a statement tuned on the same budget.
+
+    The table has the claims of which at least one statement can be judged so; the others are named below it.
+    """
     cells = {
         one.name: {name: judging.judge(one, name, evidence, here.tuned_equally) for name, here in evidence.items()}
         for one in CLAIMS
@@ -180,7 +183,7 @@ def _tuned_cell(said: Sequence[Said], judged: bool) -> str:
 
 
 def _blind(cells: Cells, judged: Mapping[str, bool]) -> list[str]:
-    """A line on what stays open and may stay so: an effect in the paper smaller than its test sessions can show."""
+    """Return a line on statements that more seeds may not settle: the paper's effect is too small to find reliably."""
     found = []
     for claim, by_dataset in cells.items():
         for name in (one for one, counted in judged.items() if counted):
@@ -202,7 +205,7 @@ def _blind(cells: Cells, judged: Mapping[str, bool]) -> list[str]:
 
 
 def _numbers(claim: Claim, cells: Mapping[str, list[Said]]) -> str:
-    """The statements of a claim with their numbers, folded."""
+    """Return the statements of a claim with their numbers, folded."""
     lines, lacking = [], []
     for name, said in cells.items():
         title = catalog.dataset(name).title

@@ -1,4 +1,4 @@
-"""In which order the clicks of a log come: by time, or rows grouped by item and the items in one global order."""
+"""The order of a log's clicks: by time, or with rows grouped by item and the items in one global order."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from reproduce.reports import page as pages
 from reproduce.reports.page import DASH
 from reproduce.runs.request import Request
 
-SESSIONS = 200_000  # measured of a log: its first; item pairs of all of YOOCHOOSE would take many minutes
+SESSIONS = 200_000  # the first of a log, which are measured: all of YOOCHOOSE's item pairs would take many minutes
 
 
 @dataclass(frozen=True)
 class Order:
     """What the order of clicks in sessions looks like."""
 
-    sessions: int  # of two clicks or more
-    repeating: int  # of them, those with an item more than once
-    grouped: int  # of these, those with all clicks on one item next to each other
+    sessions: int  # sessions of two clicks or more
+    repeating: int  # of these, those with an item more than once
+    grouped: int  # of the repeating ones, those with all clicks on an item next to each other
     pairs: int  # pairs of items that meet in more than one session
-    agreeing: int  # of them, those whose first clicks come in one order in all these sessions
-    repeats: float  # how often the next click is on the last one's item, in per cent
+    agreeing: int  # of these, those whose first clicks come in the same order in every such session
+    repeats: float  # share of clicks on the same item as the click before, in per cent
 
     @property
     def verdict(self) -> str:
-        """Item order, if every repeated item is grouped and every pair agrees."""
+        """Whether the log is in item order: every repeated item is grouped, and every pair agrees."""
         if not self.repeating or not self.pairs:
             return "too few to tell"
         by_item = self.grouped == self.repeating and self.agreeing == self.pairs
@@ -39,7 +39,7 @@ class Order:
 
 
 def order_of(sessions: Sessions) -> Order:
-    """Measure the order of clicks; sessions of one click say nothing and are left out."""
+    """Measure the order of clicks; sessions of one click say nothing about it and are left out."""
     sessions = sessions.take(sessions.lengths > 1)
     items, owner = sessions.clicks()
     next_to = (owner[1:] == owner[:-1]) & (items[1:] == items[:-1])
@@ -60,7 +60,11 @@ def order_of(sessions: Sessions) -> Order:
 
 
 def _pairs(firsts: Sessions) -> tuple[int, int]:
-    """Of sessions without repeats: item pairs met in more than one, and how many of them always in one order."""
+    """Count the item pairs that occur in more than one session, and those of them that are always in one order.
+
+    Args:
+        firsts: sessions in which no item repeats.
+    """
     _, owner = firsts.clicks()
     items = firsts.items
     later = np.repeat(np.cumsum(firsts.lengths), firsts.lengths) - np.arange(len(owner)) - 1  # clicks after each
@@ -75,7 +79,7 @@ def _pairs(firsts: Sessions) -> tuple[int, int]:
 
 
 def in_time_order(log: ClickLog) -> float:
-    """The share of sessions of two rows or more whose rows never step back in time, in per cent."""
+    """Return the share of sessions of two rows or more whose rows never step back in time, in per cent."""
     order = np.argsort(log.session, kind="stable")
     session, time = log.session[order], log.time[order]
     back = (session[1:] == session[:-1]) & (time[1:] < time[:-1])
@@ -85,7 +89,7 @@ def in_time_order(log: ClickLog) -> float:
 
 
 def table(request: Request) -> str:
-    """A line for every log or split that was asked for."""
+    """Return a table of the order of clicks in every log or split asked for."""
     head = [
         "clicks", "sessions", "in time order", "with repeats", "repeats grouped", "pairs of items", "in one order",
         "next repeats last", "verdict",

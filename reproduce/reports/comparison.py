@@ -1,4 +1,4 @@
-"""The rows of the main table: what was published, what its authors' way gives, ours, ours tuned, with their marks."""
+"""The rows of the main table: the published numbers, ours as published, ours, ours tuned, and their marks."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ MARKS = (
 
 @dataclass(frozen=True)
 class Line:
-    """A row of the main table on one data set, with all that its cells are made of."""
+    """A row of the main table on one data set, with everything its cells are made from."""
 
     row: Row
-    theirs: Score | None = None  # published
-    original: Original | None = None  # how its authors most likely made theirs
+    theirs: Score | None = None  # the published numbers
+    original: Original | None = None  # how the authors most likely made those
     original_runs: Sequence[Result] = ()
     results: Sequence[Result] = ()  # ours
-    tuned: Row | None = None  # with the fields that a search found
+    tuned: Row | None = None  # the row with the fields that a search found
     tuned_runs: Sequence[Result] = ()
-    reference: Sequence[Result] = ()  # the project's own, beside a user's
+    reference: Sequence[Result] = ()  # the project's own runs, shown beside a user's
 
     @property
     def label(self) -> str:
@@ -55,7 +55,7 @@ class Line:
         return [*self.results, *self.tuned_runs, *self.original_runs]
 
     def as_published(self, metric: str, dataset: str, unseen: np.ndarray | None) -> float | None:
-        """The number that its authors' settings and their way of counting give."""
+        """Return our number with the authors' settings and way of counting; None where there are no such runs."""
         if self.original is None or not self.original_runs:
             return None
         rule = self.original.counted(dataset)
@@ -63,12 +63,12 @@ class Line:
 
 
 def counted(result: Result, metric: str, rule: Counting, unseen: np.ndarray | None = None) -> float:
-    """A record's metric under a rule of counting, in per cent."""
+    """Return a record's metric under a rule of counting, in per cent."""
     return counting.mean_of(metric, result.greater, result.equal, rule, unseen)
 
 
 def unseen_targets(own: Shelf, dataset: str) -> np.ndarray | None:
-    """Which targets train lacks, from POP's record; None where there is none."""
+    """Return which targets do not occur in train, (n,) bool, from POP's record; None without one."""
     results = own.results(ROWS[0], dataset)
     if not results:
         return None
@@ -78,12 +78,12 @@ def unseen_targets(own: Shelf, dataset: str) -> np.ndarray | None:
 def lines(
     own: Shelf, reference: Shelf | None, dataset: str, shown: Iterable[Row], searches: Sequence[Found]
 ) -> list[Line]:
-    """A line for every row of a page, with its records."""
+    """Return a line for every row of a page, with its records."""
     found = []
     for row in shown:
         original = ORIGINALS.get(row.label) if dataset in numbers.PAPER_COLUMN else None
         if original is not None and not same(row.at(dataset), _ours(row.label, dataset)):
-            original = None  # of a row with other settings
+            original = None  # it stands for a row with other settings
         tuned = _tuned(own, dataset, row, searches)
         results = own.results(row, dataset)
         found.append(
@@ -102,7 +102,7 @@ def lines(
 
 
 def _others(reference: Sequence[Result], ours: Sequence[Result]) -> Sequence[Result]:
-    """The reference's runs of a row; none where they are the very records that ours are, in a copied folder."""
+    """Return the reference's runs of a row; none where they are the same records as ours, in a copied folder."""
     made = [[(one.identity, one.environment) for one in some] for some in (reference, ours)]
     return () if made[0] == made[1] else reference
 
@@ -118,9 +118,9 @@ def _published(label: str, dataset: str) -> Score | None:
 
 
 def _tuned(own: Shelf, dataset: str, row: Row, searches: Sequence[Found]) -> Row | None:
-    """The row with the settings that a search found. Of several searches the one whose run validates best.
+    """Return the row with the settings that a search found; of several searches, the one whose run validates best.
 
-    Validation is on training sessions: a setting can win a search and then not last through the whole training.
+    Validation is on training sessions. A setting can win a search and still do worse in the whole training.
     """
     found = [one.row for one in searches if one.better and one.base.label == row.label]
     return max(found, key=lambda one: _validated(own.results(one, dataset)), default=None)
@@ -131,9 +131,10 @@ def _validated(results: Sequence[Result]) -> float:
 
 
 def tuned_rows(searches: Iterable[Found]) -> list[Row]:
-    """A row for each setting that a search found better than the row's own; its label says what was tuned.
+    """Return a row, labelled as tuned, for each setting that a search found better than the row's own.
 
-    Where a search had fixed fields beyond the row's own, these are said; where labels still meet, the trials too.
+    The label names the fields that a search held fixed beyond the row's own. Where labels are still the same, it also
+    gives the number of trials.
     """
     named: dict[str, list[tuple[Found, Row]]] = {}
     for one in searches:
@@ -150,17 +151,17 @@ def tuned_rows(searches: Iterable[Found]) -> list[Row]:
 
 @dataclass(frozen=True)
 class Cells:
-    """One metric of all lines: the measurements of ours, and how they are marked."""
+    """One metric of all lines: the measurements and their marks."""
 
     metric: str
-    measured: Mapping[str, Measurement]  # by label; those of one split
-    marks: Mapping[str, Mark]
+    measured: Mapping[str, Measurement]  # ours by label, all of one split
+    marks: Mapping[str, Mark]  # by label, for the reference's runs by "reference " and label
     tuned: Mapping[str, Measurement] = field(default_factory=dict)
     reference: Mapping[str, Measurement] = field(default_factory=dict)
 
 
 def cells(made: Sequence[Line], metric: str, seeds: Seeds) -> Cells:
-    """Measure the lines' records of one split; a reference of the same split competes for the mark of the highest."""
+    """Measure the lines' records of one split; reference runs of that split compete for the mark of the highest."""
     ours = measuring.of_one_split({line.label: line.results for line in made})
     kept = {(label, "ours"): results for label, results in ours.items()}
     first = next(iter(ours.values()), [])
@@ -181,7 +182,7 @@ def cells(made: Sequence[Line], metric: str, seeds: Seeds) -> Cells:
 
 
 def text_of(line: Line, one: Cells) -> str:
-    """The cell of ours: its number and interval, with its marks."""
+    """Return the cell of the column "ours": the number and its interval, with marks."""
     if not line.results:
         return DASH
     measurement = one.measured.get(line.label)
@@ -199,7 +200,7 @@ def number(one: Measurement) -> str:
 
 
 def signs_of(results: Sequence[Result], metric: str) -> str:
-    """What a reader of a number must know, each by a sign of the legend."""
+    """Return the signs of the legend that apply to a number: one seed, training unfinished, moved by ties."""
     one_seed = len(results) == 1 and not measuring.without_chance(results[0])
     unfinished = any(one.best_epoch is not None and one.best_epoch == _allowed(one) for one in results)
     moved = abs(at_random(results, metric) - mean(getattr(one, metric)() for one in results)) > TIES_MOVE
@@ -207,10 +208,10 @@ def signs_of(results: Sequence[Result], metric: str) -> str:
 
 
 def at_random(results: Sequence[Result], metric: str) -> float:
-    """The metric with ties at random, in expectation."""
+    """Return the expected metric with ties in random order, in per cent."""
     return mean(counted(one, metric, Counting(ties="at random")) for one in results)
 
 
 def _allowed(result: Result) -> int:
-    """The epochs that a run was allowed; 0 where its model does not say."""
+    """Return the number of epochs that a run was allowed; 0 where its model does not say."""
     return int(result.fields.get("epochs", 0))

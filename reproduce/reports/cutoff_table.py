@@ -1,6 +1,6 @@
 """A comparison at any cut-off: Recall, MRR and NDCG of rows that have records of one split.
 
-The rank of every target is stored, so a cut-off is a view and nothing runs again.
+The rank of every target is stored, so another cut-off needs no new run.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ class Cell:
 
     value: float
     half_width: float  # from the value to either end of its 95 % interval
-    sd: float | None  # over seeds; None of a single one
+    sd: float | None  # over seeds; None for a single seed
 
 
 def columns(rows: Mapping[str, Sequence[Result]], cutoffs: Sequence[int], seeds: Seeds) -> dict[str, dict[str, Cell]]:
-    """By title, such as "NDCG@10", and by row: every metric at every cut-off.
+    """Return every metric at every cut-off, by title, such as "NDCG@10", and by row.
 
     Args:
         rows: the records of each row, at least one, all of one split.
-        cutoffs: from 1 on; one that is named twice is shown once.
-        seeds: what shows the noise between seeds.
+        cutoffs: 1 or more each; one that is given twice is shown once.
+        seeds: the rows that show the noise between seeds.
     """
     wanted = [(metric, k) for k in dict.fromkeys(cutoffs) for metric in WORTH]
     return {f"{TITLES[metric]}@{k}": _column(rows, metric, k, seeds) for metric, k in wanted}
@@ -44,7 +44,7 @@ def highest(column: Mapping[str, Cell]) -> float:
 def head_and_lines(
     rows: Mapping[str, Sequence[Result]], cutoffs: Sequence[int], seeds: Seeds
 ) -> tuple[list[str], list[list[str]]]:
-    """The head and the lines of the table of a page; the highest of a column is bold."""
+    """Return the head and the lines of a page's table; the highest number of a column is bold."""
     shown = columns(measuring.of_one_split(rows), cutoffs, seeds)
     labels = list(next(iter(shown.values()), {}))
     lines = []
@@ -59,7 +59,7 @@ def head_and_lines(
 
 
 def text(rows: Mapping[str, Sequence[Result]], cutoffs: Sequence[int], seeds: Seeds) -> str:
-    """The table under its heading; "" where no other cut-off was asked for, or no row has a record."""
+    """Return the table under its heading; "" where no other cut-off was asked for, or no row has a record."""
     head, lines = head_and_lines(rows, cutoffs, seeds) if cutoffs else ([], [])
     if not lines:
         return ""

@@ -1,6 +1,6 @@
-"""How a page and a command describe themselves: in a line, with their options, and by what they return.
+"""How pages and commands describe themselves: a line of help, their options, and what they return.
 
-Everything here is light: the command line reads descriptions before it imports torch.
+Nothing heavy is imported here, because the command line reads descriptions before it imports torch.
 """
 
 from __future__ import annotations
@@ -24,7 +24,11 @@ Named = Literal["", "model", "data set", "setting", "log to fetch"]
 
 
 def positive(text: str) -> int:
-    """A whole number from 1 to 100,000, for an option's `type`."""
+    """Parse a whole number from 1 to 100,000, for an option's `type`.
+
+    Raises:
+        ArgumentTypeError: the text is anything else.
+    """
     if not re.fullmatch("[0-9]{1,6}", text) or not 1 <= int(text) <= 100_000:
         raise ArgumentTypeError(f"{text[:20]!r} is not a number from 1 to 100,000")
     return int(text)
@@ -39,15 +43,15 @@ class Option:
     metavar: str = ""  # empty: a switch, on or off
     type: Callable[[str], Any] = str
     default: Any = None
-    several: bool = False  # takes one value or more; then the default is the empty list
+    several: bool = False  # takes one value or more; `default` None then stands for the empty list
     required: bool = False
-    choices: Sequence[str] = ()  # all the values there are; a wrong one is answered with the nearest
-    names: Named = ""  # what the values are names of
+    choices: Sequence[str] = ()  # all allowed values; the error for a wrong one gives the nearest
+    names: Named = ""  # what the values name
     variable: str = ""  # the environment variable that gives the default
 
     @property
     def key(self) -> str:
-        """Where its value is found among the parsed options."""
+        """The name of its value among the parsed options."""
         return self.name.removeprefix("--").replace("-", "_")
 
     def add_to(self, parser: _ActionsContainer) -> Action:
@@ -73,43 +77,43 @@ class Option:
 
 @dataclass(frozen=True)
 class About:
-    """What the command line knows of a page or a command.
+    """What the command line knows about a page or a command.
 
     It is evaluated from the text of the page's file, without importing it, so it uses only literals, the file's own
     constants, and names imported from this module, from reproduce.paper and from the standard library.
     """
 
-    help: str  # a line
-    options: tuple[Option, ...] = ()  # those of its own
+    help: str  # one line
+    options: tuple[Option, ...] = ()  # its own, beside the common ones
 
 
 @dataclass(frozen=True)
 class AboutPage(About):
-    """What the command line knows of a page. A page is offered only the options that it heeds.
+    """What the command line knows about a page, which offers only the options that it heeds.
 
-    Where `runs` is set, the options of a run (--device, --jobs, ...) are offered and a data set is looked for.
+    A page with `runs` set also offers the options of a run (--device, --jobs, ...), and data sets are looked for.
     """
 
     heeds: tuple[Common, ...] = ()
-    runs: bool = False  # has rows to run; otherwise a view of what is stored
-    runs_only_with: str = ""  # the option of its own without which nothing is run
-    reads_logs: bool = False  # its records alone do not give it
+    runs: bool = False  # it has rows to run; otherwise it is a view of stored records
+    runs_only_with: str = ""  # key of its own option without which nothing is run
+    reads_logs: bool = False  # it cannot be drawn from records alone
     file: str = ""  # in the results folder; empty: <name>.md
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """What a page comes to. Whoever asked for it writes it, or compares it with what is stored."""
+    """A drawn page, which the caller writes or compares with what is stored."""
 
     text: str
     figures: Mapping[str, bytes] = field(default_factory=dict)  # file name in figures/ -> content
-    beside: Mapping[str, str] = field(default_factory=dict)  # other pages that it drew: file name -> text
+    beside: Mapping[str, str] = field(default_factory=dict)  # other pages drawn with it: file name -> text
     status: int = 0  # the exit status where nothing failed
-    error: SuiteError | None = None  # what was asked for and is not there; the rest is drawn
-    terminal: str = ""  # what is printed where that is not the text
+    error: SuiteError | None = None  # something asked for that does not exist; the rest is drawn
+    terminal: str = ""  # printed in place of the text; empty: the text is printed
 
     def files(self, name: str) -> dict[str, bytes]:
-        """Everything to write, by the path in the results folder; `name` is the file of the page itself."""
+        """Return everything to write, by its path in the results folder; `name` is the file of the page itself."""
         texts = {**self.beside, name: self.text}
         return {path: text.encode() for path, text in texts.items()} | {
             f"figures/{path}": content for path, content in self.figures.items()
@@ -117,25 +121,25 @@ class Drawn:
 
 
 def no_rows(request: Request) -> list[Row]:
-    """Of a view: nothing is run."""
+    """Return no rows: a page that is only a view runs nothing."""
     return []
 
 
 @dataclass(frozen=True)
 class Page:
-    """A module in reports/ that is a page offers one as PAGE, described by its ABOUT."""
+    """A page, which a module in reports/ defines as PAGE and describes in ABOUT."""
 
     about: AboutPage
-    draw: Callable[[Request, Mapping[str, str]], Drawn]  # the request, and why cells failed, by their path
-    rows: Callable[[Request], list[Row]] = no_rows  # what it runs
+    draw: Callable[[Request, Mapping[str, str]], Drawn]  # takes the request, and why cells failed, by their path
+    rows: Callable[[Request], list[Row]] = no_rows  # the rows that it runs
 
 
 @dataclass(frozen=True)
 class Command:
-    """A module that is a command and no page offers one as COMMAND, described by its ABOUT."""
+    """A command that is not a page, which its module defines as COMMAND and describes in ABOUT."""
 
     about: About
-    answer: Callable[[Any], str]  # the parsed options -> what is printed
+    answer: Callable[[Any], str]  # takes the parsed options, returns the text to print
 
 
 DEVICE = Option("--device", "auto (default), cpu, cuda or cuda:N", metavar="DEVICE", default="auto")
@@ -204,7 +208,7 @@ RUN = (
 
 
 def options_of(about: About) -> list[Option]:
-    """All options of a command or page: its own, then the common ones it heeds."""
+    """Return all options of a command or page: its own, then the common ones that it heeds."""
     if not isinstance(about, AboutPage):
         return list(about.options)
     common = [CHOICE[name] for name in about.heeds] + (list(OWN_LOG) if "dataset" in about.heeds else [])

@@ -1,4 +1,4 @@
-"""All models over data sets and metrics as bars (the paper's Figure 5), and the learning curves of the neural ones."""
+"""Bars of all models by data set and metric (the paper's Figure 5), and the learning curves of the neural models."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def _bars(request: Request, dataset: str, found: Rows, drawn: dict[str, bytes]) 
 
 
 def _measured(request: Request, found: Rows, metric: str) -> dict[str, tuple[float, tuple[float, float]]]:
-    """Each row's number, and its interval in what a share can be. Rows of other splits are measured by themselves."""
+    """Return each row's number and its interval, cut to 0 to 100 per cent; rows of each split are measured apart."""
     intervals = {}
     for digest in dict.fromkeys(results[0].split["digest"] for results in found.values()):
         rows = {
@@ -92,7 +92,7 @@ def _measured(request: Request, found: Rows, metric: str) -> dict[str, tuple[flo
 
 
 def _curves(dataset: str, found: Rows, drawn: dict[str, bytes]) -> str:
-    """Validation of all models on one axis; a loss on an axis of its own, for two losses do not compare."""
+    """Draw the validation Recall of all models on one axis, and each loss on its own, as losses do not compare."""
     trained = {label: results[0].epochs for label, results in found.items() if results[0].epochs}
     if not trained:
         return "No neural model has a record yet, so there is no learning curve."

@@ -1,7 +1,8 @@
-"""Figures from numbers, as the content of their files; nothing else imports matplotlib. Same numbers, same bytes.
+"""Figures drawn from numbers, as the content of their files; the same numbers give the same bytes.
 
-Colours are told apart by the colour-blind (Okabe and Ito; the controls in Tol's muted ones) and belong to a model, on
-whichever page; lines differ by marker too, for print. Of a model that is not named here both are made of its label.
+Only this module and the figures_* modules import matplotlib. A model has the same colour on every page.
+Colour-blind readers can tell the colours apart (Okabe and Ito's palette; Tol's muted one for the controls); lines also
+differ by marker, for print. For a model that is not listed here, both are derived from its label.
 """
 
 from __future__ import annotations
@@ -39,13 +40,13 @@ COLOURS = {
     "GRU4Rec (2018)": "#117733",
 }
 
-OTHER = "#444444"  # of what is no model
-FAINT = "#888888"  # of a line that is only there for comparison
-NEAR = "#EEEEEE"  # what is as good as zero
+OTHER = "#444444"  # for anything that is not a model
+FAINT = "#888888"  # for a line shown only for comparison
+NEAR = "#EEEEEE"  # for the band that is as good as zero
 MARKERS: Mapping[str, Any] = dict(zip(COLOURS, "ovD^<P>shX*pd", strict=True))
 SPARE_MARKERS: Sequence[Any] = ("H", "8", (4, 1, 0), (6, 1, 0), (3, 1, 0))  # the last are stars
 STYLE: Any = {
-    "svg.hashsalt": "reproduce",  # names inside an SVG come from this instead of from chance
+    "svg.hashsalt": "reproduce",  # ids inside an SVG are derived from this instead of drawn at random
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -56,7 +57,7 @@ STYLE: Any = {
 
 @dataclass(frozen=True)
 class Bar:
-    """A value, its interval, and the published one; any but the label may be absent."""
+    """A bar: a value, its interval and the published value, each of which may be absent."""
 
     label: str
     value: float | None
@@ -73,25 +74,28 @@ class Line:
     y: Sequence[float]
     band: Sequence[tuple[float, float]] | None = None
     colour: str = OTHER
-    marker: Any = ""  # empty: one by its place among the lines
+    marker: Any = ""  # empty: chosen by its place among the lines
     faint: bool = False  # thin and grey, behind the others, without its band
-    apart: bool = False  # the last point is of another kind: a dotted way to it, a whisker for its band
+    apart: bool = False  # the last point is of another kind: a dotted line leads to it, its band is a whisker
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One pair of axes; `label` names the values: across for bars, upright for lines."""
+    """One pair of axes; `label` is for the axis of the values: horizontal for bars, vertical for lines."""
 
     title: str
     label: str
     content: Sequence[Bar] | Sequence[Line]
-    below: str = ""  # the axis across, of lines
-    ticks: Mapping[float, str] = field(default_factory=dict)  # of the axis across, of lines; empty: whole numbers
-    near: float = 0.0  # of bars: shade what is so near to zero
+    below: str = ""  # label of the horizontal axis, for lines
+    ticks: Mapping[float, str] = field(default_factory=dict)  # of the horizontal axis, for lines; empty: whole numbers
+    near: float = 0.0  # for bars: shade values this close to zero
 
 
 def prefix_lengths(shares: Mapping[str, np.ndarray], name: str = "prefix-lengths") -> dict[str, bytes]:
-    """A panel per data set: the share of test prefixes, in per cent, of 1, 2, ... clicks, the last bar all longer."""
+    """Draw the share of test prefixes with 1, 2, ... clicks, in per cent, with a panel per data set.
+
+    The last bar has all longer prefixes.
+    """
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(6.4, 1.0 + 1.7 * len(shares)), layout="constrained")
         panels = figure.subplots(len(shares), 1, sharex=True, squeeze=False)[:, 0]
@@ -106,7 +110,7 @@ def prefix_lengths(shares: Mapping[str, np.ndarray], name: str = "prefix-lengths
 
 
 def colour(label: str) -> str:
-    """A model's own; that of the model a row with other fields is of: "NARM (hidden=50)" is NARM."""
+    """Return the colour of a model; a row with other fields has that of its model: "NARM (hidden=50)" that of NARM."""
     if label in COLOURS:
         return COLOURS[label]
     model = label.partition(" (")[0]
@@ -118,15 +122,15 @@ def colour(label: str) -> str:
 
 
 def marker(label: str) -> Any:
-    """A model's own, as its colour."""
+    """Return the marker of a model, found in the same way as its colour."""
     model = label if label in MARKERS else label.partition(" (")[0]
     return MARKERS.get(model, SPARE_MARKERS[zlib.crc32(model.encode()) % len(SPARE_MARKERS)])
 
 
 def bars(name: str, panels: Sequence[Panel], columns: int = 2) -> dict[str, bytes]:
-    """Horizontal bars from zero, the published value a black diamond, the interval a whisker.
+    """Draw horizontal bars from zero, with a black diamond for the published value and a whisker for the interval.
 
-    The panels of a row have the same labels: they are written to the left of the first.
+    The panels side by side must have the same labels, which are written only to the left of the first.
     """
     rows = [panels[i : i + columns] for i in range(0, len(panels), columns)]
     heights = [0.9 + 0.27 * max(len(one.content) for one in row) for row in rows]
@@ -144,7 +148,7 @@ def bars(name: str, panels: Sequence[Panel], columns: int = 2) -> dict[str, byte
 
 
 def _handles(panels: Sequence[Panel]) -> list[Any]:
-    """A legend of what is drawn beside the bars."""
+    """Return the legend of what is drawn besides the bars."""
     drawn = [bar for panel in panels for bar in panel.content if isinstance(bar, Bar)]
     line = matplotlib.lines.Line2D
     diamond = line([], [], marker="D", color="black", markersize=4, linestyle="", label="the paper")
@@ -162,7 +166,7 @@ def _bars(ax: Axes, panel: Panel, *, named: bool) -> None:
     ax.set_xlabel(panel.label)
     labels = [bar.label for bar in panel.content]
     ax.set_yticks(range(len(labels)), labels if named else [""] * len(labels))
-    ax.set_ylim(len(labels) - 0.4, -0.6)  # first on top, and room for a bar that is not there yet
+    ax.set_ylim(len(labels) - 0.4, -0.6)  # the first on top; an axis without bars has some height too
     ax.tick_params(axis="y", length=0)
     ax.axvline(0, color="black", linewidth=0.8)
     if panel.near:
@@ -179,7 +183,7 @@ def _bars(ax: Axes, panel: Panel, *, named: bool) -> None:
 
 
 def lines(name: str, panels: Sequence[Panel]) -> dict[str, bytes]:
-    """Panels side by side; a band around a line where it has one; a legend of the lines that have a label."""
+    """Draw panels side by side, with a band around each line that has one and a legend of the lines with a label."""
     with matplotlib.rc_context(STYLE):
         figure = Figure((4.2 * len(panels), 3.4), layout="constrained")
         handles: dict[str, Any] = {}
@@ -190,7 +194,7 @@ def lines(name: str, panels: Sequence[Panel]) -> dict[str, bytes]:
 
 
 def curves(name: str, shared: Panel, own: Sequence[Panel], columns: int = 4) -> dict[str, bytes]:
-    """A wide panel above, and below it small ones, each with an axis of its own."""
+    """Draw a wide panel above small ones, each with an axis of its own."""
     rows = -(-len(own) // columns)
     with matplotlib.rc_context(STYLE):
         figure = Figure((8.4, 0.3 + 3.0 * bool(shared.content) + 1.7 * rows), layout="constrained")
@@ -214,7 +218,7 @@ def _legend(figure: FigureBase, handles: Mapping[str, Any]) -> None:
 
 
 def _lines(ax: Axes, panel: Panel) -> dict[str, Any]:
-    """The handles for a legend, by label."""
+    """Draw the lines of a panel; return their legend handles by label."""
     ax.set_title(panel.title, loc="left")
     ax.set_xlabel(panel.below)
     ax.set_ylabel(panel.label)
@@ -230,7 +234,7 @@ def _lines(ax: Axes, panel: Panel) -> dict[str, Any]:
         whole = len(line.x) - line.apart
         drawn = ax.plot(line.x[:whole], line.y[:whole], **style)[0]
         if line.apart:
-            last = line.x[-1] + 0.25 * (i - (len(panel.content) - 1) / 2)  # side by side: whiskers hide each other
+            last = line.x[-1] + 0.25 * (i - (len(panel.content) - 1) / 2)  # side by side, or whiskers would overlap
             ax.plot([line.x[-2], last], line.y[-2:], **style | {"marker": "", "linestyle": ":", "linewidth": 0.8})
             ax.plot([last], line.y[-1:], **style)
         if line.label:
@@ -244,7 +248,7 @@ def _lines(ax: Axes, panel: Panel) -> dict[str, Any]:
 
 
 def files(figure: Figure, name: str) -> dict[str, bytes]:
-    """name.png and name.svg with their content, without a date in either."""
+    """Return name.png and name.svg with their content, neither with a date in it."""
     FigureCanvasAgg(figure)
     made = {}
     with matplotlib.rc_context(STYLE):
@@ -256,11 +260,14 @@ def files(figure: Figure, name: str) -> dict[str, bytes]:
 
 
 def version() -> str:
-    """Of the matplotlib that draws here."""
+    """Return the version of the matplotlib that draws here."""
     return matplotlib.__version__
 
 
 def drawn_with(svg: bytes) -> str:
-    """The version of matplotlib that drew an SVG; another one may draw the same numbers with other bytes."""
+    """Return the version of matplotlib that drew an SVG; "" where it does not say.
+
+    Another version may draw the same numbers with other bytes.
+    """
     found = re.search(rb"Matplotlib v([\w.+]+)", svg[:4000])
     return found[1].decode() if found else ""

@@ -1,4 +1,4 @@
-"""The figure of the main table: for every row the paper's number, ours as published, and ours."""
+"""The figure of the main table: the paper's number, ours as published and ours, for every row."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from reproduce.reports.figures import STYLE, colour, files
 
 @dataclass(frozen=True)
 class Dot:
-    """A row: Recall@20 in per cent of the paper, of ours as published, of ours with its interval; any may be absent."""
+    """Recall@20 of a row in per cent: the paper's, ours as published, and ours with its interval; any may be absent."""
 
     label: str
     paper: float | None
     original: float | None
     ours: float | None
-    half: float = 0.0
+    half: float = 0.0  # half the width of the interval
 
 
 def of(label: str, paper: float | None, original: float | None, ours: Measurement | None) -> Dot:
-    """From what the main table has of a row."""
+    """Make a dot from what the main table has on a row."""
     if ours is None:
         return Dot(label, paper, original, None)
     return Dot(label, paper, original, ours.value, measuring.half_width(measuring.alone(ours)))
 
 
 def overview(panels: Mapping[str, Sequence[Dot]], name: str = "table2") -> dict[str, bytes]:
-    """A panel per data set, a line per row; nothing where there is no data set."""
+    """Draw a panel per data set with a line per row; nothing where there is no data set."""
     if not panels:
         return {}
     with matplotlib.rc_context(STYLE):

@@ -1,4 +1,4 @@
-"""The heat map of attention: a row a session, a column a click."""
+"""The heat map of attention, with a row per session and a column per click."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from reproduce.reports.figures import STYLE, files
 
 @dataclass(frozen=True)
 class Session:
-    """A row of the heat map: weights over the clicks, and which of them are the item clicked next."""
+    """A row of the heat map: the weights over the clicks, and which of these are on the item clicked next."""
 
     label: str
     weights: np.ndarray  # (T,)
@@ -24,7 +24,7 @@ class Session:
 
 
 def heat_map(name: str, sessions: Sequence[Session]) -> dict[str, bytes]:
-    """A row a session, a column a click, depth the weight; a click on the item clicked next has an orange frame."""
+    """Draw a row per session, darker for more weight; a click on the item clicked next has an orange frame."""
     width = max([LONGEST, *(len(one.weights) for one in sessions)])  # the same scale for every log
     depth = np.full((len(sessions), width), np.nan)
     for row, one in enumerate(sessions):

@@ -1,4 +1,4 @@
-"""A figure of every pair of rows: depth says how large a difference is, grey that it is no more than noise."""
+"""A figure of all pairs of rows: the darker a cell, the larger the difference; grey means no more than noise."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from reproduce.reports.figures import STYLE, files
 
 Kind = Literal["different", "alike", "not judged"]
 ALIKE, UNJUDGED, HATCH = "#D9D9D9", "#FFFFFF", "////"
-DEEPEST = 0.75  # of the colour map, so that black numbers stay readable
-PALEST = 0.12  # the least difference that is more than noise is told from grey
+DEEPEST = 0.75  # the end of the colour map in use, so that black numbers stay readable
+PALEST = 0.12  # its start, so that the least difference beyond noise can be told from grey
 
 
 @dataclass(frozen=True)
 class Cell:
-    """The difference of two rows, as printed, and whether it is more than noise."""
+    """The difference between two rows, its text, and whether it is more than noise."""
 
     value: float
     text: str
@@ -31,7 +31,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Matrix:
-    """Rows of one metric, the highest first, and of each pair (i, j), i < j, the difference i less j."""
+    """The rows of one metric, the highest first, and for each pair (i, j), i < j, the difference row i minus row j."""
 
     title: str
     labels: Sequence[str]
@@ -39,9 +39,9 @@ class Matrix:
 
 
 def matrices(name: str, panels: Sequence[Matrix]) -> dict[str, bytes]:
-    """A panel per metric, one below the other; all differences are shaded on one scale."""
+    """Draw a panel per metric, one below the other, with all differences shaded on one scale."""
     most = max((abs(cell.value) for panel in panels for cell in panel.cells.values()), default=1.0)
-    scale = matplotlib.colors.PowerNorm(0.4, 0.0, max(most, 1e-9))  # a point is seen beside fifty
+    scale = matplotlib.colors.PowerNorm(0.4, 0.0, max(most, 1e-9))  # 1 point can be seen beside 50
     sizes = [0.4 + 0.04 * max(map(len, panel.labels)) + 0.25 * len(panel.labels) for panel in panels]  # tilted labels
     kinds = {cell.kind for panel in panels for cell in panel.cells.values()}
     with matplotlib.rc_context(STYLE):
@@ -79,7 +79,7 @@ def _matrix(ax: Axes, panel: Matrix, scale: matplotlib.colors.Normalize) -> None
             bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8} if cell.kind == "not judged" else None,
         )
         text.set_in_layout(False)  # it is inside the axes: measuring it would double the time
-    for i, label in enumerate(panel.labels):  # beside the first cell of the row: the eye has no empty half to cross
+    for i, label in enumerate(panel.labels):  # beside the row's first cell, so that the eye need not cross a gap
         ax.text(i - 0.15, i + 0.5, label, ha="right", va="center")
     ax.set(xlim=(0, count - 1), ylim=(count, 0))
     ax.set_yticks([])

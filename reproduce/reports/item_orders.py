@@ -1,7 +1,7 @@
-"""What DIGINETICA's file order hangs on: the counting rows in the split's order of the items and in ten random ones.
+"""What DIGINETICA's file order is worth: the counting models in the split's order of the items and in ten random ones.
 
-Train is counted once: the counting models do not look at the order of its clicks, so that only the test sessions are
-sorted anew for each order of the items. No record is read or written.
+Train is counted once. The counting models ignore the order of its clicks, so only the test sessions are sorted anew for
+each order of the items. No record is read or written.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ SEEDS = range(10)
 
 
 def shuffled(sessions: Sessions, seed: int) -> Sessions:
-    """Every session's clicks sorted by a random order of the items."""
+    """Sort every session's clicks by a random order of the items."""
     places = np.random.default_rng(seed).permutation(sessions.n_items)
     clicks = sort_by_item(sessions.clicks()[0], sessions.lengths, places)
     return Sessions.packed(clicks, sessions.lengths, sessions.n_items)
 
 
 def measure(split: Split, rows: Sequence[Row], device: torch.device, *, quiet: bool = True) -> dict[str, list[Score]]:
-    """Recall@20 and MRR@20 of each row on the split as it is, then in each random order; by label.
+    """Measure Recall@20 and MRR@20 of each row on the split as it is, then in each random order; by label.
 
-    The rows' models must be blind to the order of the clicks in train.
+    The models of the rows must ignore the order of the clicks in train, since each is fitted only once.
     """
     tests = [split.test, *(shuffled(split.test, seed) for seed in SEEDS)]
     total, found = len(rows) * len(tests), dict[str, list[Score]]()
@@ -57,7 +57,13 @@ def measure(split: Split, rows: Sequence[Row], device: torch.device, *, quiet: b
 
 
 def table(found: Mapping[str, Sequence[Score]], origin: Provenance, dataset: str) -> str:
-    """`found`: as `measure` gives it, of a split of this origin."""
+    """Return the table of the numbers, with the paper's beside them.
+
+    Args:
+        found: what `measure` returned.
+        origin: of the split that was measured.
+        dataset: the data set of that split.
+    """
     word, size = exactness(vars(origin)), pages.of_published_size(vars(origin))
     head = [""]
     for metric in ("Recall@20", "MRR@20"):

@@ -1,4 +1,4 @@
-"""From the records of a results folder to what they say of each statement of a claim."""
+"""Judge each statement of a claim from the records in a results folder."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ from reproduce.runs.stored_search import Found
 from reproduce.runs.trials import VERSION
 
 _TWO_SIDED = float(special.ndtri(1 - uncertainty.ALPHA / 2))
-Chosen = Callable[[tuple[Row, ...]], tuple[Row, ...] | None]  # the rows that stand for those of a statement, if any
+Chosen = Callable[[tuple[Row, ...]], tuple[Row, ...] | None]  # the rows to take for a statement's, if any
 
 
 class Evidence:
-    """The records of one data set that bear on claims, measured when a statement asks for them."""
+    """The records of one data set that bear on claims, read and measured when they are first needed."""
 
     def __init__(self, own: Shelf, dataset: str, searches: Sequence[Found] = ()) -> None:
         self.dataset, self._own = dataset, own
-        # By an older protocol a setting won by a single fit: that compares nothing.
+        # In an older protocol a single fit decided which setting won: that is no basis for a comparison.
         self.searches = [one for one in searches if one.protocol.version == VERSION]
         self.column = numbers.PAPER_COLUMN[dataset]
         self.seeds = Seeds(())
@@ -45,11 +45,11 @@ class Evidence:
 
     @property
     def records(self) -> list[Result]:
-        """Those that statements have asked for."""
+        """The records used so far."""
         return [one for results in self._results.values() for one in results]
 
     def results(self, row: Row) -> list[Result]:
-        """The records of a row; none where they are of another split than those asked for before."""
+        """Return the records of a row; none where one is of another split than most rows of the claims."""
         key = f"{row.label} {sorted(row.at(self.dataset).fields.items())}"
         if key not in self._results:
             found = self._own.results(row, self.dataset)
@@ -62,15 +62,20 @@ class Evidence:
         return self._results[key]
 
     def _commonest(self) -> str:
-        """The split that most rows of the claims have records of."""
+        """Return the digest of the split that most rows of the claims have records of; "" without records."""
         statements = [one for claim in claims.CLAIMS for one in claim.statements.get(self.column, ())]
         rows = {row.label: row for one in statements for row in claims.rows(one)}
         found = [results[0] for row in rows.values() if (results := self._own.results(row, self.dataset))]
-        digests = Counter({one.experiment.path: str(one.split["digest"]) for one in found}.values())  # each row once
+        digests = Counter({one.experiment.path: str(one.split["digest"]) for one in found}.values())  # each run once
         return digests.most_common(1)[0][0] if digests else ""
 
     def measured(self, row: Row, metric: str, lengths: tuple[int, int] | None = None) -> Measurement:
-        """A metric of a row with records, on prefixes of some lengths, both ends included; default all."""
+        """Measure a metric, in per cent, of a row that has records.
+
+        Args:
+            metric: "recall" or "mrr".
+            lengths: the least and the greatest number of clicks in the prefixes to use; default all.
+        """
         key = (f"{row.label} {sorted(row.at(self.dataset).fields.items())}", metric, lengths)
         if key not in self._measured:
             results = self.results(row)
@@ -80,9 +85,9 @@ class Evidence:
         return self._measured[key]
 
     def tuned_equally(self, rows: tuple[Row, ...]) -> tuple[Row, ...] | None:
-        """Each row with the settings of its search; None where not all have one with the same budget.
+        """Return each row with the settings of its search; None unless every row has a search with the same budget.
 
-        A model that has nothing to search stands as it is.
+        A row whose model has nothing to search stays as it is and needs none.
         """
         wanted = [row for row in rows if can_be_searched(row)]
         found = dict(zip((row.label for row in wanted), stored_search.compared(self.searches, wanted), strict=False))
@@ -92,7 +97,7 @@ class Evidence:
 
 
 def can_be_searched(row: Row) -> bool:
-    """Whether the model of a row states a field to search."""
+    """Return whether the model of a row declares a field to search."""
     kind = catalog.recommenders().get(row.model)
     return kind is not None and any(one.metadata.get("search") for one in dataclasses.fields(kind))  # type: ignore[arg-type]
 
@@ -107,19 +112,19 @@ def _as_tuned(row: Row, found: Found) -> Row:
 class Said:
     """What the records say of a statement."""
 
-    statement: str  # in words, with what its numbers are
-    effect: Estimate | None = None  # None where it has no records
-    level: float = uncertainty.LEVEL  # of the interval that the verdict goes by
+    statement: str  # in words, with the meaning and unit of its numbers
+    effect: Estimate | None = None  # None where records are missing or cannot be compared
+    level: float = uncertainty.LEVEL  # of the interval that decides the verdict
     published: float | None = None  # the effect in the paper
-    p: float = math.nan  # Holm's, over the statements of the claim
-    verdict: Verdict | None = None  # None where it has no records
+    p: float = math.nan  # after Holm's correction over the statements of the claim
+    verdict: Verdict | None = None  # None where records are missing or cannot be compared
     lacking: tuple[str, ...] = ()  # the rows without records
     searched: bool = False  # the model of one of its rows has something to search
     unequal: bool = False  # its methods were not tuned equally
 
     @property
     def power(self) -> float:
-        """How often the paper's effect would be found with this test part and ever so many seeds, from 0 to 1."""
+        """The probability, with any number of seeds, of finding the paper's effect on this test part; may be NaN."""
         if self.effect is None or self.published is None or not self.effect.session_variance > 0:
             return math.nan
         z = abs(self.published) / math.sqrt(self.effect.session_variance)
@@ -127,9 +132,9 @@ class Said:
 
     @property
     def blind(self) -> bool:
-        """Whether nothing is shown, and more seeds might not help: the paper's effect is found less than 4 times in 5.
+        """Whether nothing is shown and more seeds may not help: the paper's effect is found less than 4 times in 5.
 
-        Only of statements that one row is above another; how close rows are is another question.
+        This is only for statements that one row is above another; how close two rows are is another question.
         """
         settled = self.verdict in (None, Verdict.HOLDS, Verdict.FAILS)
         return not settled and self.level == uncertainty.LEVEL and self.power < 0.8
@@ -138,11 +143,12 @@ class Said:
 def judge(
     claim: claims.Claim, dataset: str, evidence: Mapping[str, Evidence], chosen: Chosen = lambda rows: rows
 ) -> list[Said]:
-    """What is said of each statement of a claim on a data set.
+    """Judge each statement of a claim on a data set.
 
     Args:
-        evidence: by data set; a collapse looks at two.
-        chosen: the rows that stand for those of a statement; those of published settings unless others are asked for.
+        evidence: by data set; a `Collapse` needs two of them.
+        chosen: returns the rows to take for those of a statement; None where there are none. By default the rows stay
+            as they are, with published settings.
     """
     here = evidence[dataset]
     said: list[Said] = []
@@ -170,7 +176,7 @@ def judge(
 
 
 def _weigh(one: Statement, rows: tuple[Row, ...], here: Evidence, there: Evidence) -> verdicts.Statement | None:
-    """A statement whose rows have records, as what can be judged; None where these cannot be compared."""
+    """Turn a statement whose rows have records into one that can be judged; None where these cannot be compared."""
     if isinstance(one, Collapse):
         if not np.array_equal(here.results(rows[0])[0].session, there.results(rows[0])[0].session):
             return None

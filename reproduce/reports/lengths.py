@@ -24,12 +24,12 @@ ABOUT = AboutPage(
     "shows hits, Recall and MRR by length of the prefix (the paper's Table 5)", heeds=("dataset", "model", "set")
 )
 
-LONGEST = 19  # clicks, the paper's longest
+LONGEST = 19  # clicks in the paper's longest prefixes
 OVER = "over 19"
 BINS = {"1-3": (1, 3), "4-17": (4, 17), "18-19": (18, 19), OVER: (20, np.iinfo(np.int64).max)}
-STRONG = ("NARM", "Improved GRU-Rec", "GRU-Rec", "Item-KNN", "S-POP")  # of the paper, the first ones to be drawn
-LINES = 6  # in a panel: more cannot be told apart
-APART = LONGEST + 2.0  # where the figure has the prefixes that are longer
+STRONG = ("NARM", "Improved GRU-Rec", "GRU-Rec", "Item-KNN", "S-POP")  # rows of the paper that are drawn first
+LINES = 6  # per panel: more could not be told apart
+APART = LONGEST + 2.0  # where the figure puts all longer prefixes
 
 Rows = Mapping[str, Sequence[Result]]  # label -> its records, a seed each, all of one split
 
@@ -50,7 +50,7 @@ PAGE = Page(ABOUT, draw)
 
 
 def hits(result: Result) -> dict[int, int]:
-    """Targets among the first 20, by the number of clicks before them."""
+    """Count the targets ranked among the first 20, by the number of clicks before them."""
     lengths = result.length[ranking.hit(result.ranks())]
     return {int(n): int(count) for n, count in zip(*np.unique(lengths, return_counts=True), strict=True)}
 
@@ -84,13 +84,13 @@ def _section(request: Request, own: Shelf, dataset: str, drawn: dict[str, bytes]
 
 
 def _where(rows: Rows, low: int, high: int) -> np.ndarray:
-    """The test prefixes of low to high clicks: (n,) bool."""
+    """Return which test prefixes have low to high clicks: (n,) bool."""
     length = next(iter(rows.values()))[0].length
     return (length >= low) & (length <= high)
 
 
 def _measured(rows: Rows, seeds: Seeds, low: int, high: int) -> dict[str, dict[str, Judged]]:
-    """Metric -> label -> the number over the prefixes of low to high clicks; empty where there is no such prefix."""
+    """Measure each metric of each row over the prefixes of low to high clicks; empty where there is no such prefix."""
     where = _where(rows, low, high)
     if not where.any():
         return {}
@@ -102,12 +102,15 @@ Binned = Mapping[str, Mapping[str, Mapping[str, Judged]]]
 
 
 def _with_half(one: Judged, places: int) -> str:
-    half = min(100.0, measuring.half_width(one))  # of two or three sessions an interval is wider than a share can be
+    half = min(100.0, measuring.half_width(one))  # of two or three sessions an interval can exceed 100 %
     return f"{one.value:.{places}f}" + ("" if math.isnan(half) else f" ±{half:.1f}")
 
 
 def _summary(binned: Binned) -> str:
-    """NARM, or else the highest of the shortest, from short to long; and what is the highest at the end."""
+    """Give the Recall@20 of NARM from short to long prefixes, and the row that beats it on the longest, if any.
+
+    Without NARM, the row that is the highest on the shortest prefixes takes its place.
+    """
     recalls = {name: found["recall"] for name, found in binned.items() if found}
     first, last = (list(recalls.values())[i] for i in (0, -1))
     label = "NARM" if "NARM" in first else max(first, key=lambda one: first[one].value)
@@ -120,7 +123,7 @@ def _summary(binned: Binned) -> str:
 
 
 def _drawn_lines(rows: Rows, overall: Mapping[str, float], own: Sequence[str]) -> list[str]:
-    """At most six: NARM, a user's own models, the others that are strong, then the highest of the rest."""
+    """Choose at most LINES rows: NARM, a user's own models, the others in STRONG, then the highest of the rest."""
     first = [label for label in [*STRONG[:1], *own, *STRONG[1:]] if label in rows]
     rest = sorted((label for label in rows if label not in first), key=lambda label: -overall[label])
     return [*first, *rest][:LINES]
@@ -174,7 +177,7 @@ def _band(one: Judged) -> tuple[float, float]:
 
 
 def _gains(rows: Rows, seeds: Seeds, dataset: str) -> str:
-    """The paper's claim on lengths: the gain in hits over Improved GRU-Rec, largest at 4 to 17 clicks."""
+    """Return a table for the paper's claim that NARM's gain in hits, in per cent, is largest at 4 to 17 clicks."""
     with_paper = dataset in numbers.PAPER_COLUMN
     lines = []
     for name, (low, high) in BINS.items():
@@ -215,7 +218,7 @@ def _noise(binned: Binned) -> str:
 
 
 def _hit_table(rows: Rows, dataset: str) -> str:
-    """As the paper prints it: a line a length, its two models beside the published counts, then all others."""
+    """Return the table as the paper prints it, a line per length: its two models beside its counts, then all others."""
     results = [one for some in rows.values() for one in some]
     published = dict(zip(("Improved GRU-Rec", "NARM"), zip(*numbers.TABLE5.values(), strict=True), strict=True))
     if numbers.PAPER_COLUMN.get(dataset) != "DIGINETICA" or not pages.papers_task(dataset, results):

@@ -1,4 +1,4 @@
-"""Making a page: run what it lacks, draw it, write it, print it. The only place that writes pages and figures."""
+"""Make a page: run what it lacks, draw it, write it and print it. Only this module writes pages and figures."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from reproduce.runs import own_options, scheduler, slurm
 from reproduce.runs.deadline import Deadline
 from reproduce.runs.request import Request, cells, settings, state
 
-# What --dry-run says of a run, by its state.
+# What --dry-run prints for a run in each state.
 DRY = {"stored": "stored", "outdated": "would run again", "begun": "would go on", "missing": "would run"}
 
 OF_A_RUN = (
@@ -32,11 +32,15 @@ OF_A_RUN = (
     "stored",
     "traceback",
     "keep_model",
-)  # they say nothing of the page
+)  # options of a run; they do not change the page
 
 
 def make(name: str, options: Namespace) -> int:
-    """Returns the exit status; raises SuiteError, after the rest is written, where a part of the page is not there."""
+    """Make a page and return the exit status.
+
+    Raises:
+        SuiteError: the request cannot be met; or a part of the page is missing, and then the rest has been written.
+    """
     page = reports.load(name)
     queue = slurm.parse(options.slurm) if getattr(options, "slurm", None) else None
     request = request_of(page.about, options)
@@ -51,7 +55,7 @@ def make(name: str, options: Namespace) -> int:
         return 0
     failed = scheduler.run_cells(request, [] if getattr(options, "stored", False) else experiments)
     if experiments and len(failed) == len(experiments) and all(isinstance(one, InputError) for one in failed.values()):
-        return InputError.status  # each was printed; with no input at all there is nothing to write
+        return InputError.status  # run_cells printed the errors; without any input there is nothing to write
     drawn = page.draw(request, {path: str(error) for path, error in failed.items()})
     write(request.results, files_of(name, drawn, request))
     print(drawn.terminal or drawn.text, end="")
@@ -63,7 +67,10 @@ def make(name: str, options: Namespace) -> int:
 
 
 def files_of(name: str, drawn: Drawn, request: Request) -> dict[str, bytes]:
-    """The files of a page and of those it drew beside it; each page ends in what it was asked for."""
+    """Return the files of a page and of the pages drawn with it, each ending in its request if it needs one.
+
+    The request is kept as a comment, see `asked.comment`; the index page has none.
+    """
     about = reports.abouts()
     files = drawn.files(reports.file_of(name, about[name]))
     for other, of_it in about.items():
@@ -75,7 +82,7 @@ def files_of(name: str, drawn: Drawn, request: Request) -> dict[str, bytes]:
 
 
 def stored_only(name: str, about: AboutPage, options: Namespace) -> list[str]:
-    """The words that draw a page as it was asked for, from what is stored."""
+    """Return the command-line words that draw the page requested by `options` from stored records only."""
     words = [name]
     for option in options_of(about):
         value = getattr(options, option.key)
@@ -92,16 +99,16 @@ def stored_only(name: str, about: AboutPage, options: Namespace) -> list[str]:
 
 
 def write(results: Path, files: Mapping[str, bytes]) -> None:
-    """Each file whole or not at all, the figures first, so that a page never embeds one that is not there."""
+    """Write each file atomically. Figures come first, so that a page never embeds a figure that does not exist yet."""
     for path in sorted(files, key=lambda path: (not path.startswith("figures/"), path)):
         with replacing(results / path) as temporary:
             temporary.write_bytes(files[path])
 
 
 def request_of(about: AboutPage, options: Namespace) -> Request:
-    """What the options ask of a page; those it does not offer are at their defaults."""
+    """Build the request from the parsed options; options that the page does not offer keep their defaults."""
     given = vars(options)
-    models = [catalog.recommender(name).name for name in given.get("model", [])]  # first: own models join here
+    models = [catalog.recommender(name).name for name in given.get("model", [])]  # first: this registers own models
     datasets = own_options.datasets(given.get("dataset", []), given)
     given_for: dict[str, object] = {"models": models, "settings": settings(given.get("set", []))}
     given_for |= {
@@ -121,9 +128,10 @@ def request_of(about: AboutPage, options: Namespace) -> Request:
 
 
 def _datasets(about: AboutPage, options: Namespace, asked: list[str]) -> list[str]:
-    """Those asked for, or the paper's that are found where they are needed; without any the synthetic log.
+    """Return the data sets asked for, if any; otherwise, for a page that runs models or reads logs, a default.
 
-    Of what is stored only (--stored) those that have records.
+    The default is the paper's data sets that are found in the data folder, or the synthetic log if there are none. With
+    --stored it is the data sets that have records, if there are any.
     """
     needed = about.runs or about.reads_logs
     if asked or not needed or (about.runs_only_with and not getattr(options, about.runs_only_with)):

@@ -1,4 +1,4 @@
-"""How sure the numbers of a page are: rows measured on the same test prefixes, with the noise that the records show."""
+"""How sure the numbers of a page are: rows measured on the same test prefixes, with their noise between seeds."""
 
 from __future__ import annotations
 
@@ -30,21 +30,21 @@ from reproduce.runs.listing import listed
 from reproduce.runs.record import Result, current, load
 
 METRICS = {"recall": "Recall@20", "mrr": "MRR@20"}
-Worth = Callable[[Result], np.ndarray]  # of a run, what each test prefix is worth, in points: (n,)
+Worth = Callable[[Result], np.ndarray]  # the value of each test prefix in a run, in points: (n,)
 Mark = Literal["highest", "equal", "behind", "not judged"]
 
 
 @dataclass(frozen=True)
 class Seeds:
-    """The rows of one split that were run under several seeds: they show how far a seed moves a number."""
+    """The rows of one split that were run with several seeds; they show how much the seed changes a number."""
 
     rows: tuple[tuple[Result, ...], ...]
 
     @classmethod
     def of(cls, results: Path, like: Result) -> Seeds:
-        """Those of the same split as a record, in its results folder and in the project's reference.
+        """Collect the rows with the split of `like` from a results folder and from the project's reference folder.
 
-        A run that lies in both is taken once. Outdated and broken records are left out; the shelf remarks on them.
+        A run that is in both folders counts once. Outdated and broken records are left out; `Shelf` makes the remarks.
         """
         found: dict[tuple[str, str], dict[int, Result]] = {}
         for folder in dict.fromkeys([results.resolve(), pages.reference_folder()]):
@@ -57,21 +57,21 @@ class Seeds:
         return cls(tuple(runs for runs in several if not without_chance(runs[0])))
 
     def noise(self, metric: str, where: np.ndarray | None = None, rule: Counting = OURS) -> Noise | None:
-        """The noise between seeds, pooled over the rows; None where there are none.
+        """Return the noise between seeds, pooled over the rows; None if there are no rows.
 
         Args:
             metric: "recall" or "mrr".
-            where: (n,) bool, the test prefixes asked for; default all.
+            where: (n,) bool, the test prefixes to use; default all.
             rule: how ranks are counted.
         """
         return self.noise_of(_counted(metric, rule), where)
 
     def noise_of(self, worth: Worth, where: np.ndarray | None = None) -> Noise | None:
-        """The same of whatever else a test prefix is worth."""
+        """Return the noise between seeds of any other value of a test prefix, pooled over the rows."""
         return pooled_noise(_measurement(runs, worth, where) for runs in self.rows)
 
     def told(self, metric: str) -> str:
-        """The noise between seeds in a line, and what shows it."""
+        """Describe the noise between seeds, and the rows that it was estimated from."""
         title = METRICS[metric]
         noise = self.noise(metric)
         if noise is None:
@@ -103,13 +103,13 @@ def measured(
     where: np.ndarray | None = None,
     rule: Counting = OURS,
 ) -> dict[str, Measurement]:
-    """A metric of rows that have records of one split, in per cent, by label.
+    """Measure a metric, in per cent, for rows whose records are all of one split; by label.
 
     Args:
         rows: the records of each row, at least one.
         metric: "recall" or "mrr".
-        seeds: what shows the noise between seeds.
-        where: (n,) bool, the test prefixes asked for; default all.
+        seeds: the rows that the noise between seeds is estimated from.
+        where: (n,) bool, the test prefixes to use; default all.
         rule: how ranks are counted.
     """
     return measured_by(rows, _counted(metric, rule), seeds, where)
@@ -118,14 +118,14 @@ def measured(
 def measured_by(
     rows: Mapping[str, Sequence[Result]], worth: Worth, seeds: Seeds, where: np.ndarray | None = None
 ) -> dict[str, Measurement]:
-    """The mean of what each test prefix is worth, of rows that have records of one split, by label."""
+    """Measure the mean value of a test prefix for rows whose records are all of one split; by label."""
     noise = seeds.noise_of(worth, where)
     alone = {label: _measurement(results, worth, where) for label, results in rows.items()}
     return {label: one if one.deterministic else replace(one, noise=noise) for label, one in alone.items()}
 
 
 def of_one_split(rows: Mapping[str, Sequence[Result]]) -> dict[str, list[Result]]:
-    """The records that can be compared, by row: those of the split that most rows are of, of equals the first."""
+    """Keep, by row, the records of the split that most rows have; of equally common splits, the first."""
     digests = [digest for results in rows.values() for digest in {one.split["digest"] for one in results}]
     most = max(dict.fromkeys(digests), key=digests.count, default=None)
     kept = {label: [one for one in results if one.split["digest"] == most] for label, results in rows.items()}
@@ -133,9 +133,9 @@ def of_one_split(rows: Mapping[str, Sequence[Result]]) -> dict[str, list[Result]
 
 
 def marks(rows: Mapping[str, Measurement]) -> dict[str, Mark]:
-    """Which row is the highest, and which others may be the best as well: multiple comparisons with the best.
+    """Mark the highest row and the others that may also be the best, by multiple comparisons with the best.
 
-    Where the noise of a row is not known, it is held against no other.
+    A row whose noise between seeds is not known is not compared. If the highest is such a row, no other is judged.
     """
     highest = max(rows, key=lambda label: rows[label].value, default=None)
     may_be_best = comparisons.best(rows)
@@ -151,12 +151,12 @@ def marks(rows: Mapping[str, Measurement]) -> dict[str, Mark]:
 
 
 def alone(one: Measurement) -> Judged:
-    """The number of a row with its noise."""
+    """Return the value of a single row with its noise."""
     return contrast([(1.0, one)])
 
 
 def half_width(judged: Judged) -> float:
-    """From a number to either end of its 95 % interval; where seeds are not judged, by the test sessions alone."""
+    """Return half the width of the 95 % interval, from the sessions alone if the noise between seeds is not known."""
     estimate = judged.these_runs if isinstance(judged, OneRun) else judged
     return estimate.high - estimate.value
 
@@ -171,7 +171,7 @@ def _counted(metric: str, rule: Counting) -> Worth:
 
 
 def without_chance(result: Result) -> bool:
-    """Whether another seed would give the same ranks."""
+    """Return whether the model is deterministic, so that another seed would give the same ranks."""
     kind = catalog.recommenders().get(result.experiment.model)
     return kind is not None and kind.deterministic
 

@@ -1,4 +1,4 @@
-"""What the pages share: the records of a row, numbers as a page prints them, and what a sceptic asks."""
+"""Parts that the pages share: which data sets to show, formatted numbers and tables, and facts about the records."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DASH = "—"
 
 
 def failure(request: Request, row: Row, dataset: str, failed: Mapping[str, str]) -> str:
-    """Why a run of a row failed, "" where none did; `failed` has the reasons by the path of the experiment."""
+    """Return why a run of a row failed, or "" if none did; `failed` maps the path of an experiment to the reason."""
     if row.model not in catalog.recommenders():
         return ""
     paths = (Experiment.of(dataset, row.model, row.at(dataset).fields, seed).path for seed in request.seeds)
@@ -33,18 +33,18 @@ def failure(request: Request, row: Row, dataset: str, failed: Mapping[str, str])
 
 
 def reference_folder() -> Path:
-    """results/ of the checkout: the project's own reference runs."""
+    """Return the folder results/ of the checkout, with the project's own reference runs."""
     return Path(reproduce.__file__).resolve().parent.parent / "results"
 
 
 def reference(request: Request) -> Shelf | None:
-    """The reference to show beside the user's records; None where the user's are the reference."""
+    """Return the reference to show beside the user's records; None if it does not exist or is the user's folder."""
     folder = reference_folder()
     return None if folder == request.results.resolve() or not folder.is_dir() else Shelf.at(folder)
 
 
 def number(values: Sequence[float]) -> str:
-    """One value to two places; several as mean ± standard deviation."""
+    """Format one value with two decimals, or several as mean ± standard deviation."""
     if not values:
         return DASH
     return f"{mean(values):.2f}" + (f" ± {stdev(values):.2f}" if len(values) > 1 else "")
@@ -55,7 +55,10 @@ def difference(values: Sequence[float], published: float | None) -> str:
 
 
 def of_published_size(provenance: Mapping[str, Any]) -> bool:
-    """False where the paper has this data set and its test part is of another size: a sample, another version."""
+    """Return whether the test part is as large as the paper's; True if the paper does not have the data set.
+
+    False means that the data are a sample or another version.
+    """
     ours, theirs = (provenance[key].get("test_sequences") for key in ("counts", "published"))
     return theirs is None or ours == theirs
 
@@ -65,7 +68,7 @@ def published(value: float | None) -> str:
 
 
 def shown_datasets(request: Request, own: Shelf) -> list[str]:
-    """The data sets of a page: those with records, in the paper's order, then any others just asked for."""
+    """Return the data sets with records or just asked for: the paper's in its order, then the others."""
     asked = list(dict.fromkeys([*own.datasets(), *request.datasets]))
     return [name for name in numbers.DATASETS if name in asked] + [
         name for name in asked if name not in numbers.DATASETS
@@ -73,17 +76,17 @@ def shown_datasets(request: Request, own: Shelf) -> list[str]:
 
 
 def viewed_datasets(request: Request, own: Shelf) -> list[str]:
-    """The data sets of a page that runs nothing: those asked for, or all with records."""
+    """Return the data sets that a page without runs shows: those asked for, or else all with records."""
     return list(dict.fromkeys(request.datasets)) or own.datasets()
 
 
 def figure(name: str, caption: str) -> str:
-    """A figure of the results folder, embedded by its relative path, with a caption that says what to see."""
+    """Embed a figure of the results folder by its relative path, with a caption and a link to the SVG."""
     return f"![{caption.partition('. ')[0]}](figures/{name}.png)\n\n*{caption}* ([SVG](figures/{name}.svg))"
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], names: int = 1) -> str:
-    """A markdown table: the columns of names to the left, numbers to the right, each with its interval on one line."""
+    """Make a Markdown table: `names` left-aligned columns, then right-aligned numbers with unbroken intervals."""
     align = ["left"] * names + ["right"] * (len(head) - names)
     kept = [[*row[:names], *(_unbroken(cell) for cell in row[names:])] for row in rows]
     return tabulate(kept, head, tablefmt="pipe", colalign=align, disable_numparse=True)
@@ -94,18 +97,18 @@ def _unbroken(cell: str) -> str:
 
 
 def folded(summary: str, *parts: str) -> str:
-    """What a reader opens by a click, where it is rendered as on a code forge."""
+    """Make a section that is folded until the reader clicks its summary, where HTML is rendered."""
     return "\n\n".join([f"<details><summary>{summary}</summary>", *parts, "</details>"])
 
 
 def papers_task(dataset: str, results: Sequence[Result]) -> bool:
-    """Whether the paper's numbers are of this very task: of its order of clicks, and of no sample."""
+    """Return whether the paper's numbers are for exactly this task: the same order of clicks, and no sample."""
     known = dataset in numbers.PAPER_COLUMN and dataset not in numbers.OTHER_ORDER
     return known and all(of_published_size(one.split["provenance"]) for one in results)
 
 
 def plain_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table for the terminal: without markdown's marks, each word of a long head on a line of its own."""
+    """Make a table for the terminal: without Markdown's bold, and with long column heads broken over several lines."""
     align = ["left"] + ["right"] * (len(head) - 1)
     plain = [[cell.replace("**", "") for cell in row] for row in rows]
     titles = [title.replace(": ", ":\n").replace("as published", "as pub-\nlished") for title in head]
@@ -117,7 +120,7 @@ def no_records(request: Request) -> str:
 
 
 def command(page: str, request: Request, **options: str) -> str:
-    """The command that makes something, as one would type it."""
+    """Return the command that makes a page, as one would type it, in backquotes."""
     if "dataset" in options:
         options["dataset"] = own_data.asked_for_as(options["dataset"])
     words = ["python -m reproduce", page, *(f"--{key} {value}".rstrip() for key, value in options.items())]
@@ -125,13 +128,13 @@ def command(page: str, request: Request, **options: str) -> str:
     if folder.resolve() == reference_folder():
         words.append("--results results")
     elif folder != Path("results/local"):
-        # Of an absolute path only the last part is shown: pages are passed on, and the rest is about one machine.
+        # Show only the last part of an absolute path: pages are passed on, and the rest is specific to one machine.
         words.append(f"--results {folder.name if folder.is_absolute() else folder}")
     return "`" + " ".join(words) + "`"
 
 
 def about(results: Sequence[Result]) -> list[str]:
-    """What a sceptic asks of some records of one data set, a line each."""
+    """Return lines for a sceptical reader of records of one data set: seeds, tie rule, data, counts, environment."""
     if not results:
         return []
     first = results[0]
@@ -159,17 +162,17 @@ def about(results: Sequence[Result]) -> list[str]:
 
 
 def order_in_a_word(provenance: Mapping[str, Any]) -> str:
-    """Whether the order of clicks is the source's own; bold where it is not."""
+    """Say in one word how the order of clicks relates to the source's; bold unless it is exact."""
     word = exactness(provenance)
     return word if word == "exact" else f"**{word}**"
 
 
-# What moves no rank as long as it stays the same from one sitting of a run to the next.
+# Ranks may differ if one of these changes between the sittings of a run, the parts it was interrupted into.
 CIRCUMSTANCES = ("device", "threads", "torch", "scoring_chunk")
 
 
 def _sittings(result: Result) -> list[str]:
-    """A line on a run that was interrupted, and in what its sittings differ that may move a rank."""
+    """Say in a line how the sittings of an interrupted run differ in what may change ranks; [] if it has only one."""
     last, name = result.environment, result.experiment.path.removeprefix("runs/")
     before = last["resumed"]
     if not before:
@@ -185,10 +188,10 @@ def _sittings(result: Result) -> list[str]:
 
 
 def cause(dataset: str, label: str, folder: Path) -> str:
-    """Why a row misses the paper, in half a sentence: the first line of its section of findings.md.
+    """Say in half a sentence why a row misses the paper's number; "" if no cause is given.
 
-    The line stands in italics; "" where there is no such section or line. It is a link on pages of a results folder
-    that holds findings.md; a user's has none.
+    This is the first line, in italics, of the row's section in the project's results/findings.md. The text is a link if
+    `folder`, the results folder of the page, contains findings.md; a user's folder does not.
     """
     file = reference_folder() / "findings.md"
     text = file.read_text(encoding="utf-8") if file.is_file() else ""
@@ -201,7 +204,7 @@ def cause(dataset: str, label: str, folder: Path) -> str:
 
 
 def findings(dataset: str) -> str:
-    """The hand-written sections of results/findings.md on a data set: headings `## <dataset>: <model>`."""
+    """Return the hand-written sections of results/findings.md on a data set, with headings `## <dataset>: <model>`."""
     file = reference_folder() / "findings.md"
     if not file.is_file():
         return ""

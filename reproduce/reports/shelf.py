@@ -1,4 +1,4 @@
-"""Shelf: the records of a results folder, as pages look for them."""
+"""Shelf: the records of a results folder, found by row and data set."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from reproduce.runs.stored_search import Found
 
 @dataclass(frozen=True)
 class Shelf:
-    """The records of a results folder, read without a data set. What it could not use it says in `remarks`."""
+    """The records of a results folder, read without the logs. `remarks` says which could not be used, and why."""
 
     folder: Path
     remarks: list[str]
@@ -30,7 +30,10 @@ class Shelf:
         return cls(folder, [])
 
     def results(self, row: Row, dataset: str) -> list[Result]:
-        """All seeds of a row on a data set, in the order of the seeds; outdated and broken records are left out."""
+        """Return the records of a row on a data set, ordered by seed.
+
+        Records that are broken, outdated or made with another source of an own model are left out, with a remark.
+        """
         if row.model in catalog.recommenders():
             params = Experiment.of(dataset, row.model, row.at(dataset).fields).params
         else:
@@ -54,7 +57,11 @@ class Shelf:
         return sorted(found, key=lambda one: one.experiment.seed)
 
     def _of_other_source(self, one: Listed, dataset: str) -> bool:
-        """Whether a record of an own model is not of the file that was named, or, without one, of the newest run's."""
+        """Return whether a record of an own model was made with another source.
+
+        Its source is compared with that of the file that was named or, if none was, with that of the newest run on the
+        data set.
+        """
         if one.own is None or one.experiment is None:
             return False
         model = one.experiment.model
@@ -65,12 +72,12 @@ class Shelf:
         return one.own.source != newest.source
 
     def _remark(self, line: str) -> None:
-        """Say it once, however many rows meet it."""
+        """Add a remark once, even if several rows cause it."""
         if line not in self.remarks:
             self.remarks.append(line)
 
     def searches(self, dataset: str) -> list[Found]:
-        """The searches on a data set, by model; none, with a remark, where one is broken."""
+        """Return the searches on a data set, by file name; none, with a remark, if one is broken."""
         try:
             return stored_search.found(self.folder, dataset)
         except InputError as error:
@@ -78,18 +85,18 @@ class Shelf:
             return []
 
     def datasets(self) -> list[str]:
-        """The data sets that have records here: the paper's in its order, then any others, but the synthetic log."""
+        """Return the data sets with records: the paper's in its order, then the others except the synthetic log."""
         runs = self.folder / "runs"
         here = {place.parent.name for place in runs.glob("*/*.json")} & set(catalog.datasets())
         known = [name for name in numbers.DATASETS if name in here]
         others = sorted(here - set(known) - {"synthetic"})
-        return known + others or sorted(here)  # the synthetic log where there is nothing else
+        return known + others or sorted(here)  # the synthetic log only if there is nothing else
 
     def others(self, *datasets: str) -> list[Row]:
-        """The rows with a record on one of the data sets whose model is in no published table.
+        """Return the rows with a record on one of the data sets whose model is neither in the paper nor a control.
 
-        Of a model of the suite that is the row of its defaults. Of one's own model it is every setting that was run,
-        whether or not its file was named: a record says what such a model is called and which fields were set.
+        A model of the suite has one row, with its default fields. An own model has a row for every setting that was
+        run, whether or not its file was named: a record states the model's label and the fields that were set.
         """
         placed = {row.model for row in (*ROWS, *controls.ROWS)}
         rows = [Row(kind.label, name) for name, kind in catalog.recommenders().items() if name not in placed]

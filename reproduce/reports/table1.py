@@ -1,4 +1,4 @@
-"""The statistics of the data (the paper's Table 1): as the paper counted them, and as a reader would."""
+"""The statistics of the data (the paper's Table 1), counted as in the paper and as a reader would count."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ COLUMNS = {
     "items": "items",
     "average_length": "average length",
 }
-LONGEST = 19  # clicks of a prefix that the paper's Table 5 goes to
+LONGEST = 19  # clicks in the longest prefixes of the paper's Table 5
 
 MEANING = """- *train* and *test sequences* are prefixes: a session of n clicks gives n - 1, each with its next click.
 - *all clicks* are those of whole sessions, of train and test together.
 - *average length* is the mean over all prefixes of their clicks **plus one**, the click to predict."""
-# What was found on the paper's own data, by the beginning of their names.
+# What was found out about the paper's data sets; a key is the beginning of a data set's name.
 FOUND = {
     "yoochoose": "- *items* of YOOCHOOSE are those that occur in some prefix: an item that is only ever the last click "
     "of its session is not counted.",
@@ -106,14 +106,14 @@ def _honest(split: Split) -> list[str]:
 
 
 def repeats(*parts: Sessions) -> float:
-    """How often the next click is on the item of the last one, in per cent of all prefixes."""
+    """Return the share of prefixes whose next click is on the same item as their last click, in per cent."""
     pairs = [(prefixes.last, labels) for prefixes, labels in (part.prefixes() for part in parts)]
     same = sum(int((last == labels).sum()) for last, labels in pairs)
     return 100 * same / sum(len(labels) for _, labels in pairs)
 
 
 def length_shares(test: Sessions) -> np.ndarray:
-    """The share of test prefixes with 1, 2, ... 19 and more than 19 clicks, in per cent: (20,)."""
+    """Return the shares of test prefixes with 1, 2, ..., 19 and more than 19 clicks, in per cent: (20,)."""
     lengths = test.prefixes()[0].lengths
     return 100 * np.bincount(np.minimum(lengths, LONGEST + 1), minlength=LONGEST + 2)[1:] / len(lengths)
 

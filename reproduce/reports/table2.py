@@ -1,4 +1,4 @@
-"""The comparison of all recommenders (the paper's Table 3), with its decoders (Table 2) and later controls."""
+"""The comparison of all recommenders (the paper's Table 3), NARM's decoders (Table 2) and later controls."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def rows(request: Request) -> list[Row]:
 
 
 def draw(request: Request, failed: Mapping[str, str]) -> Drawn:
-    """The page of every data set with records here, and of those just asked for; of these alone for the terminal."""
+    """Draw a section for each data set with records or just asked for; the terminal shows those asked for, or all."""
     own, reference = Shelf.at(request.results), pages.reference(request)
     shown = pages.shown_datasets(request, own)
     sections = {name: _Section(request, own, reference, name, failed) for name in shown}
@@ -77,7 +77,7 @@ PAGE = Page(ABOUT, draw, rows)
 
 
 class _Section:
-    """What the page says of one data set."""
+    """The section of the page for one data set, with the records it shows."""
 
     def __init__(
         self, request: Request, own: Shelf, reference: Shelf | None, dataset: str, failed: Mapping[str, str]
@@ -109,17 +109,17 @@ class _Section:
 
     @property
     def of_the_paper(self) -> bool:
-        """Whether the paper has numbers of this very task: not of clicks in another order, not of a sample."""
+        """Whether the paper has numbers for exactly this task: not another order of clicks, not a sample."""
         return pages.papers_task(self.dataset, self.records)
 
     def summary(self) -> list[str]:
-        """Lines for the top of the page."""
+        """Return the lines about this data set at the top of the page; none unless the paper has this task."""
         if not self.of_the_paper or not self.records:
             return []
         return summary.told(self.title, self.dataset, self.lines, self.cells, self.unseen, self.request.results)
 
     def dots(self) -> list[figures_dots.Dot]:
-        """For the figure: Recall@20 of the paper's rows."""
+        """Return the dots of the figure: Recall@20 of the rows of the paper's Table 3."""
         ours = self.cells["recall"].measured
         return [
             figures_dots.of(
@@ -133,7 +133,7 @@ class _Section:
         ]
 
     def text(self) -> str:
-        """The section of the page."""
+        """Return the section in Markdown."""
         head, body = self._table(*COLUMNS)
         columns = " ".join(told for name, told in COLUMNS.items() if any(one.endswith(name) for one in head))
         parts = [f"## {self.title}", pages.table(head, body), f"{columns}\n\n{MARKS}", self._noise()]
@@ -141,7 +141,7 @@ class _Section:
         return "\n\n".join(filter(None, parts))
 
     def terminal(self) -> list[str]:
-        """What the terminal shows: the summary and the table, narrow enough for it."""
+        """Return what the terminal shows: the summary, tables with fewer columns, and what failed or is missing."""
         beside = "as published" if self.request.results.resolve() == pages.reference_folder() else "reference"
         head, body = self._table("paper", beside, "ours")
         tables = [pages.plain_table(head, body)]
@@ -150,7 +150,7 @@ class _Section:
         return [self.title, *self.summary(), *tables, *self._failures(), *self._missing()]
 
     def _table(self, *names: str) -> tuple[list[str], list[list[str]]]:
-        """The head and the lines, of the columns named; those that would be dashes throughout are left out."""
+        """Return the head and the body with the named columns; all but "ours" are left out if they hold only dashes."""
         halves = [[self._half(line, one) for line in self.lines] for one in self.cells.values()]
         head, body = ["model"], [[line.label] for line in self.lines]
         for title, half in zip(METRICS.values(), halves, strict=True):
@@ -161,7 +161,7 @@ class _Section:
         return head, body
 
     def _half(self, line: Line, one: Cells) -> dict[str, str]:
-        """The cells of a line for one metric, by the name of the column."""
+        """Return the cells of a line for one metric, by column name."""
         theirs = getattr(line.theirs, one.metric) if line.theirs else None
         published = line.as_published(one.metric, self.dataset, self.unseen)
         mine = comparison.text_of(line, one)
@@ -179,12 +179,12 @@ class _Section:
         }
 
     def _noise(self) -> str:
-        """How far a seed moves a number; nothing where no row hangs on chance."""
+        """Say how much the seed changes a number; "" if every row is deterministic."""
         by_chance = any(not measuring.without_chance(line.results[0]) for line in self.lines if line.results)
         return "\n".join(f"- {self.seeds.told(metric)}" for metric in METRICS) if by_chance else ""
 
     def _tuned(self) -> str:
-        """The rows that were searched, as they are and with the settings found."""
+        """Return a table of the rows with tuned runs: our numbers beside those with the settings a search found."""
         head = [f"{title}: ours" if k == 0 else "tuned" for title in METRICS.values() for k in (0, 1)]
         body = [
             [
@@ -203,7 +203,7 @@ class _Section:
         return "\n\n".join(["### Tuned", TUNED, table]) if body else ""
 
     def _missing(self) -> list[str]:
-        """What is not there and the command that makes it, in a line."""
+        """Return the commands that run the rows without records, and the tuned rows without."""
         told = []
         missing = [line for line in self.lines if not line.results]
         if missing:
@@ -216,7 +216,7 @@ class _Section:
         return told
 
     def _details(self) -> str:
-        """How the numbers came about, folded: seeds, rules, searches, data, commands, findings."""
+        """Return a folded section on how the numbers were made: seeds, rules, searches, data, commands, findings."""
         told = pages.about(self.records)
         told += [f"Search: {_told(one)}" for one in self.searches]
         flags = {"beyond": ""} if any(same(line.row, row) for line in self.lines for row in controls.ROWS) else {}
@@ -237,7 +237,7 @@ class _Section:
         return [f"{label}: failed, {reason}" for label, reason in why.items() if reason]
 
     def _seeds(self) -> str:
-        """Every row with records: how many seeds, how far they spread, and its numbers with ties at random."""
+        """Return a table of the rows with records: settings, seeds, deviations, metrics with ties at random."""
         made = []
         for line in self.lines:
             if not line.results:
@@ -254,7 +254,7 @@ class _Section:
         )
 
     def _rules(self) -> str:
-        """How the column "as published" is made, a line a row."""
+        """Return a table of how the column "as published" is made, one line per row."""
         made = [
             [
                 line.label,
@@ -269,12 +269,12 @@ class _Section:
 
 
 def _shown(request: Request, own: Shelf, dataset: str, searches: Sequence[Found]) -> list[Row]:
-    """The paper's rows with its decoders, the controls asked for or recorded, then what else was asked for."""
+    """Return the rows to show: the paper's, controls and searched rows with records, others asked for or recorded."""
     shown: list[Row] = [*ROWS]
     if own.results(FULL_DECODER, dataset):
         shown.append(FULL_DECODER)
     shown += [row for row in controls.ROWS if request.options.get("beyond") or own.results(row, dataset)]
-    for one in searches:  # a model that was run with the settings found only
+    for one in searches:  # includes a model that was run only with the settings found
         if one.base.label not in {row.label for row in shown} and own.results(one.row, dataset):
             shown.append(one.base)
     placed = [row.at(dataset) for row in (*shown, *(one.row for one in searches))]

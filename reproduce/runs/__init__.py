@@ -1,1 +1,1 @@
-"""A cause, its record, and who runs it."""
+"""Experiments, their records, and the code that runs them."""

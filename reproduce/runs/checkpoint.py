@@ -1,4 +1,4 @@
-"""Journal: what a fit may tell the outside. Progress to the terminal, the history of epochs, the checkpoint."""
+"""The journal of a run: progress on the terminal, the history of epochs and the checkpoint."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from reproduce.runs import record_shape
 from reproduce.runs.deadline import Deadline
 from reproduce.runs.progress import duration, watched
 
-MAX_PICKLE = 16 << 20  # bytes of what a checkpoint says beside its tensors; the largest known has 20 KiB
+MAX_PICKLE = 16 << 20  # bytes of a checkpoint apart from its tensors; the largest known has 20 KiB
 
 
 @dataclass
 class RunJournal(Journal):
-    """The journal of a run that is stored: a bar or plain lines on standard error, a checkpoint after every epoch.
+    """The journal of a stored run: a bar or plain lines on standard error, and a checkpoint after every epoch.
 
-    A checkpoint is read with `weights_only`: a hostile file cannot run code; and its checksums are read first, which
-    torch does not look at: a flipped bit cannot become a rank. It is written beside its place and moved there whole, so
-    the old one stands until the new one is complete.
+    A checkpoint is read with `weights_only`, so a hostile file cannot run code. Its checksums, which torch ignores, are
+    verified first, so a flipped bit cannot change a rank. It is written to a temporary file and then moved into place,
+    so the old one remains until the new one is complete.
     """
 
     title: str = ""
@@ -41,9 +41,9 @@ class RunJournal(Journal):
     circumstances: Mapping[str, Any] = field(default_factory=dict)
     quiet: bool = False
     fresh: bool = False
-    resumed: list[dict[str, Any]] = field(default_factory=list)  # the circumstances of the sittings before this one
+    resumed: list[dict[str, Any]] = field(default_factory=list)  # the circumstances of earlier sittings of this run
     precision: Precision = field(default_factory=Precision)  # as seen after every epoch
-    deadline: Deadline | None = None  # an epoch that would end after it is not begun
+    deadline: Deadline | None = None  # an epoch that would end later is not begun
     _starts: list[float] = field(default_factory=list)  # when the epochs of this sitting began
     _began: float = field(default_factory=time.monotonic)
     _first: int = 0
@@ -71,11 +71,11 @@ class RunJournal(Journal):
         yield from watched(batches, **told, lengths=self._lengths(), loss=loss)
 
     def _lengths(self) -> list[float]:
-        """Seconds that epochs took: those of this sitting with their validation, else an earlier one's, if it says."""
+        """Seconds per epoch: of this sitting, validation included; else of the last epoch before it, if known."""
         if len(self._starts) > 1:
             return [after - before for before, after in pairwise(self._starts)]
         if not self.resumed or self.resumed[-1].get("device") != self.circumstances.get("device"):
-            return []  # on another device an epoch may take another time
+            return []  # on another device an epoch may take longer or shorter
         return [float(one["seconds"]) for one in self.history[-1:] if "seconds" in one]
 
     def epoch(self, numbers: Mapping[str, float]) -> None:
@@ -133,18 +133,18 @@ class RunJournal(Journal):
             temporary.write_bytes(whole.getbuffer())
 
     def discard(self) -> None:
-        """The run is recorded: its checkpoint has done its work."""
+        """Delete the checkpoint, which is no longer needed once the run is recorded."""
         if self.checkpoint is not None:
             self.checkpoint.unlink(missing_ok=True)
 
 
 def _read(file: Path) -> dict[str, Any]:
-    """What a checkpoint keeps, its parts of the right kinds. Raises InputError where it is none of this suite's."""
+    """Read a checkpoint and check the types of its parts. Raises InputError if it is not one of this suite's."""
     try:
         with zipfile.ZipFile(file) as archive:
             members = archive.infolist()
             if any(one.compress_type != zipfile.ZIP_STORED for one in members):
-                raise ValueError("packed")  # torch packs nothing; what is packed may unpack to anything
+                raise ValueError("packed")  # torch compresses nothing; compressed data may unpack to any size
             if sum(one.file_size for one in members) > file.stat().st_size:
                 raise ValueError("members that lie on each other")
             if any(one.file_size > MAX_PICKLE for one in members if one.filename.endswith(".pkl")):
@@ -153,7 +153,7 @@ def _read(file: Path) -> dict[str, Any]:
                 raise ValueError(f"{torn} has a wrong checksum")
         kept = torch.load(file, map_location="cpu", weights_only=True)
         _check(kept)
-    except Exception as error:  # torch raises whatever its parser meets; every kind means the same here
+    except Exception as error:  # torch may raise anything here; the meaning is always the same
         raise InputError(
             f"{file}: not a whole checkpoint of this suite ({type(error).__name__}); --fresh starts over"
         ) from error
@@ -161,12 +161,12 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 def _check(kept: dict[str, Any]) -> None:
-    """Raises ValueError, TypeError or KeyError where a part of a checkpoint is not of its kind."""
+    """Raise ValueError, TypeError or KeyError if a part of a checkpoint has the wrong type or content."""
     kinds = {"identity": str, "torch": str, "state": dict, "history": list, "circumstances": dict, "resumed": list}
     if type(kept) is not dict or any(type(kept[key]) is not kind for key, kind in kinds.items()):
         raise ValueError("parts of other kinds")
     sittings = [*kept["resumed"], {**kept["circumstances"], "epochs": len(kept["history"])}]
-    record_shape.check_sittings(kept["history"], sittings)  # here, not when the run that goes on is to be recorded
+    record_shape.check_sittings(kept["history"], sittings)  # now, rather than when the resumed run is recorded
     for number, epoch in enumerate(kept["history"], 1):
         if epoch["epoch"] != number or not all(
             type(one) in (int, float) and math.isfinite(one) for one in epoch.values()

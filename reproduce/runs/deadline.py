@@ -1,4 +1,4 @@
-"""Deadline: a limit on time, which stops a command between two epochs; the same command goes on."""
+"""Deadline: a time limit that stops a command between two epochs; the same command resumes it."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ NOT_BEGUN = "not begun, the time is up"
 
 
 class TimeIsUp(SuiteError):
-    """What is left did not fit into --minutes; what was done is kept. Exit status 75: try again."""
+    """The remaining work did not fit into --minutes; what was done is kept. Exit status 75: try again."""
 
     status = 75
 
 
 @dataclass(frozen=True)
 class Deadline:
-    """So many seconds from when it was made; other processes of the machine may be told of it."""
+    """A limit of so many seconds from its creation; it also holds in other processes of the machine."""
 
     seconds: float
     began: float = field(default_factory=lambda: time.monotonic())
@@ -30,23 +30,24 @@ class Deadline:
 
     @property
     def left(self) -> float:
-        """Seconds until then, below 0 after it."""
+        """Seconds left, negative after the deadline."""
         return self.began + self.seconds - time.monotonic()
 
     def check(self) -> None:
-        """Before a run: raises TimeIsUp where no time is left to begin it."""
+        """Raise TimeIsUp if no time is left to begin a run."""
         if self.left <= 0:
             raise TimeIsUp(NOT_BEGUN)
 
     def check_epoch(self, epoch: int, epochs: int, lengths: Sequence[float]) -> None:
-        """Before an epoch: raises TimeIsUp where it would not end in time, as far as is known.
+        """Raise TimeIsUp if the next epoch, as far as is known, would not end in time.
 
         Args:
-            epoch, epochs: the number of the one to begin, from 1, and how many there are at most.
-            lengths: seconds that epochs of this run took so far, on this device. Without any, it is begun.
+            epoch, epochs: the number of the next epoch, from 1, and the largest number of epochs.
+            lengths: seconds that epochs of this run took so far, on this device. If empty, the epoch may begin.
 
         Raises:
-            UsageError: not even the whole of the limit suffices for an epoch, so that no sitting would get further.
+            TimeIsUp: no time is left, or less than the longest epoch so far took.
+            UsageError: an epoch takes longer than the whole limit, so that no sitting would make progress.
         """
         longest = max(lengths, default=0.0)
         if longest > self.seconds:

@@ -1,4 +1,4 @@
-"""The circumstances of a run: device, commit, versions, memory. They are stored with it and change nothing."""
+"""The circumstances of a run: device, commit, versions, memory. They are stored but are not part of its identity."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from reproduce.errors import InputError, UsageError
 from reproduce.evaluation import ranking
 from reproduce.fitting import gradients
 
-CODE = ("reproduce", "baselines", "datasets")  # what is imported; the folders of a checkout
+CODE = ("reproduce", "baselines", "datasets")  # the folders of a checkout that contain imported code
 
 
 def choose_device(name: torch.device | str) -> torch.device:
-    """auto is the GPU where there is one. Raises UsageError for a device that is not there."""
+    """Return a torch device by name; `auto` is the GPU if there is one. Raises UsageError if it does not exist."""
     if str(name) == "auto":
-        # Not is_available(): that starts CUDA in this process, and then its forks cannot use it.
+        # Not is_available(): it may start CUDA in this process, and then forked processes cannot use CUDA.
         name = "cuda" if torch.cuda.device_count() else "cpu"
     try:
         device = torch.device(name)
@@ -43,12 +43,12 @@ def choose_device(name: torch.device | str) -> torch.device:
 
 
 def check_writable(results: Path) -> None:
-    """Said before training, not after."""
+    """Raise InputError if the results folder cannot be written; called before training, so that no work is lost."""
     probe = results / ".writable"
     try:
         results.mkdir(parents=True, exist_ok=True)
         probe.write_bytes(b"")
-        probe.unlink(missing_ok=True)  # another process may be asking the same
+        probe.unlink(missing_ok=True)  # another process may be checking the same
     except OSError as error:
         raise InputError(
             f"{results}: cannot write there ({error.strerror}); choose another with --results DIR"
@@ -56,7 +56,7 @@ def check_writable(results: Path) -> None:
 
 
 def circumstances(device: torch.device, n_items: int) -> dict[str, Any]:
-    """Stored and shown, and forcing nothing. No path, host or user name."""
+    """The circumstances to store and show with a run, without any path, host or user name."""
     commit, dirty = commit_of_checkout()
     return {
         "commit": commit,
@@ -69,12 +69,12 @@ def circumstances(device: torch.device, n_items: int) -> dict[str, Any]:
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu ({platform.machine()})",
         "threads": torch.get_num_threads(),
         "scoring_chunk": ranking.chunk_rows(n_items, device),
-        "started": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),  # so fine that the newer of two runs is told
+        "started": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),  # fine enough to tell the newer of two runs
     }
 
 
 def _libraries(device: torch.device) -> dict[str, Any]:
-    """The versions of what computes on a GPU, and whether steps are captured there where they can be."""
+    """The versions of the GPU libraries, and whether steps may be captured as CUDA graphs; {} on a CPU."""
     if device.type != "cuda":
         return {}
     return {
@@ -86,12 +86,12 @@ def _libraries(device: torch.device) -> dict[str, Any]:
 
 @lru_cache
 def commit_of_checkout() -> tuple[str | None, bool | None]:
-    """The commit this code runs from and whether the code differs from it; (None, None) outside a checkout.
+    """The commit that this code runs from, and whether the code differs from it; (None, None) outside a checkout.
 
-    It differs where a tracked file does, results aside, or where a file of Python lies in a folder that is looked
-    through for models, data sets and pages and is not in the commit, be it one that git ignores.
+    The code differs if a tracked file outside results/ does, or if a Python file that is not in the commit lies in one
+    of the folders that are searched for models, data sets and pages, even if git ignores it.
 
-    Asked once a process: the code in memory is the code as it was then.
+    Cached per process, since the code in memory is the code at the time of the first call.
     """
     root = Path(reproduce.__file__).resolve().parent.parent
     try:
@@ -109,13 +109,13 @@ def commit_of_checkout() -> tuple[str | None, bool | None]:
 
 
 def forget_peak_memory(device: torch.device) -> None:
-    """Before a run: of a GPU the peak counts from here on. That of the process cannot be reset."""
+    """Reset the peak memory of a GPU before a run; the peak of the process cannot be reset."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
 
 
 def peak_memory_mib(device: torch.device) -> int:
-    """The most memory so far: of the GPU since it was last forgotten, or of this process."""
+    """The peak memory in MiB: of the GPU since it was last reset, or of this process so far."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) >> 20
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -1,8 +1,7 @@
-"""Experiment (the cause), Result (the effect), run(): done once, stored once.
+"""Experiment: the cause of a result, with the path and the identity of its record.
 
-A record is two files: the rank counts in an .npz, and a .json that names the cause, the effect and the circumstances.
-The .json is written last and carries the .npz's sha256, so a record exists when its .json does. A record's identity
-is a digest of the split, the model, all its fields, the seed and the schema: same identity, same run, used again.
+The identity is a digest of the split, the model, all its fields, the seed and the schema. Two runs with the same
+identity are the same run, so a stored record is used again. Result is in record.py, run() in runner.py.
 """
 
 from __future__ import annotations
@@ -20,13 +19,13 @@ from reproduce.fitting import user_model
 from reproduce.fitting.recommender import Recommender
 
 SCHEMA = 1  # of a record
-MAX_SEED = 2**32 - 1  # what every source of random numbers takes
-LONGEST_NAME = 180  # bytes; with a seed and an ending under the 255 that file systems take
+MAX_SEED = 2**32 - 1  # the largest seed that every source of random numbers accepts
+LONGEST_NAME = 180  # bytes; with a seed and an ending it stays below the 255 that file systems allow
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """The cause of a result. Its path is its name; `params` are the fields that differ from their defaults."""
+    """The cause of a result, identified by its path; `params` are the fields that differ from their defaults."""
 
     dataset: str
     model: str
@@ -35,10 +34,11 @@ class Experiment:
 
     @classmethod
     def of(cls, dataset: str, model: str, fields: Mapping[str, Any] | None = None, seed: int = 0) -> Experiment:
-        """Checks the names and the seed; brings the fields into their one form: those not at their defaults, in order.
+        """Create an experiment from checked names, fields and seed; only fields not at their defaults are kept, sorted.
 
         Raises:
-            UsageError: there is no such data set, model or field, a value is out of its range, or the seed is.
+            UsageError: there is no such data set, model or field, or a value or the seed is out of range.
+            InputError: `dataset` or `model` is the path of a user's own file, which cannot be read.
         """
         source = catalog.dataset(dataset).name  # `dataset` may be the path of a user's own data
         check_seed(seed)
@@ -47,29 +47,29 @@ class Experiment:
 
     @property
     def path(self) -> str:
-        """Where its record lies in a results folder, without the ending."""
+        """The path of the record in a results folder, without the ending."""
         return f"runs/{self.dataset}/{file_name(self.model, self.params)}-seed{self.seed}"
 
     def recommender(self) -> Recommender:
         return catalog.make_recommender(self.model, self.params)
 
     def identity(self, split_digest: str) -> str:
-        """What makes two runs the same run, as a sha256."""
+        """A sha256 that is equal for two runs if and only if they are the same run."""
         fields = catalog.identifying(self.recommender())
         return identity(split_digest, self.model, fields, self.seed, user_model.source(self.model))
 
 
 def check_seed(seed: int) -> None:
-    """Raises UsageError for a seed that not every source of random numbers takes."""
+    """Raise UsageError for a seed that some source of random numbers does not accept."""
     if not 0 <= seed <= MAX_SEED:
         told = f"{seed:,}" if abs(seed) < 10**20 else "a number of more than 20 digits"
         raise UsageError(f"seed {told}: must be from 0 to {MAX_SEED:,}")
 
 
 def file_name(model: str, fields: Mapping[str, Any]) -> str:
-    """A model and some of its fields as part of a file's name, no folder and no pattern whatever the values are.
+    """A model and some of its fields as part of a file name, quoted so that no value makes a folder or a pattern.
 
-    A name that is too long for the file system ends in a digest of itself: the fields are in the record.
+    A name that is too long for the file system is cut and ends in a digest of the whole; the record has the fields.
     """
     name = model + "".join(f",{key}={quote(str(value), safe='+')}" for key, value in sorted(fields.items()))
     if len(name) <= LONGEST_NAME:
@@ -78,7 +78,7 @@ def file_name(model: str, fields: Mapping[str, Any]) -> str:
 
 
 def identity(split_digest: str, model: str, fields: Mapping[str, Any], seed: int, source: str | None) -> str:
-    """A sha256 of a run's cause. `source`: of an own model, the sha256 of its file."""
+    """A sha256 of a run's cause. `source` is the sha256 of the file of a user's own model, None otherwise."""
     cause = {"schema": SCHEMA, "split": split_digest, "model": model, "fields": dict(fields), "seed": seed}
     if source is not None:
         cause["source"] = source

@@ -1,4 +1,4 @@
-"""What the terminal shows of a grid of runs: how many are left and when they will be done, by what runs took before."""
+"""Progress of a grid of runs on the terminal: how many are left, and when they will be done, from earlier runs."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from reproduce.runs.request import Request
 
 @dataclass
 class Forecast:
-    """How long runs take, from those that were made: stored ones on this device, then those of this sitting."""
+    """How long runs take, estimated from stored runs on this device and from the runs of this sitting."""
 
-    seconds: dict[tuple[str, str], float] = field(default_factory=dict)  # (data set, model) -> of a run
+    seconds: dict[tuple[str, str], float] = field(default_factory=dict)  # (data set, model) -> seconds of a run
 
     @classmethod
     def from_records(cls, results: Path, cells: Iterable[Experiment], device: str) -> Forecast:
-        """`device`: as a record names it. What cannot be read says nothing."""
+        """Make a forecast from the stored runs on a device, named as in a record; unreadable records are skipped."""
         made = cls()
         for dataset in dict.fromkeys(one.dataset for one in cells):
             for one in listed(results, dataset):
@@ -47,14 +47,18 @@ class Forecast:
             if told["device"] == device:
                 self.note(experiment, float(told["fit_seconds"]) + float(told["score_seconds"]))
         except (Misshapen, OSError, KeyError, TypeError, ValueError):
-            return  # no forecast from it; whoever needs the record says what is wrong with it
+            return  # no forecast from it; code that needs the record reports what is wrong
 
     def note(self, experiment: Experiment, seconds: float) -> None:
-        """The last one counts: it is of the machine as it is now."""
+        """Note how long a run took; it replaces earlier times, since it reflects the machine as it is now."""
         self.seconds[experiment.dataset, experiment.model] = seconds
 
     def of(self, experiment: Experiment) -> float | None:
-        """Of the same model on the same data; else the mean of others there that are trained too, or none are."""
+        """Estimate the seconds of a run; None if nothing is known.
+
+        This is the time of the same model on the same data set. Without one, it is the mean of the other models there
+        that are also trained or, for a model that is not trained, of those that are not either.
+        """
         known = self.seconds.get((experiment.dataset, experiment.model))
         if known is not None:
             return known
@@ -66,12 +70,12 @@ class Forecast:
         return mean(alike) if alike else None
 
     def told(self, cells: Sequence[Experiment], jobs: int, elapsed: float = 0.0) -> str:
-        """How many runs are left, and when they will be done as far as is known.
+        """Say how many runs are left and, as far as is known, when they will be done.
 
         Args:
-            cells: what is left, those under way included.
-            jobs: runs at a time.
-            elapsed: seconds that those under way have taken together.
+            cells: the runs left, including those under way.
+            jobs: the number of runs at a time.
+            elapsed: seconds that the runs under way have taken together.
         """
         each = [self.of(one) for one in cells]
         known = [one for one in each if one is not None]
@@ -88,12 +92,12 @@ def _trained(model: str) -> bool:
 
 @dataclass
 class Watch:
-    """What is said of a grid as it goes on: which run it is at, how many are left, when it will be done."""
+    """Reports the progress of a grid: the run that starts, how many are left, and when they will be done."""
 
     request: Request
-    missing: list[Experiment]  # what was not stored at the beginning
+    missing: list[Experiment]  # the runs that were not stored at the beginning
     device: torch.device
-    began: dict[str, float] = field(default_factory=dict)  # path -> when, of those of them under way
+    began: dict[str, float] = field(default_factory=dict)  # path -> start, for the runs under way
     forecast: Forecast = field(default_factory=Forecast)
     done: set[str] = field(default_factory=set)
 
@@ -122,7 +126,7 @@ class Watch:
                 self._say(f"{one.path.removeprefix('runs/')} is done{self._left()}")
 
     def absent(self, dataset: str) -> None:
-        """There is nothing to run on a data set."""
+        """Drop the runs on a data set that cannot be loaded."""
         for one in [one for one in self.missing if one.dataset == dataset]:
             self.missing.remove(one)
             self.began.pop(one.path, None)
@@ -140,5 +144,5 @@ class Watch:
 
 
 def clock(seconds: float) -> str:
-    """What the clock shows so many seconds from now; with the day where that is not soon."""
+    """The clock time so many seconds from now, with the weekday if that is 20 hours away or more."""
     return time.strftime("%H:%M" if seconds < 20 * 3600 else "%a %H:%M", time.localtime(time.time() + seconds))

@@ -1,8 +1,8 @@
-"""What a search scores on, and how: the newest tenth of the training sessions, held out whole.
+"""The data that a search scores on, and how: the newest tenth of the training sessions, held out as whole sessions.
 
-The test is newer than train, so the newest sessions stand for it. Newest by the sessions' dates. A split of processed
-files has none: then by position, which is the order of time only if the files are in it. `drift` is what can be seen of
-that without the test.
+The test part is newer than train, so the newest training sessions stand in for it. Newest is by the sessions' dates. A
+split of processed files has no dates; there it is by position, which is the order of time only if the files are sorted
+by time. `drift` measures whether they are, without looking at the test part.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from reproduce.runs.checkpoint import RunJournal
 from reproduce.runs.deadline import Deadline
 from reproduce.runs.environment import circumstances
 
-SHARE = 0.1  # of the training sessions
-PARTS = 10  # that `drift` compares
-CLEAR = 0.8  # rank correlation; ten shuffled parts reach it in one case of two hundred
+SHARE = 0.1  # of the training sessions are held out
+PARTS = 10  # the parts that `drift` compares
+CLEAR = 0.8  # rank correlation; with shuffled sessions, ten parts reach it in one case of two hundred
 
 
 @dataclass(frozen=True)
 class HeldOut:
-    """A training part in two, and how the second was chosen, in words."""
+    """The training sessions in two parts, and in words how the second was chosen."""
 
     fitting: Sessions
     scoring: Sessions
@@ -44,7 +44,7 @@ class HeldOut:
 
 
 def hold_out(train: Sessions) -> HeldOut:
-    """The older sessions to fit on, the newest tenth to score on; at least one session each."""
+    """Split off the newest tenth of the sessions for scoring; each part has at least one session."""
     order = np.arange(len(train)) if train.dates is None else np.argsort(train.dates, kind="stable")
     first = min(max(1, round((1 - SHARE) * len(train))), len(train) - 1)
     older, newer = train.take(order[:first]), train.take(order[first:])
@@ -59,11 +59,11 @@ def hold_out(train: Sessions) -> HeldOut:
 
 
 def drift(sessions: Sessions) -> float:
-    """How steadily ten parts of sessions, in their order, grow alike the last one: a rank correlation, 1 at best.
+    """How steadily ten consecutive parts of the sessions grow more similar to the last: a rank correlation, at most 1.
 
-    Alike is the cosine of their clicks of each item. In a log in the order of time what is clicked drifts, so parts
-    that are nearer to each other are more alike; in a shuffled one it does not. An order from new to old looks the
-    same. Not a number where there are fewer sessions than parts.
+    Similarity is the cosine between the parts' numbers of clicks per item. In a log in the order of time, what is
+    clicked drifts, so nearby parts are more alike; in a shuffled log they are not. An order from new to old gives the
+    same result. NaN if there are fewer sessions than parts.
     """
     if len(sessions) < PARTS:
         return float("nan")
@@ -82,12 +82,12 @@ def drift(sessions: Sessions) -> float:
 
 @dataclass(frozen=True)
 class Fit:
-    """Fits models to the older sessions and scores them on the newer ones; each goes on from its last epoch.
+    """Fits models to the older sessions and scores them on the newer ones; an interrupted fit resumes.
 
     Args:
-        place: its checkpoints' place, without the ending.
-        identity: of the search, so that no other one takes them for its own.
-        fresh: do not go on from a checkpoint.
+        place: the path of the checkpoints, without the ending.
+        identity: of the search, so that no other search takes the checkpoints for its own.
+        fresh: do not resume from a checkpoint.
         deadline: when to stop, between two epochs.
     """
 
@@ -100,10 +100,11 @@ class Fit:
     deadline: Deadline | None
 
     def score(self, model: Recommender, seed: int) -> tuple[float, float]:
-        """Recall@20 and MRR@20 on all prefixes of the held-out sessions, in per cent.
+        """Fit a model and return its Recall@20 and MRR@20 on all prefixes of the held-out sessions, in per cent.
 
         Raises:
             ModelError: the model failed.
+            UsageError: an epoch takes longer than the whole deadline.
             TimeIsUp: the deadline came first; the checkpoint is kept.
         """
         if self.deadline is not None:

@@ -1,7 +1,8 @@
 """A fitted model beside its record: tensors and plain values, checksummed, read back without running any code.
 
-The file is a line with the sha256 of all that follows, then what torch.save writes. It is read with `weights_only`, so
-that a hostile file runs nothing, and only after its checksum: a flipped bit cannot become a recommendation.
+The file is a line with the sha256 of the rest, followed by the output of torch.save. It is read with `weights_only`, so
+that a hostile file cannot run code, and only after its checksum was verified, so that a flipped bit cannot change a
+recommendation.
 """
 
 from __future__ import annotations
@@ -35,16 +36,16 @@ PLAIN = (bool, int, float, str, type(None))
 
 @dataclass(frozen=True, eq=False)
 class KeptModel:
-    """A fitted model, what it was made by, and the ids of its items."""
+    """A fitted model, the experiment that made it, and the ids of its items."""
 
     model: Recommender
     experiment: Experiment
     identity: str
     n_items: int
-    vocabulary: np.ndarray | None  # (n_items,) the log's own ids; None where the suite does not know them
+    vocabulary: np.ndarray | None  # (n_items,) the log's own ids; None if the suite does not know them
 
     def numbers(self, clicks: Sequence[str]) -> np.ndarray:
-        """Item ids, as text, to the model's numbers. Raises UsageError at one that it was not fitted on."""
+        """Convert item ids, as text, to the model's numbers. Raises UsageError for an item it was not fitted on."""
         if self.vocabulary is None:
             known = {str(i): i for i in range(self.n_items)}
         else:
@@ -58,10 +59,13 @@ class KeptModel:
         return str(number if self.vocabulary is None else self.vocabulary[number])
 
     def recommend(self, clicks: Sequence[str], k: int = 20) -> list[tuple[str, float]]:
-        """The k items that score highest after some clicks, the best first, with their scores.
+        """Return the k items that score highest after some clicks, best first, with their scores.
 
         Args:
-            clicks: item ids, the oldest first.
+            clicks: item ids, oldest first.
+
+        Raises:
+            UsageError: there are no clicks, or the model was not fitted on one of the items.
         """
         prefixes = self.prefix(clicks)
         scores = user_model.guarded(self.model).score(prefixes)[0]
@@ -69,12 +73,12 @@ class KeptModel:
         return [(self.id_of(i), float(scores[i])) for i in best]
 
     def attention(self, clicks: Sequence[str]) -> np.ndarray | None:
-        """The weight of every click that the model reads, (clicks read,); None of a model without attention."""
+        """The attention weight of every click that the model reads, (clicks read,); None if it has no attention."""
         weights = user_model.guarded(self.model).extras(self.prefix(clicks)).get("attention")
         return None if weights is None else np.asarray(weights)[0]
 
     def prefix(self, clicks: Sequence[str]) -> Sessions:
-        """Raises UsageError without clicks."""
+        """Make some clicks a single prefix with the model's item numbers. Raises UsageError if there are no clicks."""
         if not clicks:
             raise UsageError("no clicks: name at least one item")
         return Sessions.packed(self.numbers(clicks), np.array([len(clicks)]), self.n_items)
@@ -86,7 +90,7 @@ def place_of(experiment: Experiment, results: Path) -> Path:
 
 
 def store(model: Recommender, experiment: Experiment, identity: str, split: Split, results: Path) -> None:
-    """Keep a fitted model. Raises ModelError where it learned something of a form that cannot be kept."""
+    """Store a fitted model. Raises ModelError if its learned state has a type that cannot be stored."""
     content = {
         "experiment": {**asdict(experiment), "params": dict(experiment.params)},
         "identity": identity,
@@ -103,12 +107,12 @@ def store(model: Recommender, experiment: Experiment, identity: str, split: Spli
 
 
 def identity_of(place: Path) -> str:
-    """The identity of the run that a kept model is of. Raises InputError where it is absent, broken or changed."""
+    """The identity of the run that made a kept model. Raises InputError if its file is absent, broken or changed."""
     return str(_read(place).get("identity"))
 
 
 def is_of(place: Path, identity: str) -> bool:
-    """Whether a model is kept there that is of a run; a broken one is none."""
+    """Whether the file holds the kept model of the run with this identity; False if it is absent or broken."""
     try:
         return place.is_file() and identity_of(place) == identity
     except SuiteError:
@@ -116,12 +120,14 @@ def is_of(place: Path, identity: str) -> bool:
 
 
 def load_model(place: Path | str, device: torch.device | str = "auto") -> KeptModel:
-    """The model in a file that --keep-model wrote, ready to score.
+    """Load the model in a file that --keep-model wrote, ready to score.
 
-    An own model needs its class: name its file before, by `reproduce.make_recommender("mine.py")` or --model.
+    For a model of your own the class is needed as well: name its file first, with
+    `reproduce.make_recommender("mine.py")` or --model.
 
     Raises:
-        InputError: the file is absent, broken or changed, or does not fit its model as it is today.
+        InputError: the file is absent, broken or changed, or does not fit today's version of its model.
+        UsageError: there is no such device.
     """
     place = Path(place)
     kept = _read(place)
@@ -159,12 +165,12 @@ def _read(place: Path) -> dict[str, Any]:
         if type(kept) is not dict:
             raise ValueError("no dict")
         return kept
-    except Exception as error:  # torch raises whatever its parser meets
+    except Exception as error:  # torch's parser may raise anything
         raise InputError(f"{place}: not a kept model of this suite ({type(error).__name__})") from error
 
 
 def _packed(model: str, name: str, value: Any) -> tuple[str, Any]:
-    """What a model learned, as tensors and plain values, with what it was."""
+    """Convert an attribute that a model learned to tensors and plain values, together with its kind."""
     if isinstance(value, torch.device):
         return "device", None
     if isinstance(value, nn.Module):

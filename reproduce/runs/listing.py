@@ -1,4 +1,4 @@
-"""What a results folder holds: its records by the experiment that each says it is of, their arrays left unread."""
+"""The records in a results folder, each with the experiment that its .json names; the arrays are not read."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from reproduce.runs.record_shape import Misshapen, OtherSchema, check_table, rea
 
 @dataclass(frozen=True)
 class Listed:
-    """A record's .json: the experiment it says it is of, or what is wrong with the file."""
+    """A record's .json: the experiment that it names, or what is wrong with the file."""
 
     file: Path
     experiment: Experiment | None
     fault: str = ""
-    own: OwnModel | None = None  # of one's own model only
+    own: OwnModel | None = None  # for a user's own model only
 
 
 @dataclass(frozen=True)
 class OwnModel:
-    """What a record says of the own model it was made with: enough to show it where its file is not at hand."""
+    """What a record says about the user's own model that made it, so that it can be shown without the model's file."""
 
     source: str  # sha256 of its file
-    label: str  # as in a table; its name in records made before labels were kept
-    started: str  # when the run was, as text that sorts by time
+    label: str  # as in a table; in records from before labels were stored, the name
+    started: str  # when the run started, as text that sorts by time
 
 
 def listed(results: Path, dataset: str) -> list[Listed]:
-    """The records on a data set, by file name. A file is read once for as long as it stays the same."""
+    """The records on a data set, sorted by file name. A file is read again only if it has changed."""
     return [_listed(results, file) for file in sorted((results / "runs" / dataset).glob("*.json"))]
 
 
@@ -53,7 +53,7 @@ def _listed(results: Path, file: Path) -> Listed:
 
 @lru_cache(maxsize=1 << 14)
 def _experiment(file: Path, modified: int, size: int) -> tuple[Experiment, OwnModel | None]:
-    """`modified` and `size` tell one state of a file from the next."""
+    """The experiment of a record and its own model, if any; `modified` and `size` tell the cache of a changed file."""
     content = read_table(file)
     check_table(content)
     experiment, where = Experiment(**content["experiment"]), content["environment"]

@@ -1,4 +1,4 @@
-"""merge: the records of several machines in one results folder. All are checked before any is brought in."""
+"""merge: brings the records of several machines into one results folder, after checking all of them."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from reproduce.runs.record import ARRAYS, Result, load_file
 class Found:
     """A record in some folder."""
 
-    table: Path  # its .json; the arrays lie beside it
+    table: Path  # its .json; the arrays are beside it
     result: Result
-    model: Path | None  # the fitted model of this very run, where --keep-model kept it beside
+    model: Path | None  # the fitted model of this run, if --keep-model kept it
 
     def file(self, ending: str) -> Path:
         return _file(self.table.with_name(self.table.name.removesuffix(".json")), ending)
@@ -32,17 +32,17 @@ class Merged:
     """What a merge did."""
 
     brought: list[str]  # paths of experiments
-    kept: list[str]  # there already, with equal ranks
-    models: list[str]  # of either, whose fitted model was brought in
+    kept: list[str]  # paths of records that were there already, with equal ranks
+    models: list[str]  # paths of either kind whose fitted model was brought in
 
 
 def merge(folders: Sequence[Path], results: Path) -> Merged:
-    """Bring the records of some results folders into one.
+    """Bring the records of several results folders into one.
 
     Raises:
         InputError: a folder holds no record, a record or a kept model is broken, or two records of one experiment
-            differ: in their ranks, or in the cause of the run (data, fields, source). Both are named, and nothing is
-            brought in.
+            differ in their ranks or in the cause of the run (data, fields, source). The message names the files, and
+            nothing is brought in.
     """
     found: dict[str, Found] = {}
     models: dict[str, Path] = {}
@@ -70,7 +70,7 @@ def merge(folders: Sequence[Path], results: Path) -> Merged:
 
 
 def _records(folder: Path) -> list[Found]:
-    """The records of a folder, by name. Raises InputError where there is none, or one is broken or misnamed."""
+    """The records of a folder, sorted by name. Raises InputError if there is none, or one is broken or misnamed."""
     tables = sorted((folder / "runs").glob("*/*.json"))
     if not tables:
         raise InputError(f"{folder}: holds no records (runs/<data set>/<model>-seed<k>.json); name a results folder")
@@ -102,7 +102,7 @@ def _check_same(one: Found, other: Found) -> None:
 
 
 def _bring(found: Found, place: Path) -> None:
-    """Copy a record to its place: the arrays first, since a record exists when its .json does."""
+    """Copy a record to its place: the arrays first, since a record exists as soon as its .json does."""
     place.parent.mkdir(parents=True, exist_ok=True)
     with only_one(_file(place, ".lock")):
         for ending in (".npz", ".json"):
@@ -115,5 +115,5 @@ def _copy(source: Path, place: Path) -> None:
 
 
 def _file(place: Path, ending: str) -> Path:
-    """A file of the run at a place, whose own name may hold dots."""
+    """The file of a run with some ending; with_suffix could cut the run's name, which may contain dots."""
     return place.with_name(place.name + ending)

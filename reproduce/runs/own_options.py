@@ -1,4 +1,4 @@
-"""The data sets that a command asks for: names, or one's own data by its path, which joins the catalogue here."""
+"""The data sets requested by a command: names, or paths of the user's own data, which join the catalogue here."""
 
 from __future__ import annotations
 
@@ -13,10 +13,14 @@ KEYS = ("columns", "gap", "time_unit", "test_days", "test_share", "min_support",
 
 
 def datasets(asked: Sequence[str], options: Mapping[str, Any]) -> list[str]:
-    """The names of the data sets asked for; of the options those of an own log are looked at.
+    """The names of the requested data sets, whose paths are read with the options for a user's own log.
+
+    Args:
+        asked: names of data sets, or paths of a user's own data.
+        options: the options of the command; only those in KEYS are used.
 
     Raises:
-        UsageError: an unknown name, a wrong value, or options of an own log without one.
+        UsageError: a name is unknown, a value is wrong, or options for a user's own log are given without one.
         InputError: there is no such file.
     """
     given = {key: value for key in KEYS if (value := options.get(key))}

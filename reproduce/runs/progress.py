@@ -1,4 +1,4 @@
-"""What the terminal shows of a run: how far an epoch is, the loss so far, how long the run still takes."""
+"""Progress of a run on the terminal: how far the epoch is, the loss so far, and the time that is left."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from tqdm import tqdm
 from reproduce.fitting.recommender import Batch
 
 COLUMNS = 80
-REFRESH = 1.0  # seconds from one look at the loss to the next: the host waits for the device then
-FIRST_LINE, NEXT_LINE = 60.0, 600.0  # seconds after which a line is written where there is no terminal
+REFRESH = 1.0  # seconds between two reads of the loss, each of which makes the host wait for the device
+FIRST_LINE, NEXT_LINE = 60.0, 600.0  # seconds until a line is written if there is no terminal
 FORMAT = "{percentage:3.0f} %|{bar}| {desc}"
 
 
@@ -30,16 +30,16 @@ def watched(
     lengths: Sequence[float],
     loss: Callable[[], float] | None,
 ) -> Iterator[Batch]:
-    """Hand the batches of an epoch through: on a terminal a bar, elsewhere a line now and then.
+    """Yield the batches of an epoch, showing progress: a bar on a terminal, otherwise a line from time to time.
 
     Args:
         title: of the run; the bar has room for its last word only.
-        epoch, epochs: the number of this one, from 1, and how many there are at most.
-        examples: what the batches hold together.
+        epoch, epochs: the number of this epoch, from 1, and the largest number of epochs.
+        examples: the number of examples in all batches together.
         lengths: seconds that earlier epochs took.
-        loss: the mean loss of the batches so far, if there is one.
+        loss: returns the mean loss of the batches so far; None if there is none.
     """
-    on_terminal = sys.stderr.isatty() and multiprocessing.parent_process() is None  # several bars write on each other
+    on_terminal = sys.stderr.isatty() and multiprocessing.parent_process() is None  # several bars overwrite each other
     width = min(COLUMNS, shutil.get_terminal_size((COLUMNS, 24)).columns)
     began = time.monotonic()
     due, done = began + (REFRESH if on_terminal else FIRST_LINE), 0
@@ -63,13 +63,13 @@ def watched(
 
 
 def run_left(share: float, elapsed: float, later: int, lengths: Sequence[float]) -> float:
-    """Seconds that a run has left, if it makes all its epochs.
+    """Seconds that a run has left if it completes all its epochs.
 
     Args:
-        share: of this epoch, done in so many seconds; above 0.
-        elapsed: those seconds.
-        later: epochs after this one.
-        lengths: seconds that earlier epochs took, with their validation.
+        share: the part of this epoch that is done, above 0.
+        elapsed: the seconds since this epoch began.
+        later: the number of epochs after this one.
+        lengths: seconds that earlier epochs took, including validation.
     """
     if lengths:
         return later * mean(lengths) + max(0.0, mean(lengths) - elapsed)

@@ -1,7 +1,7 @@
-"""Result (the effect), and how it is stored: the rank counts in an .npz, all else in a .json.
+"""Result, the effect of an experiment, and its record: the rank counts in an .npz, all else in a .json.
 
-The .json names the cause, the effect and the circumstances. It is written last and carries the .npz's sha256, so a
-record exists when its .json does.
+The .json names the cause, the effect and the circumstances. It is written last and contains the sha256 of the .npz, so
+a record exists as soon as its .json does.
 """
 
 from __future__ import annotations
@@ -33,22 +33,22 @@ ATTENTION = ("weights", "is_target", "lengths")
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """The effect: per test prefix its session, its length and the two rank counts, and how they came about."""
+    """The result of a run: session, length and two rank counts per test prefix, and how they were obtained."""
 
     experiment: Experiment
     identity: str
-    fields: Mapping[str, Any]  # those that make its identity: catalog.identifying
-    split: Mapping[str, Any]  # digest, number of items and the provenance
+    fields: Mapping[str, Any]  # those that are part of its identity, see catalog.identifying
+    split: Mapping[str, Any]  # its digest, number of items and provenance
     epochs: list[dict[str, float]]
     environment: Mapping[str, Any]
     session: np.ndarray  # (n,) number of the test session
     length: np.ndarray  # (n,) clicks in the prefix, before any truncation
     greater: np.ndarray  # (n,) items scoring strictly above the target
     equal: np.ndarray  # (n,) other items tied with it
-    attention: Attention | None = None  # of models that have one
+    attention: Attention | None = None  # None if the model has none
 
     def ranks(self, *, ties_favour_target: bool = False) -> np.ndarray:
-        """(n,), 1 is best."""
+        """The rank of every target, (n,); 1 is best, and a tie counts against the model unless asked otherwise."""
         return ranking.rank(self.greater, self.equal, ties_favour_target=ties_favour_target)
 
     def recall(self, k: int = ranking.CUTOFF) -> float:
@@ -60,14 +60,14 @@ class Result:
         return ranking.mrr_at(self.ranks(), k)
 
     def frame(self) -> pd.DataFrame:
-        """A line for every test prefix: session, length, greater, equal and rank, where a tie counts as ahead."""
-        import pandas as pd  # takes a second, and no page needs it
+        """A row per test prefix: session, length, greater, equal and rank; tied items count as ahead of the target."""
+        import pandas as pd  # importing it takes a second, and no page needs it
 
         return pd.DataFrame({name: getattr(self, name) for name in ARRAYS} | {"rank": self.ranks()})
 
     @property
     def best_epoch(self) -> int | None:
-        """The epoch that was kept: best validation Recall@20, a later tie wins."""
+        """The epoch whose weights were kept: best validation Recall@20, the last of equals; None without validation."""
         with_validation = [one for one in self.epochs if "validation_recall" in one]
         if not with_validation:
             return None
@@ -75,11 +75,11 @@ class Result:
 
 
 def store(result: Result, results: Path) -> None:
-    """Write a record: the arrays first, then the .json that makes it one.
+    """Write a record: the arrays first, then the .json, with which the record begins to exist.
 
     Raises:
-        ModelError: an own model's fields or epochs are no plain values; what was stored before stands.
-        InputError: it cannot be written.
+        ModelError: the fields or epochs of a user's own model are not plain values; an earlier record is kept.
+        InputError: the record cannot be written.
     """
     place = results / result.experiment.path
     table, arrays = place.with_name(place.name + ".json"), place.with_name(place.name + ".npz")
@@ -88,13 +88,13 @@ def store(result: Result, results: Path) -> None:
             np.savez_compressed(stream, **_arrays(result))  # type: ignore[arg-type]
         sha = hashlib.sha256(temporary.read_bytes()).hexdigest()
         content = _content(result, sha)
-        table.unlink(missing_ok=True)  # a record that is replaced is gone before its arrays are
+        table.unlink(missing_ok=True)  # an old record ceases to exist before its arrays are replaced
     with replacing(table) as temporary:
         temporary.write_text(json.dumps(content, indent=1) + "\n")
 
 
 def _content(result: Result, sha256: str) -> dict[str, Any]:
-    """The .json of a record. Raises ModelError where the model left in it what no record holds."""
+    """The .json of a record. Raises ModelError if the model put something into it that a record cannot hold."""
     content = {
         "schema": SCHEMA,
         "identity": result.identity,
@@ -128,10 +128,10 @@ def _arrays(result: Result) -> dict[str, np.ndarray]:
 
 
 def load(experiment: Experiment, results: Path) -> Result | None:
-    """The stored result at an experiment's path, whatever its identity; None where there is none.
+    """Load the stored result at an experiment's path, whatever its identity; None if there is none.
 
     Raises:
-        InputError: the record is broken, of another schema or of another experiment; it names the file.
+        InputError: the record is broken, or of another schema or experiment; the message names the file.
     """
     table = results / f"{experiment.path}.json"
     try:
@@ -146,10 +146,10 @@ def load(experiment: Experiment, results: Path) -> Result | None:
 
 
 def load_file(table: Path) -> tuple[dict[str, Any], Result]:
-    """What a record's .json says, and the result it is of; the arrays lie beside it.
+    """Load a record from its .json and the arrays beside it: the content of the .json, and the result.
 
     Raises:
-        InputError: the record is broken or of another schema; it names the file.
+        InputError: the record is broken or of another schema; the message names the file.
     """
     arrays = table.with_name(table.name.removesuffix(".json") + ".npz")
     try:
@@ -168,7 +168,7 @@ def load_file(table: Path) -> tuple[dict[str, Any], Result]:
 
 
 def _result(experiment: Experiment, content: Mapping[str, Any], raw: bytes) -> Result:
-    """From a .json whose shape is right and the bytes of its arrays. Raises Misshapen where these do not fit."""
+    """Make a result from a checked .json and the bytes of its arrays. Raises Misshapen if the arrays do not fit."""
     means = content["attention"]
     attended = () if means is None else tuple(f"attention_{name}" for name in ATTENTION)
     kept = record_shape.read_arrays(raw, (*ARRAYS, *attended))
@@ -191,9 +191,9 @@ def _result(experiment: Experiment, content: Mapping[str, Any], raw: bytes) -> R
 
 
 def current(result: Result) -> bool:
-    """Whether a record was made with the fields, values and (of an own model) source that its model has today.
+    """Whether a record was made with the fields, values and, for a user's own model, source that its model has today.
 
-    An own model whose file was not named has no today: its record stands as it is.
+    If the file of a user's own model was not named, there is nothing to compare with, and the record counts as current.
     """
     source, name = result.environment.get("source"), result.experiment.model
     if source is not None and name not in catalog.recommenders():

@@ -1,8 +1,8 @@
-"""The shape of a record: what every key of its .json holds, and what its arrays must be. Others are no records.
+"""The shape of a record: what every key of its .json must hold, and what its arrays must be.
 
-Records travel: they come with a checkout, from a colleague, out of a killed disk. So nothing in one is believed before
-it was looked at here, once, when the record is loaded; whoever has a Result then need not ask again. What is wrong is
-told by its place in the record, never by showing what was found there.
+Records come from elsewhere: with a checkout, from a colleague, from a damaged disk. Nothing in a record is therefore
+trusted before it is checked here, once, when the record is loaded; code that has a Result need not check again. An
+error names the place in the record where something is wrong and never shows what was found there.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from reproduce.runs.experiment import MAX_SEED, SCHEMA
 
 MAX_TABLE, MAX_ARRAYS = 16 << 20, 256 << 20  # bytes of a .json, and of an .npz unpacked; the largest known has 1 MiB
 MAX_ITEMS = 2**31 - 1
-DIGEST = "digest"  # of all other keys; records made before there was one have none
+DIGEST = "digest"  # of all other keys; older records have none
 
 
 class Misshapen(ValueError):
-    """A record is none: where, and what was expected there."""
+    """A file is not a valid record; the message says where, and what was expected there."""
 
 
 class OtherSchema(Misshapen):
-    """A record of another schema, and what to do."""
+    """A record has another schema; the message says what to do."""
 
 
-Shape = Callable[[Any, str], None]  # (value, its place) -> nothing, or raises Misshapen
+Shape = Callable[[Any, str], None]  # (value, its place in the record); raises Misshapen if the value does not fit
 
 
 def _a(expected: str, test: Callable[[Any], bool]) -> Shape:
@@ -71,7 +71,7 @@ def _list(shape: Shape, most: int = 100_000) -> Shape:
 
 
 def _of(shape: Shape) -> Shape:
-    """An object of any keys."""
+    """An object with any short keys, whose values all have one shape."""
 
     def check(value: Any, place: str) -> None:
         if type(value) is not dict or len(value) > 1_000 or any(len(key) > 200 for key in value):
@@ -83,7 +83,7 @@ def _of(shape: Shape) -> Shape:
 
 
 def _object(required: Mapping[str, Shape], optional: Mapping[str, Shape] | None = None, rest: Any = None) -> Shape:
-    """An object with some keys; `rest` is the shape of keys that a later suite may add."""
+    """An object with given keys; `rest` is the shape of keys that a later version may add, None to forbid them."""
     known = {**required, **(optional or {})}
 
     def check(value: Any, place: str) -> None:
@@ -164,10 +164,10 @@ _RECORD = _object(
 
 
 def read_table(file: Path) -> dict[str, Any]:
-    """A record's .json, nothing of it checked but that it is one object.
+    """Read a record's .json, checking only that it is a JSON object; NaN and infinities are read as NaN.
 
     Raises:
-        Misshapen: it is no file, too long, too deep, no JSON, or holds what JSON has not.
+        Misshapen: it is not a file, too long, nested too deeply, or not a JSON object.
         OSError: it cannot be read.
     """
     raw = read_whole(file, MAX_TABLE)
@@ -175,7 +175,7 @@ def read_table(file: Path) -> dict[str, Any]:
         content = json.loads(raw, parse_constant=lambda word: float("nan"))
     except RecursionError as error:
         raise Misshapen("nested too deep") from error
-    except ValueError as error:  # text that is no JSON, no UTF-8, or a number of thousands of digits
+    except ValueError as error:  # not JSON, not UTF-8, or a number of thousands of digits
         raise Misshapen("not JSON") from error
     if type(content) is not dict:
         raise Misshapen("not an object")
@@ -183,7 +183,7 @@ def read_table(file: Path) -> dict[str, Any]:
 
 
 def read_whole(file: Path, most: int = MAX_ARRAYS) -> bytes:
-    """A file's bytes. Raises Misshapen where it is no file or too long, OSError where it cannot be read."""
+    """Read a file. Raises Misshapen if it is not a file or longer than `most` bytes, OSError if it is unreadable."""
     if not file.is_file():
         raise Misshapen(f"{file.name} is no file")
     with file.open("rb") as stream:
@@ -194,7 +194,7 @@ def read_whole(file: Path, most: int = MAX_ARRAYS) -> bytes:
 
 
 def check_table(content: Mapping[str, Any]) -> None:
-    """Raises Misshapen where a .json is not of the shape above, or was changed after it was written."""
+    """Raise Misshapen if a .json does not have the shape above or was changed after it was written."""
     schema = content.get("schema")
     if type(schema) is int and schema != SCHEMA:
         told = str(schema) if abs(schema) < 10**9 else "unknown"
@@ -205,22 +205,22 @@ def check_table(content: Mapping[str, Any]) -> None:
 
 
 def check_sittings(epochs: Any, sittings: Any) -> None:
-    """Raises Misshapen where what a checkpoint says of epochs and sittings so far could not be recorded."""
+    """Raise Misshapen if the epochs and sittings in a checkpoint could not be stored in a record."""
     _list(_EPOCH)(epochs, "epochs")
     _SITTINGS(sittings, "sittings")
 
 
 def digest(content: Mapping[str, Any]) -> str:
-    """A sha256 of a whole record but for the digest itself. It is no part of the record's identity."""
+    """A sha256 of a whole .json except the digest itself. It is not part of the record's identity."""
     rest = {key: value for key, value in content.items() if key != DIGEST}
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
 def read_arrays(raw: bytes, names: tuple[str, ...]) -> dict[str, np.ndarray]:
-    """The named arrays of an .npz, one-dimensional all.
+    """Read the named arrays of an .npz, all of them one-dimensional.
 
     Raises:
-        Misshapen: it is no .npz, unpacks to too much, or lacks an array or has one of another kind.
+        Misshapen: it is not an .npz, unpacks to too many bytes, lacks an array or has one of another kind.
     """
     try:
         with zipfile.ZipFile(io.BytesIO(raw)) as archive:
@@ -232,12 +232,12 @@ def read_arrays(raw: bytes, names: tuple[str, ...]) -> dict[str, np.ndarray]:
             return {name: kept[name] for name in names}
     except Misshapen:
         raise
-    except Exception as error:  # zipfile and numpy raise whatever their parsers meet
+    except Exception as error:  # the parsers of zipfile and numpy may raise anything
         raise Misshapen("its arrays cannot be read") from error
 
 
 def _check_header(archive: zipfile.ZipFile, name: str) -> None:
-    """An array is as long as its header says, so that nothing is allocated for numbers that are not there."""
+    """Check that an array is as long as its header says, so that no memory is allocated for missing numbers."""
     member = archive.getinfo(f"{name}.npy")
     with archive.open(member) as stream:
         version = np.lib.format.read_magic(stream)
@@ -248,7 +248,7 @@ def _check_header(archive: zipfile.ZipFile, name: str) -> None:
 
 
 def check_arrays(content: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
-    """Raises Misshapen where the rank counts are not of one length, or not of the catalogue the .json names."""
+    """Raise Misshapen if the rank counts differ in length, are out of order, or do not fit the number of items."""
     columns = [arrays[name] for name in ("session", "length", "greater", "equal")]
     if any(one.dtype.kind not in "iu" for one in columns):
         raise Misshapen("its rank counts are not integers")
@@ -265,7 +265,7 @@ def check_arrays(content: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -
 
 
 def check_attention(means: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
-    """Raises Misshapen where the weights are not those of prefixes of the lengths given, or no numbers."""
+    """Raise Misshapen if the attention weights are not finite or do not fit the lengths of their prefixes."""
     weights, is_target, lengths = (arrays[f"attention_{name}"] for name in ("weights", "is_target", "lengths"))
     if lengths.dtype.kind not in "iu" or is_target.dtype != bool or weights.dtype.kind != "f":
         raise Misshapen("its attention is of other types")

@@ -1,4 +1,4 @@
-"""Request: what a command asks for. Rows with fields set, and the cells that they come to."""
+"""Request: what a command asks for, as rows with their fields set, and the cells to run for them."""
 
 from __future__ import annotations
 
@@ -18,27 +18,32 @@ from reproduce.runs.record import current, load
 
 @dataclass(frozen=True)
 class Request:
-    """What a command was asked for, by whichever page."""
+    """What the user asks of a command: data sets, models, seeds and how to run them."""
 
     datasets: Sequence[str]
     data: Path
     results: Path
-    models: Sequence[str] = ()  # empty: the page's own
+    models: Sequence[str] = ()  # empty: the models of the page
     seeds: Sequence[int] = (0,)
     settings: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # model -> field -> text
     device: str = "auto"
-    jobs: int = 1  # cells at a time, a process each
+    jobs: int = 1  # cells at a time, each in a process of its own
     force: bool = False
     fresh: bool = False
     quiet: bool = False
     keep_model: bool = False
     deadline: Deadline | None = None  # when to stop, between two epochs
-    options: Mapping[str, Any] = field(default_factory=dict)  # a page's own
+    options: Mapping[str, Any] = field(default_factory=dict)  # options of the page itself
 
     def rows(self, rows: Iterable[Row], extra: Iterable[Row] = ()) -> list[Row]:
-        """A page's rows, or those of the models asked for, with the fields that --set gives.
+        """Return a page's rows, or those of the requested models, with the fields that --set gives.
 
-        `extra`: rows a page knows by label but runs only where their model is asked for and it has no other row.
+        Args:
+            rows: the rows of the page.
+            extra: rows that the page labels but runs only if their model is requested and has no other row.
+
+        Raises:
+            UsageError: a model is unknown, or --set names one that none of the rows has.
         """
         chosen = list(rows)
         if self.models:
@@ -55,7 +60,7 @@ class Request:
         made: dict[str, Row] = {}
         for row in chosen:
             fields = self.settings.get(row.model, {})
-            if fields and row.model in user_model.MODELS:  # what is asked for, whatever else was run
+            if fields and row.model in user_model.MODELS:  # start from the defaults, whatever else was run
                 row = Row(catalog.recommender(row.model).label, row.model)
             row = set_fields(row, fields)
             made.setdefault(str((row.label, row.model, row.fields, row.on)), row)
@@ -63,7 +68,7 @@ class Request:
 
 
 def settings(words: Iterable[str]) -> dict[str, dict[str, str]]:
-    """MODEL.FIELD=VALUE words, checked, as model -> field -> text. Raises UsageError."""
+    """Parse and check MODEL.FIELD=VALUE words, as model -> field -> text. Raises UsageError if one is wrong."""
     found: dict[str, dict[str, str]] = {}
     for word in words:
         name, equals, value = word.partition("=")
@@ -78,9 +83,9 @@ def settings(words: Iterable[str]) -> dict[str, dict[str, str]]:
 
 
 def set_fields(row: Row, fields: Mapping[str, Any]) -> Row:
-    """The row with more fields set, on every data set; its label says which of them it did not have before.
+    """Return the row with more fields set on every data set; its label names the fields whose values changed.
 
-    A row of an own model that is known by its records alone stays as it is.
+    The row of a user's own model that is known only from its records is returned unchanged.
     """
     if row.model not in catalog.recommenders() and not fields:
         return row
@@ -97,13 +102,13 @@ def set_fields(row: Row, fields: Mapping[str, Any]) -> Row:
 
 
 def recorded(label: str, model: str, fields: Mapping[str, Any]) -> Row:
-    """The row of an own model that is known by its records alone, its settings in the label as by `set_fields`."""
+    """The row of a user's own model known only from its records, with its fields in the label as in `set_fields`."""
     told = ", ".join(f"{key}={value}" for key, value in sorted(fields.items()))
     return Row(f"{label} ({told})" if told else label, model, fields)
 
 
 def same(row: Row, other: Row) -> bool:
-    """Whether two rows are one model with the same fields, those left at their defaults included."""
+    """Whether two rows are the same model with the same fields, including those at their defaults."""
     if row.model != other.model:
         return False
     one, two = set_fields(row, {}), set_fields(other, {})
@@ -111,7 +116,7 @@ def same(row: Row, other: Row) -> bool:
 
 
 def cells(request: Request, rows: Iterable[Row]) -> list[Experiment]:
-    """Every data set with every row and seed, in the order of a page, each once."""
+    """Every combination of data set, row and seed, in the order of a page and without duplicates."""
     made = [
         Experiment.of(dataset, row.model, row.at(dataset).fields, seed)
         for dataset in request.datasets
@@ -122,7 +127,7 @@ def cells(request: Request, rows: Iterable[Row]) -> list[Experiment]:
 
 
 def state(experiment: Experiment, results: Path) -> str:
-    """stored, outdated, begun or missing: of a cell, without reading its data set."""
+    """The state of a cell: stored, outdated, begun or missing. Its data set is not read."""
     result = load(experiment, results)
     if result is not None:
         return "stored" if current(result) else "outdated"

@@ -1,11 +1,12 @@
-"""`search`: the fields of a model by trial, scored on training sessions held out whole. The test part is never read.
+"""`search`: finds the fields of a model by trials, scored on held-out training sessions; the test part is never read.
 
-The first trial is the model's own defaults; settings that were tried already are drawn again and are no trial. The best
-trials are fitted anew with other seeds, and the best mean of these is what is found: of many trials with one seed the
-best is partly luck. What a trial draws depends on the seed and on the finished trials before it, and every trial and
-fit is stored when it is done, so an interrupted search goes on to the trials an undisturbed one would make.
+The first trial has the model's defaults. A draw that repeats earlier settings is drawn again and does not count as a
+trial. The best trials are then fitted again with other seeds, and the settings with the best mean win, because the best
+of many trials with one seed is partly luck. The draw of a trial depends on the seed and on the finished trials before
+it, and every trial and fit is stored as soon as it is done. An interrupted search therefore resumes with the trials
+that an undisturbed one would make.
 
-Only searches by the same Protocol compare like with like.
+Only searches with the same Protocol can be compared.
 """
 
 from __future__ import annotations
@@ -33,43 +34,43 @@ from reproduce.runs.experiment import MAX_SEED, check_seed, file_name
 from reproduce.runs.held_out import Fit, hold_out
 from reproduce.runs.trials import VERSION, Outcome, Protocol, Refit, Trial, best_of, told, untried
 
-REFITTED, REFITS = 3, 3  # the best trials that are fitted anew, and with how many seeds each
-DRAWS = 10  # of a new setting, before one is taken at random from those that are left
+REFITTED, REFITS = 3, 3  # how many of the best trials are fitted again, and with how many seeds each
+DRAWS = 10  # attempts to draw new settings, before untried ones are taken at random
 
 
 @dataclass(frozen=True)
 class Search:
-    """What is searched: a model with some fields fixed, on a data set. Its path is its name."""
+    """A search: a model with some of its fields fixed, on a data set."""
 
     dataset: str
     model: str
     fixed: Mapping[str, Any]
     seed: int
-    trial_epochs: int | None = None  # the most epochs that a network is trained in a trial
+    trial_epochs: int | None = None  # the largest number of epochs of a neural network in a trial
 
     def protocol(self, trials: int) -> Protocol:
         return Protocol(VERSION, trials, self.trial_epochs, REFITTED, REFITS)
 
     @property
     def path(self) -> str:
-        """Where the study lies in a results folder, without the ending."""
+        """The path of the study in a results folder, without the ending; it does not depend on `trial_epochs`."""
         return f"search/{self.dataset}/{file_name(self.model, self.fixed)}-seed{self.seed}"
 
     def summary(self, trials: int) -> str:
-        """Where what it came to lies, a file for each protocol."""
+        """The path of the search's outcome in a results folder; each protocol has a file of its own."""
         cap = "" if self.trial_epochs is None else f"-of-{self.trial_epochs}-epochs"
         return f"{self.path}-{trials}-trials{cap}-protocol{VERSION}.json"
 
     @property
     def seeds(self) -> list[int]:
-        """Of the refits: other ones than that of the trials, by which these were chosen."""
+        """The seeds of the refits. They differ from the seed of the trials, by which the best were chosen."""
         return [(self.seed + 1 + i) % (MAX_SEED + 1) for i in range(REFITS)]
 
     def ranges(self) -> dict[str, Any]:
-        """The fields a trial chooses, each from a pair (low, high) or a list.
+        """The fields that a trial chooses, each with a pair (low, high) or a list of values.
 
         Raises:
-            UsageError: there are none, or a default is not among its own.
+            UsageError: there are no such fields, or a default is not among the values of its field.
         """
         kind = catalog.recommender(self.model)
         found = {one.name: one.metadata.get("search") for one in fields(kind)}  # type: ignore[arg-type]
@@ -82,7 +83,7 @@ class Search:
         return chosen
 
     def recommender(self, chosen: Mapping[str, Any], *, trial: bool = False) -> Any:
-        """The model with some fields chosen; in a trial a network's epochs are capped."""
+        """Create the model with the chosen fields; in a trial, the epochs of a neural network are capped."""
         made = catalog.make_recommender(self.model, {**self.fixed, **chosen})
         if not trial or self.trial_epochs is None or not isinstance(made, Neural):
             return made
@@ -91,7 +92,7 @@ class Search:
         )
 
     def identity(self, train: Sessions) -> str:
-        """Equal searches, and only these, go on with each other's trials."""
+        """A sha256 that equal searches share, and only they, so that one resumes the trials of the other."""
         parts = hold_out(train)
         made_of = [VERSION, self.model, user_model.source(self.model), self.seed, self.ranges(), self.trial_epochs]
         made_of += [catalog.resolved(self.recommender({})), train.n_items]
@@ -113,15 +114,18 @@ def run(
     fresh: bool = False,
     deadline: Deadline | None = None,
 ) -> Outcome:
-    """Make what is missing of so many trials and of the refits of the best, and store what they come to.
+    """Run the trials and the refits that are not stored yet, and store the outcome of the search.
 
     Args:
-        fresh: do not go on from the checkpoint of an interrupted fit.
+        what: the search.
+        train: the training sessions, of which the newest are held out for scoring.
+        trials: the number of trials in all, including stored ones.
+        fresh: do not resume from the checkpoint of an interrupted fit.
         deadline: when to stop, between two epochs.
 
     Raises:
-        UsageError: optuna is not here, or the model states nothing to search.
-        ModelError: every trial failed, or every one of the best did with another seed.
+        UsageError: optuna is missing, the model states nothing to search, or an epoch takes longer than the deadline.
+        ModelError: every trial failed, or each of the best trials failed with another seed.
         TimeIsUp: the deadline came first; what was done is kept.
     """
     optuna = _optuna()
@@ -151,7 +155,7 @@ def run(
 def _trials(
     optuna: ModuleType, study: Any, what: Search, ranges: Mapping[str, Any], wanted: int, fit: Fit
 ) -> list[Trial]:
-    """So many trials; fewer where there are no more settings."""
+    """Run trials until there are `wanted`, or until no new settings are found, and return all of them."""
     while len(done := _finished(study)) < wanted:
         trial = _new_setting(optuna, study, what, ranges, done)
         if trial is None:
@@ -174,15 +178,15 @@ def _trials(
 def _new_setting(
     optuna: ModuleType, study: Any, what: Search, ranges: Mapping[str, Any], done: Sequence[Trial]
 ) -> Any | None:
-    """The next trial; None where every setting seems to have been tried."""
+    """The next trial; None if no setting was found that has not been tried."""
     resolved = catalog.resolved(what.recommender({}))
     defaults = {name: resolved[name] for name in ranges}
     cut_off = optuna.trial.TrialState.FAIL
-    for _ in study.get_trials(states=(optuna.trial.TrialState.WAITING,)):  # a killed process left it
+    for _ in study.get_trials(states=(optuna.trial.TrialState.WAITING,)):  # left by a killed process
         study.tell(study.ask(), state=cut_off)
     for attempt in range(DRAWS + 1):
         draw = int(np.random.SeedSequence([what.seed, len(done), attempt]).generate_state(1)[0])
-        # constant_liar off: trials that were cut off must not move the draws after them.
+        # constant_liar off: trials that were cut off must not influence later draws.
         study.sampler = optuna.samplers.TPESampler(seed=draw, constant_liar=False)
         if not done:
             study.enqueue_trial(defaults)
@@ -201,9 +205,9 @@ def _new_setting(
 
 
 def _refit(study: Any, what: Search, trial: Trial, fit: Fit) -> Refit:
-    """A trial with other seeds and all of its epochs; each fit is kept in the study when it is done.
+    """Fit a trial again with other seeds and with all epochs; each fit is stored in the study when it is done.
 
-    A model without chance comes to the same with every seed, so that its trial stands for its refits.
+    A deterministic model gives the same numbers with every seed, so the numbers of its trial are used.
     """
     if catalog.recommender(what.model).deterministic:
         assert trial.recall is not None and trial.mrr is not None
@@ -228,12 +232,12 @@ def _refit(study: Any, what: Search, trial: Trial, fit: Fit) -> Refit:
 
 
 def _numbers(kept: Any) -> tuple[Any, Any, str | None]:
-    """Recall, MRR and why there is none, of what a study keeps of a fit."""
+    """Recall, MRR and the reason of a failure, from what a study stores for a fit."""
     return (None, None, kept) if isinstance(kept, str) else (kept[0], kept[1], None)
 
 
 def as_options(model: str, chosen: Mapping[str, Any]) -> str:
-    """The --set of some fields, those at their defaults left out."""
+    """The --set option for some fields, without those at their defaults."""
     changed = catalog.changed(catalog.make_recommender(model, chosen))
     return "--set " + " ".join(f"{model}.{key}={value}" for key, value in changed.items()) if changed else ""
 
@@ -265,18 +269,18 @@ def _optuna() -> ModuleType:
 
 
 def _suggest(trial: Any, name: str, what: Any, default: Any) -> Any:
-    """A value for a field; numbers with a point to three digits, as one would type them."""
+    """Let a trial suggest a value for a field; floats have three significant digits, as a user would type them."""
     if isinstance(what, list):
         return trial.suggest_categorical(name, what)
     low, high = what
-    wide = over_orders(low, high)  # then evenly in the logarithm
+    wide = over_orders(low, high)  # then drawn uniformly in the logarithm
     if isinstance(default, int):
         return trial.suggest_int(name, low, high, log=wide)
     return float(f"{trial.suggest_float(name, low, high, log=wide):.3g}")
 
 
 def over_orders(low: float, high: float) -> bool:
-    """Whether a range spans two orders of magnitude."""
+    """Whether a range is positive and spans at least two orders of magnitude."""
     return low > 0 and high / low >= 100
 
 
@@ -285,7 +289,7 @@ def _within(value: Any, what: Any) -> bool:
 
 
 def _finished(study: Any) -> list[Trial]:
-    """Those scored and those whose model failed; a trial that was cut off or drew what was tried is neither."""
+    """The trials that were scored or whose model failed, without those cut off and those that repeated settings."""
     trials = [(one.value, one.user_attrs) for one in study.get_trials(deepcopy=False)]
     return [
         Trial(kept["fields"], value, kept.get("mrr"), kept.get("why"))

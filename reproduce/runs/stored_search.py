@@ -1,4 +1,4 @@
-"""What a search came to, as a results folder keeps it, and which of several compare like with like."""
+"""The outcomes of searches stored in a results folder, and which of them can be compared with each other."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from reproduce.runs.trials import Protocol, Refit, Trial
 
 @dataclass(frozen=True)
 class Found:
-    """What a stored search came to. Those of the first protocol did not say it, and have no refits."""
+    """The outcome of a stored search. Searches by the first protocol do not name it and have no refits."""
 
     model: str
     fixed: Mapping[str, Any]
-    fields: Mapping[str, Any]  # of the best trial and those fixed, as far as they differ from the model's defaults
+    fields: Mapping[str, Any]  # those of the best trial and the fixed ones, if not at the model's defaults
     trials: int
     scored_on: str
     defaults: Trial
     best: Trial
     protocol: Protocol = Protocol(1, 0, None, 0, 0)
     refits: Sequence[Refit] = ()
-    label: str = ""  # of one's own model
+    label: str = ""  # of a user's own model
 
     @property
     def base(self) -> Row:
-        """The row that was searched: a page's own where the fixed fields are its fields."""
+        """The row that was searched; a page's own row if that has exactly the fixed fields."""
         if self.model not in catalog.recommenders():
             return recorded(self.label, self.model, self.fixed)
         fixed = request.set_fields(Row(catalog.recommender(self.model).label, self.model), self.fixed)
@@ -43,28 +43,28 @@ class Found:
 
     @property
     def row(self) -> Row:
-        """The row with the fields found; its label says them."""
+        """The row with the fields that were found, which its label names."""
         if self.model not in catalog.recommenders():
             return recorded(self.label, self.model, self.fields)
         return request.set_fields(self.base, self.fields)
 
     @property
     def better(self) -> bool:
-        """Whether other fields than the defaults were found."""
+        """Whether the fields that were found differ from those of the row that was searched."""
         return not request.same(self.base, self.row)
 
     @property
     def reached(self) -> tuple[float, float]:
-        """Recall@20 and MRR@20 on the held-out sessions, of the best: fitted anew where it was, else in its trial."""
+        """Recall@20 and MRR@20 of the best settings on the held-out sessions: of the refits, if any, or the trial."""
         anew = [(one.recall, one.mrr) for one in self.refits if one.fields == self.best.fields]
         return anew[0] if anew else (self.best.recall or 0.0, self.best.mrr or 0.0)
 
 
 def found(results: Path, dataset: str) -> list[Found]:
-    """The searches on a data set that a results folder keeps, by model.
+    """The searches on a data set that are stored in a results folder, sorted by file name.
 
     Raises:
-        InputError: a summary is broken, or names a model or field that there is not.
+        InputError: a summary is broken, or names a field or value that its model does not have.
     """
     searches = []
     for file in sorted((results / "search" / dataset).glob("*.json")):
@@ -77,10 +77,10 @@ def found(results: Path, dataset: str) -> list[Found]:
 
 
 def by_protocol(searches: Iterable[Found]) -> dict[Protocol, list[Found]]:
-    """Searches by their protocol and budget, each row once: only those under one key compare like with like.
+    """Group searches by protocol and budget, each row once; only searches in one group can be compared.
 
-    Of several searches of a row, with other fields fixed or another seed, the one that reached the most on the held-out
-    sessions is kept.
+    A row may have several searches, with different seeds, or because one fixes a field at the row's value and another
+    searches it. Of these, the one with the best score on the held-out sessions is kept.
     """
     groups: dict[Protocol, list[Found]] = {}
     for one in searches:
@@ -94,10 +94,10 @@ def by_protocol(searches: Iterable[Found]) -> dict[Protocol, list[Found]]:
 
 
 def compared(searches: Iterable[Found], wanted: Sequence[Row]) -> list[Found]:
-    """A search for every one of some rows, all by one protocol with one budget, in their order.
+    """Return one search for each of the wanted rows, in their order, all with the same protocol and budget.
 
-    Empty where there is no protocol by which all of them were searched: then the rows may not be compared as tuned. Of
-    several the latest version, of equals the one with the most trials and then with the most epochs is taken.
+    The list is empty if no protocol has a search for every row; then the rows may not be compared as tuned. Of several
+    protocols, the one with the latest version is taken, then with the most trials, then with the most epochs.
     """
 
     def rank(protocol: Protocol) -> tuple[float, ...]:
@@ -112,14 +112,14 @@ def compared(searches: Iterable[Found], wanted: Sequence[Row]) -> list[Found]:
 
 
 def _read(kept: dict[str, Any]) -> Found:
-    """From a summary; raises ValueError, KeyError, TypeError or UsageError where it is none."""
+    """Make a search from its summary. Raises ValueError, KeyError, TypeError or UsageError if it is not valid."""
     best, first = Trial(**kept["best"]), Trial(**kept["defaults"])
     fields = _changed(kept, first, best)
     tried, scored_on = kept["trials"], kept["scored_on"]
     if "protocol" in kept:
         protocol = Protocol(**kept["protocol"])
         refits = [Refit(**one) for one in kept["refits"]]
-    else:  # a search of before there was a protocol: repeated draws counted, and are not counted here
+    else:  # from before there was a protocol: repeated draws counted as trials, and are left out here
         different = {str(sorted(one.get("fields", {}).items())) for one in tried}
         protocol, refits = Protocol(1, len(different), None, 0, 0), []
     if not all(map(_plausible, (first, best))) or type(scored_on) is not str or not scored_on.isprintable():
@@ -144,9 +144,10 @@ def _fitted(refit: Refit) -> bool:
 
 
 def _changed(kept: Mapping[str, Any], first: Trial, best: Trial) -> dict[str, Any]:
-    """The fields found that are not at their defaults; of an own model whose file was not named, as the search says.
+    """The fields found that differ from the model's defaults.
 
-    Raises UsageError: a field is not there today.
+    For a user's own model whose file was not named, these are the fixed fields and those that differ from the first
+    trial. Raises UsageError if the model no longer has one of the fields.
     """
     model, fixed = kept["model"], kept["fixed"]
     if model not in catalog.recommenders():

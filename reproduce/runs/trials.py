@@ -1,4 +1,4 @@
-"""What a search comes to: trials by a protocol, the best of them fitted anew, and which of these is the best."""
+"""The outcome of a search: its protocol, its trials, the refits of the best trials, and the best of these."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ import numpy as np
 
 from reproduce.errors import ModelError
 
-VERSION = 2  # of how a search is made; 1 chose by one fit, on the last sessions by position, and counted repeated draws
+VERSION = 2  # of the protocol; 1 chose by one fit, on the last sessions by position, and counted repeated draws
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """How a search is made, and its budget. Only searches with equal ones compare like with like."""
+    """How a search is made, and its budget. Only searches with equal protocols can be compared."""
 
     version: int
-    trials: int  # different settings, the defaults among them
-    trial_epochs: int | None  # the most epochs that a network is trained in a trial; None: as many as it says itself
-    refitted: int  # of the best trials
-    refits: int  # of each of these, a seed each, with all of their epochs
+    trials: int  # different settings, including the defaults
+    trial_epochs: int | None  # the largest number of epochs of a neural network in a trial; None: its own
+    refitted: int  # how many of the best trials are fitted again
+    refits: int  # fits of each of these, each with another seed and all epochs
 
     def __str__(self) -> str:
         trials = f"{self.trials} trials"
@@ -35,7 +35,7 @@ class Protocol:
 
 @dataclass(frozen=True)
 class Trial:
-    """What was tried, and how it did on the held-out sessions; None where the model failed, and why it did."""
+    """Settings that were tried, and their scores on the held-out sessions; None, and why, if the model failed."""
 
     fields: Mapping[str, Any]
     recall: float | None
@@ -45,7 +45,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Refit:
-    """One of the best trials fitted anew: Recall@20 and MRR@20 of each seed; shorter where a fit failed, and why."""
+    """One of the best trials fitted again: Recall@20 and MRR@20 per seed, up to a fit that failed, and why it did."""
 
     fields: Mapping[str, Any]
     recalls: Sequence[float]
@@ -63,7 +63,7 @@ class Refit:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a search came to: its trials in the order they were made, and the best of them fitted anew, best first."""
+    """The outcome of a search: its trials in the order they were made, and the refits of the best, best trial first."""
 
     protocol: Protocol
     scored_on: str
@@ -72,10 +72,10 @@ class Outcome:
 
     @property
     def best(self) -> Trial:
-        """The trial whose refits have the highest mean Recall@20; of equals the highest mean MRR@20, then the earlier.
+        """The trial whose refits have the highest mean Recall@20, then MRR@20; of equals, the better trial.
 
         Raises:
-            ModelError: each of the best trials failed with another seed.
+            ModelError: each of the best trials failed in a refit.
         """
         sound = [one for one in self.refits if one.why is None]
         if not sound:
@@ -85,7 +85,7 @@ class Outcome:
 
 
 def best_of(trials: Sequence[Trial]) -> list[Trial]:
-    """Those that did not fail, by Recall@20, of equals by MRR@20, then the earlier. Raises ModelError without any."""
+    """The trials that did not fail, best first by Recall@20, MRR@20 and age. Raises ModelError if there are none."""
     scored = [one for one in trials if one.recall is not None]
     if not scored:
         raise ModelError("every trial failed; the messages above say why")
@@ -93,7 +93,7 @@ def best_of(trials: Sequence[Trial]) -> list[Trial]:
 
 
 def untried(ranges: Mapping[str, Any], done: Sequence[Trial]) -> list[dict[str, Any]]:
-    """The settings left where every field has a list of values. Where one has a range, none can be named."""
+    """The settings not tried yet, if every field has a list of values; none if a field has a range."""
     if not all(isinstance(one, list) for one in ranges.values()):
         return []
     tried = [one.fields for one in done]
@@ -102,7 +102,7 @@ def untried(ranges: Mapping[str, Any], done: Sequence[Trial]) -> list[dict[str, 
 
 
 def told(trial: Trial) -> str:
-    """How a trial did, in a line."""
+    """The outcome of a trial in one line."""
     chosen = ", ".join(f"{key}={value}" for key, value in trial.fields.items())
     outcome = f"Recall@20 {trial.recall:.2f}, MRR@20 {trial.mrr:.2f}" if trial.recall is not None else f"{trial.why}"
     return f"{outcome}  {chosen}"

@@ -1,7 +1,7 @@
-"""Checkpoints, mangled, each resumed in a child process: refused in a line, or gone on with, and never a signal.
+"""Mangled checkpoints, each resumed in a child process: refused in one line or resumed, never a crash or a traceback.
 
-Whoever knows the file's making can put other weights of the right shapes into it; they are weights like any others. But
-no flipped bit may get through: where only bytes were changed, what is gone on with ends as the undisturbed run.
+Anyone who knows the format can put other weights of the right shapes into the file; they are weights like any others.
+But no flipped bit may get through: where only bytes were changed, a resumed run must end as the undisturbed one does.
 """
 
 from __future__ import annotations
@@ -58,12 +58,12 @@ WENT_ON, REFUSED, OTHER_END, TRACEBACK = 0, 3, 4, 5
 
 
 class Stop(Exception):
-    """Stands for a kill."""
+    """Stands in for a kill."""
 
 
 @lru_cache
 def begun(i: int) -> tuple[Path, bytes]:
-    """A folder with a run that stopped after its first epoch, and what its ranks are undisturbed."""
+    """Return a folder with a run that stopped after its first epoch, and the ranks of the undisturbed run as bytes."""
     folder = Path(tempfile.mkdtemp(prefix="fuzz-checkpoints-"))
     whole = runner.run(CELLS[i], data=".", results=folder / "whole", device="cpu")
     save = RunJournal.save
@@ -82,7 +82,7 @@ def begun(i: int) -> tuple[Path, bytes]:
 
 
 def resumed(i: int, results: Path, due: bytes, bytes_only: bool, say: int) -> int:
-    """In the child: how it ended."""
+    """Resume the run, in the child process, and return an exit status that says how it ended."""
     resource.setrlimit(resource.RLIMIT_AS, (16 << 30, 16 << 30))
     try:
         result = runner.run(CELLS[i], data=".", results=results, device="cpu")
@@ -114,7 +114,7 @@ def attempt(rng: random.Random, folder: Path) -> str:
     child = os.fork()
     if child == 0:
         for clock in (signal.SIGALRM, signal.SIGPROF):
-            signal.signal(clock, signal.SIG_DFL)  # of which a process dies
+            signal.signal(clock, signal.SIG_DFL)  # the default action: the process dies
         signal.alarm(running.PATIENCE)
         signal.setitimer(signal.ITIMER_PROF, running.LONGEST)
         os._exit(resumed(i, results, due, bytes_only, writer))

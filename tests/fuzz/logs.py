@@ -1,6 +1,6 @@
-"""Raw logs against a parser and a split that are literal: a line, a field, a click at a time, in plain Python.
+"""Raw logs, read and split by the suite and by literal rules in plain Python, one line, field and click at a time.
 
-What one accepts the other must accept, and both must make the same split of it.
+Both must accept the same logs, and make the same split of them.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ DIGINETICA = (
 
 
 def rows(rng: random.Random, days_apart: int) -> list[Row]:
-    """Few items, so that they occur four or five times; sessions that end exactly where the split is."""
+    """Make a log of few items, so that many occur four or five times; some sessions end exactly at the split."""
     made: list[Row] = []
     items = rng.randint(2, 8)
     for session in rng.sample(range(1, 15), rng.randint(2, 14)):
@@ -86,7 +86,7 @@ def text_of(made: list[Row], which: str, rng: random.Random) -> bytes:
 
 
 def literal_rows(raw: bytes, form: tuple) -> list[Row] | None:
-    """The rows of a log, or None where it is none."""
+    """Return the rows of a log, or None if it is not a valid log."""
     separator, fields, columns = form
     raw = raw.removeprefix(b"\xef\xbb\xbf")
     if not raw.isascii() or b"\0" in raw:

@@ -1,4 +1,4 @@
-"""Processed files, mangled: refused in a line, or read as Python's own plain unpickler and literal rules read them."""
+"""Mangled processed files: refused in one line, or read as Python's own unpickler and literal rules read them."""
 
 from __future__ import annotations
 
@@ -47,22 +47,25 @@ TOKENS = [
     b"P1\n",
     b"\x82\x01",
 ]
-MOST = 1 << 30  # bytes that reading one may add
+MOST = 1 << 30  # bytes by which an attempt may raise the peak memory of the process
 
 
-class Plain(pickle._Unpickler):  # type: ignore[name-defined]  # the one in Python
+class Plain(pickle._Unpickler):  # type: ignore[name-defined]  # the one written in Python
     def find_class(self, module: str, name: str) -> object:
         raise pickle.UnpicklingError(name)
 
     def load_int(self) -> None:
-        """A leading 0 means octal to the unpickler in C, and the one in Python refuses it."""
+        """Read a number with a leading 0 as octal, as the unpickler in C does; the one in Python refuses it."""
         line = self.readline()  # type: ignore[attr-defined]
         digits = line.strip().lstrip(b"-")
         octal = len(digits) > 1 and digits.startswith(b"0") and line not in (pickle.TRUE[1:], pickle.FALSE[1:])
         self.append(int(line, 8) if octal else line == pickle.TRUE[1:] or int(line, 10))  # type: ignore[attr-defined]
 
     def load_frame(self) -> None:
-        """To the unpickler in C a frame is a hint of how much to read ahead; the one in Python holds to its end."""
+        """Take a frame's size as a hint of how much to read ahead, as the unpickler in C does.
+
+        The one in Python stops at the frame's end.
+        """
         (size,) = struct.unpack("<Q", self.read(8))  # type: ignore[attr-defined]
         if size > sys.maxsize:
             raise ValueError("a frame of more than there can be")
@@ -80,7 +83,7 @@ def sessions(rng: random.Random) -> list[list[int]]:
 
 
 def examples(whole: list[list[int]]) -> tuple[list[list[int]], list[int]]:
-    """Longest first, as the circulating files list them."""
+    """Return the prefixes and labels of the sessions, longest first, as the circulating files list them."""
     cut = [(one[:i], one[i]) for one in whole for i in range(len(one) - 1, 0, -1)]
     return [one for one, _ in cut], [label for _, label in cut]
 

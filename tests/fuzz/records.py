@@ -1,6 +1,6 @@
-"""Records, mangled: every page is drawn all the same, or says why not; no page or `check` shows a number that is false.
+"""Mangled records: every page is still drawn, or says why not, and no false number passes `check`.
 
-A number is false where a record gives another one than when it was made, and `check` calls it sound.
+A number is false if the record gives another one than when it was made.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def made() -> tuple[Path, record.Result]:
 
 
 def hurt_table(rng: random.Random, file: Path) -> bool:
-    """The .json; whether its digest was made to fit."""
+    """Change the .json file; return whether its digest was made to fit again."""
     if rng.random() < 0.3:
         file.write_bytes(running.mangled(rng, file.read_bytes(), TOKENS))
         return False
@@ -74,7 +74,7 @@ def hurt_table(rng: random.Random, file: Path) -> bool:
 
 
 def hurt_arrays(rng: random.Random, file: Path) -> None:
-    """The .npz, and in the .json a sha256 and a digest that fit."""
+    """Change the .npz file, and make the sha256 and the digest in the .json file fit again."""
     place = file.with_suffix(".npz")
     if rng.random() < 0.3:
         place.write_bytes(running.mangled(rng, place.read_bytes(), TOKENS))
@@ -109,7 +109,7 @@ savefig = Figure.savefig
 
 
 def nothing(*given: object, **named: object) -> None:
-    """Stands for a figure that is saved."""
+    """Stands in for Figure.savefig and saves nothing."""
 
 
 def attempt(rng: random.Random, folder: Path, pages: int) -> str:
@@ -123,7 +123,7 @@ def attempt(rng: random.Random, folder: Path, pages: int) -> str:
         forged = hurt_table(rng, file)
     else:
         hurt_arrays(rng, file)
-    if rng.random() < 0.95:  # pixels take nine tenths of the time, and are made of what is drawn all the same
+    if rng.random() < 0.95:  # saving takes nine tenths of the time, and the figure is drawn without it too
         Figure.savefig = nothing  # type: ignore[assignment]
     request = Request(datasets=["cycle"], data=results, results=results)
     for name in rng.sample(sorted(PAGES), pages):
@@ -131,7 +131,7 @@ def attempt(rng: random.Random, folder: Path, pages: int) -> str:
         try:
             text = index.index(request, ()) if page is index.PAGE else page.draw(request, {}).text
         except SuiteError as error:
-            assert name in ("table1", "audit"), f"{name}: not drawn: {error}"  # of the logs themselves
+            assert name in ("table1", "audit"), f"{name}: not drawn: {error}"  # these two need the logs
             continue
         assert text.startswith("# ") and len(text) < 200_000, name
     try:

@@ -1,6 +1,6 @@
-"""The loop of a fuzzer: every attempt by its own seed, timed, counted by what came of it; a program of its own.
+"""The loop of a fuzzer, a program of its own: each attempt has its own seed, is timed, and is counted by its outcome.
 
-What breaks is printed with the two numbers that make it again: `--seed S --only I`.
+A failure is printed with the two numbers that reproduce it: `--seed S --only I`.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent.parent), str(HERE.parent)]
 os.environ["OMP_NUM_THREADS"] = "1"
 
-LONGEST, PATIENCE = 10, 60  # seconds of an attempt: of the processor, and by the clock of a machine that is busy
-Attempt = Callable[[random.Random, Path], str]  # what came of it; anything it raises is a fault of the suite
+LONGEST, PATIENCE = 10, 60  # seconds of an attempt, at most: of the processor, and by the clock of a busy machine
+Attempt = Callable[[random.Random, Path], str]  # returns its outcome; anything it raises is a fault of the suite
 
 
 class Hang(BaseException):
@@ -31,7 +31,10 @@ class Hang(BaseException):
 
 
 def run(name: str, number: int, attempt: Attempt) -> None:
-    """Attempts until the number is reached or the time is up, then a line for each outcome and a last one in all."""
+    """Make attempts until the number is reached or the time is up, then print a line per outcome and one in all.
+
+    Exits with status 1 if an attempt failed or none was made, otherwise with 0.
+    """
     parser = argparse.ArgumentParser()
     parser.add_argument("--number", type=int, default=number)
     parser.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(4), "big"))
@@ -75,7 +78,7 @@ def _ring(number: int, frame: object) -> None:
 
 
 def mangled(rng: random.Random, raw: bytes, tokens: list[bytes]) -> bytes:
-    """Bytes with one to four faults: flipped, cut, doubled, moved, or with something that does not belong there."""
+    """Return the bytes with one to four faults: parts flipped, cut, doubled or moved, or foreign bytes put in."""
     text = bytearray(raw)
     for _ in range(rng.choice([1, 1, 1, 2, 4])):
         at = rng.randrange(len(text) + 1)

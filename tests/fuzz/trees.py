@@ -1,4 +1,4 @@
-"""Changes to a tree of lists, objects and plain values: what a record and a checkpoint are."""
+"""Random changes to a tree of lists, dicts and plain values, such as a record or a checkpoint."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ JUNK: list[Any] = [
 
 
 def places(tree: Any, at: tuple = ()) -> list[tuple]:
-    """Every place of a tree, but its root."""
+    """Return the path of keys to every node of a tree except its root."""
     inside = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
     return [found for key, one in inside for found in ((*at, key), *places(one, (*at, key)))]
 
 
 def changed(rng: random.Random, tree: Any, junk: Sequence[Any] = JUNK) -> None:
-    """One to three places removed, doubled, or with something else there; in place."""
+    """Remove, double or replace the values at one to three places of a tree, in place."""
     for _ in range(rng.choice([1, 1, 1, 2, 3])):
         found = places(tree)
         if not found:
@@ -64,5 +64,5 @@ def changed(rng: random.Random, tree: Any, junk: Sequence[Any] = JUNK) -> None:
         elif kind == 3 and type(parent[last]) in (int, float):
             parent[last] = parent[last] * rng.choice([-1, 2, 0.5, 1_000_000]) + rng.choice([0, 1])
         else:
-            chosen = rng.choice(junk)  # a copy: what is hurt next must not be the junk of the next attempt
+            chosen = rng.choice(junk)  # copied below: a later change to the tree must not change the junk
             parent[last] = deepcopy(chosen) if isinstance(chosen, list | dict) else chosen

@@ -1,4 +1,4 @@
-"""The circle of the contract as a data set, `cycle`: for tests that need one in a hundredth of a second."""
+"""The toy log of the contract as a data set, `cycle`: for tests that need one in a hundredth of a second."""
 
 from __future__ import annotations
 
