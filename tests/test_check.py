@@ -35,7 +35,10 @@ def record_file(results: Path) -> Path:
 
 
 def change(results: Path, edit: Callable[[dict], None]) -> None:
-    """As one would who knows that there is a digest: without it the record is one of before there was one."""
+    """Edit the record and remove its digest, as someone who knows of the digest would.
+
+    A record without a digest counts as one from before there were digests.
+    """
     content = json.loads(record_file(results).read_text())
     edit(content)
     del content["digest"]
@@ -105,6 +108,14 @@ def test_a_truncated_record_is_named_and_the_others_are_still_checked(results: P
     record_file(results).write_text(record_file(results).read_text()[:100])
     (results / "table2.md").write_text("old")
     refused(results, NARM.path, "broken record", "table2.md: not what its records give")
+
+
+def test_counts_that_are_absent_end_no_check_and_the_origin_is_checked_without_them(results: Path) -> None:
+    def edit(content: dict) -> None:
+        content["split"]["provenance"].update(counts={"clicks": 3}, order="file")
+
+    change(results, edit)
+    refused(results, "a catalogue of 12 where 12 items were clicked 3 times", "clicks in file order")
 
 
 def test_a_record_under_anothers_name_is_named(results: Path) -> None:

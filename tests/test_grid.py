@@ -1,4 +1,4 @@
-"""Many cells, several runners, and what goes wrong with them: every cell once, none lost, the others go on."""
+"""Many cells, several runners, and what goes wrong with them: every cell runs once, none is lost, the others go on."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ def start(folder: Path, *words: str, args: Sequence[str] = GRID) -> subprocess.P
 
 
 def test_what_only_counts_comes_before_what_is_trained() -> None:
-    ordered = cheap_first(few("narm", "pop", "item_knn"))
-    assert [one.model for one in ordered] == ["pop", "item_knn", "narm"]
+    ordered = cheap_first(few("narm", "bpr_mf", "pop", "item_knn"))
+    assert [one.model for one in ordered] == ["pop", "item_knn", "bpr_mf", "narm"]
 
 
 def test_a_failed_cell_does_not_stop_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,7 +87,7 @@ NO_MEMORY = [torch.OutOfMemoryError("CUDA"), MemoryError(), RuntimeError("can't 
 def test_out_of_memory_in_scoring_is_tried_once_more_with_half_the_chunk_and_nothing_is_trained_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    monkeypatch.setattr(ranking, "CHUNK_SCORES", 12 * 64)  # 64 prefixes of 12 items
+    monkeypatch.setattr(ranking, "CHUNK_SCORES", 12 * 64)  # chunks of 64 prefixes, at 12 items
     kind = catalog.recommender("item_knn")
     score, fit = kind.score, kind.fit
     fits, sizes = [], []
@@ -141,7 +141,7 @@ def test_out_of_memory_in_training_names_the_remedy_and_is_not_tried_again(
     (why,) = run_cells(request(tmp_path), few(model)).values()
     assert isinstance(why, ModelError) and str(why) == told
     assert len(fits) == 1
-    assert why.__cause__ is None and why.__context__ is None  # they would hold the memory
+    assert why.__cause__ is None and why.__context__ is None  # either would hold the memory
 
 
 def test_an_own_models_lack_of_memory_is_told_apart_too() -> None:
@@ -179,7 +179,7 @@ def test_two_grids_on_one_folder_one_of_them_killed_run_every_cell_once(tmp_path
     second.kill()
     assert first.wait(timeout=120) == 0, first.stderr.read() if first.stderr else ""
     second.wait()
-    # The killed one may have left its last cell whole or not begun; what is there is never made again.
+    # The killed grid may have left its last cell complete or not begun; an existing record is never made again.
     made = {file.name: file.stat().st_mtime_ns for file in tmp_path.rglob("*.json")}
     third = start(tmp_path)
     assert third.wait(timeout=120) == 0

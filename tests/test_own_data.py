@@ -23,13 +23,13 @@ from reproduce.reading.sessions import ChosenPrefixes
 
 PAGES = ("table2", "table1", "audit", "lengths", "significance", "figure5")
 TRAINED = [[5, 6], [6, 7, 5], [5, 7], [7, 6, 5, 6]] * 3
-# Of the session 5 6 7 5 the prefixes of three and two clicks, of 7 6 5 that of two.
+# The prefixes of three and two clicks of session 5 6 7 5, and that of two clicks of session 7 6 5.
 CHOSEN = ([[5, 6, 7], [5, 6], [7, 6]], [5, 7, 5])
 
 
 @pytest.fixture(autouse=True)
 def catalogue() -> Iterator[None]:
-    """What a test takes in does not stay."""
+    """Remove from the catalogue what a test added to it."""
     yield
     for name in own_data.TAKEN:
         catalog.datasets().pop(name, None)
@@ -161,6 +161,7 @@ def test_a_python_file_offers_a_data_set(tmp_path: Path) -> None:
         ("pop.py", "DATASETS = ()", InputError, "expected DATASETS, a tuple of one"),
         ("pop.py", "1 / 0", InputError, "raised ZeroDivisionError: division by zero"),
         ("synthetic.csv", "x", UsageError, "the suite has a data set called synthetic; rename the file"),
+        ("-.csv", "x", UsageError, "a data set is called by its file's name, and this one leaves none; rename it"),
     ],
 )
 def test_what_cannot_be_taken_in_is_told(

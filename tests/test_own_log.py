@@ -1,4 +1,4 @@
-"""One's own table of clicks: equal to a literal reading of the rules, and strict about every row."""
+"""A user's own table of clicks: split as a literal reading of the rules splits it, and strict about every row."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from reproduce.reading.sessions import Split
 
 Rows = list[tuple[str, str, int]]
 DAY = 86_400
-# Two items, often enough; the last two sessions end on the second day.
+# Two items, clicked four times each; the last two sessions end two days after the first two.
 CLICKS: Rows = [
     (s, i, day * DAY + k) for day, s in ((1, "a"), (1, "b"), (3, "c"), (3, "d")) for k, i in enumerate("xy")
 ]
@@ -37,13 +37,13 @@ def write(place: Path, rows: Rows, header: str = "session_id,item_id,timestamp")
 
 
 def ids(split: Split) -> tuple[list[list[str]], list[list[str]]]:
-    """Train and test in the log's own ids."""
+    """Return train and test in the log's own ids."""
     assert split.vocabulary is not None
     return tuple([split.vocabulary[one].tolist() for one in part.lists()] for part in (split.train, split.test))  # type: ignore[return-value]
 
 
 def literally(rows: Rows, days: int, support: int, shortest: int) -> tuple[list[list[str]], list[list[str]]]:
-    """The paper's rules as sentences, with lists and dicts."""
+    """Split the rows by the paper's rules, written out with lists and dicts."""
     sessions: dict[str, list[tuple[int, str]]] = {}
     for session, item, at in rows:
         sessions.setdefault(session, []).append((at, item))
@@ -62,7 +62,7 @@ def literally(rows: Rows, days: int, support: int, shortest: int) -> tuple[list[
 
 
 def random_log(seed: int) -> Rows:
-    """Sessions of a day or so each, begun one after the other, their rows anywhere in the file."""
+    """Return a log of up to 24 sessions, four a day, each within 15 hours, with their rows in mixed order."""
     rng = np.random.default_rng(seed)
     session = rng.integers(0, 24, rng.integers(40, 120))
     at = session // 4 * DAY + 600 * rng.integers(0, 90, len(session))
@@ -160,7 +160,7 @@ def test_times_are_recognised_and_said(tmp_path: Path, time_text: str, told: str
 
 def test_a_zone_moves_a_click_to_its_place(tmp_path: Path) -> None:
     rows = [(s, i, f"2020-01-0{t // DAY}T00:00:0{t % 10}+00:00") for s, i, t in CLICKS]
-    rows[0] = ("a", "x", "2020-01-01T02:00:02+02:00")  # in UTC two seconds after midnight, so after y
+    rows[0] = ("a", "x", "2020-01-01T02:00:02+02:00")  # two seconds after midnight in UTC, so after y
     split = own_log.read("c", write(tmp_path / "c.csv", rows), LOOSE)  # type: ignore[arg-type]
     assert ids(split)[0] == [["x", "y"], ["y", "x"]]
 
@@ -234,6 +234,8 @@ def test_a_log_of_users_is_cut_where_it_is_asked_for(tmp_path: Path) -> None:
         own_log.read("c", file, LOOSE)
     with pytest.raises(UsageError, match="needs --gap"):
         own_log.read("c", file, Rules(columns={"user": "user_id"}))
+    with pytest.raises(UsageError, match="needs --gap"):
+        own_log.read("c", file, Rules(columns={"user": "user_id", "session": "user_id"}))
 
 
 def test_the_share_that_ends_last_is_the_test_and_one_second_is_not_torn(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
-"""The pages from small records: as committed in golden/, adding up, and drawn whatever is missing or broken.
+"""The pages from small records: they equal those in golden/, add up, and are drawn whatever is missing or broken.
 
-After a wanted change: REWRITE_GOLDEN=1 python -m pytest tests/test_pages.py, and read the difference.
+After an intended change: REWRITE_GOLDEN=1 python -m pytest tests/test_pages.py, and read the difference.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from reproduce.runs.request import Request
 GOLDEN = Path(__file__).resolve().parent / "golden"
 DATASET = "diginetica-file-order"
 NOTE = "ranks drawn from a seed, for this test"
-CLICKS = [3, 2, 5, 25, 4, 2, 9, 20, 2, 12, 6, 2, 3, 30, 7]  # of the test sessions
+CLICKS = [3, 2, 5, 25, 4, 2, 9, 20, 2, 12, 6, 2, 3, 30, 7]  # lengths of the test sessions
 ROWS = [
     ("pop", {}, 60.0),
     ("item_knn", {}, 30.0),
@@ -43,7 +43,7 @@ ROWS = [
 
 
 def record(model: str, fields: dict[str, object], mean_rank: float, digest: str = "a" * 64) -> Result:
-    """A record as `run` would make it, with ranks drawn from a seed instead of a model."""
+    """Make a record as `run` would, with ranks drawn from a seed instead of a model's."""
     made = Experiment.of(DATASET, model, fields)
     session = np.repeat(np.arange(len(CLICKS)), np.array(CLICKS) - 1)
     length = np.concatenate([np.arange(1, n) for n in CLICKS])
@@ -78,7 +78,7 @@ def record(model: str, fields: dict[str, object], mean_rank: float, digest: str 
 
 
 def weights() -> Attention:
-    """Attention that grows linearly along a prefix; every third click is on the target."""
+    """Return attention that grows linearly along a prefix, with every third click on the target."""
     kept = np.minimum(np.array(CLICKS) - 1, LONGEST)
     lines = {n: (np.arange(n) + 1) / (n * (n + 1) / 2) for n in range(1, LONGEST + 1)}
     all_kept = np.minimum(np.concatenate([np.arange(1, n) for n in CLICKS]), LONGEST)
@@ -104,7 +104,7 @@ def records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def snapshot(folder: Path) -> dict[Path, tuple[int, bytes]]:
-    """Every file with the time it was written and its content."""
+    """Return every file's content and the time it was written."""
     return {file: (file.stat().st_mtime_ns, file.read_bytes()) for file in folder.rglob("*") if file.is_file()}
 
 
@@ -119,7 +119,7 @@ def request(results: Path, datasets: tuple[str, ...] = (DATASET,)) -> Request:
 def test_a_page_is_the_golden_one(
     name: str, module: type[ablation], records: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Neither the reference's numbers nor its findings: these change with every record.
+    # Without the reference's numbers and findings, which change with every record.
     monkeypatch.setattr(pages, "reference_folder", lambda: records / "none")
     text = module.draw(request(records), {}).text
     if os.environ.get("REWRITE_GOLDEN"):
@@ -211,7 +211,7 @@ def test_at_most_six_lines_are_drawn_narm_and_own_models_first() -> None:
 def test_the_papers_numbers_stand_only_beside_the_task_that_it_ran() -> None:
     one = record("pop", {}, 60.0)
     assert pages.papers_task("diginetica-file-order", [one])
-    assert not pages.papers_task("diginetica", [one])  # by time
+    assert not pages.papers_task("diginetica", [one])  # clicks by time, not in file order
     assert not pages.papers_task("eshop", [one])
     one.split["provenance"]["published"] = {"test_sequences": 60_858}
     assert not pages.papers_task("diginetica-file-order", [one])  # a sample
@@ -260,6 +260,13 @@ def test_even_weights_give_every_distance_an_even_share() -> None:
     )
 
 
+def test_prefixes_of_one_click_leave_nothing_to_attend_to(records: Path) -> None:
+    short = replace(weights(), means={**weights().means, "examples": [9, *[0] * (LONGEST - 1)]})
+    store(replace(record("narm", {}, 14.0), attention=short), records)
+    page = attention.draw(request(records), {}).text
+    assert "No test prefix has more than one click" in page and "![" not in page
+
+
 def test_the_same_sessions_are_drawn_every_time_and_only_ones_that_show_something() -> None:
     kept = weights()
     assert attention.sample(kept) == attention.sample(kept)
@@ -283,6 +290,11 @@ def test_a_record_of_another_split_is_left_out_and_named(records: Path) -> None:
     store(record("pop", {}, 60.0, "b" * 64), records)
     page = ablation.draw(request(records), {}).text
     assert "global-only: records of another split than the hybrid's; not compared" in page
+    for fields in ({"encoder": "local"}, {"decoder": "fully-connected"}):
+        store(record("narm", fields, 16.0, "b" * 64), records)
+    page = ablation.draw(request(records), {}).text
+    assert "hybrid: records of another split than the other rows'; nothing is compared with it." in page
+    assert "global-only: records of another split" not in page
     page = lengths.draw(request(records), {}).text
     assert "Left out, their records are of another split: POP." in page
     assert "| Item-KNN" in page
@@ -322,7 +334,7 @@ def test_a_resumed_run_is_told_and_so_is_what_its_sittings_differ_in() -> None:
 @pytest.mark.parametrize(
     ("told", "word"),
     [
-        ({"emulated": False}, "exact"),  # as records say that were made before there was a reconstruction
+        ({"emulated": False}, "exact"),  # as in records from before the order was reconstructed
         ({"emulated": True}, "**emulated**"),
         ({"emulated": False, "reconstructed": False}, "exact"),
         ({"emulated": True, "reconstructed": False}, "**emulated**"),
@@ -339,7 +351,7 @@ def test_a_page_says_whether_the_order_is_exact_emulated_or_reconstructed(told: 
 @pytest.mark.parametrize(
     ("value", "error", "word"),
     [
-        (1.0, 0.4, "better"),  # of so many sessions an interval is 1.96 standard errors to either side
+        (1.0, 0.4, "better"),  # from so many sessions, 1.96 standard errors to either side
         (-1.0, 0.4, "worse"),
         (1.0, 0.6, "undecided"),
         (-0.1, 0.2, "negligible"),  # 90 %: -0.43 to 0.23, within half a point
@@ -358,7 +370,7 @@ def test_an_ablation_of_single_runs_judges_nothing_and_draws_no_whisker(records:
     assert "**one run: not judged** global-only, fc-decoder" in page
     assert "whisker" not in page.replace("A bar without a whisker is not judged.", "")
     store(replace(record("narm", {}, 14.0), experiment=Experiment.of(DATASET, "narm", {}, 1)), records)
-    page = ablation.draw(request(records), {}).text  # now two seeds tell how far a seed moves a number
+    page = ablation.draw(request(records), {}).text  # two seeds now show how far a seed moves a number
     assert "not judged" not in page and "thin whisker" in page
 
 
@@ -377,7 +389,7 @@ def test_a_view_without_logs_and_records_says_so_and_announces_no_synthetic_log(
 def test_stored_shows_what_has_records_and_no_synthetic_log(
     records: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(records.parent)  # no data/ there
+    monkeypatch.chdir(records.parent)  # there is no data/ there
     assert main(["ablation", "--stored", "--results", str(records)]) == 0
     said = capsys.readouterr()
     assert "synthetic" not in said.out + said.err

@@ -1,4 +1,4 @@
-"""Search: on the newest sessions of train only, by a protocol, resumable, its best printed as options."""
+"""Search: on the newest sessions of train only, by a protocol, resumable, its best setting printed as options."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ pytest.importorskip("optuna")
 CPU = torch.device("cpu")
 RESULTS = Path(__file__).resolve().parent.parent / "results"
 ITEM_KNN = Search("cycle", "item_knn", {}, 0)
-BPR_MF = Search("cycle", "bpr_mf", {"epochs": 1, "factors": 4}, 0)  # with chance, so that it is fitted anew
+BPR_MF = Search("cycle", "bpr_mf", {"epochs": 1, "factors": 4}, 0)  # has randomness, so that it is fitted anew
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ def test_without_times_the_last_are_held_out_and_it_is_told_whether_their_order_
 @pytest.mark.real
 @pytest.mark.parametrize("name", ["yoochoose1_64", "diginetica", "diginetica-file-order"])
 def test_the_processed_files_are_in_the_order_of_time(name: str, real_data: Path) -> None:
-    """Not only that they drift: the later a tenth of train, the more its clicks are like the test's."""
+    """Not only do they drift: the later a tenth of train, the more its clicks are like those of test."""
     split = catalog.load_split(name, real_data)
     if split.train.dates is not None:
         assert (np.diff(split.train.dates) >= 0).all()
@@ -98,7 +98,7 @@ def test_the_first_trial_is_the_defaults_and_the_others_keep_within_their_ranges
 
 
 def counted_by_hand(older: list[list[int]], newer: list[list[int]], n_items: int) -> tuple[float, float]:
-    """Recall@20 and MRR@20 in per cent of Item-KNN with its defaults, a click at a time; a tie is a loss."""
+    """Return Item-KNN's Recall@20 and MRR@20, in per cent, with its defaults, click by click; ties count against it."""
     clicks = [sum(session.count(item) for session in older) for item in range(n_items)]
     ranks = []
     for session in newer:
@@ -133,7 +133,7 @@ Scores = Callable[[Mapping[str, object], int], tuple[float, float]]
 
 
 def scored_by(monkeypatch: pytest.MonkeyPatch, scores: Scores) -> list[tuple[Mapping[str, object], int]]:
-    """Fits that are made up: what is scored by what is asked for, a model's fields and a seed; what was asked for."""
+    """Replace every fit by made-up scores of a model's fields and a seed; return the growing list of what was asked."""
     asked: list[tuple[Mapping[str, object], int]] = []
 
     def score(self: Fit, model: object, seed: int) -> tuple[float, float]:
@@ -169,7 +169,7 @@ def test_a_search_killed_at_a_trial_goes_on_to_the_same_trials(
     train: Sessions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A process that is killed leaves its trial behind as one that still runs."""
-    whole = search.run(ITEM_KNN, train, 14, tmp_path / "whole", CPU)  # from the eleventh on draws are guided
+    whole = search.run(ITEM_KNN, train, 14, tmp_path / "whole", CPU)  # after ten trials, results guide the draws
     search.run(ITEM_KNN, train, 12, tmp_path / "cut", CPU)
     (file,) = tmp_path.glob("cut/search/cycle/*.sqlite")
     with sqlite3.connect(file) as base:
@@ -185,7 +185,7 @@ def test_the_time_is_up_between_two_epochs_and_the_same_command_goes_on(
 ) -> None:
     what = Search("cycle", "narm", {"epochs": 3, "hidden": 4, "embedding": 4}, 0)
     whole = search.run(what, train, 2, tmp_path / "whole", CPU)
-    checks = iter([True] * 5 + [False] + [True] * 1000)  # of the second trial's epochs the second does not fit
+    checks = iter([True] * 5 + [False] + [True] * 1000)  # in the second trial the third epoch does not fit
     epochs: list[int] = []
 
     def check(self: Deadline, epoch: int, of: int, lengths: object) -> None:
@@ -223,7 +223,8 @@ def test_networks_may_be_trained_for_fewer_epochs_in_trials_and_other_models_are
         what = Search("cycle", model, {}, 0, trial_epochs=2)
         outcome = search.run(what, train, 4, tmp_path, CPU)
         assert {fields["epochs"] for fields, seed in asked if seed == 0} <= in_trials
-        assert {fields["epochs"] for fields, seed in asked if seed != 0} <= anew
+        again = {fields["epochs"] for fields, seed in asked if seed != 0}
+        assert again and again <= anew
         assert outcome.protocol == Protocol(2, 4, 2, 3, 3)
         asked.clear()
     assert Search("cycle", "narm", {}, 0).identity(train) != Search("cycle", "narm", {}, 0, 2).identity(train)
@@ -232,7 +233,10 @@ def test_networks_may_be_trained_for_fewer_epochs_in_trials_and_other_models_are
 def test_the_three_best_are_fitted_anew_with_other_seeds_and_the_best_mean_is_found(
     train: Sessions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Trials are 60, 50, 70, 65, 55. Anew the 70 comes to 40 on average, the 65 to 41, as the 60 with a lower MRR."""
+    """The trials reach 60, 50, 70, 65 and 55.
+
+    Fitted anew, the 70 comes to 40 on average and the 65 to 41; so does the 60, but with a lower MRR.
+    """
     first = {0: (60.0, 1.0), 1: (50.0, 1.0), 2: (70.0, 1.0), 3: (65.0, 1.0), 4: (55.0, 1.0)}
     anew = {
         0: [(41.0, 4.0)] * 3,
@@ -357,7 +361,7 @@ def test_of_several_searches_of_a_row_the_better_one_counts_and_of_several_proto
 
 
 def test_a_committed_search_of_before_is_read_as_of_the_older_protocol() -> None:
-    """V-SKNN's twenty trials on 1/64 drew three settings again."""
+    """Three of V-SKNN's twenty trials on YOOCHOOSE 1/64 drew a setting again, so that 17 count."""
     (vsknn,) = (one for one in stored_search.found(RESULTS, "yoochoose1_64") if one.model == "vsknn" and not one.refits)
     assert vsknn.trials == 20
     assert vsknn.protocol == Protocol(1, 17, None, 0, 0)
@@ -367,7 +371,7 @@ def test_a_committed_search_of_before_is_read_as_of_the_older_protocol() -> None
 def test_the_command_never_sees_the_test_part_and_prints_options_that_work(
     train: Sessions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(catalog, "load_split", lambda name, data: SimpleNamespace(train=train))  # there is no test
+    monkeypatch.setattr(catalog, "load_split", lambda name, data: SimpleNamespace(train=train))  # without a test part
     words = ["search", "item_knn", "--dataset", "cycle", "--trials", "4", "--quiet", "--results", str(tmp_path)]
     assert main([*words, "--set", "item_knn.neighbours=1"]) == 0
     told = capsys.readouterr().out.strip().splitlines()
@@ -460,7 +464,7 @@ def test_a_default_outside_its_own_range_and_no_epochs_at_all_are_wrong(
     with pytest.raises(SystemExit) as end:
         main(["search", "narm", *words, "--trial-epochs", "0"])
     assert end.value.code == 2 and "'0' is not a number from 1 to" in capsys.readouterr().err
-    monkeypatch.setattr(user_model, "MODELS", {})  # what a test takes in does not stay
+    monkeypatch.setattr(user_model, "MODELS", {})  # what a test adds does not stay
     (tmp_path / "level.py").write_text(OUTSIDE)
     assert main(["search", str(tmp_path / "level.py"), *words]) == 2
     assert "level.share: its default 0.001 is not among what a search may try" in capsys.readouterr().err

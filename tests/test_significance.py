@@ -1,6 +1,6 @@
 """The page of differences, from records whose hits can be counted: who differs, who does not, who cannot be judged.
 
-After a wanted change: REWRITE_GOLDEN=1 python -m pytest tests/test_significance.py, and read the difference.
+After an intended change: REWRITE_GOLDEN=1 python -m pytest tests/test_significance.py, and read the difference.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def record(
     digest: str = "a" * 64,
     shift: int = 0,
 ) -> Result:
-    """So many of the 120 prefixes have rank 1 to 4, from prefix number `shift` on; the others rank 101."""
+    """Make a record in which `hits` of the 120 prefixes, from number `shift` on, have rank 1 to 4, the others 101."""
     made = Experiment.of(DATASET, model, fields or {}, seed)
     return Result(
         experiment=made,
@@ -73,13 +73,13 @@ def record(
 
 
 def tied(result: Result) -> Result:
-    """Every target that was missed is twentieth or twenty-first, with one other item."""
+    """Return the record with every missed target tied with one other item for places 20 and 21."""
     missed = result.greater == 100
     return replace(result, greater=np.where(missed, 19, result.greater), equal=np.where(missed, 1, 0))
 
 
 def search(folder: Path, model: str, best: dict[str, object], defaults: dict[str, object]) -> None:
-    """The summary of a search, as a results folder keeps it."""
+    """Write the summary of a search as a results folder keeps it."""
     trials = [{"fields": fields, "recall": 50.0, "mrr": 20.0, "why": None} for fields in (defaults, best)]
     content = {"model": model, "fixed": {}, "scored_on": "a tenth", "defaults": trials[0], "best": trials[1]}
     file = folder / "search" / DATASET / f"{model}-seed0.json"
@@ -153,7 +153,7 @@ def test_the_table_has_every_pair_once_above_the_diagonal() -> None:
 def test_a_verdict_that_hangs_on_tied_items_is_named() -> None:
     rows = {"Item-KNN": [tied(record("item_knn", 10))], "POP": [record("pop", 40)]}
     (line,) = significance._moved_by_ties(compared(rows), rows, Seeds(()))
-    # 10 of 120 hits against 40; with half of the other 110 it has 65.
+    # Item-KNN has 10 hits of 120, POP 40; with half of the other 110 targets Item-KNN has 65.
     assert line.endswith("1 pair would be judged otherwise: POP − Item-KNN +25.00, then -20.83.")
     rows["POP"] = [record("pop", 120)]
     (line,) = significance._moved_by_ties(compared(rows), rows, Seeds(()))
@@ -163,7 +163,7 @@ def test_a_verdict_that_hangs_on_tied_items_is_named() -> None:
 
 
 def test_an_effect_that_hangs_on_few_sessions_is_told() -> None:
-    """A session of 100 prefixes and 50 of one: the long one alone has half of the noise."""
+    """Of one session of 100 prefixes and 50 of one prefix, the long one alone makes half of the noise."""
     session = np.concatenate([np.zeros(100, dtype=np.int64), np.arange(1, 51)])
     rows = {}
     for label, model, hits in (("POP", "pop", session % 2 == 1), ("Item-KNN", "item_knn", session == 0)):
@@ -234,6 +234,13 @@ def test_rows_of_another_split_are_left_out_and_named(tmp_path: Path) -> None:
     own = Shelf.at(tmp_path)
     assert list(significance.recorded(request(tmp_path), own, DATASET)) == ["POP"]
     assert own.remarks == ["S-POP: records of another split; left out."]
+    store(record("bpr_mf", 20), tmp_path)
+    store(record("bpr_mf", 20, seed=1, digest="b" * 64), tmp_path)
+    store(record("narm", 20), tmp_path)
+    own = Shelf.at(tmp_path)
+    found = significance.recorded(request(tmp_path), own, DATASET)
+    assert [one.experiment.seed for one in found["BPR-MF"]] == [0]
+    assert "BPR-MF: 1 of 2 records of another split; left out." in own.remarks
 
 
 def test_a_broken_search_is_named_and_the_page_drawn(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""--slurm against a make-believe sbatch: what is asked of it, what is written, and what a job does at each end."""
+"""--slurm against a fake sbatch: what is asked of it, what is written, and what a job does however its cell ends."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FAKES = {
 
 @pytest.fixture
 def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder in which the make-believe commands note what they were given."""
+    """A folder in which fake Slurm commands note their arguments."""
     folder, commands = tmp_path / "fake", tmp_path / "commands"
     folder.mkdir()
     commands.mkdir()
@@ -112,12 +112,21 @@ def test_cells_that_are_queued_still_are_not_submitted_twice(
     assert len(submitted(tmp_path / "r")) == 2
 
 
+def test_with_every_run_stored_nothing_is_submitted(
+    tmp_path: Path, fake: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slurm, "state", lambda experiment, results: "stored")
+    assert ask(tmp_path / "r") == 0
+    assert capsys.readouterr().out == "nothing to submit: all 3 runs are stored\n"
+    assert not (tmp_path / "r/slurm").exists()
+
+
 def job(results: Path, fake: Path, task: int = 1, ends: int = 0, restarts: int = 0) -> subprocess.CompletedProcess[str]:
     environ = {
         **os.environ,
         "SLURM_ARRAY_TASK_ID": str(task),
         "SLURM_ARRAY_JOB_ID": "41",
-        "SLURM_JOB_ID": "41",  # of the last task it is that of the array
+        "SLURM_JOB_ID": "41",  # the last task of an array has the array's id
         "SLURM_CPUS_PER_TASK": "6",
         "SLURM_RESTART_COUNT": str(restarts),
         "ENDS": str(ends),

@@ -1,7 +1,7 @@
-"""One's own model: a file joins the catalogue under its name, and what is wrong with it is told in a line naming it.
+"""A user's own model: its file joins the catalogue under its name, and errors are reported in a line that names it.
 
-The file defines one dataclass that is a Recommender, as the files in baselines/ do. A file that cannot be used still
-joins, as a model that fails with the reason, so that the other cells of a table go on.
+The file defines one dataclass that is a Recommender, as the files in baselines/ do. A file that cannot be used joins as
+a model that fails with the reason, so that the other cells of a table still run.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ from reproduce.reading.sessions import Sessions
 
 @dataclasses.dataclass(frozen=True)
 class Own:
-    """A model that was taken in from a file."""
+    """A user's model, loaded from a file."""
 
     file: Path
-    text: bytes  # as it was when it was taken in
-    sha256: str  # of the text: other source, other experiment
+    text: bytes  # as it was when the file was loaded
+    sha256: str  # of the text: another source makes another experiment
     kind: type[Recommender]
 
 
-MODELS: dict[str, Own] = {}  # those taken in by this process, by name
+MODELS: dict[str, Own] = {}  # the models loaded by this process, by name
 
 
 @dataclasses.dataclass
 class Unusable(Recommender):
-    """Stands for a file that gives no model."""
+    """Stands in for the model of a file that cannot be used."""
 
     why: ClassVar[str]
 
@@ -56,14 +56,16 @@ class Unusable(Recommender):
 
 
 def adopt(file: Path, taken: Callable[[str], bool]) -> str:
-    """Take a model in from its file; its name is the file's without .py. The same file twice is one model.
+    """Load a model from its file and return its name, which is the file's name without .py.
+
+    Loading the same file again gives the same model.
 
     Args:
-        taken: whether the suite has a model of a name itself.
+        taken: whether the suite itself has a model of a given name.
 
     Raises:
-        InputError: there is no such file.
-        UsageError: the name is taken, or no name for a file of records.
+        InputError: the file cannot be read.
+        UsageError: the name is taken, or cannot be used for files of records.
     """
     name = file.stem
     try:
@@ -76,10 +78,10 @@ def adopt(file: Path, taken: Callable[[str], bool]) -> str:
         raise UsageError(f"{file}: its name names the model; use letters, digits and underscores, such as my_model.py")
     sha256 = hashlib.sha256(source).hexdigest()
     known = MODELS.get(name)
+    if known is not None and known.file.resolve() != file.resolve():
+        raise UsageError(f"{file}: {known.file} is a model called {name} too; rename one of the files")
     if known is None or known.sha256 != sha256:
         MODELS[name] = Own(file, source, sha256, _kind(name, file))
-    elif known.file.resolve() != file.resolve():
-        raise UsageError(f"{file}: {known.file} is a model called {name} too; rename one of the files")
     return name
 
 
@@ -99,7 +101,7 @@ def _kind(name: str, file: Path) -> type[Recommender]:
 
 
 def sound_label(label: Any) -> str:
-    """A label that a table can show; "" for what is none."""
+    """Return the label if a table can show it, else ""."""
     told = isinstance(label, str) and 0 < len(label) <= 60 and label.isprintable() and "|" not in label
     return str(label) if told else ""
 
@@ -118,7 +120,7 @@ def _load(name: str, file: Path) -> ModuleType:
 
 
 def _find(module: ModuleType) -> type[Recommender] | str:
-    """The one model of a module, or what is wrong with it."""
+    """Return the one model of a module, or what is wrong with it."""
     kinds = [
         kind
         for _, kind in inspect.getmembers(module, inspect.isclass)
@@ -139,7 +141,7 @@ def _find(module: ModuleType) -> type[Recommender] | str:
 
 
 def _wrong_fields(kind: type[Recommender]) -> str:
-    """What is wrong with the fields of an own model; they are kept in records and set on the command line."""
+    """Say what is wrong with a model's fields, which records keep and the command line sets; "" if nothing is."""
     try:
         types = get_type_hints(kind)
     except Exception as error:
@@ -156,14 +158,14 @@ def _wrong_fields(kind: type[Recommender]) -> str:
 @dataclasses.dataclass
 class _Traceback:
     shown: bool = False
-    printed: set[str] = dataclasses.field(default_factory=set)  # a mistake that comes up again is printed once
+    printed: set[str] = dataclasses.field(default_factory=set)  # a repeated error is printed once
 
 
 _traceback = _Traceback()
 
 
 def show_tracebacks(on: bool) -> None:
-    """Whether what an own model raises is also told with its traceback, on standard error (--traceback)."""
+    """Set whether errors of a user's model are also printed with a traceback on standard error (--traceback)."""
     _traceback.shown, _traceback.printed = on, set()
 
 
@@ -172,14 +174,14 @@ def shows_tracebacks() -> bool:
 
 
 class Raised(Exception):
-    """What an own model raised, in a line."""
+    """What a user's model raised, in one line."""
 
 
 @contextmanager
 def own_model() -> Iterator[None]:
-    """Around every call into an own model: it may end neither the process nor the grid, nor move where it runs.
+    """Guard a call into a user's model: it may not end the process or the grid, or move the working directory.
 
-    Whatever it raises but the suite's own errors comes out as Raised, SystemExit too; Ctrl-C and SIGTERM pass.
+    Whatever it raises becomes Raised, even SystemExit; only the suite's own errors, Ctrl-C and SIGTERM pass through.
     """
     here = Path.cwd()
     try:
@@ -197,22 +199,22 @@ def own_model() -> Iterator[None]:
 
 
 def raised(error: BaseException) -> str:
-    """An exception in a line: its kind, what it says, and its innermost place, in an own model if it passed one."""
+    """Describe an exception in one line: type, message and innermost place, in a user's model if there is one."""
     frames = traceback.extract_tb(error.__traceback__)
     files = {str(one.file) for one in MODELS.values()}
     place = next((one for one in reversed(frames) if one.filename in files), frames[-1] if frames else None)
     try:
         text = in_a_line(str(error).partition("\n")[0], 200)
-    except Exception:  # whose own words fail too
+    except Exception:  # its __str__ fails too
         text = ""
     where = "" if isinstance(error, SyntaxError) or not place else f" ({Path(place.filename).name}:{place.lineno})"
     return f"raised {type(error).__name__}{f': {text}' if text else ''}{where}"
 
 
 class Guard(Recommender):
-    """An own model behind a fence: it works on copies, and whatever it breaks is a ModelError that names it.
+    """A wrapper of a user's model: the model gets copies, and every fault becomes a ModelError that names it.
 
-    It computes as the suite's models do, with deterministic algorithms and without TF32, and may not change that.
+    The model computes as the suite's do, with deterministic algorithms and without TF32, and may not change that.
     """
 
     def __init__(self, model: Recommender) -> None:
@@ -266,7 +268,7 @@ def _fields(model: Recommender) -> dict[str, Any]:
 
 
 def _unusable(scores: torch.Tensor) -> str:
-    """Why a tensor's numbers cannot be compared, or nothing."""
+    """Say why a tensor's numbers cannot be compared; "" if they can."""
     if scores.layout != torch.strided or scores.is_nested:
         return "a sparse or nested tensor"
     if scores.is_quantized or scores.device.type == "meta":
@@ -275,20 +277,20 @@ def _unusable(scores: torch.Tensor) -> str:
 
 
 def guarded(model: Recommender) -> Recommender:
-    """The model itself if it is the suite's; behind a fence if it is a user's."""
+    """Return the model itself if it is the suite's, or in a Guard if it is a user's."""
     return Guard(model) if any(type(model) is one.kind for one in MODELS.values()) else model
 
 
 def asked_for_as(name: str) -> str:
-    """How a model is asked for on the command line: an own one by its file."""
+    """Return how a model is named on the command line: a user's model by its file."""
     return str(MODELS[name].file) if name in MODELS else name
 
 
 def source(name: str) -> str | None:
-    """The sha256 of an own model's source; None of the suite's models."""
+    """Return the sha256 of the source of a user's model; None for the suite's models."""
     return MODELS[name].sha256 if name in MODELS else None
 
 
 def described(name: str) -> dict[str, str]:
-    """What the records of an own model say of it, so that they can be shown without its file; {} of the suite's."""
+    """Return what records keep of a user's model, so that pages do not need its file; {} for the suite's models."""
     return {"source": MODELS[name].sha256, "label": MODELS[name].kind.label} if name in MODELS else {}

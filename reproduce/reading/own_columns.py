@@ -1,4 +1,4 @@
-"""Which column of a table of clicks is which: by the names a user gives, else by the usual ones."""
+"""Recognise the columns of a table of clicks, by the names that the user gives or by common names."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from reproduce.errors import InputError, UsageError
 
-# Without signs and in small letters.
+# In lower case, with letters and digits only.
 USUAL = {
     "session": ("sessionid", "session", "sessid", "usersession", "visitid"),
     "user": ("userid", "user", "visitorid", "customerid"),
@@ -17,21 +17,23 @@ USUAL = {
 
 
 def recognised(header: Sequence[str], given: Mapping[str, str], gap: bool, where: str) -> dict[str, int]:
-    """The places of item, time and of session or, with a gap to cut sessions by, of user.
+    """Find the places of the session, item and time columns; with a gap, the user column instead of the session's.
 
     Args:
-        given: role -> name of its column, where the user says so.
+        given: role -> column name, as far as the user names columns.
+        gap: whether sessions are cut from a user's clicks after a pause.
         where: the file and the line, for messages.
 
     Raises:
-        UsageError: a given column is not there, or a gap is asked for and the log has sessions.
-        InputError: a column is not told by its name, or by more than one.
+        UsageError: a given column is absent or occurs twice, or the user gives a gap and a session column, or a user
+            column without a gap.
+        InputError: a role that is not given has no column with a usual name, or more than one.
     """
-    owner = "user" if gap or ("user" in given and "session" not in given) else "session"
     if gap and "session" in given:
         raise UsageError("--gap cuts a log without sessions; take it or session=... of --columns away")
-    if owner == "user" and not gap:
+    if "user" in given and not gap:
         raise UsageError("--columns user=... needs --gap, such as --gap 30m: after so long a pause a session begins")
+    owner = "user" if gap else "session"
     return {role: _place(role, header, given, where) for role in (owner, "item", "time")}
 
 

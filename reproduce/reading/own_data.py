@@ -1,6 +1,7 @@
-"""One's own data: a path joins the catalogue for a command, under a name made of the file's.
+"""A user's own data: a path is added to the catalogue for one command, under a name made from the file name.
 
-It is a table of clicks, a folder of processed files, a .toml that says how a table is read, or a .py with DATASETS.
+The path is a table of clicks, a folder of processed files, a .toml that says how to read a table, or a .py with
+DATASETS.
 """
 
 from __future__ import annotations
@@ -31,33 +32,36 @@ EXCLUSIVE = {"test_days": "test_share", "test_share": "test_days"}
 
 @dataclass(frozen=True)
 class Taken:
-    """What was taken in: as it was asked for, and the data set it came to."""
+    """An added data set, with the path and the options that it was asked for by."""
 
     path: Path
     given: Mapping[str, Any]
     dataset: Dataset
 
 
-TAKEN: dict[str, Taken] = {}  # by this process, by name
+TAKEN: dict[str, Taken] = {}  # the data sets added in this process, by name
 
 
 def is_path(name: str, names: Container[str]) -> bool:
-    """Whether a word names a file or folder of one's own; a name of the catalogue is one, whatever lies about."""
+    """Return whether a word is the path of a user's own data.
+
+    A name in the catalogue never is, even if a folder has the same name.
+    """
     if name in names:
         return False
     return "/" in name or "\\" in name or Path(name).suffix.lower() in ENDINGS or Path(name).is_dir()
 
 
 def adopt(path: Path, given: Mapping[str, Any], names: Container[str]) -> Dataset:
-    """Take data in by its path; the same path twice is one data set.
+    """Add data by its path; the same path with the same options gives the same data set again.
 
     Args:
-        given: options of own_log.Rules; beside a .toml they win over what it says.
-        names: those of the catalogue.
+        given: options of own_log.Rules; they take precedence over those in a .toml.
+        names: the names in the catalogue.
 
     Raises:
-        InputError: there is no such file or folder, or it is of no kind that is read.
-        UsageError: its name is taken, or an option does not fit it.
+        InputError: there is no such file or folder, it is broken, or it is of an unknown kind.
+        UsageError: its name is taken, or an option is wrong or does not apply to it.
     """
     if not path.exists():
         raise InputError(f"{path}: no such file or folder, and no data set has this name (python -m reproduce list)")
@@ -65,6 +69,8 @@ def adopt(path: Path, given: Mapping[str, Any], names: Container[str]) -> Datase
     while Path(stem).suffix.lower() in ENDINGS and Path(stem).stem:
         stem = Path(stem).stem
     name = re.sub(r"[^A-Za-z0-9_-]+", "_", path.resolve().name if path.is_dir() else stem).lstrip("-")
+    if not name:
+        raise UsageError(f"{path}: a data set is called by its file's name, and this one leaves none; rename it")
     known = TAKEN.get(name)
     if known is not None and known.path.resolve() == path.resolve() and known.given == given:
         return known.dataset
@@ -77,9 +83,9 @@ def adopt(path: Path, given: Mapping[str, Any], names: Container[str]) -> Datase
 
 
 def asked_for_as(name: str) -> str:
-    """How a data set is asked for on the command line: one's own by its path and options.
+    """Return the words that ask for a data set on the command line: its name, or the path and options of own data.
 
-    Of an absolute path only the last part is shown: pages are passed on, and the rest is about one machine.
+    Of an absolute path only the last part is shown: pages are passed on, and the rest describes one machine.
     """
     if name not in TAKEN:
         return name
@@ -163,10 +169,10 @@ def _python(path: Path, given: Mapping[str, Any]) -> Dataset:
     spec = importlib.util.spec_from_file_location(f"_own_data_{re.sub(r'[^A-Za-z0-9_]', '_', path.stem)}", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[module.__name__] = module  # dataclasses look their module up there
+    sys.modules[module.__name__] = module  # where dataclasses look up their module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # a user's file may raise anything
+    except Exception as error:  # a user's code may raise anything
         raise InputError(f"{path}: raised {type(error).__name__}: {str(error).partition(chr(10))[0]}") from error
     found = getattr(module, "DATASETS", None)
     if not isinstance(found, tuple) or len(found) != 1 or not isinstance(found[0], Dataset):

@@ -1,4 +1,4 @@
-"""The processed splits that circulate with later papers: two pickles of lists of ints, read without trusting them."""
+"""Read the processed splits that circulate with later papers: two pickles of lists of ints, which are not trusted."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from reproduce.errors import InputError, in_a_line
 from reproduce.files import is_regular
 
 TRAIN, TEST = "all_train_seq.txt", "test.txt"
-Examples = tuple[np.ndarray, np.ndarray, np.ndarray]  # items of all prefixes, their lengths, the click after each
-# Said beforehand, so that no number in a stranger's file decides how much is allocated. YOOCHOOSE 1/4 has 40 MiB.
+Examples = tuple[np.ndarray, np.ndarray, np.ndarray]  # items of all prefixes, their lengths, the clicks after them
+# Fixed in advance, so that no number in an untrusted file decides how much is allocated. YOOCHOOSE 1/4 has 40 MiB.
 MAX_BYTES = 128 << 20
-MAX_ODD = 8 << 20  # bytes of a file that holds more than lists and ints, which is read slowly to say what is wrong
-# Opcodes that build nothing but lists, tuples, numbers and text; none calls, hashes or looks anything up.
+MAX_ODD = 8 << 20  # bytes; a larger file of more than lists and ints is rejected without a slow scan for what it holds
+# Opcodes that build only lists, tuples, numbers and text; none calls anything, hashes anything or looks up a name.
 _PLAIN = frozenset(
     opcode
     for line in (
@@ -32,7 +32,7 @@ _PLAIN = frozenset(
 
 
 class _PlainUnpickler(pickle.Unpickler):
-    """Lists, tuples and ints need no global; a pickle that asks for one wants to run code."""
+    """An unpickler that refuses globals: lists, tuples and ints need none, and a global may run code."""
 
     def find_class(self, module: str, name: str) -> object:
         raise pickle.UnpicklingError(
@@ -44,29 +44,30 @@ class _PlainUnpickler(pickle.Unpickler):
 
 
 def find(folder: Path) -> list[Path]:
-    """Both files of a processed split, or nothing."""
+    """Find both files of a processed split; return an empty list if either is absent."""
     files = [folder / TRAIN, folder / TEST]
     return files if all(map(is_regular, files)) else []
 
 
 def read(folder: Path) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray], dict[str, str]]:
-    """(train items, train lengths), (test items, test lengths), sha256 by file name.
+    """Return (train items, train lengths), (test items, test lengths) and the sha256 of each file by name.
 
-    Items are the file's own ids. Test sessions are put together again from their examples, which the file lists
-    longest prefix first.
+    Items are the file's own ids. Test sessions are reassembled from their examples, which the file lists longest prefix
+    first.
 
     Raises:
-        InputError: a file cannot be read, is no plain pickle, or is not of the shape described; it names the file.
+        InputError: a file cannot be read, is not a plain pickle, or is not of the shape described; it names the file.
     """
     train, examples, files = read_examples(folder)
     return train, whole_sessions(*examples, folder / TEST), files
 
 
 def read_examples(folder: Path) -> tuple[tuple[np.ndarray, np.ndarray], Examples, dict[str, str]]:
-    """(train items, train lengths), the test's examples as they are listed, sha256 by file name.
+    """Return (train items, train lengths), the test examples as listed, and the sha256 of each file by name.
 
     Raises:
-        InputError: a file cannot be read, is no plain pickle, or holds no lists of item numbers; it names the file.
+        InputError: a file cannot be read, is not a plain pickle, or does not hold lists of item numbers; it names the
+            file.
     """
     (train, train_sha), (test, test_sha) = (_load(folder / name) for name in (TRAIN, TEST))
     return (
@@ -90,11 +91,11 @@ def _load(file: Path) -> tuple[object, str]:
 def _unpickle(raw: bytes, file: Path) -> object:
     try:
         raw = _unframed(raw)
-        if not _lists_of_ints(len(raw)).fullmatch(raw):
+        if not _holds_lists_of_ints(raw):
             _look(raw)
         stream = io.BytesIO(raw)
         content = _PlainUnpickler(stream).load()
-    except Exception as error:  # on bytes that are no pickle, or half of one, the unpickler raises whatever it meets
+    except Exception as error:  # on bytes that are not a whole pickle the unpickler may raise anything
         reason = str(error) if isinstance(error, pickle.UnpicklingError) else type(error).__name__
         raise InputError(
             f"{file}: not a plain pickle of lists and ints, or cut short: {in_a_line(reason)}; get a whole copy"
@@ -105,10 +106,10 @@ def _unpickle(raw: bytes, file: Path) -> object:
 
 
 def _unframed(raw: bytes) -> bytes:
-    """A pickle without its frames, which only say how much to read ahead; one with a frame that is cut short, as it is.
+    """Remove the frames of a pickle, which only say how much to read ahead; if one is cut short, remove none.
 
-    Where a frame ends within a number, as in a file that was tampered with, the unpickler in C goes on from a stream
-    with another number. Without frames it has none to lose.
+    In a file that was tampered with, a frame may end inside a number, and the C unpickler then reads a different
+    number. Without frames this cannot happen.
     """
     parts, place = [raw[:2]], 2
     while raw[place : place + 1] == pickle.FRAME:
@@ -118,23 +119,38 @@ def _unframed(raw: bytes) -> bytes:
     return b"".join([*parts, raw[place:]]) if place <= len(raw) else raw
 
 
-def _lists_of_ints(size: int) -> re.Pattern[bytes]:
-    """What a pickle of lists, tuples and ints looks like, so that the usual file is looked through at C's speed.
+# A pickle of lists, tuples and ints as protocol 0 writes it: text, in which every "p" numbers an object.
+_TEXT = re.compile(rb"(?:[]()aelt012N]|p[0-9]{1,19}\n|g[0-9]{1,19}\n|I-?[0-9]{1,20}\n|L-?[0-9]{1,20}L?\n)*+\.")
 
-    A place in the memo is a number below the file's size: the unpickler allocates a memo as long as the largest.
+
+def _holds_lists_of_ints(raw: bytes) -> bool:
+    """Whether a pickle holds lists, tuples and ints only, by patterns that check the usual file at C speed.
+
+    Memo indices are bounded by about the file's size, since the unpickler allocates a memo as long as the largest.
     """
+    if _TEXT.fullmatch(raw):
+        return max(map(int, re.findall(rb"p([0-9]+)", raw)), default=0) <= len(raw)
+    return _binary(len(raw)).fullmatch(raw) is not None
+
+
+def _binary(size: int) -> re.Pattern[bytes]:
+    """Return the pattern for protocols 1 to 5 in a file of `size` bytes."""
     third = b"." if size >> 24 else b"[\\x00-\\x%02x]" % (size >> 16)
     fourth = b"[\\x00-\\x%02x]" % (size >> 24)
     long = b"|".join(b"\\x8a\\x%02x.{%d}" % (n, n) for n in range(9))
     return re.compile(
         rb"(?:[\]()ael\x85-\x87\x88\x89N012t\x94]|K.|M..|J....|q.|r.." + third + fourth + rb"|h.|j....|" + long +
-        rb"|p[0-9]{1,%d}\n|g[0-9]{1,9}\n|I-?[0-9]{1,20}\n|L-?[0-9]{1,20}L?\n|\x80.)*+\." % len(str(size)),
+        rb"|I-?[0-9]{1,20}\n|L-?[0-9]{1,20}L?\n|\x80.)*+\.",
         re.DOTALL,
     )  # fmt: skip
 
 
 def _look(raw: bytes) -> None:
-    """Whether a file that holds other things too may be unpickled, to say what they are. Raises UnpicklingError."""
+    """Check that a pickle of more than lists and ints is safe to unpickle, so that a later error can say what it holds.
+
+    Raises:
+        pickle.UnpicklingError: it is too large, or asks for more than lists, tuples, numbers and text.
+    """
     if len(raw) > MAX_ODD:
         raise pickle.UnpicklingError("it holds more than lists and ints")
     for code, argument, _ in pickletools.genops(raw):
@@ -147,7 +163,7 @@ def _look(raw: bytes) -> None:
 
 
 def _flatten(sessions: object, file: Path, what: str) -> tuple[np.ndarray, np.ndarray]:
-    """A list of lists of non-negative ints -> all of them in a row, and the lengths."""
+    """Flatten a list of lists of non-negative ints into one array, and return it with the lengths."""
     if type(sessions) is not list or not sessions:
         raise InputError(f"{file}: expected a list of {what}, found {_describe(sessions)}")
     if sum(len(one) for one in sessions if type(one) is list) > file.stat().st_size:
@@ -181,16 +197,16 @@ def _test_examples(content: object, file: Path) -> Examples:
 def whole_sessions(
     items: np.ndarray, lengths: np.ndarray, next_clicks: np.ndarray, file: Path
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Examples that are every prefix of some sessions -> those sessions: items and lengths.
+    """Reassemble sessions from examples that are all their prefixes; return the sessions' items and lengths.
 
     Raises:
-        InputError: they are not, or are not listed longest first.
+        InputError: the examples are not all prefixes of sessions, or are not listed longest first.
     """
     stops = np.cumsum(lengths)
     starts = stops - lengths
 
-    # A session's examples count down to a prefix of one click; each is the one before it less its last click,
-    # which is its label.
+    # A session's examples count down to a prefix of one click: each is the one before without its last click, which
+    # becomes the label.
     ends = np.flatnonzero(lengths == 1)
     begins = np.concatenate([[0], ends[:-1] + 1]) if len(ends) else ends
     follows = np.ones(len(lengths), dtype=bool)
@@ -215,7 +231,7 @@ def whole_sessions(
 
 
 def _same_heads(items: np.ndarray, starts: np.ndarray, lengths: np.ndarray, i: np.ndarray) -> np.ndarray:
-    """Whether each example i begins with the same clicks as example i - 1, (len(i),)."""
+    """Return whether each example i begins with the same clicks as example i - 1, (len(i),) bool."""
     shared = np.minimum(lengths[i], lengths[i - 1])
     owner = np.repeat(np.arange(len(i)), shared)
     within = np.arange(len(owner)) - np.repeat(np.cumsum(shared) - shared, shared)
@@ -224,6 +240,6 @@ def _same_heads(items: np.ndarray, starts: np.ndarray, lengths: np.ndarray, i: n
 
 
 def _describe(value: object) -> str:
-    """Its kind and its length; never its repr, which a stranger can make endless."""
+    """Name a value's type and length; never its repr, which an untrusted file can make arbitrarily long."""
     size = f" of {len(value)}" if isinstance(value, list | tuple | str | bytes) else ""
     return f"{type(value).__name__}{size}"

@@ -1,4 +1,4 @@
-"""NARM against itself with a detail changed: the paper's Tables 4 and 2, and what published NARMs differ in."""
+"""NARM against variants of itself: the paper's Tables 4 and 2, and the details in which published NARMs differ."""
 
 from __future__ import annotations
 
@@ -66,12 +66,12 @@ def _asked(request: Request) -> Sequence[str]:
 
 
 def _row(request: Request, name: str) -> Row:
-    """A variant, with the fields that --set gives to all of them."""
+    """Return the row of a variant, with the fields that --set gives to all variants."""
     return set_fields(Row(name, "narm", VARIANTS[name].fields), request.settings.get("narm", {}))
 
 
-Effects = Mapping[str, Mapping[str, Pair | OneRun]]  # metric -> variant -> variant less hybrid
-Theirs = Mapping[str, Mapping[str, float | None]]  # metric -> variant -> the paper's variant less its hybrid
+Effects = Mapping[str, Mapping[str, Pair | OneRun]]  # metric -> variant -> variant minus hybrid
+Theirs = Mapping[str, Mapping[str, float | None]]  # metric -> variant -> variant minus hybrid in the paper
 
 
 def _section(request: Request, own: Shelf, dataset: str, failed: Mapping[str, str], drawn: dict[str, bytes]) -> str:
@@ -119,7 +119,7 @@ def _section(request: Request, own: Shelf, dataset: str, failed: Mapping[str, st
 
 
 def _end(results: Sequence[Result], remarks: Sequence[str], command: str) -> list[str]:
-    """How the numbers came about, folded; without records what there is to remark."""
+    """Return how the numbers were made, folded; without records, only the remarks."""
     if not results:
         return list(remarks)
     told = [*pages.about(results), f"Made by {command}.", *remarks]
@@ -127,15 +127,18 @@ def _end(results: Sequence[Result], remarks: Sequence[str], command: str) -> lis
 
 
 def _effects(request: Request, rows: Mapping[str, Sequence[Result]], remarks: list[str]) -> Effects:
-    """Variant less hybrid by metric and variant; nothing without a hybrid, nothing of another split."""
+    """Return variant minus hybrid, by metric and variant.
+
+    Only variants with records of the commonest split are compared; without a hybrid of that split, none is.
+    """
     if not rows["hybrid"]:
         return {metric: {} for metric in METRICS}
     same = measuring.of_one_split(rows)
-    remarks += [
-        f"{name}: records of another split than the hybrid's; not compared."
-        for name, results in rows.items()
-        if results and name not in same
-    ]
+    other = [name for name, results in rows.items() if results and name not in same]
+    if "hybrid" in other:
+        remarks.append("hybrid: records of another split than the other rows'; nothing is compared with it.")
+    else:
+        remarks += [f"{name}: records of another split than the hybrid's; not compared." for name in other]
     seeds = Seeds.of(request.results, rows["hybrid"][0])
     return {
         metric: comparisons.against(measuring.measured(same, metric, seeds), "hybrid") if "hybrid" in same else {}
@@ -144,7 +147,7 @@ def _effects(request: Request, rows: Mapping[str, Sequence[Result]], remarks: li
 
 
 def verdict(effect: Pair | OneRun) -> str:
-    """What a paired difference allows to say."""
+    """Return the verdict that a paired difference allows, in the words of the page."""
     if isinstance(effect, OneRun):
         return Verdict.ONE_RUN.value
     if effect.p < ALPHA:
@@ -153,7 +156,7 @@ def verdict(effect: Pair | OneRun) -> str:
 
 
 def _summary(effects: Effects) -> str:
-    """Which variants are what, metric by metric."""
+    """List the variants under each verdict, metric by metric."""
     lines = []
     for metric, title in METRICS.items():
         by_verdict: dict[str, list[str]] = {}
@@ -193,7 +196,7 @@ def _to_hybrid(one: Pair | OneRun) -> str:
 
 
 def _said(effects: Effects) -> str:
-    """How the verdicts come about, as far as there are such."""
+    """Explain how the verdicts are reached, for the kinds of verdict that occur."""
     found = [one for all in effects.values() for one in all.values()]
     told = []
     if any(isinstance(one, Pair) for one in found):
@@ -239,7 +242,7 @@ def _figure(dataset: str, effects: Effects, theirs: Theirs, drawn: dict[str, byt
 
 
 def _differences_in_the_paper(dataset: str, results: Sequence[Result]) -> Theirs:
-    """Nothing where the paper's numbers are of another task."""
+    """Return variant minus hybrid in the paper's numbers; nothing where these are of another task."""
     if not pages.papers_task(dataset, results):
         return {metric: {} for metric in METRICS}
     scores = {name: one.published.get(numbers.PAPER_COLUMN[dataset]) for name, one in VARIANTS.items()}

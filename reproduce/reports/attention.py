@@ -26,14 +26,14 @@ ABOUT = AboutPage(
     heeds=("dataset", "set"),
 )
 
-DRAWN = 12  # sessions of the sample
-LENGTHS = (4, 19)  # clicks of a session that is drawn: shorter ones show no pattern
+DRAWN = 12  # sessions in the sample
+LENGTHS = (4, 19)  # fewest and most clicks of a sampled session: shorter ones show no pattern
 SHOWN = (2, 4, 8, 16)  # lengths whose mean weights are drawn by position
-SLIGHT = 0.1  # ours: less than a tenth more, or less, than an even share is next to nothing
+SLIGHT = 0.1  # ours: a weight within a tenth of an even share counts as even
 
 
 def draw(request: Request, failed: Mapping[str, str]) -> Drawn:
-    """Sessions that are not there are its error; the others are drawn."""
+    """Draw the page; sessions that do not exist become its `error`, and the others are drawn."""
     own = Shelf.at(request.results)
     title = (
         "# Figure 6: what NARM attends to\n\n"
@@ -60,9 +60,12 @@ def _section(request: Request, own: Shelf, dataset: str, drawn: dict[str, bytes]
     else:
         kept = [one for one in results if one.split["digest"] == results[0].split["digest"]]
         means = [one.attention.means for one in kept if one.attention is not None]
-        text.append(_summary(means))
-        text += _heat_map(request, dataset, results[0], drawn, wrong)
-        text.append(_means(dataset, means[0], drawn))
+        if any(means[0]["examples"][1:]):
+            text.append(_summary(means))
+            text += _heat_map(request, dataset, results[0], drawn, wrong)
+            text.append(_means(dataset, means[0], drawn))
+        else:
+            text.append("No test prefix has more than one click, so there is nothing to attend to but that click.")
         told = [*_saturated(means), *pages.about(kept)]
         if len(kept) > 1:
             told.insert(0, f"The figures are of seed {kept[0].experiment.seed}; the sentence is over all seeds.")
@@ -98,7 +101,7 @@ def _heat_map(request: Request, dataset: str, result: Result, drawn: dict[str, b
 
 
 def _summary(means: Sequence[Mapping[str, Any]]) -> str:
-    """What the means allow to say, over all seeds: of the last click, and of clicks on the item clicked next."""
+    """Say how much weight the last click and clicks on the item clicked next hold, over all seeds."""
     last = mean(from_the_end(one["examples"], one["weight"])[0] for one in means)
     told = f"The last click holds {last:.2f} times an even share: it is {_favoured(last)}."
     repeat = means[0]["repeat"]
@@ -118,26 +121,26 @@ EVEN = "neither favoured nor neglected"
 
 
 def _favoured(share: float) -> str:
-    """In words: a weight as a multiple of an even share."""
+    """Put a weight, given as a multiple of an even share, into words."""
     return "favoured" if share > 1 + SLIGHT else "neglected" if share < 1 - SLIGHT else EVEN
 
 
 def _strongest(attention: Attention, sessions: Sequence[int]) -> str:
-    """How uneven the rows of the heat map are."""
+    """Say how uneven the weights in the rows of the heat map are."""
     weights = [attention.of_session(i)[0].astype(np.float64) for i in sessions]
     most = mean(float(one.max()) * len(one) for one in weights)
     return f"The darkest click of a session holds {most:.1f} times an even share, in the mean over those drawn."
 
 
 def _saturated(means: Sequence[Mapping[str, Any]]) -> list[str]:
-    told = [one["saturated"] for one in means if "saturated" in one]  # records of before this was counted lack it
+    told = [one["saturated"] for one in means if "saturated" in one]  # older records lack it
     if not told:
         return []
     return [f"Units inside the attention's sigmoid that are saturated (|x| of 2.5 or more): {100 * mean(told):.1f} %."]
 
 
 def _in_own_ids(request: Request, dataset: str, result: Result, sessions: Sequence[int]) -> list[str]:
-    """The drawn sessions of one's own log, click by click as the log calls them; nothing for the suite's data sets."""
+    """Return the drawn sessions of a user's own log in the log's item ids; nothing for the suite's data sets."""
     if dataset not in own_data.TAKEN:
         return []
     split = catalog.load_split(dataset, request.data)
@@ -157,13 +160,16 @@ def _in_own_ids(request: Request, dataset: str, result: Result, sessions: Sequen
 
 
 def _id(item: object) -> str:
-    """An item's id in a cell of a table."""
+    """Return an item's id for a table cell: at most 40 characters, with | escaped."""
     text = str(item) if len(str(item)) <= 40 else f"{str(item)[:37]}..."
     return text.replace("|", "\\|")
 
 
 def sample(attention: Attention) -> list[int]:
-    """Test sessions drawn by a fixed seed, in their order, among those of some length."""
+    """Draw up to DRAWN test sessions with a fixed seed, in ascending order.
+
+    Sessions whose length lies outside LENGTHS are drawn only where there are no others.
+    """
     low, high = LENGTHS
     fit = np.flatnonzero((attention.lengths >= low) & (attention.lengths <= high))
     if not len(fit):
@@ -200,7 +206,14 @@ def _means(dataset: str, means: Mapping[str, Any], drawn: dict[str, bytes]) -> s
 
 
 def from_the_end(examples: Sequence[int], weight: Sequence[Sequence[float]]) -> list[float]:
-    """Mean over prefixes of weight times clicks, by the number of clicks that follow; of prefixes of two or more."""
+    """Return the mean weight, as a multiple of an even share, by the number of clicks that follow.
+
+    The multiple is the weight times the number of clicks; the mean is over prefixes of two clicks or more.
+
+    Args:
+        examples: how many prefixes have 1, 2, ... kept clicks.
+        weight: for each of these lengths, the mean weight at each position.
+    """
     shares = []
     for distance in range(len(examples)):
         lengths = [n for n in range(max(2, distance + 1), len(examples) + 1) if examples[n - 1]]

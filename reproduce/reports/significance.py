@@ -25,8 +25,8 @@ from reproduce.runs.request import Request
 ABOUT = AboutPage(
     "compares every pair of recommenders: difference, interval, p-value", heeds=("dataset", "model", "set")
 )
-FEW = 10  # ours: sessions; where fewer carry half of a variance, other sessions might tell another story
-NAMED = 4  # pairs named in a line; the folded table has all
+FEW = 10  # ours: sessions; if fewer carry half of a variance, other sessions might change the verdict
+NAMED = 4  # the most pairs or rows named in a line; the folded table has all pairs
 INTRODUCTION = (
     "Is one recommender better than another, or is the difference noise between test sessions and between seeds? "
     "Rows stand from the best to the worst. Each cell is the row less the column, in points, on the same test "
@@ -40,7 +40,7 @@ Pairs = Mapping[tuple[str, str], Pair | OneRun]
 
 @dataclass(frozen=True)
 class Compared:
-    """A metric of rows of one data set: measured, the highest first, and every pair of them."""
+    """One metric on one data set: the measured rows, highest first, and the comparison of every pair."""
 
     metric: str
     rows: Mapping[str, Measurement]
@@ -72,15 +72,19 @@ PAGE = Page(ABOUT, draw)
 
 
 def recorded(request: Request, own: Shelf, dataset: str) -> dict[str, list[Result]]:
-    """All rows of a data set that have records of one split, by label: published settings, tuned ones, own models."""
+    """Return the records of all rows of a data set, by label: published and tuned settings, controls, own models.
+
+    Only records of the split that most rows have are kept; a remark names each row that loses some or all of its own.
+    """
     wanted = [*ROWS, FULL_DECODER, *(row.at(dataset) for row in controls.ROWS), *own.others(dataset)]
     asked = request.rows(wanted)
     asked += [row for row in tuned_rows(own.searches(dataset)) if not request.models or row.model in request.models]
     found = {row.label: own.results(row, dataset) for row in asked}
     kept = measuring.of_one_split(found)
-    own.remarks.extend(
-        f"{label}: records of another split; left out." for label in found if found[label] and label not in kept
-    )
+    for label, results in found.items():
+        if left_out := len(results) - len(kept.get(label, ())):
+            part = "" if left_out == len(results) else f"{left_out} of {len(results)} "
+            own.remarks.append(f"{label}: {part}records of another split; left out.")
     return kept
 
 
@@ -110,7 +114,7 @@ def _section(request: Request, own: Shelf, dataset: str, drawn: dict[str, bytes]
 
 
 def _lines(compared: Compared, found: Mapping[str, list[Result]], seeds: Seeds) -> list[str]:
-    """What a reader is told before the matrix, all of it from the records."""
+    """Return the lines above the numbers: verdicts, noise between seeds, reliance on few sessions, effect of ties."""
     told = [_verdicts(compared), seeds.told(compared.metric)]
     few = {key: one for key, one in compared.pairs.items() if 0 < _alone(one).half < FEW}
     if few:
@@ -124,7 +128,7 @@ def _lines(compared: Compared, found: Mapping[str, list[Result]], seeds: Seeds) 
 
 
 def _verdicts(compared: Compared) -> str:
-    """Which rows may be the best, by multiple comparisons with the best, and how many pairs differ."""
+    """State which rows may be the best, by multiple comparisons with the best, and how many pairs differ."""
     kinds = [_kind(one) for one in compared.pairs.values()]
     different, alike, unjudged = (kinds.count(kind) for kind in ("different", "alike", "not judged"))
     counts = [f"{different} {'differs' if different == 1 else 'differ'} by more than noise"]
@@ -144,7 +148,7 @@ def _verdicts(compared: Compared) -> str:
 
 
 def _between(compared: Compared, marks: Mapping[str, Mark], highest: str) -> str:
-    """Why a row is not among the best and still no more than noise away from the highest; "" where there is none."""
+    """Explain rows that are ruled out as the best though they differ from the highest by noise only; "" if none."""
     rows = [
         worse
         for (better, worse), one in compared.pairs.items()
@@ -157,10 +161,10 @@ def _between(compared: Compared, marks: Mapping[str, Mark], highest: str) -> str
 
 
 def _moved_by_ties(compared: Compared, found: Mapping[str, list[Result]], seeds: Seeds) -> list[str]:
-    """A line on the pairs whose verdict is another one with tied items in a random order; none where there are none."""
+    """Name the pairs whose verdict changes with tied items in random order; [] if no printed number changes."""
     rows = measuring.measured(found, compared.metric, seeds, rule=Counting(ties="at random"))
     if all(abs(rows[label].value - one.value) < 0.005 for label, one in compared.rows.items()):
-        return []  # as printed, no row moves
+        return []  # no row changes as printed
     expected = comparisons.pairwise({label: rows[label] for label in compared.rows})
     told = []
     for (a, b), one in compared.pairs.items():
@@ -182,7 +186,7 @@ def _pairs(n: int) -> str:
 
 
 def _side(one: Pair | OneRun, sign: int) -> int | None:
-    """1 above 0 beyond noise, -1 below, 0 neither; None where it is not judged."""
+    """Return 1 if the difference is above 0 beyond noise, -1 if below, 0 if neither; None if it is not judged."""
     kind = _kind(one)
     return None if kind == "not judged" else 0 if kind == "alike" else sign * (1 if one.value > 0 else -1)
 
@@ -202,7 +206,7 @@ def _kind(one: Pair | OneRun) -> figures_matrix.Kind:
 
 
 def _cell(one: Pair | OneRun) -> str:
-    """Short, so that eighteen columns fit a page: the list of pairs has the places that are left out."""
+    """Format a difference briefly, so that eighteen columns fit on a page; the list of pairs has two decimals."""
     number = f"{one.value:.1f}" if one.value < 9.95 else f"{one.value:.0f}"
     return {"different": "", "alike": "≈", "not judged": "?"}[_kind(one)] + number
 
@@ -215,7 +219,7 @@ def _matrix(compared: Compared) -> Matrix:
 
 
 def _table(compared: Compared) -> str:
-    """Above the diagonal only: the other half is the same with a minus. Columns go by the rows' numbers."""
+    """Make a table of the matrix above the diagonal; the rest is its negative. Columns are headed by row numbers."""
     matrix = _matrix(compared)
     count = len(matrix.labels)
     lines = []

@@ -1,4 +1,4 @@
-"""What a record says of itself against what follows from its arrays."""
+"""Check a record for consistency: what its .json states against what follows from its arrays."""
 
 from __future__ import annotations
 
@@ -12,27 +12,33 @@ from reproduce.paper import numbers
 from reproduce.runs.experiment import identity
 from reproduce.runs.record import Result
 
-# What the paper's Table 1 counts, and how many sessions that is.
+# The counts needed to check clicks against prefixes and sessions: those of the paper's Table 1 and of sessions.
 COUNTED = ("clicks", "train_sequences", "test_sequences", "items", "train_sessions", "test_sessions")
 
 
 def faults(result: Result, content: Mapping[str, Any]) -> Iterator[str]:
-    """What a record says of itself against what follows from its arrays."""
+    """Describe each inconsistency of a record in words.
+
+    Args:
+        result: the record, as loaded with its arrays.
+        content: the content of its .json.
+    """
     cause = result.experiment
-    source = result.environment.get("source")  # of an own model
+    source = result.environment.get("source")  # own models only
     if identity(result.split["digest"], cause.model, result.fields, cause.seed, source) != result.identity:
         yield "its identity does not follow from its split, fields and seed"
     yield from _counted(result, content)
+    yield from _origin(result)
     yield from _lengths(result)
     for metric, value in (("recall_at_20", result.recall()), ("mrr_at_20", result.mrr())):
-        if not abs(content[metric] - value) <= 1e-9:  # not-a-number is not close either
+        if not abs(content[metric] - value) <= 1e-9:  # written so that NaN is a fault too
             yield f"{metric} is said to be {content[metric]}, its ranks give {value}"
     yield from _trained(result, content)
     yield from _attended(result)
 
 
 def _lengths(result: Result) -> Iterator[str]:
-    """The prefixes of a session: every one, or, where the test is a chosen list, longer and longer ones."""
+    """Check the prefix lengths of each session: 1, 2, 3, ...; or merely growing if the test is a chosen list."""
     starts = np.flatnonzero(np.diff(result.session, prepend=-1))
     due = np.arange(len(result.session)) - np.repeat(starts, np.diff(starts, append=len(result.session))) + 1
     if result.split["provenance"].get("chosen"):
@@ -44,7 +50,7 @@ def _lengths(result: Result) -> Iterator[str]:
 
 
 def _counted(result: Result, content: Mapping[str, Any]) -> Iterator[str]:
-    """The sizes of the split, as far as test prefixes and the paper's own counts tell them."""
+    """Check the sizes of the split, as far as the test prefixes and the counts in its provenance determine them."""
     n_items, provenance = result.split["n_items"], result.split["provenance"]
     counts, prefixes = provenance["counts"], len(result.greater)
     for what, found, said in (
@@ -54,19 +60,19 @@ def _counted(result: Result, content: Mapping[str, Any]) -> Iterator[str]:
     ):
         if found != said:
             yield f"{found:,} {what} where {said:,} are due"
-    if not counts.get("items", n_items) <= n_items <= counts.get("clicks", n_items):
-        yield f"a catalogue of {n_items:,} where {counts['items']:,} items were clicked {counts['clicks']:,} times"
+    items, clicks = counts.get("items", n_items), counts.get("clicks", n_items)
+    if not items <= n_items <= clicks:
+        yield f"a catalogue of {n_items:,} where {items:,} items were clicked {clicks:,} times"
     if not set(counts) >= set(COUNTED):
         return
     examples, sessions = (counts["train_sequences"] + prefixes, counts["train_sessions"] + counts["test_sessions"])
-    chosen = provenance.get("chosen")  # then clicks that are in no example are in the sessions all the same
+    chosen = provenance.get("chosen")  # if so, sessions may have clicks that are in no example
     if examples + sessions > counts["clicks"] or (examples + sessions < counts["clicks"] and not chosen):
         yield f"{counts['clicks']:,} clicks, where sessions and sequences give {examples + sessions:,}"
-    yield from _origin(result)
 
 
 def _origin(result: Result) -> Iterator[str]:
-    """Where the split is said to come from, against what the suite knows of its data sets."""
+    """Check the stated origin of the split against what the suite knows about its data sets."""
     name, provenance = result.experiment.dataset, result.split["provenance"]
     column = numbers.PAPER_COLUMN.get(name)
     published = numbers.TABLE1[column] if column else {}
@@ -81,13 +87,16 @@ def _origin(result: Result) -> Iterator[str]:
 
 
 def _trained(result: Result, content: Mapping[str, Any]) -> Iterator[str]:
-    """The epochs: whole, in order, none where nothing is trained, no more than the model's fields allow."""
+    """Check the epochs: numbered 1, 2, 3, ..., no more than the fields allow, and the best one kept.
+
+    A model has no epochs if its fields allow none, and at least one otherwise.
+    """
     if content["best_epoch"] != result.best_epoch:
         yield f"epoch {content['best_epoch']} was kept, validation says {result.best_epoch}"
     if [one["epoch"] for one in result.epochs] != list(range(1, len(result.epochs) + 1)):
         yield "its epochs do not count 1, 2, 3, ..."
     if result.environment.get("source") is not None:
-        return  # an own model tells its journal what it likes
+        return  # an own model may report any number of epochs
     most = result.fields.get("epochs", 0)
     if type(most) is not int:
         yield "its field epochs is no number"
@@ -96,11 +105,11 @@ def _trained(result: Result, content: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _attended(result: Result) -> Iterator[str]:
-    """The attention: of every test session's longest prefix, its means of the test prefixes of the record."""
+    """Check the attention: weights for the longest prefix of every test session, means over the test prefixes."""
     if result.attention is None:
         return
     kept, means = result.attention, result.attention.means
-    ends = np.flatnonzero(np.diff(result.session, append=-1))  # prefixes of a session get longer
+    ends = np.flatnonzero(np.diff(result.session, append=-1))  # the last prefix of a session is its longest
     longest = result.length[ends]
     if len(kept.lengths) != len(longest):
         yield "its attention is not of a prefix of every test session"
@@ -119,7 +128,10 @@ def _attended(result: Result) -> Iterator[str]:
 
 
 def _of_a_softmax(result: Result) -> Iterator[str]:
-    """Weights of a softmax: no fewer than 0, together 1. They are kept in float16, the means to six places."""
+    """Check the weights of a softmax: none is negative and they sum to 1.
+
+    The tolerances allow for rounding: weights are stored in float16, means to six decimals.
+    """
     assert result.attention is not None
     kept, means = result.attention, result.attention.means
     weights = kept.weights.astype(np.float64)

@@ -1,4 +1,4 @@
-"""What the main table comes to, in two lines a data set: how near the paper, and what is better than NARM."""
+"""The main table in two lines per data set: how close it comes to the paper, and what is better than NARM."""
 
 from __future__ import annotations
 
@@ -28,7 +28,16 @@ def told(
     unseen: np.ndarray | None,
     folder: Path,
 ) -> list[str]:
-    """The lines for one data set that the paper has; `folder` is the page's, with the findings that it links to."""
+    """Return the lines for a data set that the paper has.
+
+    Args:
+        title: the data set's title, as shown.
+        dataset: its name.
+        lines: the rows of the main table.
+        cells: their measurements, by metric.
+        unseen: (n,) bool, the targets that train lacks; None if not known.
+        folder: the results folder of the page; causes are links if it contains findings.md.
+    """
     papers = [line for line in lines if line.theirs and _papers(line)]
     return [f"**{title}.** {_nearness(dataset, papers, unseen, folder)}", *_above_narm(title, cells)]
 
@@ -61,17 +70,23 @@ def _nearness(dataset: str, papers: Sequence[Line], unseen: np.ndarray | None, f
 
 
 def _above_narm(title: str, cells: Mapping[str, Cells]) -> list[str]:
-    """What lies above NARM beyond noise, with intervals that are right for all pairs of the table together."""
+    """Name the rows that are above NARM by more than noise, with intervals that hold for all pairs at once."""
     if not all(NARM in one.measured and len(one.measured) > 1 for one in cells.values()):
         return []
-    above, unjudged = [], False
+    above, unjudged = [], []
     for metric, one in cells.items():
-        for (better, worse), pair in comparisons.pairwise(one.measured).items():
-            if worse != NARM:
-                continue
-            if isinstance(pair, Pair) and pair.p < ALPHA:
-                above.append(f"{better} in {METRICS[metric]} ({pair.value:+.1f}, {pair.low:+.1f} to {pair.high:+.1f})")
-            unjudged |= not isinstance(pair, Pair)
-    if unjudged and not above:
-        return [f"**{title}, better than NARM.** Not judged: single runs, and no row has several seeds."]
-    return [f"**{title}, better than NARM.** {'; '.join(above) if above else 'Nothing beyond noise'}."]
+        against_narm = {
+            pair[0]: effect for pair, effect in comparisons.pairwise(one.measured).items() if pair[1] == NARM
+        }
+        for better, effect in against_narm.items():
+            if isinstance(effect, Pair) and effect.p < ALPHA:
+                interval = f"{effect.low:+.1f} to {effect.high:+.1f}"
+                above.append(f"{better} in {METRICS[metric]} ({effect.value:+.1f}, {interval})")
+        if not all(isinstance(effect, Pair) for effect in against_narm.values()):
+            unjudged.append(METRICS[metric])
+    told = "; ".join(above) or ("Nothing beyond noise" if len(unjudged) < len(cells) else "")
+    if unjudged:
+        told += (
+            f"{'; ' if told else ''}not judged in {' and '.join(unjudged)}: single runs, and no row has several seeds"
+        )
+    return [f"**{title}, better than NARM.** {told[0].upper()}{told[1:]}."]

@@ -1,4 +1,7 @@
-"""When memory runs out: training names the remedy; scoring, which loses nothing by it, tries half the chunk."""
+"""What happens when memory runs out: training fails with a remedy, scoring is tried again with half the chunk.
+
+A smaller batch would change what is learned, so it is only suggested; a smaller chunk of prefixes is harmless.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +20,10 @@ from reproduce.reading.sessions import Sessions
 
 
 def out_of_memory(error: BaseException | None) -> bool:
-    """torch has an error of its own for a GPU's memory; for the machine's it raises a plain RuntimeError.
+    """Whether an error means that memory ran out.
 
-    That of an own model is the cause of the ModelError that names it.
+    For a GPU's memory torch has an exception of its own; for the machine's memory it raises a plain RuntimeError. The
+    exception of a user's own model is the cause of the ModelError that names the model.
     """
     if isinstance(error, ModelError):
         return out_of_memory(error.__cause__)
@@ -30,14 +34,14 @@ def out_of_memory(error: BaseException | None) -> bool:
 
 
 def fit(model: Recommender, work: Callable[[], None]) -> None:
-    """Do a model's training. Raises ModelError, with the remedy, where memory does not suffice for it."""
+    """Train a model by calling `work`. Raises ModelError, with a remedy, if memory does not suffice."""
     try:
         work()
         return
     except Exception as error:
         if not out_of_memory(error):
             raise
-    # Outside the except clause: the error holds the frames, and they hold the memory.
+    # Outside the except clause, because the error refers to the frames, which keep the memory allocated.
     batch = catalog.resolved(model).get("batch")
     remedy = f"try a smaller batch, --set {model.name}.batch={max(1, batch // 2)}" if batch else "it has no batch"
     raise ModelError(f"out of memory in training; {remedy}")
@@ -46,13 +50,17 @@ def fit(model: Recommender, work: Callable[[], None]) -> None:
 def rank_all(
     model: Scorer, prefixes: Sessions, targets: np.ndarray, title: str, device: torch.device
 ) -> tuple[np.ndarray, np.ndarray, int]:
-    """`ranking.rank_all`, and once more with half the chunk where memory does not suffice: the counts and the chunk.
+    """Call `ranking.rank_all`, and once more with half the chunk if memory does not suffice.
+
+    Returns:
+        greater, equal: (n,) and (n,) int64.
+        chunk: the number of prefixes scored at a time.
 
     Raises:
-        ModelError: it does not suffice for half the chunk either.
+        ModelError: memory does not suffice for half the chunk either, or the scores are not usable.
     """
     whole = ranking.chunk_rows(prefixes.n_items, device)
-    for chunk in (whole, max(1, whole // 2)):
+    for chunk in dict.fromkeys((whole, max(1, whole // 2))):
         try:
             return *ranking.rank_all(model, prefixes, targets, chunk), chunk
         except Exception as error:
@@ -60,6 +68,6 @@ def rank_all(
                 raise
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-        if chunk == whole:
+        if chunk == whole > 1:
             print(f"{title}: out of memory in scoring; once more with half the chunk", file=sys.stderr, flush=True)
     raise ModelError("out of memory in scoring, with half the chunk too; make room, or score with --device cpu")

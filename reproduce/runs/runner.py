@@ -1,4 +1,4 @@
-"""run(): an experiment is run once and stored once; asked again, its record is read."""
+"""run(): runs an experiment once and stores its result; from then on the record is read."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from reproduce import catalog
-from reproduce.errors import ModelError
+from reproduce.errors import InputError, ModelError
 from reproduce.files import Busy, is_regular, only_one, sweep
 from reproduce.fitting import attention, user_model
 from reproduce.fitting.determinism import deterministic
@@ -41,24 +41,27 @@ def run(
     split: Split | None = None,
     deadline: Deadline | None = None,
 ) -> Result:
-    """The result of an experiment: read if it is stored, else made and stored.
+    """Return the result of an experiment: read it if it is stored, otherwise run the experiment and store it.
 
     Args:
         data: the folder with the logs.
         results: the folder that holds runs/.
         device: auto, cpu, cuda or cuda:N.
-        force: run again although the record is there.
-        fresh: do not go on from a checkpoint.
+        force: run again even if there is a record.
+        fresh: do not resume from a checkpoint.
+        quiet: do not show progress.
         wait: wait while another process runs this experiment, and use its result.
-        keep_model: also keep the fitted model beside the record; see kept_model. A record that is there stays.
-        split: the experiment's split, where the caller has read it already.
+        keep_model: also keep the fitted model beside the record; see kept_model. An existing record is not changed.
+        split: the experiment's split, if the caller has loaded it already.
         deadline: when to stop, between two epochs.
 
     Raises:
-        InputError: data or records absent or broken, a checkpoint not ours, results folder not writable or full.
-        ModelError: the model broke its contract, or memory does not suffice for it; or, made again to be kept, it gave
-            other ranks than its record.
-        Busy: another process runs this experiment, and `wait` is off.
+        UsageError: there is no such data set, model, field or device, or an epoch takes longer than the deadline.
+        InputError: the data or the record is absent or broken, the checkpoint belongs to another run, or the results
+            folder is full or not writable.
+        ModelError: the model broke its contract, memory does not suffice for it, or a run that was repeated to keep
+            the model gave other ranks than the record.
+        Busy: `wait` is off, and another process runs this experiment.
         TimeIsUp: the deadline came first; the checkpoint is kept.
     """
     results = Path(results).absolute()  # a model may change the working directory
@@ -74,7 +77,7 @@ def run(
         deadline.check()
     check_writable(results)
     with only_one(place.with_name(place.name + ".lock"), wait=wait, quiet=quiet):
-        # Somebody may have made it while this process waited.
+        # Another process may have stored it while this one waited.
         if not force and (stored := _stored(experiment, identity, results, keep)) is not None:
             return stored
         for ending in (".json", ".npz", ".checkpoint"):
@@ -93,7 +96,7 @@ def run(
 def _keep(
     result: Result, before: Result | None, model: Recommender, split: Split, results: Path, keep_model: bool
 ) -> None:
-    """Store what was made: the model first, if it is to be kept, then the record, unless it was there `before`."""
+    """Store the model first, if it is to be kept, and then the record, unless there was one `before`."""
     if before is not None:
         _check_same(before, result)
     if keep_model:
@@ -103,7 +106,7 @@ def _keep(
 
 
 def _stored(experiment: Experiment, identity: str, results: Path, keep: Path | None = None) -> Result | None:
-    """The record of this very run, if there is one; and, where the model is to be kept, if that is there, too."""
+    """The record with this identity; None if there is none, or if `keep`, the file of its model, does not match it."""
     stored = load(experiment, results)
     if stored is None or stored.identity != identity or (keep is not None and not kept_model.is_of(keep, identity)):
         return None
@@ -111,7 +114,7 @@ def _stored(experiment: Experiment, identity: str, results: Path, keep: Path | N
 
 
 def _check_same(before: Result, result: Result) -> None:
-    """Raises ModelError where a run made again to keep its model is not the one that is recorded."""
+    """Raise ModelError if a run that was repeated to keep its model gave other ranks than its record."""
     if not (np.array_equal(before.greater, result.greater) and np.array_equal(before.equal, result.equal)):
         raise ModelError(
             f"{result.experiment.model}: made again to be kept, it gave other ranks than its record, as on another "
@@ -129,15 +132,15 @@ def _journal(experiment: Experiment, identity: str, place: Path, environment: Ma
 
 
 def _clear_up(place: Path) -> None:
-    """Remove the checkpoint and the lock of a run that was killed after its record was whole.
+    """Remove the checkpoint and the lock of a run that was killed after its record was complete.
 
-    Such a checkpoint is older than the record; that of a run made again with `force` is newer, and stays.
+    Such a checkpoint is older than the record. The checkpoint of a run repeated with `force` is newer and is kept.
     """
     table, checkpoint, lock = (place.with_name(place.name + ending) for ending in (".json", ".checkpoint", ".lock"))
     if not (is_regular(table) and (is_regular(checkpoint) or is_regular(lock))):
         return
-    # Suppressed: somebody else has just cleared up, or is at it.
-    with suppress(FileNotFoundError, Busy), only_one(lock, wait=False):
+    # Suppressed: another process has just cleared up or is doing so, or the folder is read-only.
+    with suppress(FileNotFoundError, Busy, InputError), only_one(lock, wait=False):
         if table.stat().st_mtime_ns >= checkpoint.stat().st_mtime_ns:
             checkpoint.unlink()
 
@@ -145,7 +148,7 @@ def _clear_up(place: Path) -> None:
 def _made(
     model: Recommender, experiment: Experiment, identity: str, split: Split, device: torch.device, journal: RunJournal
 ) -> Result:
-    """Fit, rank every test prefix, ask for the attention."""
+    """Fit the model, rank the target of every test prefix, and collect the attention."""
     guarded, fields = user_model.guarded(model), catalog.identifying(model)
     forget_peak_memory(device)
     began = time.monotonic()

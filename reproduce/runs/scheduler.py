@@ -1,4 +1,4 @@
-"""The cells of a page as one list: what is asked for, what is stored, and the running of the rest."""
+"""Runs the cells of a page that are not stored yet, one by one or several at a time."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from reproduce.errors import InputError, ModelError, SuiteError
 from reproduce.files import Busy, Terminated, heed_sigterm
 from reproduce.fitting import user_model
 from reproduce.fitting.neural import Neural
+from reproduce.fitting.pairwise import Pairwise
+from reproduce.fitting.recommender import Recommender
 from reproduce.reading.own_data import TAKEN
 from reproduce.reading.sessions import Split
 from reproduce.runs.deadline import NOT_BEGUN, Deadline, TimeIsUp
@@ -33,15 +35,15 @@ from reproduce.runs.runner import run
 
 @dataclass(frozen=True)
 class Own:
-    """A user's own models and data, which a spawned process has to take in again."""
+    """A user's own models and data sets, which a spawned process has to load again."""
 
-    models: Sequence[str]  # files
-    data: Sequence[tuple[Path, Mapping[str, Any]]]  # paths, and how they are read
-    traceback: bool = False  # whether what they raise is told with its traceback
+    models: Sequence[str]  # paths of their files
+    data: Sequence[tuple[Path, Mapping[str, Any]]]  # their paths, and how they are read
+    traceback: bool = False  # whether exceptions of the models are shown with a traceback
 
     @classmethod
     def here(cls) -> Own:
-        """Those of this process."""
+        """The models and data sets that this process has loaded."""
         models = [str(one.file) for one in user_model.MODELS.values()]
         return cls(models, [(one.path, one.given) for one in TAKEN.values()], user_model.shows_tracebacks())
 
@@ -54,17 +56,22 @@ class Own:
 
 
 def cheap_first(experiments: Iterable[Experiment]) -> list[Experiment]:
-    """What only counts before what is trained, a data set at a time: the first numbers are there in seconds."""
-    return sorted(experiments, key=lambda one: issubclass(catalog.recommender(one.model), Neural))
+    """Sort models that only count first and neural networks last, so that the first numbers appear within seconds."""
+    kinds = [(one, catalog.recommender(one.model)) for one in experiments]
+    return [one for one, kind in sorted(kinds, key=lambda pair: _cost(pair[1]))]
+
+
+def _cost(kind: type[Recommender]) -> int:
+    return 2 if issubclass(kind, Neural) else 1 if issubclass(kind, Pairwise) else 0
 
 
 def run_cells(request: Request, experiments: Sequence[Experiment]) -> dict[str, SuiteError]:
-    """Run what is not stored; a cell that fails does not stop the others.
+    """Run the cells that are not stored; a cell that fails does not stop the others.
 
-    A cell that another runner on the same folder is at comes last: by then it is likely stored.
+    A cell that another process is running in the same folder is left to the end, when it is likely to be stored.
 
     Returns:
-        Why each failed cell failed, by the experiment's path.
+        The errors of the cells that failed, by the experiment's path.
     """
     if not experiments:
         return {}
@@ -79,7 +86,7 @@ def run_cells(request: Request, experiments: Sequence[Experiment]) -> dict[str, 
     for one, error in outcomes:
         if error is not None:
             failed[one.path] = error
-            # Data that is absent fails every run on it, and so does the end of the time: once will do.
+            # Absent data or the end of the time makes many runs fail with the same message: print it once.
             whole = isinstance(error, InputError) or str(error) == NOT_BEGUN
             told = str(error) if whole else f"{one.path.removeprefix('runs/')}: {error}"
             if told not in said:
@@ -94,7 +101,7 @@ def run_cells(request: Request, experiments: Sequence[Experiment]) -> dict[str, 
 def _stored(one: Experiment, results: Path) -> bool:
     try:
         return state(one, results) == "stored"
-    except InputError:  # a broken record: its run says so
+    except InputError:  # a broken record: running the cell reports it
         return False
 
 
@@ -133,15 +140,15 @@ def _split(request: Request, dataset: str, absent: dict[str, SuiteError], watch:
 
 
 def _after(request: Request, error: SuiteError | None) -> Request:
-    """What is asked of the next cells: where the time was up for one, no other is begun, whatever its epochs take."""
+    """The request for the next cells: once the time is up for one, no other is begun, however short its epochs."""
     return replace(request, deadline=Deadline(0.0)) if isinstance(error, TimeIsUp) else request
 
 
 def run_cell(request: Request, experiment: Experiment, split: Split, *, wait: bool = True) -> Result:
-    """`run`, with whatever goes wrong in a line.
+    """Call `run` and turn every error into a SuiteError with a message of one line.
 
     Raises:
-        SuiteError: that; an unforeseen error's traceback goes to standard error.
+        SuiteError: the run failed. The traceback of an unforeseen error is printed to standard error.
     """
     try:
         return run(
@@ -167,12 +174,12 @@ def run_cell(request: Request, experiment: Experiment, split: Split, *, wait: bo
 def _side_by_side(
     request: Request, ordered: Sequence[Experiment], watch: Watch
 ) -> Iterator[tuple[Experiment, SuiteError | None]]:
-    """A process per cell, `jobs` at a time: a cell that the kernel kills takes no other with it.
+    """Run each cell in a process of its own, `jobs` at a time, so that a killed cell does not affect the others.
 
-    They are forked: this process computes nothing with torch, so there are no threads and no GPU context to lose, and
-    a cell starts at once. Where the caller has CUDA started already, a fork could not use it, and they are spawned.
-    The processor's threads, or the GPUs, are shared out. Where this process is killed by force, its cells finish, are
-    recorded, and nobody starts the others; the same command does.
+    The processes are forked, so that a cell starts at once. This is safe because this process computes nothing with
+    torch: it has no threads and no GPU context to lose. If the caller has already started CUDA, a forked process could
+    not use it, and the processes are spawned instead. The processor's threads and the GPUs are divided among them. If
+    this process is killed, its running cells finish and are recorded; the same command runs the others.
     """
     started = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
     context: Any = multiprocessing.get_context("spawn" if started else "fork")
@@ -216,7 +223,7 @@ def _side_by_side(
 
 def _cell_process(request: Request, experiment: Experiment, own: Own, threads: int, wait: bool, writer: Any) -> None:
     heed_sigterm()
-    # Suppressed: who asked for the cell is gone; it is recorded all the same.
+    # Suppressed: the parent process is gone; the cell is recorded all the same.
     with suppress(BrokenPipeError), terminal.sturdy():
         _told_by(request, experiment, own, threads, wait, writer)
 
@@ -236,7 +243,7 @@ def _told_by(request: Request, experiment: Experiment, own: Own, threads: int, w
 
 
 def _told(process: Any, reader: Any) -> SuiteError | None:
-    """What a cell's process said at its end; one that died silently failed."""
+    """The error that a cell's process reported, None if it succeeded; a process that died silently has failed."""
     try:
         told: SuiteError | None = reader.recv()
         return told

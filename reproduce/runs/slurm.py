@@ -1,8 +1,9 @@
-"""--slurm: the missing cells of a page as an array of jobs of a Slurm cluster, and a job after them for the page.
+"""--slurm: submits the missing cells of a page to Slurm as a job array, followed by a job that draws the page.
 
-Nothing stays alive here. A cell is a command that locks and resumes, so a job that is preempted or meets its limit is
-queued again and goes on, and the records alone say what is done: the states of jobs mislead. A submission is a folder:
-cells.txt has a command a line, job.sh runs one of them, page.sh draws the page, `job` holds the number of the array.
+No process of the suite waits for the jobs. A cell is a command that locks and resumes, so a job that is preempted or
+reaches its time limit is queued again and continues. Only the records say what is done, because job states mislead. A
+submission is a folder: cells.txt has one command per line, job.sh runs one of them, page.sh draws the page, and `job`
+contains the number of the array.
 """
 
 from __future__ import annotations
@@ -24,14 +25,15 @@ from reproduce.runs.environment import check_writable
 from reproduce.runs.experiment import Experiment
 from reproduce.runs.request import Request, state
 
-REFUSED = ("array", "output", "open-mode", "requeue", "no-requeue", "signal")  # what job.sh needs as it is
-OF_A_GPU = ("gres", "gpus")  # beginnings of keys that the page does without
+REFUSED = ("array", "output", "open-mode", "requeue", "no-requeue", "signal")  # set by the suite; see `parse`
+OF_A_GPU = ("gres", "gpus")  # beginnings of keys that the job for the page does not need
 SYSTEM = 60  # seconds that a command of Slurm may take
 
-# srun: without it Python never sees the signal. trap: a preempted script gets the signal too, and has yet to ask for
-# its requeue; without that an end by 143 within the grace period would count as failed. The task by its number in the
-# array: the job id of the last task is that of the array, and would queue the whole of it again. Only while it counts
-# as running: scancel sends the signal too, and Slurm would queue again what somebody has just cancelled.
+# srun: without it Python never receives the signal. trap: a preempted script receives the signal too and must survive
+# to request its requeue; without a requeue, exit status 143 within the grace period would count as a failure. The task
+# is named by its number in the array, because the job id of the last task is that of the array and would requeue all of
+# it. It is requeued only while its state is RUNNING: scancel sends the signal too, and Slurm would requeue a job that a
+# user has just cancelled.
 JOB = r"""#!/bin/bash
 # Runs the line of cells.txt whose number is the task's. Written by python -m reproduce ... --slurm
 #SBATCH --job-name=reproduce --requeue --open-mode=append --signal=TERM@60
@@ -61,18 +63,18 @@ exec @PYTHON@ -m reproduce @LINE@
 
 @dataclass(frozen=True)
 class Asked:
-    """What --slurm says: keys of sbatch, as they are, and two of ours."""
+    """The keys given with --slurm: options of sbatch, passed on unchanged, and two of our own."""
 
     keys: Mapping[str, str]
-    at_once: int | None = None  # the most cells that run at a time
-    restarts: int = 20  # the most that a cell is queued again, so that none is for ever
+    at_once: int | None = None  # the largest number of cells that run at the same time
+    restarts: int = 20  # how often a cell is queued again at most, so that none runs for ever
 
     def words(self, without: Iterable[str] = ()) -> list[str]:
         return [f"--{key}={value}" for key, value in self.keys.items() if not key.startswith(tuple(without))]
 
 
 def parse(text: str) -> Asked:
-    """KEY=VALUE,... as it stands on the command line. Raises UsageError."""
+    """Parse KEY=VALUE,... from the command line. Raises UsageError if it is malformed or sets a reserved key."""
     keys: dict[str, str] = {}
     for word in text.split(","):
         key, equals, value = (part.strip() for part in word.partition("="))
@@ -92,13 +94,13 @@ def parse(text: str) -> Asked:
 
 
 def submit(request: Request, experiments: Sequence[Experiment], asked: Asked, page: Sequence[str]) -> str:
-    """Queue the cells that are not stored and not queued yet, and after them the page; what was queued, in words.
+    """Queue the cells that are neither stored nor queued, followed by the page, and say what was queued.
 
     Args:
-        page: the command that draws the page from what is stored.
+        page: the command that draws the page from the stored records.
 
     Raises:
-        UsageError: --jobs or --fresh, which mean nothing here.
+        UsageError: --jobs or --fresh was given, which do not apply to Slurm jobs.
         InputError: there is no sbatch, it refuses, or the results folder cannot be written.
     """
     if request.jobs != 1:
@@ -107,14 +109,16 @@ def submit(request: Request, experiments: Sequence[Experiment], asked: Asked, pa
         raise UsageError("--fresh: with --slurm a job that is queued again must go on from its checkpoint")
     missing = [one for one in experiments if request.force or state(one, request.results) != "stored"]
     told = queue([command(request, one) for one in missing], asked, request.results, page)
+    if not missing:
+        return told or f"nothing to submit: all {len(experiments)} runs are stored"
     return told or f"nothing to submit: of {len(experiments)} runs {len(missing)} are missing, and those are queued"
 
 
 def queue(commands: Iterable[Sequence[str]], asked: Asked, results: Path, page: Sequence[str] = ()) -> str:
-    """Queue commands as an array of jobs, and after them a page, if any; those that are queued already are left out.
+    """Queue commands as a job array, followed by a page, if any; commands that are already queued are left out.
 
     Returns:
-        What was queued, in words; nothing where nothing was.
+        A description of what was queued; empty if nothing was.
 
     Raises:
         InputError: there is no sbatch, it refuses, or the results folder cannot be written.
@@ -146,7 +150,7 @@ def queue(commands: Iterable[Sequence[str]], asked: Asked, results: Path, page: 
 
 
 def command(request: Request, one: Experiment) -> list[str]:
-    """What makes a cell's record, as a person could type it after `python -m reproduce`."""
+    """The command that makes a cell's record, as a user could type it after `python -m reproduce`."""
     model = model_word(one.model)
     words = ["run", "--dataset", *dataset_words(one.dataset), "--model", model, "--seed", str(one.seed)]
     if one.params:
@@ -160,12 +164,12 @@ def command(request: Request, one: Experiment) -> list[str]:
 
 
 def model_word(name: str) -> str:
-    """A model as a job is told of it: one's own by the whole path of its file."""
+    """A model as named in a job's command; a user's own model by the absolute path of its file."""
     return str(user_model.MODELS[name].file.resolve()) if name in user_model.MODELS else name
 
 
 def dataset_words(name: str) -> list[str]:
-    """A data set as a job is told of it: one's own by its whole path and options."""
+    """A data set as named in a job's command; a user's own data by its absolute path and options."""
     if name not in own_data.TAKEN:
         return [name]
     taken = own_data.TAKEN[name]
@@ -176,7 +180,7 @@ def dataset_words(name: str) -> list[str]:
 
 
 def _queued(results: Path) -> set[str]:
-    """The lines of earlier submissions whose jobs wait or run still. Where Slurm does not say, none."""
+    """The command lines of earlier submissions whose jobs are pending or running, as far as squeue answers."""
     lines: set[str] = set()
     for note in sorted((results / "slurm").glob("*/job")):
         job = note.read_text(encoding="utf-8").strip()
@@ -192,7 +196,7 @@ def _queued(results: Path) -> set[str]:
 
 
 def _folder(results: Path) -> Path:
-    """A fresh folder for a submission, named by the time."""
+    """Create a folder for a submission, named after the current time in UTC."""
     now = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     parent = results.resolve() / "slurm"
     names = (f"{now}{ending}" for ending in ("", *(f"-{number}" for number in range(2, 1000))))
@@ -213,7 +217,7 @@ def _filled(script: str, **words: str) -> str:
 
 
 def _sbatch(words: list[str], script: Path) -> str:
-    """The number of the job. Raises InputError, with Slurm's own words, where it refuses."""
+    """Submit a script and return the job's number. Raises InputError, with Slurm's message, if it refuses."""
     try:
         said = subprocess.run(
             [*words, "--parsable", str(script)], capture_output=True, text=True, timeout=SYSTEM, check=False
