@@ -14,7 +14,7 @@ from pathlib import Path
 from reproduce import __version__, commands, names, reports, terminal
 from reproduce.errors import SuiteError, UsageError
 from reproduce.files import Terminated, exists, heed_sigterm
-from reproduce.reports.description import RUN, About, AboutPage, options_of
+from reproduce.reports.description import OWN_LOG, RUN, About, AboutPage, options_of
 from reproduce.terminal import Stream
 
 PROGRAM = "python -m reproduce"
@@ -103,8 +103,10 @@ def _parser(abouts: Mapping[str, About]) -> argparse.ArgumentParser:
         told = _escaped(about.help)
         command = several.add_parser(name, help=told, description=f"{told}.", allow_abbrev=False)
         how = command.add_argument_group("how to run it") if isinstance(about, AboutPage) and about.runs else command
-        for option in options_of(about):
-            option.add_to(how if option in RUN else command)
+        options = options_of(about)
+        own = command.add_argument_group("for a log of your own") if OWN_LOG[0] in options else command
+        for option in options:
+            option.add_to(how if option in RUN else own if option in OWN_LOG else command)
     return parser
 
 

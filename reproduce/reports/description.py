@@ -162,16 +162,16 @@ DATASETS = Option(
 OWN_LOG = (
     Option(
         "--columns",
-        "of your own log: session=visit item=product time=ts; default: the usual names",
+        "name its columns, such as session=visit item=product time=ts; default: the usual names",
         metavar="ROLE=NAME",
         several=True,
     ),
-    Option("--gap", "cut your own log of users into sessions after a pause of 30m, 1h, ...", metavar="SPAN"),
-    Option("--time-unit", "of your own log's times: s, ms or us; default: judged by their size", metavar="UNIT"),
-    Option("--test-days", "of your own log: the sessions that end last are the test (default: 1)", metavar="N"),
-    Option("--test-share", "instead: this share of the sessions, those that end last", metavar="SHARE"),
-    Option("--min-support", "leave out items of your own log with fewer clicks (default: 5)", metavar="N"),
-    Option("--min-length", "leave out sessions of your own log with fewer clicks (default: 2)", metavar="N"),
+    Option("--gap", "start a new session of a user after a pause of this length: 30m, 1h, ...", metavar="SPAN"),
+    Option("--time-unit", "the unit of its times: s, ms or us; default: judged by their size", metavar="UNIT"),
+    Option("--test-days", "test on the sessions that end in the last N days (default: 1)", metavar="N"),
+    Option("--test-share", "instead of days: test on this share of the sessions, those that end last", metavar="SHARE"),
+    Option("--min-support", "leave out items with fewer clicks (default: 5)", metavar="N"),
+    Option("--min-length", "leave out sessions with fewer clicks (default: 2)", metavar="N"),
 )
 MODELS = Option(
     "--model",
@@ -180,24 +180,47 @@ MODELS = Option(
     several=True,
     names="model",
 )
-SETTINGS = Option("--set", "such as narm.hidden=50", metavar="MODEL.FIELD=VALUE", several=True, names="setting")
+SETTINGS = Option(
+    "--set",
+    "set a field of a model, such as narm.hidden=50",
+    metavar="MODEL.FIELD=VALUE",
+    several=True,
+    names="setting",
+)
 CHOICE: Mapping[Common, Option] = {"dataset": DATASETS, "model": MODELS, "set": SETTINGS}
-CUTOFFS = Option("--k", "cut-offs: 5 10 20 (default: 20)", metavar="K", type=positive, several=True, default=[20])
+CUTOFFS = Option(
+    "--k", "cut-offs, such as 5 10 20 (default: 20)", metavar="K", type=positive, several=True, default=[20]
+)
 MORE_CUTOFFS = Option(
-    "--k", "also at these cut-offs: 5 10 (20 is always shown)", metavar="K", type=positive, several=True
+    "--k", "further cut-offs, such as 5 10 (20 is always shown)", metavar="K", type=positive, several=True
 )
 SEEDS = Option("--seed", "default: 0", metavar="N", type=int, several=True, default=[0])
-TRACEBACK = Option("--traceback", "show where in your own model an error was raised, whole")
+TRACEBACK = Option("--traceback", "show the whole traceback of an error in your own model")
 KEEP_MODEL = Option("--keep-model", "also keep the fitted models beside their records, for recommend")
 QUIET = Option("--quiet", "no progress, only the result")
-MINUTES = Option("--minutes", "stop at the last epoch that fits; the same command goes on", metavar="N", type=positive)
+MINUTES = Option(
+    "--minutes",
+    "stop after the last epoch that fits into N minutes; the same command resumes",
+    metavar="N",
+    type=positive,
+)
 RUN = (
     SEEDS,
     DEVICE,
-    Option("--jobs", "runs at a time, a process each (default: 1)", metavar="N", type=positive, default=1),
+    Option(
+        "--jobs",
+        "the number of runs at a time, each in its own process (default: 1)",
+        metavar="N",
+        type=positive,
+        default=1,
+    ),
     MINUTES,
-    Option("--slurm", "queue every run as a job: partition=gpu,time=60,gres=gpu:1,at-once=8", metavar="KEY=VALUE,..."),
-    Option("--stored", "run nothing: draw the page from what is stored"),
+    Option(
+        "--slurm",
+        "submit every run as a Slurm job, such as partition=gpu,time=60,gres=gpu:1,at-once=8",
+        metavar="KEY=VALUE,...",
+    ),
+    Option("--stored", "run nothing: draw the page from stored records"),
     Option("--dry-run", "print what would run and what is stored, and stop"),
     Option("--force", "run again even where a record is stored"),
     Option("--fresh", "ignore checkpoints of interrupted runs"),
