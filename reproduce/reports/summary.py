@@ -86,7 +86,5 @@ def _above_narm(title: str, cells: Mapping[str, Cells]) -> list[str]:
             unjudged.append(METRICS[metric])
     told = "; ".join(above) or ("Nothing beyond noise" if len(unjudged) < len(cells) else "")
     if unjudged:
-        told += (
-            f"{'; ' if told else ''}not judged in {' and '.join(unjudged)}: single runs, and no row has several seeds"
-        )
-    return [f"**{title}, better than NARM.** {told[0].upper()}{told[1:]}."]
+        told += f"{'; not' if told else 'Not'} judged in {' and '.join(unjudged)}: single runs, and no row has several seeds"
+    return [f"**{title}, better than NARM.** {told}."]
