@@ -86,5 +86,6 @@ def _above_narm(title: str, cells: Mapping[str, Cells]) -> list[str]:
             unjudged.append(METRICS[metric])
     told = "; ".join(above) or ("Nothing beyond noise" if len(unjudged) < len(cells) else "")
     if unjudged:
-        told += f"{'; not' if told else 'Not'} judged in {' and '.join(unjudged)}: single runs, and no row has several seeds"
+        where = " and ".join(unjudged)
+        told += f"{'; not' if told else 'Not'} judged in {where}: single runs, and no row has several seeds"
     return [f"**{title}, better than NARM.** {told}."]
