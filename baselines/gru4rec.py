@@ -28,8 +28,17 @@ proportional to clicks ** `alpha`.
     BPR-max  = -ln sum_j softmax_j sigma(s_i - s_j) + penalty sum_j softmax_j s_j^2
     cross-entropy = -ln softmax(s)_i over i and its negatives
 
-Departs from the published code: when no session is left to begin, an epoch goes on with fewer sessions (there it ends).
-Three more departures are defaults, and each has a field that follows the code instead:
+With `embeddings` tied, E[x] = w_x W with one matrix W: the rows that score an item also represent a click on it. `logq`
+corrects the scores for how often an item is a negative (Bengio and Senecal 2008), as the authors' code does: before the
+loss, s_j is lowered by logq ln P_j if j is in the batch and by logq alpha ln P_j if it was drawn, where P_j is the
+share of item j in the clicks of train.
+
+When no session is left to begin, an epoch goes on with fewer sessions. The gradient of such a short step is the sum of
+the rows' gradients over `batch`, as in the authors' code since June 2018: the mean over the few rows that are left
+would give a single session the weight of a whole batch, which at the high learning rates of the 2018 form ruins the
+weights. In the code of 2016 an epoch ends before its first short step (`short_steps` dropped).
+
+Three departures from the published code are defaults, and each has a field that follows the code instead:
 - a negative that is the target itself is left out, as in the equations, in which j is not i; own_target=counted counts
   it, and takes the mean over the target's own column too, whose gradient is 0;
 - the gradients of a row that occurs twice in a batch are added before Adagrad, which is the gradient of the loss and
@@ -46,6 +55,7 @@ import heapq
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -69,6 +79,7 @@ class Step:
     begins: Tensor  # (B,) whether it is the session's first click
     lanes: Tensor  # (B,) the row in which the session's state is carried
     negatives: Tensor  # (N,) drawn for this step
+    log_q: Tensor  # (B + N,) ln P of the targets, alpha ln P of the negatives
 
     def __len__(self) -> int:
         return len(self.items)
@@ -84,17 +95,24 @@ class Lanes:
     lanes: Tensor  # (n,)
     bounds: list[int]  # (steps + 1,)
     chances: Tensor  # (m,) cumulative probabilities with which items are drawn as negatives, rising to 1
+    log_shares: Tensor  # (m,) ln P, the share of each item in the clicks; 0 for an item without clicks
+    alpha: float
 
     def __len__(self) -> int:
         return len(self.items)
 
-    def steps(self, negatives: int) -> Iterator[Step]:
+    def steps(self, negatives: int, at_least: int = 1) -> Iterator[Step]:
+        """Yield the steps up to the first one with fewer than `at_least` sessions, with `negatives` drawn for each."""
         last = len(self.chances) - 1
-        for begin, end in zip(self.bounds, self.bounds[1:], strict=False):
+        for begin, end in pairwise(self.bounds):
+            if end - begin < at_least:
+                return
             drawn = torch.rand(negatives, device=self.chances.device, dtype=self.chances.dtype)
             more = torch.searchsorted(self.chances, drawn, right=True).clamp(max=last)
             at = slice(begin, end)
-            yield Step(self.items[at], self.targets[at], self.begins[at], self.lanes[at], more)
+            targets = self.targets[at]
+            log_q = torch.cat([self.log_shares[targets], self.alpha * self.log_shares[more]])
+            yield Step(self.items[at], targets, self.begins[at], self.lanes[at], more, log_q)
 
 
 @dataclass(kw_only=True)
@@ -110,6 +128,10 @@ class GRU4Rec(Neural):
         negatives: further negatives drawn for each batch.
         alpha: items are drawn as further negatives in proportion to their clicks to this power.
         penalty: the weight of the squared scores in bpr-max.
+        embeddings: whether clicks have a matrix of their own or share that of the scores.
+        logq: the strength of the correction for how often an item is a negative; 0 is none.
+        short_steps: what becomes of the steps at the end of an epoch that have fewer sessions than `batch`: their
+            gradients are divided by `batch`, or the epoch ends before the first of them.
         own_target: whether a negative that is the target itself is left out or counted.
         duplicates: whether the gradients of a row that occurs twice in a batch are added before Adagrad or take
             separate steps.
@@ -126,6 +148,9 @@ class GRU4Rec(Neural):
     negatives: int = setting(0, low=0, high=65_536, note="2018: 2048")
     alpha: float = setting(0.75, low=0.0, high=1.0, note="2018: 0.75 in the paper, 0 in the code's example")
     penalty: float = setting(1.0, low=0.0, high=1000.0)
+    embeddings: Literal["separate", "tied"] = setting("separate", before="separate", note="2018: tied on some logs")
+    logq: float = setting(0.0, low=0.0, high=10.0, before=0.0, note="the authors' code has it since 2018")
+    short_steps: Literal["divided", "dropped"] = setting("divided", note="the code of 2016 drops them")
     own_target: Literal["left-out", "counted"] = setting(
         "left-out", before="left-out", note="the published code counts it"
     )
@@ -147,7 +172,7 @@ class GRU4Rec(Neural):
         network = self.network_
         assert isinstance(network, Network)
         network.carried = torch.zeros(self.batch, self.hidden, device=training.items.device)
-        yield from training.steps(self.negatives)
+        yield from training.steps(self.negatives, self.batch if self.short_steps == "dropped" else 1)
 
     def optimiser(self, network: nn.Module) -> torch.optim.Optimizer:
         return MomentumAdagrad(network.parameters(), self.learning_rate, self.momentum, self.duplicates)
@@ -159,13 +184,17 @@ class GRU4Rec(Neural):
         assert isinstance(network, Network)
         columns = torch.cat([batch.targets, batch.negatives])  # (B + N,)
         scores = ACTIVATIONS[self.activation](network.rate(network.go_on(batch), columns))  # (B, B + N)
+        if self.logq:
+            scores = scores - self.logq * batch.log_q
         wrong = columns != batch.targets[:, None]  # (B, B + N)
         if self.own_target == "counted":
             wrong = torch.ones_like(wrong).fill_diagonal_(False)
         rows = LOSSES[self.loss_function](scores.diagonal()[:, None], scores, wrong, self.penalty)  # (B,)
         if self.own_target == "counted" and self.loss_function in ("top1", "bpr"):
             rows = rows * (1 - 1 / len(columns))  # the mean includes the target's own column
-        return (rows * wrong.any(1)).mean()  # a row without a negative has nothing to learn from
+        rows = rows * wrong.any(1)  # a row without a negative has nothing to learn from
+        share = rows.sum() / self.batch
+        return share + (rows.mean() - share).detach()  # the value is the mean's, the gradient the share's
 
     def scores(self, network: nn.Module, batch: Batch) -> Tensor:
         assert isinstance(network, Network)
@@ -183,20 +212,28 @@ class Network(nn.Module):
     def __init__(self, model: GRU4Rec, n_items: int) -> None:
         super().__init__()
         H = model.hidden
-        self.E = nn.Parameter(torch.empty(n_items, 3 * H))  # candidate, r, z
+        tied = model.embeddings == "tied"
+        self.E = None if tied else nn.Parameter(torch.empty(n_items, 3 * H))  # candidate, r, z
+        self.W = nn.Parameter(torch.empty(H, 3 * H)) if tied else None  # candidate, r, z
         self.b = nn.Parameter(torch.zeros(3 * H))
         self.U = nn.Parameter(torch.empty(H, H))
         self.U_rz = nn.Parameter(torch.empty(H, 2 * H))
         self.w = nn.Parameter(torch.empty(n_items, H))
         self.b_out = nn.Parameter(torch.zeros(n_items, 1))
         self.dropout = nn.Dropout(model.dropout)
-        for block in (*self.E.chunk(3, 1), self.U, *self.U_rz.chunk(2, 1), self.w):
+        of_clicks = self.E if self.W is None else self.W
+        assert of_clicks is not None
+        for block in (*of_clicks.chunk(3, 1), self.U, *self.U_rz.chunk(2, 1), self.w):
             nn.init.xavier_uniform_(block)
 
     def step(self, items: Tensor, h: Tensor) -> Tensor:
         """Return h_t, (B, H), after clicks on `items`, (B,), from the states h, (B, H)."""
         H = h.shape[1]
-        into = F.embedding(items, self.E, sparse=True) + self.b  # (B, 3H)
+        if self.E is not None:
+            into = F.embedding(items, self.E, sparse=True) + self.b  # (B, 3H)
+        else:
+            assert self.W is not None
+            into = torch.addmm(self.b, F.embedding(items, self.w, sparse=True), self.W)  # (B, 3H)
         r, z = torch.sigmoid(torch.addmm(into[:, H:], h, self.U_rz)).chunk(2, 1)  # (B, H), (B, H)
         candidate = torch.tanh(torch.addmm(into[:, :H], r * h, self.U))  # (B, H)
         return torch.lerp(h, candidate, z)
@@ -244,6 +281,7 @@ def side_by_side(sessions: Sessions, batch: int, alpha: float, device: torch.dev
     items, _ = sessions.clicks()
     clicks = np.bincount(items, minlength=sessions.n_items)
     chances = np.cumsum(np.where(clicks > 0, clicks.astype(np.float64) ** alpha, 0.0))
+    log_shares = np.log(np.maximum(clicks, 1) / max(clicks.sum(), 1)) * (clicks > 0)
     tensor = partial(torch.as_tensor, device=device)
     return Lanes(
         tensor(prefixes.last[order]),
@@ -252,6 +290,8 @@ def side_by_side(sessions: Sessions, batch: int, alpha: float, device: torch.dev
         tensor(place[owner, 1][order]),
         bounds,
         tensor(chances / max(chances[-1], 1e-30)),
+        tensor(log_shares.astype(np.float32)),
+        alpha,
     )
 
 

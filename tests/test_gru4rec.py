@@ -110,6 +110,7 @@ def one_step(targets: list[int], negatives: list[int]) -> Step:
         torch.ones(n, dtype=torch.bool),
         torch.arange(n),
         torch.tensor(negatives, dtype=torch.int64),
+        -0.1 * torch.arange(1, n + len(negatives) + 1, dtype=torch.float64),
     )
 
 
@@ -136,6 +137,55 @@ def test_losses_equal_their_formulas_by_double_loops(
     loss.backward()  # type: ignore[no-untyped-call]
     slopes = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
     assert all(bool(torch.isfinite(one.to_dense()).all()) for one in slopes)
+
+
+def test_a_short_step_weighs_as_much_as_its_share_of_a_batch() -> None:
+    """A value held by hand: sigma(0) = 1/2, and one row of a batch of four."""
+    model, network = untrained({"loss_function": "bpr", "activation": "linear"})
+    for parameter in network.parameters():
+        parameter.data.zero_()
+    loss = model.loss(network, one_step([2], [5]))
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert float(loss.detach()) == pytest.approx(0.693147, abs=1e-6)
+    assert network.b_out.grad is not None
+    assert network.b_out.grad.to_dense()[:, 0].tolist() == [0, 0, -0.125, 0, 0, 0.125, 0]
+
+
+def test_an_epoch_with_short_steps_dropped_ends_before_the_first_of_them() -> None:
+    lanes = side_by_side(Sessions.of([[1, 2, 3], [4, 5], [6, 0], [1, 2, 3, 4]], 7), 2, 1.0, CPU)
+    assert [len(step) for step in lanes.steps(0)] == [2, 2, 1, 1, 1]
+    assert [len(step) for step in lanes.steps(0, at_least=2)] == [2, 2]
+
+
+@pytest.mark.parametrize("logq", [0.5, 1.0])
+def test_logq_lowers_every_column_by_its_share_of_the_clicks(logq: float) -> None:
+    """In cross-entropy: ln P of an item in the batch, alpha ln P of one that was drawn."""
+    lanes = side_by_side(Sessions.of([[1, 2], [3, 2], [3, 3]], 4), 2, 0.5, CPU)
+    torch.manual_seed(0)
+    step = next(lanes.steps(3))
+    share = {1: 1 / 6, 2: 2 / 6, 3: 3 / 6}
+    expected = [math.log(share[i]) for i in step.targets.tolist()]
+    expected += [0.5 * math.log(share[i]) for i in step.negatives.tolist()]
+    np.testing.assert_allclose(step.log_q.numpy(), expected, rtol=1e-6)
+
+    model, network = untrained({"loss_function": "cross-entropy", "activation": "linear", "logq": logq})
+    by_hand = one_step([1, 2], [5])
+    s = model.score(Sessions.of([[0], [1]], 7)).numpy()[:, [1, 2, 5]] + logq * np.array([0.1, 0.2, 0.3])
+    mean = np.mean([math.log(sum(map(math.exp, row))) - row[i] for i, row in enumerate(s)])
+    assert float(model.loss(network, by_hand).detach()) == pytest.approx(mean, rel=1e-10)
+
+
+def test_tied_embeddings_read_a_click_from_the_rows_that_score_it() -> None:
+    model, network = untrained({"embeddings": "tied"})
+    w = {name: value.detach().numpy() for name, value in network.named_parameters()}
+    assert sorted(w) == ["U", "U_rz", "W", "b", "b_out", "w"]
+    h = np.zeros(3)
+    for item in (2, 5, 2):
+        c, r, z = np.split(w["w"][item] @ w["W"] + w["b"], 3)
+        r, z = sigmoid(r + h @ w["U_rz"][:, :3]), sigmoid(z + h @ w["U_rz"][:, 3:])
+        h = (1 - z) * h + z * np.tanh(c + (r * h) @ w["U"])
+    found = model.score(Sessions.of([[2, 5, 2]], 7)).numpy()[0]
+    np.testing.assert_allclose(found, w["w"] @ h + w["b_out"][:, 0], rtol=1e-10)
 
 
 def sigmoid(x: np.ndarray) -> np.ndarray:

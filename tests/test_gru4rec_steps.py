@@ -28,7 +28,7 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
     return 1 / (1 + np.exp(-x))
 
 
-def epochs(sessions: list[list[int]]) -> Iterator[list[tuple[int, int, int, bool]]]:
+def epochs(sessions: list[list[int]], at_least: int) -> Iterator[list[tuple[int, int, int, bool]]]:
     """Yield steps without end, each with (click, next click, lane, whether the session begins) of every busy lane."""
     while True:
         waiting, under_way = list(sessions), dict[int, list[int]]()
@@ -39,19 +39,19 @@ def epochs(sessions: list[list[int]]) -> Iterator[list[tuple[int, int, int, bool
                     under_way[lane] = waiting.pop(0)
                     begins.add(lane)
             step = [(s[0], s[1], lane, lane in begins) for lane, s in sorted(under_way.items()) if len(s) > 1]
-            if not step:
+            if len(step) < at_least:
                 break
             yield step
             under_way = {lane: session[1:] for lane, session in under_way.items()}
 
 
 def top1_slopes(scores: np.ndarray, targets: list[int], own_target: str) -> np.ndarray:
-    """Return the gradient of the mean TOP1 loss with respect to each score, (B, B), computed pair by pair."""
+    """Return the gradient of the summed TOP1 loss / LANES with respect to each score, (B, B), pair by pair."""
     slopes = np.zeros_like(scores)
     for i in range(len(targets)):
         counted = own_target == "counted"
         wrong = [j for j in range(len(targets)) if (j != i if counted else targets[j] != targets[i])]
-        among = (len(targets) if counted else len(wrong)) * len(targets)
+        among = (len(targets) if counted else len(wrong)) * LANES  # also where fewer lanes are busy
         for j in wrong:
             p, q = sigmoid(scores[i, j] - scores[i, i]), sigmoid(scores[i, j] ** 2)
             slopes[i, j] += (p * (1 - p) + 2 * scores[i, j] * q * (1 - q)) / among
@@ -95,11 +95,11 @@ def added(slopes: list[Slope]) -> list[Slope]:
     return [(name, row, slope) for (name, row), slope in total.items()]
 
 
-def by_numpy(start: Weights, momentum: float, duplicates: str, own_target: str) -> Weights:
+def by_numpy(start: Weights, momentum: float, duplicates: str, own_target: str, short_steps: str) -> Weights:
     w = {name: value.copy() for name, value in start.items()}
     squares, velocity = ({name: np.zeros_like(value) for name, value in w.items()} for _ in range(2))
     state = np.zeros((LANES, HIDDEN))
-    steps = epochs(log())
+    steps = epochs(log(), LANES if short_steps == "dropped" else 1)
     for _ in range(STEPS):
         step = next(steps)
         clicks, targets, lanes, begins = (list(column) for column in zip(*step, strict=True))
@@ -117,9 +117,10 @@ def by_numpy(start: Weights, momentum: float, duplicates: str, own_target: str) 
 
 
 @cache
-def by_torch(momentum: float, duplicates: Any, own_target: Any) -> tuple[Weights, Weights]:
+def by_torch(momentum: float, duplicates: Any, own_target: Any, short_steps: Any) -> tuple[Weights, Weights]:
     """Return the weights before and after the steps."""
     fields: dict[str, Any] = {"momentum": momentum, "duplicates": duplicates, "own_target": own_target}
+    fields["short_steps"] = short_steps
     model = GRU4Rec(hidden=HIDDEN, batch=LANES, dropout=0.0, validation="none", learning_rate=RATE, **fields)
     lanes, _, _ = model.part(Sessions.of(log(), ITEMS), np.random.default_rng(0), CPU)
     torch.manual_seed(0)
@@ -143,20 +144,24 @@ def by_torch(momentum: float, duplicates: Any, own_target: Any) -> tuple[Weights
 @pytest.mark.parametrize("momentum", [0.0, 0.2])
 @pytest.mark.parametrize("duplicates", ["added", "separate"])
 @pytest.mark.parametrize("own_target", ["left-out", "counted"])
-def test_300_steps_equal_those_made_in_numpy(momentum: float, duplicates: Any, own_target: Any) -> None:
-    before, found = by_torch(momentum, duplicates, own_target)
-    expected = by_numpy(before, momentum, duplicates, own_target)
+@pytest.mark.parametrize("short_steps", ["divided", "dropped"])
+def test_300_steps_equal_those_made_in_numpy(
+    momentum: float, duplicates: Any, own_target: Any, short_steps: Any
+) -> None:
+    before, found = by_torch(momentum, duplicates, own_target, short_steps)
+    expected = by_numpy(before, momentum, duplicates, own_target, short_steps)
     for name, value in expected.items():
         np.testing.assert_allclose(found[name], value, rtol=1e-8, atol=1e-10, err_msg=name)
         assert np.abs(value - before[name]).max() > 0.02  # the weights have moved
 
 
-def test_the_four_ways_end_apart() -> None:
+def test_the_eight_ways_end_apart() -> None:
     """Otherwise the test above could not tell them apart."""
     ends = [
-        by_torch(0.0, duplicates, own_target)[1]["w"]
+        by_torch(0.0, duplicates, own_target, short_steps)[1]["w"]
         for duplicates in ("added", "separate")
         for own_target in ("left-out", "counted")
+        for short_steps in ("divided", "dropped")
     ]
     apart = [np.abs(one - other).max() for k, one in enumerate(ends) for other in ends[:k]]
     assert min(apart) > 0.01

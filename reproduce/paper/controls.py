@@ -10,17 +10,32 @@ from __future__ import annotations
 from reproduce.paper.numbers import Score
 from reproduce.paper.rows import Row
 
-# The settings that the authors of the public code give for RSC15 with the losses of their CIKM 2018 paper.
-GRU4REC_2018 = {
+# session-rec's settings of GRU4Rec for its single splits, by our data set; elsewhere those for RSC15/64.
+_BPR_MAX = {
     "loss_function": "bpr-max",
     "activation": "elu",
     "batch": 32,
-    "dropout": 0.0,
-    "learning_rate": 0.2,
-    "momentum": 0.3,
     "negatives": 2048,
-    "alpha": 0.0,
+    "alpha": 0.75,
     "penalty": 1.0,
+}
+GRU4REC_2018: dict[str, object] = {**_BPR_MAX, "dropout": 0.5, "learning_rate": 0.01, "momentum": 0.8}
+GRU4REC_2018_ON: dict[str, dict[str, object]] = {
+    "diginetica": {**_BPR_MAX, "embeddings": "tied", "dropout": 0.1, "learning_rate": 0.02, "momentum": 0.5},
+    "diginetica-file-order": {**_BPR_MAX, "embeddings": "tied", "dropout": 0.2, "learning_rate": 0.05, "momentum": 0.1},
+}
+# The setting for RSC15 that the authors of GRU4Rec publish beside their code for tied embeddings and 100 units.
+GRU4REC_TIED: dict[str, object] = {
+    "loss_function": "cross-entropy",
+    "activation": "linear",
+    "embeddings": "tied",
+    "batch": 32,
+    "dropout": 0.4,
+    "learning_rate": 0.2,
+    "momentum": 0.2,
+    "negatives": 2048,
+    "alpha": 0.5,
+    "logq": 1.0,
 }
 
 # session-rec's settings of V-SKNN for its single splits, by our data set. Its configuration files and the table of
@@ -42,7 +57,8 @@ ROWS = (
     Row("V-SKNN", "vsknn", on=VSKNN),
     Row("STAMP", "stamp"),
     Row("SR-GNN", "sr_gnn"),
-    Row("GRU4Rec (2018)", "gru4rec", GRU4REC_2018),
+    Row("GRU4Rec (2018)", "gru4rec", GRU4REC_2018, GRU4REC_2018_ON),
+    Row("GRU4Rec (tied, logQ)", "gru4rec", GRU4REC_TIED),
 )
 
 

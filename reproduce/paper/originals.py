@@ -26,7 +26,7 @@ BPR_MF_ORDERS = (
 )
 
 GRU_REC_EXAMPLE = Row("GRU-Rec (rate of the example script)", "gru4rec", {"learning_rate": 0.01})
-_GRU_REC = {"duplicates": "separate", "own_target": "counted", "validation": "none"}
+_GRU_REC = {"duplicates": "separate", "own_target": "counted", "short_steps": "dropped", "validation": "none"}
 _FPMC = {
     "factors": 32,
     "epochs": 15,
