@@ -32,7 +32,7 @@ TOY = {
     **SMALL,
     "epochs": 15,
     "batch": 64,
-    "learning_rate": 0.03,
+    "learning_rate": 0.01,
     "embedding_dropout": 0.0,
     "session_dropout": 0.0,
     "dropout": 0.0,
