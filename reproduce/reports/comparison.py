@@ -10,7 +10,7 @@ import numpy as np
 
 from reproduce.evaluation import counting
 from reproduce.evaluation.uncertainty import Measurement
-from reproduce.paper import controls, numbers
+from reproduce.paper import numbers
 from reproduce.paper.counting import Counting
 from reproduce.paper.numbers import Score
 from reproduce.paper.originals import ORIGINALS, Original
@@ -114,7 +114,7 @@ def _ours(label: str, dataset: str) -> Row:
 def _published(label: str, dataset: str) -> Score | None:
     if label == FULL_DECODER.label:
         return numbers.published(numbers.TABLE2, "fully connected", dataset)
-    return numbers.published(numbers.TABLE3, label, dataset) or controls.PUBLISHED.get(label, {}).get(dataset)
+    return numbers.published(numbers.TABLE3, label, dataset)
 
 
 def _tuned(own: Shelf, dataset: str, row: Row, searches: Sequence[Found]) -> Row | None:
