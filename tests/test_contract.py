@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
@@ -14,6 +15,7 @@ import torch
 from reproduce import catalog
 from reproduce.baselines.pop import Pop
 from reproduce.commands import contract, rules
+from reproduce.fitting.neural import Neural
 from reproduce.fitting.recommender import Journal
 from reproduce.reading.sessions import Sessions
 
@@ -27,11 +29,18 @@ def test_every_model_keeps_the_rule(name: str, rule: rules.Rule, cpu: torch.devi
 
 
 @pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.parametrize("name", MODELS)
 def test_every_model_keeps_the_contract_on_a_gpu(name: str) -> None:
-    if not torch.cuda.is_available():
-        pytest.skip("no CUDA device")
     assert contract.broken(partial(catalog.make_recommender, name), torch.device("cuda")) == []
+
+
+@pytest.mark.parametrize("name", [name for name in MODELS if issubclass(catalog.recommender(name), Neural)])
+def test_every_network_keeps_the_contract_computed_as_on_a_gpu(
+    name: str, cpu: torch.device, as_cuda: Callable[[bool], None]
+) -> None:
+    as_cuda(True)
+    assert contract.broken(partial(catalog.make_recommender, name), cpu) == []
 
 
 def test_the_circle_tells_a_model_that_learns_order_from_one_that_counts(cpu: torch.device) -> None:
