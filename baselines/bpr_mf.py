@@ -101,6 +101,9 @@ class BPRMF(Pairwise):
         mean = total / torch.as_tensor(prefixes.lengths, device=self.device_)[:, None]
         return mean @ self.h_.T  # (n, m)
 
+    def item_vectors(self) -> Tensor:
+        return self.h_
+
 
 def rows(train: Sessions, negatives: Negatives) -> np.ndarray:
     """Return the indices of the first, or last, m clicks in the chosen order, m being the number of distinct items."""

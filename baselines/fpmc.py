@@ -104,6 +104,9 @@ class FPMC(Pairwise):
         items, owner = (torch.as_tensor(one, device=self.device_) for one in self._baskets(prefixes).clicks())
         return mean_by(self.a_[items], owner, len(prefixes)) @ self.c_.T  # (n, m)
 
+    def item_vectors(self) -> Tensor:
+        return self.c_
+
 
 def sizes(owner: Tensor, n: int) -> Tensor:
     """Return the number of rows of each of n owners, (n,)."""

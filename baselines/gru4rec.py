@@ -200,6 +200,10 @@ class GRU4Rec(Neural):
         assert isinstance(network, Network)
         return network.rate_all(network(batch))  # (B, m)
 
+    def item_vectors(self) -> Tensor:
+        assert isinstance(self.network_, Network)
+        return self.network_.w.detach()
+
 
 class Network(nn.Module):
     """The network that computes the equations above.

@@ -41,7 +41,6 @@ class ImprovedGRURec(DotProduct):
 
     name: ClassVar[str] = "improved_gru_rec"
     label: ClassVar[str] = "Improved GRU-Rec"
-    capturable: ClassVar[bool] = True
 
     embedding: int = setting(50, low=1, high=10_000, search=[50, 100], note="ours: NARM's")
     hidden: int = setting(100, low=1, high=10_000, search=[50, 100, 200], note="ours: NARM's")
@@ -84,6 +83,4 @@ def drop_clicks(batch: Batch, dropped: Tensor) -> Batch:
     steps = torch.arange(batch.items.shape[1], device=batch.items.device)  # (T,)
     kept = batch.mask & (~dropped | (steps == batch.lengths[:, None] - 1))  # (B, T)
     order = torch.sort((~kept).to(torch.int8), dim=1, stable=True).indices  # kept clicks first, in their order
-    lengths = kept.sum(1)  # (B,)
-    items = batch.items.gather(1, order) * (steps < lengths[:, None])  # (B, T)
-    return Batch(items, lengths, batch.labels)
+    return Batch(batch.items.gather(1, order), kept.sum(1), batch.labels)  # what was dropped is padding now

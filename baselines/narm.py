@@ -64,7 +64,6 @@ class NARM(DotProduct):
 
     name: ClassVar[str] = "narm"
     label: ClassVar[str] = "NARM"
-    capturable: ClassVar[bool] = True
 
     embedding: int = setting(50, low=1, high=10_000, search=[50, 100])
     hidden: int = setting(100, low=1, high=10_000, search=[50, 100, 200])

@@ -55,7 +55,6 @@ class SRGNN(DotProduct):
 
     name: ClassVar[str] = "sr_gnn"
     label: ClassVar[str] = "SR-GNN"
-    capturable: ClassVar[bool] = True
 
     batch: int = setting(100, low=1, high=100_000)
     truncation: Literal["first", "last", "none"] = setting("none")

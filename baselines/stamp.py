@@ -65,7 +65,6 @@ class STAMP(DotProduct):
 
     name: ClassVar[str] = "stamp"
     label: ClassVar[str] = "STAMP"
-    capturable: ClassVar[bool] = True
 
     learning_rate: float = setting(0.005, low=1e-6, high=1.0, search=(1e-4, 1e-2))
     truncation: Literal["first", "last", "none"] = setting("none")

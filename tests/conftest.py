@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -12,8 +11,6 @@ import torch
 
 import reproduce.datasets
 from reproduce.evaluation import devices
-from reproduce.fitting import gradients
-from reproduce.fitting.gradients import Values
 
 reproduce.datasets.__path__.append(str(Path(__file__).resolve().parent / "sources"))  # adds the data set `cycle`
 torch.set_num_threads(1)  # tensors are tiny here: more threads only wait for each other
@@ -41,33 +38,9 @@ def cpu() -> torch.device:
     return torch.device("cpu")
 
 
-class Imitated:
-    """A stand-in for gradients.Recorder on a CPU: what is recorded has no values, only NaN, until it is launched."""
-
-    def __init__(self, device: torch.device) -> None:
-        self.device = device
-
-    def warmed_up(self, work: Callable[[], Values]) -> Values:
-        for _ in range(gradients.WARM_UP):
-            given = work()
-        return [None if one is None else one.clone() for one in given]
-
-    def recorded(self, work: Callable[[], Values]) -> tuple[Values, Callable[[], None]]:
-        values = [None if one is None else torch.full_like(one, math.nan) for one in work()]
-
-        def launch() -> None:
-            for place, one in zip(values, work(), strict=True):
-                if place is not None and one is not None:
-                    place.copy_(one)
-                    one.fill_(math.nan)  # as on a GPU, a launch leaves nothing in the parameters' gradients
-
-        return values, launch
-
-
 @pytest.fixture
 def as_cuda(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], None]:
-    """A switch: True lets a CPU compute as a GPU would, with CUDA graphs imitated; False turns that off."""
-    monkeypatch.setattr(gradients, "Recorder", Imitated)
+    """A switch: True lets a CPU compute as a GPU would; False turns that off."""
 
     def answer(wanted: bool) -> None:
         monkeypatch.setattr(devices, "as_cuda", lambda device: wanted)

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import fields
-from typing import get_args, get_type_hints
+from contextlib import contextmanager
+from dataclasses import fields, replace
+from typing import Any, get_args, get_type_hints
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 
 from reproduce import catalog
 from reproduce.evaluation.ranking import rank_all, rank_counts
 from reproduce.fitting.adagrad import MomentumAdagrad
-from reproduce.fitting.batches import Batch, Examples
-from reproduce.fitting.gradients import Gradients, Graph
+from reproduce.fitting.batches import Examples
+from reproduce.fitting.dot_product import DotProduct
 from reproduce.fitting.item_softmax import CHUNK, item_softmax
 from reproduce.fitting.neural import Neural
 from reproduce.fitting.recommender import Journal
@@ -122,37 +125,100 @@ def test_the_loss_and_the_ranks_are_the_same_in_both_ways(as_cuda: Callable[[boo
         torch.testing.assert_close(one, other)
 
 
-class Watched(Journal):
-    """Forbids the host to wait for the GPU after an epoch's first step, in which the epoch's order is sent there."""
+@pytest.mark.parametrize("answer", [False, True], ids=["as a CPU", "as CUDA"])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_no_network_reads_the_items_of_padding(name: str, answer: bool, as_cuda: Callable[[bool], None]) -> None:
+    """Scores, loss and all gradients are the same whatever the padding holds, items of the session included."""
+    as_cuda(answer)
+    model = catalog.make_recommender(name, small(name, {}))
+    assert isinstance(model, Neural)
+    model.fit(log(), seed=0, device=CPU, journal=Journal())
+    prefixes, targets = log().prefixes()
+    batch = replace(model.as_batch(prefixes), labels=torch.as_tensor(targets))
+    found = []
+    for padding in (batch.items, batch.items[:, :1], torch.full_like(batch.items, 29)):
+        other = replace(batch, items=torch.where(batch.mask, batch.items, padding))
+        values = [model.scores(model.network_, other).detach()]
+        if isinstance(model, DotProduct) and name != "sasrec":  # the others do not train on prefixes
+            loss = model.loss(model.network_, other)
+            values += [loss.detach(), *torch.autograd.grad(loss, list(model.network_.parameters()))]
+        found.append(values)
+    for values in found[1:]:
+        for one, other in zip(found[0], values, strict=True):
+            torch.testing.assert_close(one, other, rtol=0, atol=1e-8)
 
-    def steps(self, batches: Iterable[object], *, epoch: int, epochs: int, examples: int) -> Iterator[object]:  # type: ignore[override]
+
+class NoWaiting(TorchDispatchMode):
+    """Refuses the operations for which the host would wait on CUDA: a value or a size that it must know."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        a_mask = func is torch.ops.aten.index.Tensor and any(i is not None and i.dtype == torch.bool for i in args[1])
+        if a_mask or func.overloadpacket in WAITING:
+            raise RuntimeError(f"on CUDA the host would wait for {func}")
+        return func(*args, **(kwargs or {}))
+
+
+WAITING = {
+    getattr(torch.ops.aten, name)
+    for name in ("_local_scalar_dense", "nonzero", "masked_select", "_unique2", "unique_dim", "unique_consecutive")
+} | {torch.ops.aten._coalesce, torch.ops.aten._to_sparse}
+
+
+@contextmanager
+def no_waiting(device: torch.device) -> Iterator[None]:
+    """Raise if the host waits for the device; on a CPU, if an operation is called that would make it wait on CUDA."""
+    if device.type == "cpu":
+        with NoWaiting():
+            yield
+        return
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        yield
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+class Watched(Journal):
+    """Forbids the host to wait for the device after an epoch's first step, in which the epoch's order is sent there."""
+
+    def __init__(self, device: torch.device) -> None:
+        super().__init__()
+        self.device = device
+
+    def steps(self, batches: Iterable[Any], **told: Any) -> Iterator[Any]:
         ahead = iter(batches)
         yield next(ahead)
-        torch.cuda.set_sync_debug_mode("error")
-        try:
+        with no_waiting(self.device):
             yield from ahead
-        finally:
-            torch.cuda.set_sync_debug_mode("default")
 
 
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def on_gpu(device: str) -> Any:
+    missing = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+    return pytest.param(device, marks=[pytest.mark.gpu, missing])
+
+
+@pytest.mark.parametrize("device", ["cpu", on_gpu("cuda")])
 @pytest.mark.parametrize(("name", "way"), [case for case in CASES if case[1] in WAYS[:2]], ids=str)
 def test_no_step_of_training_waits_for_the_host(
-    name: str, way: dict[str, object], monkeypatch: pytest.MonkeyPatch
+    name: str, way: dict[str, object], device: str, as_cuda: Callable[[bool], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    captured = Gradients.captured
+    as_cuda(True)
+    widest = Examples.widest
 
-    def unwatched(self: Gradients, batch: Batch) -> Graph:  # in a capture the host waits, once per shape of batch
-        mode = torch.cuda.get_sync_debug_mode()
-        torch.cuda.set_sync_debug_mode("default")
-        try:
-            return captured(self, batch)
-        finally:
-            torch.cuda.set_sync_debug_mode(mode)
+    def on_host(self: Examples, index: Tensor) -> int:  # reads lengths that lie on the host, so nothing waits
+        with _disable_current_modes():
+            return widest(self, index)
 
-    monkeypatch.setattr(Gradients, "captured", unwatched)
-    split = catalog.load_split("synthetic", ".")
-    model = catalog.make_recommender(name, {"epochs": 2, **way})
-    model.fit(split.train, seed=0, device=choose_device("cuda"), journal=Watched())
-    assert torch.isfinite(model.score(split.test.prefixes()[0].take(slice(0, 10)))).all()
+    monkeypatch.setattr(Examples, "widest", on_host)
+    train = log() if device == "cpu" else catalog.load_split("synthetic", ".").train
+    fields = small(name, way) if device == "cpu" else {"epochs": 2, **way}
+    where = choose_device(device)
+    model = catalog.make_recommender(name, fields)
+    model.fit(train, seed=0, device=where, journal=Watched(where))
+    assert torch.isfinite(model.score(train.prefixes()[0].take(slice(0, 10)))).all()
+
+
+@pytest.mark.parametrize("waiting", [float, torch.nonzero, torch.unique, lambda x: x[x > 0], Tensor.to_sparse])
+def test_what_waits_on_cuda_is_noticed_on_a_cpu_too(waiting: Callable[[Tensor], object]) -> None:
+    with pytest.raises(RuntimeError, match="the host would wait"), no_waiting(CPU):
+        waiting(torch.ones(1))

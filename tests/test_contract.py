@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
@@ -14,6 +15,9 @@ import torch
 from reproduce import catalog
 from reproduce.baselines.pop import Pop
 from reproduce.commands import contract, rules
+from reproduce.errors import ModelError
+from reproduce.fitting.neural import Neural
+from reproduce.fitting.pairwise import Pairwise
 from reproduce.fitting.recommender import Journal
 from reproduce.reading.sessions import Sessions
 
@@ -27,11 +31,38 @@ def test_every_model_keeps_the_rule(name: str, rule: rules.Rule, cpu: torch.devi
 
 
 @pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.parametrize("name", MODELS)
 def test_every_model_keeps_the_contract_on_a_gpu(name: str) -> None:
-    if not torch.cuda.is_available():
-        pytest.skip("no CUDA device")
     assert contract.broken(partial(catalog.make_recommender, name), torch.device("cuda")) == []
+
+
+@pytest.mark.parametrize("name", [name for name in MODELS if issubclass(catalog.recommender(name), Neural)])
+def test_every_network_keeps_the_contract_computed_as_on_a_gpu(
+    name: str, cpu: torch.device, as_cuda: Callable[[bool], None]
+) -> None:
+    as_cuda(True)
+    assert contract.broken(partial(catalog.make_recommender, name), cpu) == []
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_scores_are_products_with_the_vectors_of_items_where_a_model_has_them(name: str, cpu: torch.device) -> None:
+    """What two prefixes' scores differ by is a combination of the vectors' columns: a bias would cancel."""
+    train, test = rules.cycle()
+    own = catalog.resolved(catalog.make_recommender(name))
+    narrow = {"epochs": 1, "embedding": 4, "hidden": 4, "factors": 4}  # so that the vectors span few directions
+    model = catalog.make_recommender(name, {key: value for key, value in narrow.items() if key in own})
+    model.fit(train, seed=0, device=cpu, journal=Journal())
+    if not isinstance(model, Neural | Pairwise):
+        with pytest.raises(ModelError, match="has no vectors of items"):
+            model.item_vectors()
+        return
+    vectors = model.item_vectors().double().numpy()
+    scores = model.score(test.prefixes()[0]).double().numpy()
+    differences = (scores[1:] - scores[:-1]).T  # (m, n - 1)
+    assert vectors.shape == (train.n_items, 4)
+    rest = differences - vectors @ np.linalg.lstsq(vectors, differences, rcond=None)[0]
+    assert np.abs(rest).max() < 1e-5 * np.abs(scores).max()
 
 
 def test_the_circle_tells_a_model_that_learns_order_from_one_that_counts(cpu: torch.device) -> None:

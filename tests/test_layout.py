@@ -16,7 +16,6 @@ from reproduce import catalog
 
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = ("baselines", "datasets", "reproduce")
-SCREEN = 45  # most lines of a function, not counting its docstring
 # The layers of the suite: a module imports from its own layer and those above it in this list, never from below.
 FLOORS = (
     ("errors", "files", "paper", "source_text", "names", "terminal"),
@@ -98,20 +97,3 @@ def test_no_module_goes_by_its_generic_name(file: Path) -> None:
 def test_nothing_of_a_checkout_but_two_rooms_can_be_imported_through_the_package() -> None:
     for name in ("reproduce.tests", "reproduce.reproduce", "reproduce.results"):
         assert importlib.util.find_spec(name) is None
-
-
-@pytest.mark.parametrize("file", python_files("reproduce"), ids=lambda f: str(f.relative_to(ROOT / "reproduce")))
-def test_no_file_is_over_300_lines(file: Path) -> None:
-    assert len(file.read_text(encoding="utf-8").splitlines()) <= 300
-
-
-@pytest.mark.parametrize("room", ROOMS)
-def test_no_function_is_longer_than_a_screen(room: str) -> None:
-    long = []
-    for file in python_files(room):
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.FunctionDef):
-                told = (ast.get_docstring(node) or "").count("\n")
-                if node.end_lineno - node.lineno + 1 - told > SCREEN:  # type: ignore[operator]
-                    long.append(f"{file.name}: {node.name}")
-    assert long == []

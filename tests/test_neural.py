@@ -131,8 +131,14 @@ def test_truncation_keeps_the_first_or_last_clicks_or_all(truncation: str, click
     sessions = Sessions.of([[1, 2, 3, 4, 5], [6]], n_items=7)
     batch = Examples.of(sessions, np.array([0, 0]), truncation, 3, CPU).batch(torch.tensor([0, 1]))
     assert batch.items[0].tolist() == clicks
-    assert batch.items[1].tolist() == [6] + [0] * (len(clicks) - 1)
+    assert batch.items[1][0] == 6
     assert batch.mask.sum(1).tolist() == [len(clicks), 1]
+
+
+def test_padding_takes_the_items_in_turn() -> None:
+    examples = Examples.of(Sessions.of([[2], [2, 2, 2, 2]], n_items=3), np.array([0, 0]), "first", 19, CPU)
+    batch = examples.batch(torch.tensor([0, 0, 1]))
+    assert batch.items[~batch.mask].tolist() == [1, 2, 0, 2, 0, 1]
 
 
 def test_a_batch_on_a_cpu_is_as_wide_as_its_longest_prefix() -> None:

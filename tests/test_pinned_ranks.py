@@ -28,7 +28,9 @@ SHORT = {"epochs": 2, "batch": 64, "embedding": 8, "hidden": 12}
 TWO_EPOCHS = {"epochs": 2}
 GRU = {"epochs": 2, "batch": 8, "hidden": 12, "learning_rate": 0.01}
 GRU_2018 = {"loss_function": "bpr-max", "activation": "elu", "negatives": 16, "alpha": 0.0, "momentum": 0.3}
+GRU_TIED = {"loss_function": "cross-entropy", "activation": "linear", "embeddings": "tied", "negatives": 16}
 STAMP_CODE = {"form": "code", "embedding_norm": 1.0, "gradient_norm": 150.0, "batching": "one-length"}
+CORE = {"epochs": 2, "batch": 64, "embedding": 8, "inner": 12}
 IDF_OF_SESSIONS = {"idf_counts": "sessions", "neighbours": 50}
 
 # The model and the fields of each case, by its name. Fields whose default may change are set.
@@ -43,6 +45,8 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "fpmc": ("fpmc", TWO_EPOCHS),
     "gru4rec": ("gru4rec", GRU),
     "gru4rec 2018": ("gru4rec", {**GRU, **GRU_2018}),
+    "gru4rec 2016": ("gru4rec", {**GRU, "duplicates": "separate", "own_target": "counted", "short_steps": "dropped"}),
+    "gru4rec tied": ("gru4rec", {**GRU, **GRU_TIED, "logq": 1.0}),
     "improved_gru_rec": ("improved_gru_rec", SHORT),
     "narm": ("narm", SHORT),
     "narm global": ("narm", {**SHORT, "encoder": "global"}),
@@ -58,6 +62,11 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "vsknn log": ("vsknn", {"weights": "log", "decays": "quadratic", "idf": 2.0, "sample": 50}),
     "vsknn div": ("vsknn", {**IDF_OF_SESSIONS, "weights": "div", "decays": "linear-to-0", "sample": 2500}),
     "vsknn quadratic": ("vsknn", {**IDF_OF_SESSIONS, "decays": "quadratic", "idf": 5.0, "sample": 50}),
+    "sr": ("sr", {}),
+    "sr quadratic": ("sr", {"steps": 4, "f": "quadratic", "pruning": 5}),
+    "sasrec": ("sasrec", {"epochs": 2, "batch": 64, "width": 8}),
+    "core": ("core", CORE),
+    "core average": ("core", {**CORE, "weights": "average"}),
     "stamp": ("stamp", {"epochs": 2, "batch": 64}),
     "stamp code": ("stamp", {"epochs": 2, "batch": 64, **STAMP_CODE}),
     "sr_gnn": ("sr_gnn", {"epochs": 2, "batch": 64}),

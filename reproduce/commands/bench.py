@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import partial
+from itertools import islice
 from multiprocessing import get_context
 from typing import Any
 
@@ -26,7 +26,6 @@ from reproduce.evaluation import ranking
 from reproduce.fitting.batches import Batch
 from reproduce.fitting.determinism import deterministic
 from reproduce.fitting.dot_product import DotProduct
-from reproduce.fitting.gradients import Gradients
 from reproduce.fitting.item_softmax import item_softmax
 from reproduce.fitting.neural import Neural
 from reproduce.fitting.recommender import Journal, Recommender
@@ -37,7 +36,8 @@ from reproduce.runs.environment import choose_device, peak_memory_mib
 
 # Items of train and test, labels included; clicks of train; examples (prefixes) of train.
 SIZES = {"yoochoose1_64": (17_745, 486_026, 369_859), "diginetica": (43_097, 906_140, 719_470)}
-STEPS = 40  # training steps timed, at most
+WARM_UP = 5  # training steps before the first one timed: in them libraries load kernels and allocate memory
+STEPS = 40  # training steps timed as one, at most
 SCORED = 5_000  # prefixes scored, at most
 ZIPF = 0.8  # ours: the exponent of Zipf's law for clicks on items
 
@@ -97,8 +97,9 @@ def report(models: Sequence[str], device: torch.device) -> str:
     parts = ["model", "at the size of", "training examples/s", "step ms", "encoder", "softmax", "optimiser"]
     tables = [_table(head, lines, 2), *([_table(parts, steps, 2)] if steps else [])]
     note = (
-        "A model without epochs: seconds of its whole fit. Neural models: from the median step, without validation. "
-        "Parts of a step: medians, in further steps with a stop after each part, forward and backward together."
+        f"A model without epochs: seconds of its whole fit. Neural models: from {STEPS} steps in a row, their batches "
+        "gathered as in an epoch, without validation. Parts of a step: medians, in further steps with a stop after "
+        "each part, forward and backward together."
     )
     return "\n\n".join([f"{where}, torch {torch.__version__}", *tables, note])
 
@@ -119,7 +120,7 @@ def measure(name: str, n_items: int, clicks: int, examples: int, device: str, th
     model = catalog.make_recommender(name)
     log = generated(n_items, clicks)
     if isinstance(model, Neural):
-        rate, share, step = time_steps(model, log, where)
+        rate, share, step = time_training(model, log, where)
         epoch = examples * share / rate
     else:
         if "epochs" in catalog.resolved(model):
@@ -131,9 +132,9 @@ def measure(name: str, n_items: int, clicks: int, examples: int, device: str, th
 
 @dataclass(frozen=True)
 class StepTime:
-    """Seconds of a training step timed as a whole, and of its parts, timed in further steps."""
+    """Seconds of a training step, the mean of many in a row, and of its parts, timed in further steps."""
 
-    total: float
+    total: float  # with the gathering of its batch
     encoder: float  # everything but the other two, forward and backward
     softmax: float  # over all items: the loss and its gradients
     optimiser: float
@@ -154,12 +155,12 @@ def generated(n_items: int, clicks: int) -> Sessions:
     return Sessions.packed(rng.choice(n_items, int(lengths.sum()), p=popularity / popularity.sum()), lengths, n_items)
 
 
-def time_steps(model: Neural, log: Sessions, device: torch.device) -> tuple[float, float, StepTime | None]:
-    """Time training steps of a neural model.
+def time_training(model: Neural, log: Sessions, device: torch.device) -> tuple[float, float, StepTime | None]:
+    """Time the training of a neural model: up to STEPS steps of an epoch in a row, after WARM_UP steps.
 
     Returns:
-        Training examples per second, by the median step; the share of the prefixes that is trained on; and the parts
-        of a step, None unless the model is a DotProduct.
+        Training examples per second; the share of the prefixes that is trained on; and the parts of a step, None unless
+        the model is a DotProduct.
     """
     model.device_ = device
     torch.manual_seed(0)
@@ -167,24 +168,25 @@ def time_steps(model: Neural, log: Sessions, device: torch.device) -> tuple[floa
     optimiser = model.optimiser(network)
     training, _, _ = model.part(log, np.random.default_rng(0), device)
 
-    gradients = Gradients(model.name, network, model.loss, optimiser, device, capturable=model.capturable)
+    def steps(most: int) -> tuple[int, int]:
+        """Take the first steps of an epoch; return the examples seen and the steps taken."""
+        sizes = []
+        for batch in islice(model.batches(training), most):
+            model.train_step(batch, optimiser)
+            sizes.append(len(batch))
+        return sum(sizes), len(sizes)
 
-    def step(batch: Any) -> None:
-        gradients(batch)
-        optimiser.step()
-
-    batches, seconds = [], []
+    apart = None
     with deterministic():
-        for _, batch in zip(range(STEPS), model.batches(training), strict=False):
-            batches.append(batch)
-            seconds.append(_timed(partial(step, batch), device))
-        total, apart = _median(seconds), None
+        steps(WARM_UP)
+        began = _now(device)
+        examples, taken = steps(STEPS)
+        seconds = _now(device) - began
         if isinstance(model, DotProduct):
-            parts = np.array([take_apart(network, optimiser, batch, device) for batch in batches])  # (steps, 3)
-            apart = StepTime(total, *(_median(part) for part in parts.T))
+            parts = [take_apart(network, optimiser, batch, device) for batch in islice(model.batches(training), STEPS)]
+            apart = StepTime(seconds / taken, *(float(np.median(part)) for part in np.transpose(parts)))
     network.eval()
-    rate = _median([len(batch) for batch in batches]) / total
-    return rate, len(training) / int((log.lengths - 1).sum()), apart
+    return examples / seconds, len(training) / int((log.lengths - 1).sum()), apart
 
 
 def take_apart(
@@ -207,9 +209,10 @@ def take_apart(
 
 
 def scoring_speed(model: Recommender, log: Sessions) -> float:
-    """Measure how many prefixes per second are ranked against the full catalogue."""
+    """Measure how many prefixes per second are ranked against the full catalogue, from the second time on."""
     prefixes, targets = log.prefixes()
-    few = slice(0, SCORED)
+    few, first = slice(0, SCORED), slice(0, ranking.chunk_rows(log.n_items, getattr(model, "device_", None)))
+    ranking.rank_all(model, prefixes.take(few).take(first), targets[few][first])  # loads kernels
     began = time.perf_counter()
     ranking.rank_all(model, prefixes.take(few), targets[few])
     return len(targets[few]) / (time.perf_counter() - began)
@@ -226,7 +229,3 @@ def _now(device: torch.device) -> float:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter()
-
-
-def _median(values: Sequence[float]) -> float:
-    return float(np.median(values))

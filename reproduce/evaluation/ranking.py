@@ -96,8 +96,8 @@ def rank_all(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return `rank_counts` of every prefix against the full catalogue, counted in chunks on the model's device.
 
-    The counts, and whether all scores are finite, stay on that device until the end, so that on CUDA nothing waits in
-    between.
+    The counts, and whether all scores are finite, stay on that device until the end. On CUDA the host waits only for
+    the copy of a chunk's clicks.
 
     Args:
         chunk: prefixes at a time; by default `chunk_rows` for the model's `device_`.

@@ -22,7 +22,11 @@ ROUND = 8  # clicks: on CUDA the width of a batch of untruncated prefixes is rou
 
 @dataclass(frozen=True)
 class Batch:
-    """Prefixes side by side: each row has its clicks first, then padding (item 0, masked)."""
+    """Prefixes side by side: each row has its clicks first, then padding: any items, to be masked.
+
+    Padding takes the items in turn and not one of them, because a GPU sums the gradients of an item's occurrences one
+    after the other, even where they are all 0.
+    """
 
     items: Tensor  # (B, T) int64
     lengths: Tensor  # (B,) int64
@@ -47,6 +51,7 @@ class Examples:
     """
 
     items: Tensor  # (clicks,)
+    n_items: int
     starts: Tensor  # (n,)
     lengths: Tensor  # (n,)
     labels: Tensor  # (n,) or (0,)
@@ -74,6 +79,7 @@ class Examples:
         on_device = partial(torch.as_tensor, device=device)
         return cls(
             items=on_device(prefixes.items),
+            n_items=prefixes.n_items,
             starts=on_device(starts),
             lengths=on_device(lengths),
             labels=on_device(labels),
@@ -106,5 +112,6 @@ class Examples:
         steps = torch.arange(width, device=lengths.device)  # (T,)
         places = self.starts[index][:, None] + steps  # (B, T)
         mask = steps < lengths[:, None]  # (B, T)
-        items = self.items[places.clamp(max=len(self.items) - 1)] * mask  # (B, T)
+        padding = torch.arange(mask.numel(), device=mask.device).view_as(mask) % self.n_items  # (B, T)
+        items = torch.where(mask, self.items[places.clamp(max=len(self.items) - 1)], padding)  # (B, T)
         return Batch(items, lengths, self.labels[index] if len(self.labels) else self.labels)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from reproduce.fitting.batches import Batch
 from reproduce.fitting.item_softmax import item_softmax
 from reproduce.fitting.neural import Neural
+from reproduce.reading.sessions import Sessions
 
 Scoring: TypeAlias = tuple[Tensor, Tensor, Tensor | None]  # queries (B, Q), items' rows (m, Q), biases (m,) or None
 
@@ -39,3 +40,8 @@ class DotProduct(Neural):
     def scores(self, network: nn.Module, batch: Batch) -> Tensor:
         query, rows, bias = network(batch)
         return query @ rows.T if bias is None else torch.addmm(bias, query, rows.T)  # (B, m)
+
+    def item_vectors(self) -> Tensor:
+        with torch.inference_mode():
+            rows: Tensor = self.network_(self.as_batch(Sessions.of([[0]])))[1]  # the same after any clicks
+            return rows.detach()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -17,11 +17,10 @@ from torch import Tensor, nn
 
 from reproduce.evaluation.ranking import check_shape, rank, rank_all, recall_at
 from reproduce.fitting.batches import Batch, Examples
-from reproduce.fitting.checked import check_network
+from reproduce.fitting.checked import check_loss, check_network
 from reproduce.fitting.determinism import deterministic
 from reproduce.fitting.determinism import seed as seed_generators
 from reproduce.fitting.epochs import run_epoch
-from reproduce.fitting.gradients import Gradients
 from reproduce.fitting.recommender import Journal, Recommender, setting
 from reproduce.fitting.restored import check_best, check_optimiser, check_tensors
 from reproduce.reading.sessions import Sessions
@@ -58,11 +57,6 @@ class Neural(Recommender):
     validation_share: float = setting(0.1, low=0.001, high=0.9)
     truncation: Literal["first", "last", "none"] = setting("first")
     longest: int = setting(19, low=1, high=10_000)
-
-    # Whether `loss` and its gradients may be captured as a CUDA graph. This requires that batches are of type `Batch`,
-    # that all shapes follow from the batch's shape, that the host never waits for the device, and that the optimiser's
-    # parameters are the network's.
-    capturable: ClassVar[bool] = False
 
     # What a model defines.
 
@@ -119,7 +113,6 @@ class Neural(Recommender):
             few = train.take(slice(0, 2))  # wrong shapes would fail only in the loss, with torch's message
             check_shape(self, self.score(few), few)
             optimiser = self.optimiser(self.network_)
-            gradients = Gradients(self.name, self.network_, self.loss, optimiser, device, capturable=self.capturable)
             best: dict[str, Any] = {"epoch": 0, "recall": -1.0, "weights": {}}
             epoch = 0
             state = journal.restore()
@@ -128,7 +121,7 @@ class Neural(Recommender):
 
             while epoch < self.epochs and epoch - max(best["epoch"], 5) < self.patience:
                 epoch += 1
-                numbers = self._epoch(training, gradients, seed, epoch, journal)
+                numbers = self._epoch(training, optimiser, seed, epoch, journal)
                 recall = self._validate(held_out, held_out_labels)
                 if recall >= best["recall"] or not best["weights"]:
                     weights = {name: value.detach().clone() for name, value in self.network_.state_dict().items()}
@@ -160,21 +153,27 @@ class Neural(Recommender):
         (whole,) = examples.batches(torch.arange(len(examples)), [slice(None)])
         return whole
 
-    def _epoch(self, training: Any, gradients: Gradients, seed: int, epoch: int, journal: Journal) -> dict[str, float]:
+    def train_step(self, batch: Any, optimiser: torch.optim.Optimizer) -> Tensor:
+        """Move the weights by one step; return the mean loss of the batch before it, ()."""
+        optimiser.zero_grad(set_to_none=True)
+        loss = self.loss(self.network_, batch)
+        check_loss(self.name, loss)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        return loss.detach()
+
+    def _epoch(
+        self, training: Any, optimiser: torch.optim.Optimizer, seed: int, epoch: int, journal: Journal
+    ) -> dict[str, float]:
         """Make one pass over the training examples; its order and dropout depend on (seed, epoch) only."""
         seed_generators(int(np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)[0] >> 1), self.device_)
         self.network_.train()
-        self.schedule(gradients.optimiser, epoch)
-
-        def step(batch: Any) -> Tensor:
-            loss = gradients(batch)
-            gradients.optimiser.step()
-            return loss * len(batch)
+        self.schedule(optimiser, epoch)
 
         return run_epoch(
             self.name,
             self.batches(training),
-            step,
+            lambda batch: self.train_step(batch, optimiser) * len(batch),
             epoch=epoch,
             epochs=self.epochs,
             examples=len(training),

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, TypeVar
 
 import torch
 
-from reproduce.errors import InputError
+from reproduce.errors import InputError, ModelError
 from reproduce.evaluation.shared_row import SharedRow
 from reproduce.reading.sessions import Sessions
 
@@ -60,6 +60,14 @@ class Recommender(ABC):
     def extras(self, prefixes: Sessions) -> dict[str, Any]:
         """Return what figures show of some prefixes, such as NARM's attention; nothing by default."""
         return {}
+
+    def item_vectors(self) -> torch.Tensor:
+        """Return a vector for every item, (n_items, D): an item's score is its product with a query, plus its bias.
+
+        Raises:
+            ModelError: the model does not score by such a product (the default).
+        """
+        raise ModelError(f"{self.name}: has no vectors of items; networks and factor models have")
 
 
 UNKNOWN: Any = object()  # no value at all, since None can be a value

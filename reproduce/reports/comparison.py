@@ -202,7 +202,7 @@ def number(one: Measurement) -> str:
 def signs_of(results: Sequence[Result], metric: str) -> str:
     """Return the signs of the legend that apply to a number: one seed, training unfinished, moved by ties."""
     one_seed = len(results) == 1 and not measuring.without_chance(results[0])
-    unfinished = any(one.best_epoch is not None and one.best_epoch == _allowed(one) for one in results)
+    unfinished = any(one.unfinished for one in results)
     moved = abs(at_random(results, metric) - mean(getattr(one, metric)() for one in results)) > TIES_MOVE
     return ONE_SEED * one_seed + UNFINISHED * unfinished + TIES * moved
 
@@ -210,8 +210,3 @@ def signs_of(results: Sequence[Result], metric: str) -> str:
 def at_random(results: Sequence[Result], metric: str) -> float:
     """Return the expected metric with ties in random order, in per cent."""
     return mean(counted(one, metric, Counting(ties="at random")) for one in results)
-
-
-def _allowed(result: Result) -> int:
-    """Return the number of epochs that a run was allowed; 0 where its model does not say."""
-    return int(result.fields.get("epochs", 0))

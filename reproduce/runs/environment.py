@@ -17,7 +17,6 @@ import torch
 import reproduce
 from reproduce.errors import InputError, UsageError
 from reproduce.evaluation import ranking
-from reproduce.fitting import gradients
 
 CODE = ("reproduce", "baselines", "datasets")  # the folders of a checkout that contain imported code
 
@@ -74,13 +73,12 @@ def circumstances(device: torch.device, n_items: int) -> dict[str, Any]:
 
 
 def _libraries(device: torch.device) -> dict[str, Any]:
-    """The versions of the GPU libraries, and whether steps may be captured as CUDA graphs; {} on a CPU."""
+    """The versions of the GPU libraries; {} on a CPU."""
     if device.type != "cuda":
         return {}
     return {
         "cuda": torch.version.cuda,
         "cudnn": torch.backends.cudnn.version(),  # type: ignore[no-untyped-call]
-        "cuda_graphs": gradients.allowed(),
     }
 
 

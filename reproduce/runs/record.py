@@ -73,6 +73,18 @@ class Result:
             return None
         return int(max(with_validation, key=lambda one: (one["validation_recall"], one["epoch"]))["epoch"])
 
+    @property
+    def unfinished(self) -> bool:
+        """Whether more epochs might have helped.
+
+        With validation: whether the best epoch is the last one allowed. Without: whether the training loss fell by more
+        than a hundredth in the last epoch.
+        """
+        if self.best_epoch is not None:
+            return self.best_epoch == self.fields.get("epochs")
+        losses = [one["loss"] for one in self.epochs if "loss" in one]
+        return len(losses) > 1 and losses[-1] < 0.99 * losses[-2]
+
 
 def store(result: Result, results: Path) -> None:
     """Write a record: the arrays first, then the .json, with which the record begins to exist.

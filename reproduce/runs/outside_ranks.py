@@ -1,0 +1,305 @@
+"""Ranks from outside: another library's ranks or recommendations for the test prefixes of a split, read from a file.
+
+A file has one of two forms, told by its columns. Every test prefix, named by its session and its length in clicks, must
+be there exactly once.
+
+    session, length, rank                    the rank of the prefix's target among all items, 1 is best
+    session, length, best_rank, worst_rank   the same where items tie with the target: the bounds of its rank
+    session, length, items                   recommended items, the best first: a list, in text divided by spaces
+    session, length, item, rank              the same with a row for each item
+
+A list shows the target's rank only if the target is on it. A target that is not ranks below the longest list, somewhere
+down to the end of the catalogue, so that metrics are known up to that depth and no further.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.parquet
+
+from reproduce.errors import InputError, in_a_line
+from reproduce.reading.sessions import Split
+from reproduce.runs.experiment import Experiment
+from reproduce.runs.record import Result
+
+FORMS = "session and length with rank, with best_rank and worst_rank, with items, or with item and rank"
+
+
+@dataclass(frozen=True, eq=False)
+class OutsideResult(Result):
+    """Ranks from outside in the form of a record; it is never stored, since how it was made is not known."""
+
+    file: str = ""
+    depth: int | None = None  # ranks are known down to this place; None: everywhere
+
+
+def read(file: Path, split: Split, label: str, seed: int = 0) -> OutsideResult:
+    """Read the ranks or recommendations of all test prefixes of a split.
+
+    Args:
+        file: a .parquet file, else a table of text with commas (.csv) or tabs (.tsv) and a header.
+        label: the row's name in tables.
+        seed: numbers the files of one row.
+
+    Raises:
+        InputError: the file is absent or broken, a test prefix is missing, doubled or unknown, or a rank or an item
+            cannot be; it names the file, the row, counted from 1 without the header, and the remedy.
+    """
+    greater, equal, depth = _counts(_table(file, split))
+    return OutsideResult(
+        experiment=Experiment(split.name, label, {}, seed),
+        identity="",
+        fields={},
+        split={"digest": split.digest, "n_items": split.test.n_items, "provenance": asdict(split.provenance)},
+        epochs=[],
+        environment={},
+        session=split.test.prefix_owner(),
+        length=split.test.prefixes()[0].lengths,
+        greater=greater,
+        equal=equal,
+        file=file.name,
+        depth=depth,
+    )
+
+
+def session_ids(split: Split) -> list[str]:
+    """Return the names of the test sessions: the log's own, else their numbers from 0."""
+    own = getattr(split, "test_sessions", None)
+    return list(map(str, range(len(split.test)) if own is None else own))
+
+
+def item_ids(split: Split) -> list[str]:
+    """Return the names of the items: the log's own, else their numbers from 0."""
+    return list(map(str, range(split.test.n_items) if split.vocabulary is None else split.vocabulary.tolist()))
+
+
+@dataclass(frozen=True)
+class _Table:
+    """The columns of a file by name, and the split that they are about."""
+
+    file: Path
+    columns: Mapping[str, Any]  # pyarrow's arrays, (rows,) each
+    split: Split
+
+    def error(self, row: int | None, why: str) -> InputError:
+        return InputError(f"{self.file}: {'' if row is None else f'row {row + 1}: '}{why}")
+
+    def whole(self, name: str) -> np.ndarray:
+        """Return a column as int64, (rows,)."""
+        column = self.complete(name)
+        try:
+            return column.cast(pa.int64()).to_numpy(zero_copy_only=False)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+            values = column.to_pylist()
+            for row, value in enumerate(values):
+                if not _is_whole(value):
+                    told = f"{name} is {in_a_line(repr(value), 40)}, expected a whole number"
+                    raise self.error(row, told) from None
+            return np.array([int(float(value)) for value in values], dtype=np.int64)
+
+    def texts(self, name: str) -> Any:
+        """Return a column of ids as text; a whole floating-point number as its digits."""
+        column = self.complete(name)
+        if pa.types.is_floating(column.type):
+            column = pa.array(self.whole(name))
+        if not (pa.types.is_integer(column.type) or _is_text(column.type)):
+            raise self.error(None, f"{name} is of type {column.type}, expected text or whole numbers")
+        return column.cast(pa.large_string())
+
+    def complete(self, name: str) -> Any:
+        column = self.columns[name]
+        if column.null_count:
+            raise self.error(_first(column.is_null().to_numpy(zero_copy_only=False)), f"{name} is missing; fill it in")
+        return column
+
+    def ranks(self, name: str) -> np.ndarray:
+        """Return a column of ranks, (rows,), each from 1 to the number of items."""
+        ranks, n_items = self.whole(name), self.split.test.n_items
+        wrong = (ranks < 1) | (ranks > n_items)
+        if wrong.any():
+            told = f"{name} is {ranks[_first(wrong)]}, expected 1 (the best) to {n_items:,} (the items of the split)"
+            raise self.error(_first(wrong), told)
+        return ranks
+
+    def prefixes(self) -> np.ndarray:
+        """Return the number of the test prefix that each row names, (rows,)."""
+        names, texts, length = session_ids(self.split), self.texts("session"), self.whole("length")
+        session = _places(texts, names)
+        if (session < 0).any():
+            row = _first(session < 0)
+            told = f"session {in_a_line(repr(texts[row].as_py()), 40)}: not one of the {len(names):,} test sessions"
+            raise self.error(row, f"{told}; rank the prefixes of this split, see `export --split`")
+        owner, lengths = self.split.test.prefix_owner(), self.split.test.prefixes()[0].lengths
+        wide = int(lengths.max(initial=0)) + 1
+        prefix = np.full(len(names) * wide, -1)
+        prefix[owner * wide + lengths] = np.arange(len(owner))
+        found = np.where((length > 0) & (length < wide), prefix[session * wide + length.clip(0, wide - 1)], -1)
+        if (found < 0).any():
+            row = _first(found < 0)
+            told = f"session {in_a_line(repr(names[session[row]]), 40)} has no test prefix of {length[row]} clicks"
+            raise self.error(row, f"{told}; the length of a prefix is the number of clicks before its target")
+        return found
+
+    def check_all_there(self, prefixes: np.ndarray) -> None:
+        """Raise InputError unless all test prefixes are among these."""
+        absent = np.bincount(prefixes, minlength=len(self.split.test.prefix_owner())) == 0
+        if absent.any():
+            told = f"{absent.sum():,} of {len(absent):,} test prefixes are missing, the first of them"
+            raise self.error(None, f"{told} {self.name(_first(absent))}; rank every one")
+
+    def check_once(self, prefixes: np.ndarray) -> None:
+        """Raise InputError unless every test prefix is among these exactly once."""
+        again = _again(prefixes)
+        if again.any():
+            raise self.error(_first(again), f"{self.name(prefixes[_first(again)])} a second time; keep one row for it")
+        self.check_all_there(prefixes)
+
+    def name(self, prefix: int) -> str:
+        session = session_ids(self.split)[self.split.test.prefix_owner()[prefix]]
+        return f"session {in_a_line(repr(session), 40)}, length {self.split.test.prefixes()[0].lengths[prefix]}"
+
+
+def _table(file: Path, split: Split) -> _Table:
+    try:
+        content = pyarrow.parquet.read_table(file) if file.suffix.lower() == ".parquet" else _text(file)
+    except pa.ArrowException as error:
+        told = in_a_line(str(error).partition("\n")[0], 200)
+        raise InputError(f"{file}: cannot be read as a table of ranks ({told}); write it again") from error
+    except OSError as error:
+        raise InputError(f"{file}: cannot be read ({error.strerror or in_a_line(str(error), 200)})") from error
+    names = [name.strip().lower() for name in content.column_names]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"{file}: two columns are called {in_a_line(name)}; keep one of them")
+    if not content.num_rows:
+        raise InputError(f"{file}: it has no rows, expected every test prefix")
+    columns = [column.combine_chunks() for column in content.columns]
+    columns = [one.dictionary_decode() if pa.types.is_dictionary(one.type) else one for one in columns]
+    return _Table(file, dict(zip(names, columns, strict=True)), split)
+
+
+def _text(file: Path) -> Any:
+    """Read a table of text, every value as it stands."""
+    parse = pyarrow.csv.ParseOptions(delimiter="\t" if file.suffix.lower() == ".tsv" else ",")
+    with pyarrow.csv.open_csv(file, parse_options=parse) as head:
+        kinds = dict.fromkeys(head.schema.names, pa.string())
+    convert = pyarrow.csv.ConvertOptions(column_types=kinds, strings_can_be_null=True, null_values=[""])
+    return pyarrow.csv.read_csv(file, parse_options=parse, convert_options=convert)
+
+
+def _counts(table: _Table) -> tuple[np.ndarray, np.ndarray, int | None]:
+    """Return greater and equal, (n,) each in the order of the test prefixes, and the depth down to which they hold."""
+    there = table.columns.keys()
+    if missing := {"session", "length"} - there:
+        raise table.error(None, f"no column {' and '.join(sorted(missing))}; expected {FORMS}")
+    if "items" in there or {"item", "rank"} <= there:
+        return _from_items(table)
+    bounds = ("rank", "rank") if "rank" in there else ("best_rank", "worst_rank")
+    if not set(bounds) <= there:
+        raise table.error(None, f"has the columns {in_a_line(', '.join(there))}; expected {FORMS}")
+    prefixes = table.prefixes()
+    table.check_once(prefixes)
+    best, worst = (table.ranks(name) for name in bounds)
+    if (best > worst).any():
+        row = _first(best > worst)
+        raise table.error(row, f"best_rank {best[row]} is behind worst_rank {worst[row]}; exchange them")
+    order = np.argsort(prefixes)
+    return best[order] - 1, (worst - best)[order], None
+
+
+def _from_items(table: _Table) -> tuple[np.ndarray, np.ndarray, int]:
+    """Return the counts that recommended items give: of each item its prefix, its rank and its row in the file."""
+    prefixes = table.prefixes()
+    if "items" in table.columns:
+        table.check_once(prefixes)
+        texts, row, ranks = _flat(table)
+        prefixes = prefixes[row]
+    else:
+        table.check_all_there(prefixes)
+        texts, row, ranks = table.texts("item"), np.arange(len(prefixes)), table.ranks("rank")
+        length = np.bincount(prefixes)
+        wrong = _again(prefixes * (table.split.test.n_items + 1) + ranks) | (ranks > length[prefixes])
+        if wrong.any():
+            raise table.error(_first(wrong), "rank: number the items of each list 1, 2, 3, ..., the best first")
+    items = _places(texts, item_ids(table.split))
+    if (items < 0).any():
+        place = _first(items < 0)
+        told = f"item {in_a_line(repr(texts[place].as_py()), 40)}: not one of the {table.split.test.n_items:,} items"
+        raise table.error(int(row[place]), f"{told} of the split; recommend these, by their ids in it")
+    again = _again(prefixes * table.split.test.n_items + items)
+    if again.any():
+        place = _first(again)
+        told = f"item {in_a_line(repr(texts[place].as_py()), 40)} a second time in the list of"
+        raise table.error(int(row[place]), f"{told} {table.name(prefixes[place])}; keep its first place")
+    depth = int(ranks.max())
+    targets = table.split.test.prefixes()[1]
+    greater = np.full(len(targets), min(depth, table.split.test.n_items - 1), dtype=np.int64)
+    equal = table.split.test.n_items - 1 - greater
+    hit = items == targets[prefixes]
+    greater[prefixes[hit]], equal[prefixes[hit]] = ranks[hit] - 1, 0
+    return greater, equal, depth
+
+
+def _flat(table: _Table) -> tuple[Any, np.ndarray, np.ndarray]:
+    """Return the items of the lists as text, and the row and the rank of each, (items,)."""
+    column = table.complete("items")
+    if _is_text(column.type):
+        column = pa.array([_divided(text) for text in column.to_pylist()], pa.list_(pa.string()))
+    if not (pa.types.is_list(column.type) or pa.types.is_large_list(column.type)):
+        raise table.error(None, f"items is of type {column.type}, expected lists, or text divided by spaces")
+    lengths = pc.list_value_length(column).to_numpy(zero_copy_only=False).astype(np.int64)
+    if not lengths.any():
+        raise table.error(None, "all lists are empty")
+    row = np.repeat(np.arange(len(lengths)), lengths)
+    flat = pc.list_flatten(column)
+    if flat.null_count:
+        raise table.error(int(row[_first(flat.is_null().to_numpy(zero_copy_only=False))]), "an item is missing")
+    texts = _Table(table.file, {"items": flat}, table.split).texts("items")
+    return texts, row, 1 + np.arange(len(row)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+
+
+def _divided(text: str) -> list[str]:
+    """Divide the text of a list: a JSON list if it is one, else at its spaces."""
+    try:
+        items = json.loads(text)
+    except ValueError:
+        items = None
+    return [str(item) for item in items] if isinstance(items, list) else text.split()
+
+
+def _places(texts: Any, known: Sequence[str]) -> np.ndarray:
+    """Return the place of each text among the known ones, (n,) int64, -1 where it is not one."""
+    places = pc.index_in(texts, value_set=pa.array(known, pa.large_string()))
+    return pc.fill_null(places, -1).to_numpy(zero_copy_only=False).astype(np.int64)
+
+
+def _again(values: np.ndarray) -> np.ndarray:
+    """Mark the values that occurred before, (n,) bool."""
+    order = np.argsort(values, kind="stable")
+    again = np.zeros(len(values), dtype=bool)
+    again[order[1:]] = values[order][1:] == values[order][:-1]
+    return again
+
+
+def _first(marks: np.ndarray) -> int:
+    return int(np.argmax(marks))
+
+
+def _is_text(kind: Any) -> bool:
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
+
+
+def _is_whole(value: Any) -> bool:
+    try:
+        return float(value) == int(float(value)) and abs(float(value)) < 2**53
+    except (TypeError, ValueError, OverflowError):
+        return False
