@@ -28,6 +28,7 @@ import pyarrow.parquet
 
 from reproduce.errors import InputError, in_a_line
 from reproduce.reading.sessions import Split
+from reproduce.reading.split_files import item_ids, session_ids
 from reproduce.runs.experiment import Experiment
 from reproduce.runs.record import Result
 
@@ -69,17 +70,6 @@ def read(file: Path, split: Split, label: str, seed: int = 0) -> OutsideResult:
         file=file.name,
         depth=depth,
     )
-
-
-def session_ids(split: Split) -> list[str]:
-    """Return the names of the test sessions: the log's own, else their numbers from 0."""
-    own = getattr(split, "test_sessions", None)
-    return list(map(str, range(len(split.test)) if own is None else own))
-
-
-def item_ids(split: Split) -> list[str]:
-    """Return the names of the items: the log's own, else their numbers from 0."""
-    return list(map(str, range(split.test.n_items) if split.vocabulary is None else split.vocabulary.tolist()))
 
 
 @dataclass(frozen=True)
