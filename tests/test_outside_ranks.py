@@ -64,6 +64,14 @@ def test_a_file_of_ranks_gives_them_in_the_order_of_the_test_prefixes(tmp_path: 
     assert (ranks.split["digest"], ranks.split["n_items"]) == (split().digest, 5)
 
 
+@pytest.mark.parametrize("frame", [RANKS, BOUNDS, LISTS, ROWS])
+def test_a_frame_gives_what_a_file_of_it_gives(tmp_path: Path, frame: pd.DataFrame) -> None:
+    from_file = read(written(frame, tmp_path / "ranks.parquet"), split(), "x")
+    from_frame = read(frame, split(), "x")
+    assert counts(from_frame) == counts(from_file)
+    assert (from_frame.depth, from_frame.file, from_file.file) == (from_file.depth, "", "ranks.parquet")
+
+
 @pytest.mark.parametrize("ending", [".csv", ".parquet"])
 @pytest.mark.parametrize("frame", [LISTS, ROWS], ids=["lists", "rows"])
 def test_recommended_items_give_ranks_down_to_the_depth_of_the_lists(
