@@ -220,4 +220,4 @@ def test_a_sound_file_that_names_no_run_is_of_none(tmp_path: Path) -> None:
     digest = hashlib.sha256(whole.getvalue()).hexdigest().encode()
     place = tmp_path / "pop-seed0.model"
     place.write_bytes(kept_model.HEAD + digest + b"\n" + whole.getvalue())
-    assert not kept_model.is_of(place, "0" * 64)
+    assert not kept_model.is_of(place, "0" * 64, catalog.load_split("cycle", "nowhere"))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,9 +25,10 @@ from reproduce.files import replacing
 from reproduce.fitting import user_model
 from reproduce.fitting.recommender import Recommender
 from reproduce.fitting.restored import check_tensors
-from reproduce.reading.sessions import Sessions, Split
+from reproduce.reading.sessions import Sessions, Split, vocabulary_digest
 from reproduce.runs.environment import choose_device
 from reproduce.runs.experiment import Experiment
+from reproduce.runs.record import Result, load_file, split_of_record
 
 HEAD = b"session-rec model 1 sha256 "
 ENDING = ".model"
@@ -106,17 +107,29 @@ def store(model: Recommender, experiment: Experiment, identity: str, split: Spli
         temporary.write_bytes(HEAD + digest + b"\n" + whole.getbuffer())
 
 
-def identity_of(place: Path) -> str:
-    """The identity of the run that made a kept model. Raises InputError if its file is absent, broken or changed."""
-    return str(_read(place).get("identity"))
-
-
-def is_of(place: Path, identity: str) -> bool:
-    """Whether the file holds the kept model of the run with this identity; False if it is absent or broken."""
+def is_of(place: Path, identity: str, split: Split) -> bool:
+    """Whether a file holds the kept model of a run: its identity and item ids. False if it is absent or broken."""
     try:
-        return place.is_file() and identity_of(place) == identity
+        return place.is_file() and not _fault(_read(place), identity, split_of_record(split))
     except SuiteError:
         return False
+
+
+def fault(place: Path, result: Result) -> str:
+    """Say how a kept model does not belong to the record of its run; "" if it does.
+
+    Raises:
+        InputError: the file is absent, broken or changed.
+    """
+    return _fault(_read(place), result.identity, result.split)
+
+
+def _fault(kept: Mapping[str, Any], identity: str, split: Mapping[str, Any]) -> str:
+    if kept.get("identity") != identity:
+        return "of another run than its record"
+    words = kept.get("vocabulary")
+    known = None if words is None else vocabulary_digest(np.array(words, dtype=object))
+    return "" if known == split.get("vocabulary") else "with other item ids than its record"
 
 
 def load_model(place: Path | str, device: torch.device | str = "auto") -> KeptModel:
@@ -126,11 +139,15 @@ def load_model(place: Path | str, device: torch.device | str = "auto") -> KeptMo
     `reproduce.make_recommender("mine.py")` or --model.
 
     Raises:
-        InputError: the file is absent, broken or changed, or does not fit today's version of its model.
+        InputError: the file is absent, broken or changed, does not fit today's version of its model, or is of another
+            run or other data than the record beside it.
         UsageError: there is no such device.
     """
     place = Path(place)
     kept = _read(place)
+    table = place.with_suffix(".json")
+    if table.is_file() and (told := _fault(kept, (record := load_file(table)[1]).identity, record.split)):
+        raise InputError(f"{place}: {told}; fit it again with --keep-model --force")
     where = choose_device(device)
     try:
         said = kept["experiment"]
