@@ -17,7 +17,7 @@ import reproduce
 from reproduce.errors import InputError, UsageError
 from reproduce.fitting import user_model
 from reproduce.fitting.recommender import UNKNOWN, Recommender
-from reproduce.names import known
+from reproduce.names import OWN_DATA, known
 from reproduce.reading import own_data, split_cache
 from reproduce.reading.sessions import Split
 from reproduce.reading.source import Dataset
@@ -44,21 +44,26 @@ def _recommenders() -> dict[str, type[Recommender]]:
     return found
 
 
-def dataset(name: str, given: Mapping[str, Any] | None = None) -> Dataset:
+def dataset(name: str, given: Mapping[str, Any] | None = None, data: Path | str = "data") -> Dataset:
     """Return a data set by its name, or by the path of a user's own data.
 
-    A user's own data joins the catalogue under a name derived from its file name.
+    A user's own data is read, and joins the catalogue under a name made of its file name and its split's digest. By
+    that name alone it has no files, only records.
 
     Args:
         given: how a user's own log is read and split; see reading.own_log.Rules.
+        data: the data folder, which own data in a .py may read from.
 
     Raises:
         UsageError: there is no data set of that name; the message gives the nearest names.
         InputError: there is no such file.
     """
     if own_data.is_path(name, datasets()):
-        own = own_data.adopt(Path(name), given or {}, datasets())
-        return datasets().setdefault(own.name, own)
+        own = own_data.adopt(Path(name), given or {}, Path(data))
+        datasets()[own.name] = own
+        return own
+    if name not in datasets() and OWN_DATA.fullmatch(name):
+        return own_data.stored(name)
     return datasets()[known("data set", name, datasets())]
 
 
@@ -83,7 +88,7 @@ def load_split(name: str, data: Path | str) -> Split:
         UsageError: there is no such data set.
         InputError: its files are broken, or absent; then the message says which files to put where.
     """
-    found, folder = dataset(name), Path(data)
+    found, folder = dataset(name, data=data), Path(data)
     name = found.name
     if found.obtain and not found.find(folder):
         raise InputError(f"{name}: not found in {folder}/: {found.obtain.format(data=folder)}")

@@ -10,6 +10,7 @@ import ast
 import difflib
 import importlib
 import pkgutil
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -20,6 +21,7 @@ import reproduce
 from reproduce import source_text
 from reproduce.errors import UsageError
 
+OWN_DATA = re.compile("[A-Za-z0-9_][A-Za-z0-9_-]*-[0-9a-f]{8}")  # the name of a user's own data, with its digest
 ROOT = "Recommender"  # the class that every model is a subclass of
 OWN = {"model": ", and your own by its file: mine.py", "data set": ", and your own by its path: clicks.csv"}
 
@@ -197,7 +199,11 @@ def check(what: str, word: str, own: Iterable[str] = ()) -> None:
         if dot and "=" in word and model not in own:
             fields = models()[known("model", model, models())].fields
             known(f"field of {model}", field, (one.name for one in fields))
-    elif "/" not in word and "." not in word and not (what == "data set" and Path(word).is_dir()):
+    elif (
+        "/" not in word
+        and "." not in word
+        and not (what == "data set" and (Path(word).is_dir() or OWN_DATA.fullmatch(word)))
+    ):
         known(what, word, NAMES[what]())
 
 

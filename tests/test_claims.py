@@ -190,7 +190,7 @@ def test_records_of_another_split_than_most_rows_are_left_out(tmp_path: Path) ->
     evidence = Evidence(shelf, HERE)
     assert evidence.results(NARM) == []
     assert len(evidence.results(POP)) == 1
-    assert f"{HERE}, NARM: records of another split; left out." in shelf.remarks
+    assert f"narm-seed0.json: made from other data called {HERE}; left out." in shelf.remarks
 
 
 def search(row: Row, fields: Mapping[str, object], trials: int = 20, version: int = VERSION) -> Found:

@@ -30,7 +30,8 @@ def catalogue() -> Iterator[None]:
 
 
 def test_every_example_is_run_here() -> None:
-    assert {file.stem for file in EXAMPLES.glob("*.py")} == set(TOLD)
+    elsewhere = {"rectools_sasrec"}  # needs an environment of its own: tox run -e rectools
+    assert {file.stem for file in EXAMPLES.glob("*.py")} == set(TOLD) | elsewhere
 
 
 @pytest.mark.parametrize("name", TOLD)

@@ -22,7 +22,7 @@ from reproduce.fitting.recommender import Recommender, setting
 from reproduce.reading.sessions import Split
 from reproduce.runs import environment, experiment, record
 from reproduce.runs.experiment import Experiment
-from reproduce.runs.record import Result, current, load
+from reproduce.runs.record import OtherData, Result, current, load
 from reproduce.runs.runner import run
 
 NARM = {"epochs": 2, "embedding": 4, "hidden": 4}
@@ -139,13 +139,15 @@ def test_a_field_added_later_leaves_the_identity_of_older_records_as_it_was(monk
     assert identities[0] == identities[1] != identities[2]
 
 
-def test_a_record_of_another_split_is_not_used(tmp_path: Path) -> None:
+@pytest.mark.parametrize("force", [False, True])
+def test_a_record_of_other_data_is_neither_used_nor_replaced(tmp_path: Path, force: bool) -> None:
     made = make(tmp_path)
     split = catalog.load_split("cycle", "nowhere")
     other = Split("cycle", split.train, split.test.take(slice(0, 3)), split.provenance)
-    again = make(tmp_path, split=other)
-    assert again.identity != made.identity
-    assert len(again.greater) < len(made.greater)
+    with pytest.raises(OtherData, match="made from other data called cycle"):
+        make(tmp_path, split=other, force=force)
+    again = load(made.experiment, tmp_path)
+    assert again is not None and again.identity == made.identity
 
 
 @pytest.mark.parametrize("damage", ["cut json", "no arrays", "other arrays", "other schema", "missing key"])

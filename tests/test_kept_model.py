@@ -156,6 +156,37 @@ def test_item_knn_recommends_what_stands_beside_a_click(tmp_path: Path) -> None:
         model.recommend(["12"])
 
 
+def test_several_sessions_get_what_each_gets_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = reproduce.load_model(kept(tmp_path, "narm", EPOCH), "cpu")
+    sessions = [["1"], ["4", "5", "6"], ["7", "8"]]
+    monkeypatch.setattr(kept_model.ranking, "chunk_rows", lambda n_items: 2)
+    for alone, together in zip(map(model.recommend, sessions), model.recommend_each(sessions), strict=True):
+        assert [item for item, _ in alone] == [item for item, _ in together]
+        assert [score for _, score in alone] == pytest.approx([score for _, score in together], rel=1e-5)
+    assert model.recommend([4, np.int64(5), "6"]) == model.recommend(["4", "5", "6"])
+
+
+def test_seen_items_are_left_out_and_unknown_ones_skipped_where_that_is_asked(tmp_path: Path) -> None:
+    model = reproduce.load_model(kept(tmp_path, "item_knn"), "cpu")
+    whole = [item for item, _ in model.recommend(["5", "6"], 12)]
+    rest = [item for item, _ in model.recommend(["5", "6"], 12, exclude_seen=True)]
+    assert rest == [item for item in whole if item not in ("5", "6")]
+    assert model.recommend(["5", "new"], skip_unknown=True) == model.recommend(["5"])
+    assert model.recommend_each([["new"], ["5"]], 3, skip_unknown=True) == [[], model.recommend(["5"], 3)]
+    for clicks in ([], ["new"]):
+        with pytest.raises(UsageError, match="no clicks"):
+            model.recommend(clicks, skip_unknown=True)
+
+
+def test_item_vectors_come_with_the_logs_own_ids(tmp_path: Path) -> None:
+    model = reproduce.load_model(kept(tmp_path, "narm", EPOCH), "cpu")
+    ids, vectors = model.item_vectors()
+    assert ids == [str(i) for i in range(12)] and vectors.shape == (12, 50)
+    assert (vectors == model.model.network_.emb.weight.detach().numpy()).all()  # type: ignore[attr-defined]
+    with pytest.raises(ModelError, match="pop: has no vectors of items"):
+        reproduce.load_model(kept(tmp_path, "pop"), "cpu").item_vectors()
+
+
 def test_what_cannot_be_recommended_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["recommend", "pop", "--clicks", "1"]) == 2
     assert "recommend needs --dataset" in capsys.readouterr().err
@@ -220,4 +251,4 @@ def test_a_sound_file_that_names_no_run_is_of_none(tmp_path: Path) -> None:
     digest = hashlib.sha256(whole.getvalue()).hexdigest().encode()
     place = tmp_path / "pop-seed0.model"
     place.write_bytes(kept_model.HEAD + digest + b"\n" + whole.getvalue())
-    assert not kept_model.is_of(place, "0" * 64)
+    assert not kept_model.is_of(place, "0" * 64, catalog.load_split("cycle", "nowhere"))

@@ -10,6 +10,7 @@ import pytest
 
 from reproduce.__main__ import main
 from reproduce.errors import InputError
+from reproduce.runs import merge as merging
 from reproduce.runs.experiment import Experiment
 from reproduce.runs.merge import merge
 from reproduce.runs.record import load, store
@@ -106,3 +107,32 @@ def test_the_command_says_what_it_brought_and_a_folder_without_records_is_bad_in
     with pytest.raises(SystemExit) as end:
         main(["merge"])
     assert end.value.code == 2
+
+
+def test_a_run_that_ends_during_the_merge_is_not_overwritten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, into = made(tmp_path / "one", POP), tmp_path / "into"
+    before = merging.check_writable
+
+    def meanwhile(results: Path) -> None:
+        before(results)
+        made(into, POP)
+        found = load(POP, into)
+        assert found is not None
+        store(dataclasses.replace(found, greater=found.greater * 0, equal=found.equal * 0), into)
+
+    monkeypatch.setattr(merging, "check_writable", meanwhile)
+    with pytest.raises(InputError, match="the same run with different ranks"):
+        merge([one], into)
+    found = load(POP, into)
+    assert found is not None and not found.greater.any()
+
+
+def test_files_that_are_left_behind_are_named(tmp_path: Path) -> None:
+    one = made(tmp_path / "one", POP, S_POP, keep_model=True)
+    model = one / f"{POP.path}.model"
+    model.write_bytes((one / f"{S_POP.path}.model").read_bytes())
+    half = one / "runs/cycle/narm-seed0.checkpoint"
+    half.write_bytes(b"")
+    done = merge([one], tmp_path / "into")
+    assert sorted(done.skipped) == [half, model]
+    assert f"{half}: left behind" in str(done)

@@ -16,7 +16,8 @@ from reproduce.errors import InputError
 from reproduce.evaluation.ranking import rank_counts
 from reproduce.fitting.recommender import Journal
 from reproduce.reading.sessions import Provenance, Sessions, Split
-from reproduce.runs.outside_ranks import OutsideResult, item_ids, read
+from reproduce.reading.split_files import item_ids
+from reproduce.runs.outside_ranks import OutsideResult, read
 
 IDS = ["shoe", "hat", "7", "a b", "sock"]
 
@@ -61,6 +62,14 @@ def test_a_file_of_ranks_gives_them_in_the_order_of_the_test_prefixes(tmp_path: 
     assert (ranks.session.tolist(), ranks.length.tolist(), ranks.depth) == ([0, 0, 1], [1, 2, 1], None)
     assert (ranks.experiment.model, ranks.experiment.seed, ranks.file) == ("SASRec", 3, f"sasrec{ending}")
     assert (ranks.split["digest"], ranks.split["n_items"]) == (split().digest, 5)
+
+
+@pytest.mark.parametrize("frame", [RANKS, BOUNDS, LISTS, ROWS])
+def test_a_frame_gives_what_a_file_of_it_gives(tmp_path: Path, frame: pd.DataFrame) -> None:
+    from_file = read(written(frame, tmp_path / "ranks.parquet"), split(), "x")
+    from_frame = read(frame, split(), "x")
+    assert counts(from_frame) == counts(from_file)
+    assert (from_frame.depth, from_frame.file, from_file.file) == (from_file.depth, "", "ranks.parquet")
 
 
 @pytest.mark.parametrize("ending", [".csv", ".parquet"])

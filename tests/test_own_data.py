@@ -14,7 +14,7 @@ import torch
 
 from reproduce import catalog
 from reproduce.__main__ import main
-from reproduce.errors import InputError, UsageError
+from reproduce.errors import InputError
 from reproduce.evaluation.ranking import rank, rank_all
 from reproduce.fitting.recommender import Journal
 from reproduce.reading import own_data, own_folder
@@ -100,7 +100,9 @@ def test_own_data_runs_through_every_page(tmp_path: Path, kind: str, capsys: pyt
         assert "shop" in text, page
         assert str(tmp_path) not in text, page
     assert main(["check", "--results", str(results)]) == 0
-    record = json.loads((results / "runs" / "shop" / "pop-seed0.json").read_text())
+    (table,) = results.glob("runs/shop-*/pop-seed0.json")
+    record = json.loads(table.read_text())
+    assert table.parent.name == f"shop-{record['split']['digest'][:8]}"
     assert record["split"]["provenance"]["chosen"] is (kind == "folder")
     told = (results / "table2.md").read_text()
     assert ("chosen list of 3 examples" if kind == "folder" else "columns: session 'session_id'") in told
@@ -133,9 +135,9 @@ def test_a_toml_names_file_title_and_rules_and_options_win(tmp_path: Path) -> No
         'file = "clicks.csv"\ntitle = "My shop"\ntest_days = 2\nmin_support = 1\n[columns]\nitem = "item_id"\n'
     )
     found = catalog.dataset(str(place))
-    assert (found.name, found.title) == ("shop", "My shop")
+    assert (found.name[:5], found.title) == ("shop-", "My shop")
     assert found.read(tmp_path).provenance.rules == "test_days=2 min_support=1 min_length=2"
-    other = own_data.adopt(place, {"test_share": "0.5"}, ())
+    other = own_data.adopt(place, {"test_share": "0.5"}, tmp_path)
     assert other.read(tmp_path).provenance.rules == "test_share=0.5 min_support=1 min_length=2"
 
 
@@ -146,7 +148,7 @@ def test_a_python_file_offers_a_data_set(tmp_path: Path) -> None:
         f"DATASETS = (Dataset('mine', 'Mine', lambda data: [data], lambda data: read('mine', __import__('pathlib')"
         f".Path({str(folder(tmp_path / 'shop'))!r})), ''),)\n"
     )
-    assert catalog.load_split(str(place), tmp_path).name == "mine"
+    assert re.fullmatch("mine-[0-9a-f]{8}", catalog.load_split(str(place), tmp_path).name)
 
 
 @pytest.mark.parametrize(
@@ -160,8 +162,6 @@ def test_a_python_file_offers_a_data_set(tmp_path: Path) -> None:
         ("pop.toml", 'file = "no.csv"', InputError, "no such file, named by"),
         ("pop.py", "DATASETS = ()", InputError, "expected DATASETS, a tuple of one"),
         ("pop.py", "1 / 0", InputError, "raised ZeroDivisionError: division by zero"),
-        ("synthetic.csv", "x", UsageError, "the suite has a data set called synthetic; rename the file"),
-        ("-.csv", "x", UsageError, "a data set is called by its file's name, and this one leaves none; rename it"),
     ],
 )
 def test_what_cannot_be_taken_in_is_told(
@@ -173,14 +173,6 @@ def test_what_cannot_be_taken_in_is_told(
         catalog.dataset(str(tmp_path / name))
 
 
-def test_two_files_of_one_name_are_told_apart(tmp_path: Path) -> None:
-    (tmp_path / "a").mkdir()
-    first, second = log(tmp_path / "shop.csv"), log(tmp_path / "a" / "shop.csv")
-    assert catalog.dataset(str(first)) is catalog.dataset(str(first))
-    with pytest.raises(UsageError, match="is a data set called shop; rename"):
-        catalog.dataset(str(second))
-
-
 def test_options_of_a_log_need_a_log(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["table2", "--dataset", "synthetic", "--gap", "30m"]) == 2
     assert "--gap is for a log of your own; name it with --dataset PATH" in capsys.readouterr().err
@@ -190,10 +182,11 @@ def test_data_counts_ones_own_log_and_says_how_it_was_read(tmp_path: Path, capsy
     file = log(tmp_path / "clicks.csv")
     assert main(["data", "--dataset", str(file), "--min-support", "2"]) == 0
     told = capsys.readouterr().out
-    split = catalog.load_split("clicks", tmp_path)
-    row = next(line.split() for line in told.splitlines() if line.startswith("clicks"))
+    (name,) = own_data.TAKEN
+    split = catalog.load_split(name, tmp_path)
+    row = next(line.split() for line in told.splitlines() if line.startswith(name))
     assert row[1:4] == [f"{split.provenance.counts[key]:,}" for key in ("clicks", "train_sequences", "test_sequences")]
-    assert "clicks: columns: session 'session_id'" in told and "items of 2 clicks or more" in told
+    assert f"{name}: columns: session 'session_id'" in told and "items of 2 clicks or more" in told
     assert "not here" not in told
     assert main(["data", "--dataset", str(tmp_path / "none.csv")]) == 3
 
@@ -206,7 +199,8 @@ def test_the_attention_page_speaks_in_the_logs_own_ids(tmp_path: Path, capsys: p
     capsys.readouterr()
     assert main(["attention", *words, *settings, "--session", "0", "3"]) == 0
     told = capsys.readouterr().out
-    split = catalog.load_split("clicks", tmp_path)
+    (name,) = own_data.TAKEN
+    split = catalog.load_split(name, tmp_path)
     assert split.vocabulary is not None
     for i in (0, 3):
         *clicks, target = [str(one) for one in split.vocabulary[split.test[i]]]

@@ -289,14 +289,9 @@ def test_a_record_of_another_split_is_left_out_and_named(records: Path) -> None:
     store(record("narm", {"encoder": "global"}, 16.0, "b" * 64), records)
     store(record("pop", {}, 60.0, "b" * 64), records)
     page = ablation.draw(request(records), {}).text
-    assert "global-only: records of another split than the hybrid's; not compared" in page
-    for fields in ({"encoder": "local"}, {"decoder": "fully-connected"}):
-        store(record("narm", fields, 16.0, "b" * 64), records)
-    page = ablation.draw(request(records), {}).text
-    assert "hybrid: records of another split than the other rows'; nothing is compared with it." in page
-    assert "global-only: records of another split" not in page
+    assert f"narm,encoder=global-seed0.json: made from other data called {DATASET}; left out." in page
     page = lengths.draw(request(records), {}).text
-    assert "Left out, their records are of another split: POP." in page
+    assert f"pop-seed0.json: made from other data called {DATASET}; left out." in page
     assert "| Item-KNN" in page
     assert "| POP" not in page
 

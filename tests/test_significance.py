@@ -233,14 +233,14 @@ def test_rows_of_another_split_are_left_out_and_named(tmp_path: Path) -> None:
     store(record("s_pop", 20, digest="b" * 64), tmp_path)
     own = Shelf.at(tmp_path)
     assert list(significance.recorded(request(tmp_path), own, DATASET)) == ["POP"]
-    assert own.remarks == ["S-POP: records of another split; left out."]
+    assert own.remarks == [f"s_pop-seed0.json: made from other data called {DATASET}; left out."]
     store(record("bpr_mf", 20), tmp_path)
     store(record("bpr_mf", 20, seed=1, digest="b" * 64), tmp_path)
     store(record("narm", 20), tmp_path)
     own = Shelf.at(tmp_path)
     found = significance.recorded(request(tmp_path), own, DATASET)
     assert [one.experiment.seed for one in found["BPR-MF"]] == [0]
-    assert "BPR-MF: 1 of 2 records of another split; left out." in own.remarks
+    assert f"bpr_mf-seed1.json: made from other data called {DATASET}; left out." in own.remarks
 
 
 def test_a_broken_search_is_named_and_the_page_drawn(tmp_path: Path) -> None:

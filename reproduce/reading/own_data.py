@@ -1,4 +1,7 @@
-"""A user's own data: a path is added to the catalogue for one command, under a name made from the file name.
+"""A user's own data: a path is added to the catalogue for one command, as `<file name>-<digest of the split>`.
+
+The digest in the name keeps apart two logs whose files have the same name, and one log read by different rules: their
+records, kept models and pages never meet.
 
 The path is a table of clicks, a folder of processed files, a .toml that says how to read a table, or a .py with
 DATASETS.
@@ -12,7 +15,7 @@ import shlex
 import sys
 import tomllib
 from collections.abc import Container, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -36,6 +39,7 @@ class Taken:
 
     path: Path
     given: Mapping[str, Any]
+    data: Path  # the data folder, which a .py may read from
     dataset: Dataset
 
 
@@ -52,34 +56,41 @@ def is_path(name: str, names: Container[str]) -> bool:
     return "/" in name or "\\" in name or Path(name).suffix.lower() in ENDINGS or Path(name).is_dir()
 
 
-def adopt(path: Path, given: Mapping[str, Any], names: Container[str]) -> Dataset:
-    """Add data by its path; the same path with the same options gives the same data set again.
+def adopt(path: Path, given: Mapping[str, Any], data: Path) -> Dataset:
+    """Read data by its path and add it under its name.
 
     Args:
         given: options of own_log.Rules; they take precedence over those in a .toml.
-        names: the names in the catalogue.
+        data: the data folder, which a .py may read from.
 
     Raises:
         InputError: there is no such file or folder, it is broken, or it is of an unknown kind.
-        UsageError: its name is taken, or an option is wrong or does not apply to it.
+        UsageError: an option is wrong or does not apply to it.
     """
     if not path.exists():
         raise InputError(f"{path}: no such file or folder, and no data set has this name (python -m reproduce list)")
-    stem = path.name
+    stem = path.resolve().name if path.is_dir() else path.name
     while Path(stem).suffix.lower() in ENDINGS and Path(stem).stem:
         stem = Path(stem).stem
-    name = re.sub(r"[^A-Za-z0-9_-]+", "_", path.resolve().name if path.is_dir() else stem).lstrip("-")
-    if not name:
-        raise UsageError(f"{path}: a data set is called by its file's name, and this one leaves none; rename it")
-    known = TAKEN.get(name)
-    if known is not None and known.path.resolve() == path.resolve() and known.given == given:
-        return known.dataset
-    found = _dataset(name, path, given)
-    if found.name in names:
-        whose = f"{TAKEN[found.name].path} is" if found.name in TAKEN else "the suite has"
-        raise UsageError(f"{path}: {whose} a data set called {found.name}; rename the file or folder")
-    TAKEN[found.name] = Taken(path, dict(given), found)
+    source = _dataset(re.sub(r"[^A-Za-z0-9_-]+", "_", stem).lstrip("-") or "data", path, given)
+    if source.obtain and not source.find(data):
+        raise InputError(f"{path}: its files are not in {data}/; {source.obtain.format(data=data)}")
+    split = source.read(data)
+    name = f"{source.name}-{split.digest[:8]}"
+    split = replace(split, name=name)
+    found = replace(source, name=name, read=lambda data: split)
+    TAKEN[name] = Taken(path, dict(given), data, found)
     return found
+
+
+def stored(name: str) -> Dataset:
+    """Return a stand-in for own data of which only records are at hand: it has a title and no files."""
+
+    def read(data: Path) -> Split:
+        raise InputError(f"{name}: {obtain}")
+
+    title, obtain = name.rpartition("-")[0], "your own data; name its file, with the options that it was read with"
+    return Dataset(name=name, title=title, find=lambda data: [], read=read, obtain=obtain)
 
 
 def asked_for_as(name: str) -> str:

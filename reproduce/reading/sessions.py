@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -146,7 +147,8 @@ class Split:
     def digest(self) -> str:
         """The sha256 of the clicks, the lengths and the number of items, so that equal splits have equal digests.
 
-        It also covers the rules of a user's own log, and the chosen prefixes if the test is a chosen list of examples.
+        It also covers the chosen prefixes if the test is a chosen list of examples and, of a user's own data, the
+        rules and the item ids: two logs that differ in nothing but the meaning of their items are two data sets.
         """
         total = hashlib.sha256()
         for part in (self.train, self.test):
@@ -157,7 +159,14 @@ class Split:
         if isinstance(self.test, ChosenPrefixes):
             total.update(b"chosen" + self.test.chosen.astype(bool).tobytes())
         total.update(self.provenance.rules.encode())
+        if self.vocabulary is not None:
+            total.update(vocabulary_digest(self.vocabulary).encode())
         return total.hexdigest()
+
+
+def vocabulary_digest(vocabulary: np.ndarray) -> str:
+    """The sha256 of the ids of all items, in the order of their numbers."""
+    return hashlib.sha256(json.dumps(vocabulary.tolist()).encode()).hexdigest()
 
 
 def number_items(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:

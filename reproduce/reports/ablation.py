@@ -47,7 +47,7 @@ def rows(request: Request) -> list[Row]:
 
 
 def draw(request: Request, failed: Mapping[str, str]) -> Drawn:
-    own = Shelf.at(request.results)
+    own = Shelf.at(request.results, request.digests)
     asked = pages.shown_datasets(request, own)
     title = "# Ablation: what NARM's details are worth"
     if asked == ["synthetic"]:

@@ -49,7 +49,7 @@ def draw(request: Request, failed: Mapping[str, str]) -> Drawn:
 
 def draw_each(request: Request, failed: Mapping[str, str]) -> Iterator[tuple[str, str, Drawn | InputError]]:
     """Yield the name and file of every other page, and the drawn page or the error that prevented it."""
-    request = replace(request, datasets=pages.shown_datasets(request, Shelf.at(request.results)))
+    request = replace(request, datasets=pages.shown_datasets(request, Shelf.at(request.results, request.digests)))
     for name, page in others().items():
         drawn: Drawn | InputError
         try:
@@ -65,7 +65,7 @@ def index(request: Request, drawn: Collection[str]) -> str:
     Args:
         drawn: the files of the pages that have just been drawn.
     """
-    own = Shelf.at(request.results)
+    own = Shelf.at(request.results, request.digests)
     lines = []
     for name, page in others().items():
         file = reports.file_of(name, page.about)

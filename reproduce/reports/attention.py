@@ -34,7 +34,7 @@ SLIGHT = 0.1  # ours: a weight within a tenth of an even share counts as even
 
 def draw(request: Request, failed: Mapping[str, str]) -> Drawn:
     """Draw the page; sessions that do not exist become its `error`, and the others are drawn."""
-    own = Shelf.at(request.results)
+    own = Shelf.at(request.results, request.digests)
     title = (
         "# Figure 6: what NARM attends to\n\n"
         "Which clicks of a session does NARM give more than an even share of its attention, and are they on the item "

@@ -61,7 +61,7 @@ def rows(request: Request) -> list[Row]:
 
 
 def draw(request: Request, failed: Mapping[str, str]) -> Drawn:
-    own, reference = Shelf.at(request.results), pages.reference(request)
+    own, reference = Shelf.at(request.results, request.digests), pages.reference(request)
     datasets = list(dict.fromkeys([*own.datasets(), *request.datasets]))
     parts = ["# Audit: the order of clicks, and ties", " ".join((__doc__ or "").split("\n\n", 1)[1].split())]
     parts += ["## In which order do clicks come?", click_order.table(request)]

@@ -51,9 +51,14 @@ def report(results: Path, pages: Mapping[str, Page]) -> str:
             continue
         records.append((name, result))
     wrong += _contradictions(records)
+    by_name = dict(records)
     for file in sorted((results / "runs").glob(f"*/*{kept_model.ENDING}")):
+        name = str(file.relative_to(results))
+        record = by_name.get(f"{name.removesuffix(kept_model.ENDING)}.json")
         try:
-            kept_model.identity_of(file)
+            told = kept_model.fault(file, record) if record else ""
+            wrong += [f"{name}: {told}"] if told else []
+            notes += [] if record else [f"{name}: not compared, no sound record lies beside it"]
         except InputError as error:
             wrong.append(str(error).removeprefix(f"{results}/"))
     stored = {name: page for name, page in pages.items() if (results / reports.file_of(name, page.about)).is_file()}

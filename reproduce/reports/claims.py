@@ -56,7 +56,7 @@ COUNTED = {
 
 
 def draw(request: Request, failed: Mapping[str, str]) -> Drawn:
-    own = Shelf.at(request.results)
+    own = Shelf.at(request.results, request.digests)
     evidence = {name: Evidence(own, name, own.searches(name)) for name in numbers.DATASETS}
     cells = {one.name: {name: judging.judge(one, name, evidence) for name in evidence} for one in CLAIMS}
     judged = {name: pages.papers_task(name, one.records) for name, one in evidence.items()}

@@ -25,7 +25,7 @@ Rows = Mapping[str, Sequence[Result]]  # label -> its records on one data set, a
 
 
 def draw(request: Request, failed: Mapping[str, str]) -> Drawn:
-    own = Shelf.at(request.results)
+    own = Shelf.at(request.results, request.digests)
     datasets = pages.viewed_datasets(request, own)
     title = (
         "# Figure 5: all models, and how they learned\n\n"

@@ -18,7 +18,7 @@ from reproduce.reports.description import AboutPage, Drawn, options_of
 from reproduce.reports.shelf import Shelf
 from reproduce.runs import own_options, scheduler, slurm
 from reproduce.runs.deadline import Deadline
-from reproduce.runs.request import Request, cells, settings, state
+from reproduce.runs.request import Request, cells, digests, settings, state
 
 # What --dry-run prints for a run in each state.
 DRY = {"stored": "stored", "outdated": "would run again", "begun": "would go on", "missing": "would run"}
@@ -45,9 +45,14 @@ def make(name: str, options: Namespace) -> int:
     queue = slurm.parse(options.slurm) if getattr(options, "slurm", None) else None
     request = request_of(page.about, options)
     experiments = cells(request, page.rows(request))
+    request = replace(request, digests=digests(request.datasets, request.data))
     if getattr(options, "dry_run", False):
         for one in experiments:
-            what = "would run again" if request.force else DRY[state(one, request.results)]
+            what = (
+                "would run again"
+                if request.force
+                else DRY[state(one, request.results, request.digests.get(one.dataset))]
+            )
             print(f"{what:<15} {one.path.removeprefix('runs/')}")
         return 0
     if queue is not None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from reproduce import catalog
@@ -24,10 +26,16 @@ class Shelf:
 
     folder: Path
     remarks: list[str]
+    digests: Mapping[str, str] = field(default_factory=dict)  # data set -> digest of its split, where it is at hand
 
     @classmethod
-    def at(cls, folder: Path) -> Shelf:
-        return cls(folder, [])
+    def at(cls, folder: Path, digests: Mapping[str, str] | None = None) -> Shelf:
+        return cls(folder, [], digests or {})
+
+    def _digest(self, dataset: str) -> str:
+        """Return the digest of the split whose records are shown: that at hand, else that of most records."""
+        found = Counter(one.split for one in listed(self.folder, dataset) if one.experiment is not None)
+        return self.digests.get(dataset) or max(found, key=found.__getitem__, default="")
 
     def results(self, row: Row, dataset: str) -> list[Result]:
         """Return the records of a row on a data set, ordered by seed.
@@ -48,7 +56,9 @@ class Shelf:
                 except InputError as error:
                     self._remark(f"{one.file.name}: {str(error).partition(': ')[2]}")
                     continue
-                if self._of_other_source(one, dataset):
+                if one.split != self._digest(dataset):
+                    self._remark(f"{one.file.name}: made from other data called {dataset}; left out.")
+                elif self._of_other_source(one, dataset):
                     self._remark(f"{one.file.name}: made with another source of {row.model}.py; left out.")
                 elif result is not None and current(result):
                     found.append(result)
@@ -100,7 +110,7 @@ class Shelf:
         """
         placed = {row.model for row in (*ROWS, *controls.ROWS)}
         rows = [Row(kind.label, name) for name, kind in catalog.recommenders().items() if name not in placed]
-        shelf = Shelf.at(self.folder)
+        shelf = Shelf.at(self.folder, self.digests)
         for dataset in datasets:
             for one in listed(self.folder, dataset):
                 if one.experiment is None or one.own is None or one.experiment.model in placed:

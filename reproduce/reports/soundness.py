@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from reproduce.fitting.attention import LONGEST
+from reproduce.names import OWN_DATA
 from reproduce.paper import numbers
 from reproduce.runs.experiment import identity
 from reproduce.runs.record import Result
@@ -27,6 +28,8 @@ def faults(result: Result, content: Mapping[str, Any]) -> Iterator[str]:
     source = result.environment.get("source")  # own models only
     if identity(result.split["digest"], cause.model, result.fields, cause.seed, source) != result.identity:
         yield "its identity does not follow from its split, fields and seed"
+    if OWN_DATA.fullmatch(cause.dataset) and not result.split["digest"].startswith(cause.dataset[-8:]):
+        yield "its data set is named after another split"
     yield from _counted(result, content)
     yield from _origin(result)
     yield from _lengths(result)

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +22,15 @@ from torch import Tensor, nn
 
 from reproduce import catalog
 from reproduce.errors import InputError, ModelError, SuiteError, UsageError, in_a_line
+from reproduce.evaluation import ranking
 from reproduce.files import replacing
 from reproduce.fitting import user_model
 from reproduce.fitting.recommender import Recommender
 from reproduce.fitting.restored import check_tensors
-from reproduce.reading.sessions import Sessions, Split
+from reproduce.reading.sessions import Sessions, Split, vocabulary_digest
 from reproduce.runs.environment import choose_device
 from reproduce.runs.experiment import Experiment
+from reproduce.runs.record import Result, load_file, split_of_record
 
 HEAD = b"session-rec model 1 sha256 "
 ENDING = ".model"
@@ -44,40 +47,96 @@ class KeptModel:
     n_items: int
     vocabulary: np.ndarray | None  # (n_items,) the log's own ids; None if the suite does not know them
 
-    def numbers(self, clicks: Sequence[str]) -> np.ndarray:
-        """Convert item ids, as text, to the model's numbers. Raises UsageError for an item it was not fitted on."""
-        if self.vocabulary is None:
-            known = {str(i): i for i in range(self.n_items)}
-        else:
-            known = {str(one): i for i, one in enumerate(self.vocabulary.tolist())}
-        for one in clicks:
-            if one not in known:
-                raise UsageError(f"item {one!r}: not among the {self.n_items:,} items that the model was fitted on")
-        return np.array([known[one] for one in clicks], dtype=np.int64)
+    @cached_property
+    def known(self) -> dict[str, int]:
+        """The model's number of each item, by its id as text."""
+        ids = range(self.n_items) if self.vocabulary is None else self.vocabulary.tolist()
+        return {str(item): number for number, item in enumerate(ids)}
+
+    def numbers(self, clicks: Sequence[object], *, skip_unknown: bool = False) -> np.ndarray:
+        """Convert item ids, as text or in the log's own type, to the model's numbers, (clicks,) int64.
+
+        Raises:
+            UsageError: the model was not fitted on an item, and unknown ones are not skipped.
+        """
+        texts = [text for text in map(str, clicks) if not skip_unknown or text in self.known]
+        for text in texts:
+            if text not in self.known:
+                told = (
+                    f"item {in_a_line(repr(text))}: not among the {self.n_items:,} items that the model was fitted on"
+                )
+                raise UsageError(f"{told}; skip such items with --skip-unknown (skip_unknown=True)")
+        return np.array([self.known[text] for text in texts], dtype=np.int64)
 
     def id_of(self, number: int) -> str:
         return str(number if self.vocabulary is None else self.vocabulary[number])
 
-    def recommend(self, clicks: Sequence[str], k: int = 20) -> list[tuple[str, float]]:
+    def recommend(
+        self, clicks: Sequence[object], k: int = 20, *, skip_unknown: bool = False, exclude_seen: bool = False
+    ) -> list[tuple[str, float]]:
         """Return the k items that score highest after some clicks, best first, with their scores.
 
         Args:
-            clicks: item ids, oldest first.
+            clicks: item ids, oldest first, as text or in the log's own type.
+            skip_unknown: leave out clicks on items that the model was not fitted on.
+            exclude_seen: do not recommend the items clicked.
 
         Raises:
             UsageError: there are no clicks, or the model was not fitted on one of the items.
         """
-        prefixes = self.prefix(clicks)
-        scores = user_model.guarded(self.model).score(prefixes)[0]
-        best = torch.sort(scores, descending=True, stable=True).indices[:k].tolist()
-        return [(self.id_of(i), float(scores[i])) for i in best]
+        (items,) = self.recommend_each([clicks], k, skip_unknown=skip_unknown, exclude_seen=exclude_seen)
+        if not items:
+            raise UsageError("no clicks: none of the items is one that the model was fitted on")
+        return items
 
-    def attention(self, clicks: Sequence[str]) -> np.ndarray | None:
+    def recommend_each(
+        self,
+        sessions: Sequence[Sequence[object]],
+        k: int = 20,
+        *,
+        skip_unknown: bool = False,
+        exclude_seen: bool = False,
+    ) -> list[list[tuple[str, float]]]:
+        """Return what `recommend` returns, for each of several sessions; nothing after clicks that are all skipped.
+
+        Raises:
+            UsageError: a session has no clicks, or the model was not fitted on one of the items.
+        """
+        if not all(map(len, sessions)):
+            raise UsageError("no clicks: name at least one item for each session")
+        clicks = [self.numbers(session, skip_unknown=skip_unknown) for session in sessions]
+        answers: list[list[tuple[str, float]]] = [[] for _ in clicks]
+        some = [i for i, numbers in enumerate(clicks) if len(numbers)]
+        at_once = ranking.chunk_rows(self.n_items)
+        for part in (some[begin : begin + at_once] for begin in range(0, len(some), at_once)):
+            lengths = np.array([len(clicks[i]) for i in part])
+            prefixes = Sessions.packed(np.concatenate([clicks[i] for i in part]), lengths, self.n_items)
+            scores = user_model.guarded(self.model).score(prefixes)
+            if exclude_seen:
+                items, owner = (torch.as_tensor(array, device=scores.device) for array in prefixes.clicks())
+                scores = scores.index_put((owner, items), scores.new_full((), -torch.inf))
+            ordered = torch.sort(scores, dim=1, descending=True, stable=True)
+            values, best = ordered.values[:, :k].tolist(), ordered.indices[:, :k].tolist()
+            for i, numbers, row in zip(part, best, values, strict=True):
+                answers[i] = [(self.id_of(n), one) for n, one in zip(numbers, row, strict=True) if one > -np.inf]
+        return answers
+
+    def item_vectors(self) -> tuple[list[str], np.ndarray]:
+        """Return the items' ids and a vector for each, (n_items, D), of a network or a factor model.
+
+        An item's score is the product of its vector with a query made from the clicks, plus the item's bias.
+
+        Raises:
+            ModelError: the model does not score by such a product.
+        """
+        return list(self.known), self.model.item_vectors().cpu().numpy()
+
+    def attention(self, clicks: Sequence[object]) -> np.ndarray | None:
         """The attention weight of every click that the model reads, (clicks read,); None if it has no attention."""
         weights = user_model.guarded(self.model).extras(self.prefix(clicks)).get("attention")
         return None if weights is None else np.asarray(weights)[0]
 
-    def prefix(self, clicks: Sequence[str]) -> Sessions:
+    def prefix(self, clicks: Sequence[object]) -> Sessions:
         """Make some clicks a single prefix with the model's item numbers. Raises UsageError if there are no clicks."""
         if not clicks:
             raise UsageError("no clicks: name at least one item")
@@ -106,17 +165,29 @@ def store(model: Recommender, experiment: Experiment, identity: str, split: Spli
         temporary.write_bytes(HEAD + digest + b"\n" + whole.getbuffer())
 
 
-def identity_of(place: Path) -> str:
-    """The identity of the run that made a kept model. Raises InputError if its file is absent, broken or changed."""
-    return str(_read(place).get("identity"))
-
-
-def is_of(place: Path, identity: str) -> bool:
-    """Whether the file holds the kept model of the run with this identity; False if it is absent or broken."""
+def is_of(place: Path, identity: str, split: Split) -> bool:
+    """Whether a file holds the kept model of a run: its identity and item ids. False if it is absent or broken."""
     try:
-        return place.is_file() and identity_of(place) == identity
+        return place.is_file() and not _fault(_read(place), identity, split_of_record(split))
     except SuiteError:
         return False
+
+
+def fault(place: Path, result: Result) -> str:
+    """Say how a kept model does not belong to the record of its run; "" if it does.
+
+    Raises:
+        InputError: the file is absent, broken or changed.
+    """
+    return _fault(_read(place), result.identity, result.split)
+
+
+def _fault(kept: Mapping[str, Any], identity: str, split: Mapping[str, Any]) -> str:
+    if kept.get("identity") != identity:
+        return "of another run than its record"
+    words = kept.get("vocabulary")
+    known = None if words is None else vocabulary_digest(np.array(words, dtype=object))
+    return "" if known == split.get("vocabulary") else "with other item ids than its record"
 
 
 def load_model(place: Path | str, device: torch.device | str = "auto") -> KeptModel:
@@ -126,11 +197,15 @@ def load_model(place: Path | str, device: torch.device | str = "auto") -> KeptMo
     `reproduce.make_recommender("mine.py")` or --model.
 
     Raises:
-        InputError: the file is absent, broken or changed, or does not fit today's version of its model.
+        InputError: the file is absent, broken or changed, does not fit today's version of its model, or is of another
+            run or other data than the record beside it.
         UsageError: there is no such device.
     """
     place = Path(place)
     kept = _read(place)
+    table = place.with_suffix(".json")
+    if table.is_file() and (told := _fault(kept, (record := load_file(table)[1]).identity, record.split)):
+        raise InputError(f"{place}: {told}; fit it again with --keep-model --force")
     where = choose_device(device)
     try:
         said = kept["experiment"]

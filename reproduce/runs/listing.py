@@ -19,6 +19,7 @@ class Listed:
     experiment: Experiment | None
     fault: str = ""
     own: OwnModel | None = None  # for a user's own model only
+    split: str = ""  # the digest of its split
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ def listed(results: Path, dataset: str) -> list[Listed]:
 def _listed(results: Path, file: Path) -> Listed:
     try:
         state = file.stat()
-        experiment, own = _experiment(file, state.st_mtime_ns, state.st_size)
+        experiment, own, split = _experiment(file, state.st_mtime_ns, state.st_size)
         named = results / f"{experiment.path}.json"
     except OtherSchema as error:
         return Listed(file, None, str(error))
@@ -48,17 +49,20 @@ def _listed(results: Path, file: Path) -> Listed:
         return Listed(file, None, f"broken record ({error.strerror or error}); run again with --force")
     if named != file:
         return Listed(file, None, f"is a record of {experiment.path}, not of its own name; left out.")
-    return Listed(file, experiment, own=own)
+    return Listed(file, experiment, own=own, split=split)
 
 
 @lru_cache(maxsize=1 << 14)
-def _experiment(file: Path, modified: int, size: int) -> tuple[Experiment, OwnModel | None]:
-    """The experiment of a record and its own model, if any; `modified` and `size` tell the cache of a changed file."""
+def _experiment(file: Path, modified: int, size: int) -> tuple[Experiment, OwnModel | None, str]:
+    """The experiment of a record, its own model, if any, and the digest of its split.
+
+    `modified` and `size` tell the cache of a changed file.
+    """
     content = read_table(file)
     check_table(content)
     experiment, where = Experiment(**content["experiment"]), content["environment"]
-    source = where.get("source")
+    source, split = where.get("source"), str(content["split"]["digest"])
     if source is None:
-        return experiment, None
+        return experiment, None, split
     label, started = (str(where.get(key) or "") for key in ("label", "started"))
-    return experiment, OwnModel(source, user_model.sound_label(label) or experiment.model, started)
+    return experiment, OwnModel(source, user_model.sound_label(label) or experiment.model, started), split

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -16,97 +16,102 @@ from reproduce.runs.record import ARRAYS, Result, load_file
 
 
 @dataclass(frozen=True)
-class Found:
-    """A record in some folder."""
-
-    table: Path  # its .json; the arrays are beside it
-    result: Result
-    model: Path | None  # the fitted model of this run, if --keep-model kept it
-
-    def file(self, ending: str) -> Path:
-        return _file(self.table.with_name(self.table.name.removesuffix(".json")), ending)
-
-
-@dataclass(frozen=True)
 class Merged:
-    """What a merge did."""
+    """What a merge did: paths of experiments, and files."""
 
-    brought: list[str]  # paths of experiments
-    kept: list[str]  # paths of records that were there already, with equal ranks
-    models: list[str]  # paths of either kind whose fitted model was brought in
+    brought: list[str] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)  # there already, with equal ranks
+    models: list[str] = field(default_factory=list)  # of either kind, whose fitted model was brought in
+    skipped: list[Path] = field(default_factory=list)  # files that belong to no whole record, or to another run
+
+    def __str__(self) -> str:
+        words = {"brought in": self.brought, "there already, with equal ranks": self.kept}
+        words["its fitted model brought in"] = self.models
+        lines = [f"{path.removeprefix('runs/')}: {told}" for told, paths in words.items() for path in paths]
+        return "\n".join([*lines, *(f"{file}: left behind, part of no whole run" for file in self.skipped)])
 
 
 def merge(folders: Sequence[Path], results: Path) -> Merged:
     """Bring the records of several results folders into one.
 
+    Every record is compared with the one that is there already: first all of them, so that nothing is brought in if
+    something is wrong, and again under the run's lock, since a run may have ended in between.
+
     Raises:
         InputError: a folder holds no record, a record or a kept model is broken, or two records of one experiment
-            differ in their ranks or in the cause of the run (data, fields, source). The message names the files, and
-            nothing is brought in.
+            differ in their ranks or in the cause of the run (data, fields, source). The message names the files.
     """
-    found: dict[str, Found] = {}
-    models: dict[str, Path] = {}
-    brought, kept = [], []
+    done = Merged()
+    found: dict[str, list[Path]] = {}  # experiment -> its records in the folders
     for folder in folders:
-        for one in _records(folder):
-            path = one.result.experiment.path
-            here = found.get(path) or _at(results / f"{path}.json")
-            if one.model and not (here and here.model):
-                models.setdefault(path, one.model)
-            if here is None:
-                brought.append(path)
-                found[path] = one
-                continue
-            _check_same(here, one)
-            if path not in found:
-                kept.append(path)
-                found[path] = here
+        for table in _records(folder, done.skipped):
+            result = _load(table)
+            path = result.experiment.path
+            for other in [_file(results / path, ".json"), *found.get(path, [])[:1]]:
+                if other.is_file():
+                    _check_same(other, _load(other), table, result)
+            found.setdefault(path, []).append(table)
+    models = {path: _models(tables, done.skipped) for path, tables in found.items()}
     check_writable(results)
-    for path in brought:
-        _bring(found[path], results / path)
-    for path, model in models.items():
-        _copy(model, _file(results / path, kept_model.ENDING))
-    return Merged(brought, kept, list(models))
+    for path, tables in found.items():
+        _bring(path, tables[0], models[path], results / path, done)
+    return done
 
 
-def _records(folder: Path) -> list[Found]:
-    """The records of a folder, sorted by name. Raises InputError if there is none, or one is broken or misnamed."""
+def _bring(path: str, table: Path, models: Sequence[Path], place: Path, done: Merged) -> None:
+    """Copy a record to its place: the arrays first, since a record exists as soon as its .json does; and its model."""
+    here, model = _file(place, ".json"), _file(place, kept_model.ENDING)
+    with only_one(_file(place, ".lock")):
+        if here.is_file():
+            _check_same(here, _load(here), table, _load(table))
+            done.kept.append(path)
+        else:
+            for ending in (".npz", ".json"):
+                _copy(_file(table.with_suffix(""), ending), _file(place, ending))
+            done.brought.append(path)
+        if models and not (model.is_file() and kept_model.fault(model, _load(here)) == ""):
+            _copy(models[0], model)
+            done.models.append(path)
+
+
+def _records(folder: Path, skipped: list[Path]) -> list[Path]:
+    """The records of a folder by name; files without a record are skipped. Raises InputError if there is none."""
     tables = sorted((folder / "runs").glob("*/*.json"))
     if not tables:
         raise InputError(f"{folder}: holds no records (runs/<data set>/<model>-seed<k>.json); name a results folder")
-    return [one for one in map(_at, tables) if one is not None]
+    whole = {
+        _file(table.with_suffix(""), ending) for table in tables for ending in (".json", ".npz", kept_model.ENDING)
+    }
+    skipped += [file for file in sorted((folder / "runs").glob("*/*")) if file not in whole]
+    return tables
 
 
-def _at(table: Path) -> Found | None:
-    if not table.is_file():
-        return None
-    _, result = load_file(table)
-    named = table.parts[-3:] == Path(f"{result.experiment.path}.json").parts
-    if not named:
+def _models(tables: Sequence[Path], skipped: list[Path]) -> list[Path]:
+    """The kept models beside some records; those of another run than their record are skipped."""
+    models: list[Path] = []
+    for table in tables:
+        model = _file(table.with_suffix(""), kept_model.ENDING)
+        if model.is_file():
+            (skipped if kept_model.fault(model, _load(table)) else models).append(model)
+    return models
+
+
+def _load(table: Path) -> Result:
+    result = load_file(table)[1]
+    if table.parts[-3:] != Path(f"{result.experiment.path}.json").parts:
         raise InputError(f"{table}: is a record of {result.experiment.path}, not of its own name")
-    found = Found(table, result, None)
-    model = found.file(kept_model.ENDING)
-    of_this_run = model.is_file() and kept_model.identity_of(model) == result.identity
-    return replace(found, model=model if of_this_run else None)
+    return result
 
 
-def _check_same(one: Found, other: Found) -> None:
-    both = f"{one.table} and {other.table}"
-    if one.result.identity != other.result.identity:
+def _check_same(one: Path, first: Result, other: Path, second: Result) -> None:
+    both = f"{one} and {other}"
+    if first.identity != second.identity:
         raise InputError(
             f"{both}: one experiment, and not one run: other data, fields or source; remove the one that is not wanted"
         )
     for name in ARRAYS:
-        if not np.array_equal(getattr(one.result, name), getattr(other.result, name)):
+        if not np.array_equal(getattr(first, name), getattr(second, name)):
             raise InputError(f"{both}: the same run with different ranks; compare their circumstances and remove one")
-
-
-def _bring(found: Found, place: Path) -> None:
-    """Copy a record to its place: the arrays first, since a record exists as soon as its .json does."""
-    place.parent.mkdir(parents=True, exist_ok=True)
-    with only_one(_file(place, ".lock")):
-        for ending in (".npz", ".json"):
-            _copy(found.file(ending), _file(place, ending))
 
 
 def _copy(source: Path, place: Path) -> None:

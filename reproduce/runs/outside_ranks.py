@@ -18,7 +18,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -28,8 +28,12 @@ import pyarrow.parquet
 
 from reproduce.errors import InputError, in_a_line
 from reproduce.reading.sessions import Split
+from reproduce.reading.split_files import item_ids, session_ids
 from reproduce.runs.experiment import Experiment
 from reproduce.runs.record import Result
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FORMS = "session and length with rank, with best_rank and worst_rank, with items, or with item and rank"
 
@@ -38,15 +42,16 @@ FORMS = "session and length with rank, with best_rank and worst_rank, with items
 class OutsideResult(Result):
     """Ranks from outside in the form of a record; it is never stored, since how it was made is not known."""
 
-    file: str = ""
+    file: str = ""  # its name, empty if the ranks came in a frame
     depth: int | None = None  # ranks are known down to this place; None: everywhere
 
 
-def read(file: Path, split: Split, label: str, seed: int = 0) -> OutsideResult:
+def read(source: Path | pd.DataFrame, split: Split, label: str, seed: int = 0) -> OutsideResult:
     """Read the ranks or recommendations of all test prefixes of a split.
 
     Args:
-        file: a .parquet file, else a table of text with commas (.csv) or tabs (.tsv) and a header.
+        source: a .parquet file, or a table of text with a header and commas, or tabs if it ends in .tsv; or a frame
+            with the same columns.
         label: the row's name in tables.
         seed: numbers the files of one row.
 
@@ -54,7 +59,8 @@ def read(file: Path, split: Split, label: str, seed: int = 0) -> OutsideResult:
         InputError: the file is absent or broken, a test prefix is missing, doubled or unknown, or a rank or an item
             cannot be; it names the file, the row, counted from 1 without the header, and the remedy.
     """
-    greater, equal, depth = _counts(_table(file, split))
+    file = source if isinstance(source, Path) else Path(label)
+    greater, equal, depth = _counts(_Table(file, _columns(file, source), split))
     return OutsideResult(
         experiment=Experiment(split.name, label, {}, seed),
         identity="",
@@ -66,20 +72,9 @@ def read(file: Path, split: Split, label: str, seed: int = 0) -> OutsideResult:
         length=split.test.prefixes()[0].lengths,
         greater=greater,
         equal=equal,
-        file=file.name,
+        file=file.name if isinstance(source, Path) else "",
         depth=depth,
     )
-
-
-def session_ids(split: Split) -> list[str]:
-    """Return the names of the test sessions: the log's own, else their numbers from 0."""
-    own = getattr(split, "test_sessions", None)
-    return list(map(str, range(len(split.test)) if own is None else own))
-
-
-def item_ids(split: Split) -> list[str]:
-    """Return the names of the items: the log's own, else their numbers from 0."""
-    return list(map(str, range(split.test.n_items) if split.vocabulary is None else split.vocabulary.tolist()))
 
 
 @dataclass(frozen=True)
@@ -168,9 +163,15 @@ class _Table:
         return f"session {in_a_line(repr(session), 40)}, length {self.split.test.prefixes()[0].lengths[prefix]}"
 
 
-def _table(file: Path, split: Split) -> _Table:
+def _columns(file: Path, source: Path | pd.DataFrame) -> dict[str, Any]:
+    """Return the columns of a file or a frame by their names in small letters."""
     try:
-        content = pyarrow.parquet.read_table(file) if file.suffix.lower() == ".parquet" else _text(file)
+        if not isinstance(source, Path):
+            content = pa.Table.from_pandas(source, preserve_index=False)
+        elif file.suffix.lower() == ".parquet":
+            content = pyarrow.parquet.read_table(file)
+        else:
+            content = _text(file)
     except pa.ArrowException as error:
         told = in_a_line(str(error).partition("\n")[0], 200)
         raise InputError(f"{file}: cannot be read as a table of ranks ({told}); write it again") from error
@@ -184,7 +185,7 @@ def _table(file: Path, split: Split) -> _Table:
         raise InputError(f"{file}: it has no rows, expected every test prefix")
     columns = [column.combine_chunks() for column in content.columns]
     columns = [one.dictionary_decode() if pa.types.is_dictionary(one.type) else one for one in columns]
-    return _Table(file, dict(zip(names, columns, strict=True)), split)
+    return dict(zip(names, columns, strict=True))
 
 
 def _text(file: Path) -> Any:

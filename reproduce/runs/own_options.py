@@ -24,8 +24,8 @@ def datasets(asked: Sequence[str], options: Mapping[str, Any]) -> list[str]:
         InputError: there is no such file.
     """
     given = {key: value for key in KEYS if (value := options.get(key))}
-    names = [catalog.dataset(one, given).name for one in asked]
-    if given and not any(name in own_data.TAKEN for name in names):
+    names = [catalog.dataset(one, given, options.get("data", "data")).name for one in asked]
+    if given and not any(own_data.is_path(one, catalog.datasets()) for one in asked):
         flag = f"--{next(iter(given)).replace('_', '-')}"
         raise UsageError(f"{flag} is for a log of your own; name it with --dataset PATH")
     return names

@@ -21,6 +21,7 @@ from reproduce.evaluation import ranking
 from reproduce.files import replacing
 from reproduce.fitting import user_model
 from reproduce.fitting.attention import Attention
+from reproduce.reading.sessions import Split, vocabulary_digest
 from reproduce.runs import record_shape
 from reproduce.runs.experiment import SCHEMA, Experiment
 
@@ -38,7 +39,7 @@ class Result:
     experiment: Experiment
     identity: str
     fields: Mapping[str, Any]  # those that are part of its identity, see catalog.identifying
-    split: Mapping[str, Any]  # its digest, number of items and provenance
+    split: Mapping[str, Any]  # see split_of_record
     epochs: list[dict[str, float]]
     environment: Mapping[str, Any]
     session: np.ndarray  # (n,) number of the test session
@@ -84,6 +85,12 @@ class Result:
             return self.best_epoch == self.fields.get("epochs")
         losses = [one["loss"] for one in self.epochs if "loss" in one]
         return len(losses) > 1 and losses[-1] < 0.99 * losses[-2]
+
+
+def split_of_record(split: Split) -> dict[str, Any]:
+    """What a record says about its split."""
+    said = {"digest": split.digest, "n_items": split.test.n_items, "provenance": asdict(split.provenance)}
+    return said if split.vocabulary is None else {**said, "vocabulary": vocabulary_digest(split.vocabulary)}
 
 
 def store(result: Result, results: Path) -> None:
@@ -139,10 +146,18 @@ def _arrays(result: Result) -> dict[str, np.ndarray]:
     return arrays
 
 
-def load(experiment: Experiment, results: Path) -> Result | None:
+class OtherData(InputError):
+    """A record at the path of an experiment was made from other data of the same name."""
+
+
+def load(experiment: Experiment, results: Path, split: str | None = None) -> Result | None:
     """Load the stored result at an experiment's path, whatever its identity; None if there is none.
 
+    Args:
+        split: the digest of the split at hand, if it is known.
+
     Raises:
+        OtherData: the record is of another split.
         InputError: the record is broken, or of another schema or experiment; the message names the file.
     """
     table = results / f"{experiment.path}.json"
@@ -154,6 +169,11 @@ def load(experiment: Experiment, results: Path) -> Result | None:
     found, result = load_file(table)
     if found["experiment"] != json.loads(json.dumps(asdict(experiment))):
         raise InputError(f"{table}: is a record of {result.experiment.path}, not of its own name")
+    if split not in (None, result.split["digest"]):
+        raise OtherData(
+            f"{table}: made from other data called {experiment.dataset} (split {result.split['digest'][:8]}, not "
+            f"{str(split)[:8]}); choose another --results DIR, or remove the record"
+        )
     return result
 
 

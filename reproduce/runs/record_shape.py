@@ -145,7 +145,9 @@ _RECORD = _object(
             {"dataset": _NAME, "model": _NAME, "params": _FIELDS, "seed": _integer(0, MAX_SEED)},
         ),
         "fields": _FIELDS,
-        "split": _object({"digest": _NAME, "n_items": _integer(1, MAX_ITEMS), "provenance": _PROVENANCE}),
+        "split": _object(
+            {"digest": _NAME, "n_items": _integer(1, MAX_ITEMS), "provenance": _PROVENANCE}, {"vocabulary": _SHA256}
+        ),
         "recall_at_20": _PER_CENT,
         "mrr_at_20": _PER_CENT,
         "examples": _integer(1, 2**40),

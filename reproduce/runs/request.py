@@ -34,6 +34,7 @@ class Request:
     keep_model: bool = False
     deadline: Deadline | None = None  # when to stop, between two epochs
     options: Mapping[str, Any] = field(default_factory=dict)  # options of the page itself
+    digests: Mapping[str, str] = field(default_factory=dict)  # data set -> digest of its split, where it is at hand
 
     def rows(self, rows: Iterable[Row], extra: Iterable[Row] = ()) -> list[Row]:
         """Return a page's rows, or those of the requested models, with the fields that --set gives.
@@ -126,9 +127,22 @@ def cells(request: Request, rows: Iterable[Row]) -> list[Experiment]:
     return list({one.path: one for one in made}.values())
 
 
-def state(experiment: Experiment, results: Path) -> str:
-    """The state of a cell: stored, outdated, begun or missing. Its data set is not read."""
-    result = load(experiment, results)
+def digests(datasets: Iterable[str], data: Path) -> dict[str, str]:
+    """The digest of the split of every data set whose files are in the data folder."""
+    here = [name for name in dict.fromkeys(datasets) if not (it := catalog.dataset(name)).obtain or it.find(data)]
+    return {name: catalog.load_split(name, data).digest for name in here}
+
+
+def state(experiment: Experiment, results: Path, split: str | None) -> str:
+    """The state of a cell: stored, outdated, begun or missing.
+
+    Args:
+        split: the digest of the data set's split, if its files are at hand.
+
+    Raises:
+        InputError: the record is broken or of other data.
+    """
+    result = load(experiment, results, split)
     if result is not None:
         return "stored" if current(result) else "outdated"
     return "begun" if (results / f"{experiment.path}.checkpoint").exists() else "missing"

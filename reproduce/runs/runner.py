@@ -24,7 +24,7 @@ from reproduce.runs.checkpoint import RunJournal
 from reproduce.runs.deadline import Deadline
 from reproduce.runs.environment import check_writable, choose_device, circumstances, forget_peak_memory, peak_memory_mib
 from reproduce.runs.experiment import Experiment
-from reproduce.runs.record import Result, load, store
+from reproduce.runs.record import OtherData, Result, load, split_of_record, store
 
 
 def run(
@@ -71,21 +71,21 @@ def run(
     place = results / experiment.path
     _clear_up(place)
     keep = kept_model.place_of(experiment, results) if keep_model else None
-    if not force and (stored := _stored(experiment, identity, results, keep)) is not None:
+    if (stored := _stored(experiment, split, results, force, keep)) is not None:
         return stored
     if deadline is not None:
         deadline.check()
     check_writable(results)
     with only_one(place.with_name(place.name + ".lock"), wait=wait, quiet=quiet):
         # Another process may have stored it while this one waited.
-        if not force and (stored := _stored(experiment, identity, results, keep)) is not None:
+        if (stored := _stored(experiment, split, results, force, keep)) is not None:
             return stored
         for ending in (".json", ".npz", ".checkpoint"):
             sweep(place.with_name(place.name + ending))
         where = choose_device(device)
         journal = _journal(experiment, identity, place, circumstances(where, split.test.n_items))
         journal.quiet, journal.fresh, journal.deadline = quiet, fresh, deadline
-        before = None if force else _stored(experiment, identity, results)
+        before = _stored(experiment, split, results, force)
         model = experiment.recommender()
         result = _made(model, experiment, identity, split, where, journal)
         _keep(result, before, model, split, results, keep_model)
@@ -105,12 +105,29 @@ def _keep(
         store(result, results)
 
 
-def _stored(experiment: Experiment, identity: str, results: Path, keep: Path | None = None) -> Result | None:
-    """The record with this identity; None if there is none, or if `keep`, the file of its model, does not match it."""
-    stored = load(experiment, results)
-    if stored is None or stored.identity != identity or (keep is not None and not kept_model.is_of(keep, identity)):
+def _stored(
+    experiment: Experiment, split: Split, results: Path, force: bool, keep: Path | None = None
+) -> Result | None:
+    """The record of this very run; None if there is none, or with `force`.
+
+    Args:
+        keep: the file of the fitted model, if one is wanted; a record without it does not count.
+
+    Raises:
+        InputError: the record is broken, and `force` is off; or it is of other data, which `force` does not replace.
+    """
+    try:
+        stored = load(experiment, results, split.digest)
+    except OtherData:
+        raise
+    except InputError:
+        if force:
+            return None
+        raise
+    identity = experiment.identity(split.digest)
+    if force or stored is None or stored.identity != identity:
         return None
-    return stored
+    return None if keep is not None and not kept_model.is_of(keep, identity, split) else stored
 
 
 def _check_same(before: Result, result: Result) -> None:
@@ -167,7 +184,7 @@ def _made(
         experiment=experiment,
         identity=identity,
         fields=fields,
-        split={"digest": split.digest, "n_items": split.test.n_items, "provenance": asdict(split.provenance)},
+        split=split_of_record(split),
         epochs=journal.history,
         environment={
             **journal.circumstances,

@@ -38,21 +38,21 @@ class Own:
     """A user's own models and data sets, which a spawned process has to load again."""
 
     models: Sequence[str]  # paths of their files
-    data: Sequence[tuple[Path, Mapping[str, Any]]]  # their paths, and how they are read
+    data: Sequence[tuple[Path, Mapping[str, Any], Path]]  # their paths, how they are read, and the data folder
     traceback: bool = False  # whether exceptions of the models are shown with a traceback
 
     @classmethod
     def here(cls) -> Own:
         """The models and data sets that this process has loaded."""
         models = [str(one.file) for one in user_model.MODELS.values()]
-        return cls(models, [(one.path, one.given) for one in TAKEN.values()], user_model.shows_tracebacks())
+        return cls(models, [(one.path, one.given, one.data) for one in TAKEN.values()], user_model.shows_tracebacks())
 
     def take_in(self) -> None:
         user_model.show_tracebacks(self.traceback)
         for file in self.models:
             catalog.recommender(file)
-        for path, given in self.data:
-            catalog.dataset(str(path), given)
+        for path, given, data in self.data:
+            catalog.dataset(str(path), given, data)
 
 
 def cheap_first(experiments: Iterable[Experiment]) -> list[Experiment]:
@@ -100,7 +100,7 @@ def run_cells(request: Request, experiments: Sequence[Experiment]) -> dict[str, 
 
 def _stored(one: Experiment, results: Path) -> bool:
     try:
-        return state(one, results) == "stored"
+        return state(one, results, None) == "stored"
     except InputError:  # a broken record: running the cell reports it
         return False
 

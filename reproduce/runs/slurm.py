@@ -107,7 +107,11 @@ def submit(request: Request, experiments: Sequence[Experiment], asked: Asked, pa
         raise UsageError("--jobs: with --slurm every run is a job of its own; how many at a time is at-once=N")
     if request.fresh:
         raise UsageError("--fresh: with --slurm a job that is queued again must go on from its checkpoint")
-    missing = [one for one in experiments if request.force or state(one, request.results) != "stored"]
+    missing = [
+        one
+        for one in experiments
+        if request.force or state(one, request.results, request.digests.get(one.dataset)) != "stored"
+    ]
     told = queue([command(request, one) for one in missing], asked, request.results, page)
     if not missing:
         return told or f"nothing to submit: all {len(experiments)} runs are stored"

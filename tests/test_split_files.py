@@ -1,0 +1,52 @@
+"""A split as files for other libraries: from these alone, its training sessions and test prefixes can be rebuilt."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from reproduce import catalog
+from reproduce.reading import split_files
+from reproduce.reading.sessions import Provenance, Sessions, Split
+
+
+def exported(split: Split, kind: str, to: Path) -> list[pd.DataFrame]:
+    for name, write in split_files.files(split, kind).items():
+        write(to / name)
+    read = pd.read_parquet if kind == "parquet" else pd.read_csv
+    return [read(to / f"{name}.{kind}") for name in ("train", "test", "prefixes")]
+
+
+def lists(clicks: pd.DataFrame) -> list[list[object]]:
+    ordered = clicks.sample(frac=1, random_state=0).sort_values(["session", "position"])
+    return ordered.groupby("session", sort=False)["item"].agg(list).tolist()
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv"])
+def test_sessions_and_prefixes_can_be_rebuilt_from_the_files(kind: str, tmp_path: Path) -> None:
+    split = catalog.load_split("cycle", ".")
+    train, test, prefixes = exported(split, kind, tmp_path)
+    assert lists(train) == split.train.lists()
+    assert lists(test) == split.test.lists()
+    whole = dict(enumerate(lists(test)))
+    rebuilt = [whole[session][:length] for session, length in zip(prefixes["session"], prefixes["length"], strict=True)]
+    due, targets = split.test.prefixes()
+    assert rebuilt == due.lists()
+    assert prefixes["target"].tolist() == targets.tolist()
+    assert "180 of them, and 12 items (their numbers" in " ".join((tmp_path / "README.md").read_text().split())
+
+
+def test_ids_are_the_logs_own_where_the_split_has_them(tmp_path: Path) -> None:
+    """Item 0 is called 01, item 1 is called "a, b"; the test session is called x."""
+    train, test = Sessions.of([[0, 1], [1, 1]], 2), Sessions.of([[1, 0]], 2)
+    split = Split("shop", train, test, Provenance("own log", "time", emulated=False), np.array(["01", "a, b"], object))
+    object.__setattr__(split, "test_sessions", np.array(["x"], dtype=object))
+    frames = exported(split, "parquet", tmp_path)
+    assert frames[0].values.tolist() == [[0, "01", 0], [0, "a, b", 1], [1, "a, b", 0], [1, "a, b", 1]]
+    assert frames[1].values.tolist() == [["x", "a, b", 0], ["x", "01", 1]]
+    assert frames[2].values.tolist() == [["x", 1, "01"]]
+    assert exported(split, "csv", tmp_path)[2].values.tolist() == [["x", 1, 1]]  # pandas guesses, the file does not
+    assert (tmp_path / "prefixes.csv").read_text().splitlines()[1] == '"x",1,"01"'
