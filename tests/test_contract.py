@@ -50,7 +50,7 @@ def test_scores_are_products_with_the_vectors_of_items_where_a_model_has_them(na
     """What two prefixes' scores differ by is a combination of the vectors' columns: a bias would cancel."""
     train, test = rules.cycle()
     own = catalog.resolved(catalog.make_recommender(name))
-    narrow = {"epochs": 1, "embedding": 4, "hidden": 4, "factors": 4, "width": 4}  # so that the vectors span few directions
+    narrow = {"epochs": 1} | dict.fromkeys(("embedding", "hidden", "factors", "width"), 4)  # vectors span 4 directions
     model = catalog.make_recommender(name, {key: value for key, value in narrow.items() if key in own})
     model.fit(train, seed=0, device=cpu, journal=Journal())
     if not isinstance(model, Neural | Pairwise):
