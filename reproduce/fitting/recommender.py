@@ -25,7 +25,7 @@ class Recommender(ABC):
 
     name: ClassVar[str]  # as on the command line
     label: ClassVar[str]  # as in a table
-    learns_order: ClassVar[bool] = True  # whether it can learn that one item follows another; see commands/rules.py
+    learns_order: ClassVar[bool] = True  # whether it can learn that one item follows another; see contract.py
     deterministic: ClassVar[bool] = False  # whether every seed gives the same ranks
 
     def __init_subclass__(cls) -> None:

@@ -9,9 +9,8 @@ from reproduce.evaluation.uncertainty import LEVEL
 from reproduce.evaluation.verdicts import MARGIN, SHARE, Verdict
 from reproduce.paper import numbers
 from reproduce.paper.claims import CLAIMS, Claim
-from reproduce.reports import judging
+from reproduce.reports import Drawn, Page, judging
 from reproduce.reports import page as pages
-from reproduce.reports.description import AboutPage, Drawn, Option, Page
 from reproduce.reports.judging import Evidence, Said
 from reproduce.reports.page import DASH
 from reproduce.reports.shelf import Shelf
@@ -20,10 +19,6 @@ from reproduce.runs.request import Request
 CONTRADICTED = 4  # the exit status of --strict
 NOT_RUN, INCOMPLETE = "not run", "incomplete"
 
-ABOUT = AboutPage(
-    "tests the paper's claims on the stored records",
-    (Option("--strict", f"exit {CONTRADICTED} when a claim fails on the paper's data"),),
-)
 Cells = Mapping[str, Mapping[str, list[Said]]]  # claim -> data set -> what the records say of its statements
 
 INTRODUCTION = (
@@ -76,7 +71,7 @@ def draw(request: Request, failed: Mapping[str, str]) -> Drawn:
     return Drawn(text, status=status(cells, judged) if request.options.get("strict") else 0)
 
 
-PAGE = Page(ABOUT, draw)
+PAGE = Page(draw)
 
 
 def status(cells: Cells, judged: Mapping[str, bool]) -> int:

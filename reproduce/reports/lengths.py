@@ -12,17 +12,12 @@ from reproduce.evaluation import ranking
 from reproduce.evaluation.uncertainty import Judged, OneRun, relative_gain
 from reproduce.paper import controls, numbers
 from reproduce.paper.rows import ROWS
-from reproduce.reports import figures, measuring
+from reproduce.reports import Drawn, Page, figures, measuring
 from reproduce.reports import page as pages
-from reproduce.reports.description import AboutPage, Drawn, Page
 from reproduce.reports.measuring import METRICS, Seeds
 from reproduce.reports.shelf import Shelf
 from reproduce.runs.record import Result
 from reproduce.runs.request import Request
-
-ABOUT = AboutPage(
-    "shows hits, Recall and MRR by length of the prefix (the paper's Table 5)", heeds=("dataset", "model", "set")
-)
 
 LONGEST = 19  # clicks in the paper's longest prefixes
 OVER = "over 19"
@@ -46,7 +41,7 @@ def draw(request: Request, failed: Mapping[str, str]) -> Drawn:
     return Drawn("\n\n".join([title, *(parts or [pages.no_records(request)])]) + "\n", drawn)
 
 
-PAGE = Page(ABOUT, draw)
+PAGE = Page(draw)
 
 
 def hits(result: Result) -> dict[int, int]:

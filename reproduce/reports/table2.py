@@ -9,10 +9,9 @@ from reproduce import catalog
 from reproduce.fitting.user_model import asked_for_as
 from reproduce.paper import controls, numbers
 from reproduce.paper.rows import ROWS, Row
-from reproduce.reports import comparison, cutoff_table, figures_dots, measuring, summary
+from reproduce.reports import Drawn, Page, comparison, cutoff_table, figures_dots, measuring, summary
 from reproduce.reports import page as pages
 from reproduce.reports.comparison import FULL_DECODER, MARKS, Cells, Line
-from reproduce.reports.description import MORE_CUTOFFS, AboutPage, Drawn, Option, Page
 from reproduce.reports.measuring import METRICS, Seeds
 from reproduce.reports.page import DASH
 from reproduce.reports.shelf import Shelf
@@ -21,17 +20,6 @@ from reproduce.runs.request import Request, same
 from reproduce.runs.stored_search import Found
 from reproduce.runs.trials import VERSION
 
-ABOUT = AboutPage(
-    "compares the recommenders (the paper's Table 3) and the decoders (its Table 2)",
-    (
-        Option(
-            "--beyond", f"also the strong controls the paper lacked: {', '.join(row.label for row in controls.ROWS)}"
-        ),
-        MORE_CUTOFFS,
-    ),
-    heeds=("dataset", "model", "set"),
-    runs=True,
-)
 COLUMNS = {
     "paper": "*paper*: as printed; of later models by later authors.",
     "reference": "*reference*: the project's own runs of the same settings.",
@@ -73,7 +61,7 @@ def draw(request: Request, failed: Mapping[str, str]) -> Drawn:
     return Drawn("\n\n".join(filter(None, parts)) + "\n", figure, terminal=terminal + "\n")
 
 
-PAGE = Page(ABOUT, draw, rows)
+PAGE = Page(draw, rows)
 
 
 class _Section:

@@ -2,79 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from argparse import Namespace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from reproduce import catalog, reports
-from reproduce.commands import export_ranks
-from reproduce.commands.export_tables import FORMATS, Exported, of_page
-from reproduce.errors import InputError
+from reproduce.errors import InputError, UsageError
 from reproduce.files import replacing
 from reproduce.paper import controls
 from reproduce.paper.rows import ROWS
+from reproduce.reading.sessions import Split
 from reproduce.reports import cutoff_table, measuring
 from reproduce.reports.comparison import FULL_DECODER
-from reproduce.reports.description import (
-    CUTOFFS,
-    DATA,
-    DATASETS,
-    MODELS,
-    OWN_LOG,
-    RESULTS,
-    SETTINGS,
-    About,
-    Command,
-    Option,
-)
 from reproduce.reports.measuring import Seeds
 from reproduce.reports.shelf import Shelf
+from reproduce.reports.tables import FORMATS, Exported, of_page
 from reproduce.runs import own_options
 from reproduce.runs.listing import listed
 from reproduce.runs.record import Result
 from reproduce.runs.request import Request, settings
 
-PAGES = ("ablation", "audit", "claims", "figure5", "lengths", "significance", "table1", "table2")
-ABOUT = About(
-    "writes tables as CSV, LaTeX and JSON, and the rank of every test prefix, from stored records",
-    (
-        Option(
-            "--page",
-            "the tables of these pages, as they stand; default: a comparison of all rows that have records",
-            metavar="PAGE",
-            several=True,
-            choices=PAGES,
-        ),
-        CUTOFFS,
-        Option(
-            "--format",
-            "csv, latex, json; default: all three",
-            metavar="FORMAT",
-            several=True,
-            choices=("csv", "latex", "json"),
-        ),
-        Option(
-            "--ranks",
-            "also session, length, target and rank of every test prefix: csv, or parquet (needs the parquet extra)",
-            metavar="FORMAT",
-            choices=("csv", "parquet"),
-        ),
-        Option("--to", "default: export/ in the results folder", metavar="DIR", type=Path),
-        DATASETS,
-        *OWN_LOG,
-        MODELS,
-        SETTINGS,
-        DATA,
-        RESULTS,
-    ),
-)
 Rows = dict[str, list[Result]]  # label -> its records of one split, one per seed
 
 
-def _answer(options: Any) -> str:
+def answer(options: Namespace) -> str:
     request = Request(
         models=[catalog.recommender(name).name for name in options.model],
-        datasets=own_options.datasets(options.dataset, vars(options)),
+        datasets=own_options.datasets(options.dataset, options.rules, options.data),
         data=options.data,
         results=options.results,
         settings=settings(options.set),
@@ -99,14 +57,11 @@ def _answer(options: Any) -> str:
     if options.ranks:
         for dataset, rows in there.items():
             split = catalog.load_split(dataset, request.data)
-            files |= export_ranks.files(dataset, rows, split, options.ranks)
+            files |= ranks(dataset, rows, split, options.ranks)
     for name, write in files.items():
         with replacing(folder / name, option="--to") as temporary:
             write(temporary)
     return "\n".join([*(f"{folder / name}" for name in files), *shelf.remarks])
-
-
-COMMAND = Command(ABOUT, _answer)
 
 
 def _writer(text: str) -> Callable[[Path], object]:
@@ -114,17 +69,8 @@ def _writer(text: str) -> Callable[[Path], object]:
 
 
 def _text(name: str, request: Request) -> str:
-    page = reports.load(name)
-    options: dict[str, Any] = {one.key: [] if one.several else None for one in page.about.options}
-    asked = Request(
-        models=request.models,
-        datasets=request.datasets or Shelf.at(request.results).datasets(),
-        data=request.data,
-        results=request.results,
-        settings=request.settings,
-        options=options,
-    )
-    return page.draw(asked, {}).text
+    datasets = request.datasets or Shelf.at(request.results).datasets()
+    return reports.load(name).draw(replace(request, datasets=datasets), {}).text
 
 
 def recorded(request: Request, shelf: Shelf, dataset: str) -> Rows:
@@ -169,4 +115,47 @@ def _caption(dataset: str, rows: Rows) -> str:
         f"{first.split['n_items']:,} items; per cent. Seeds: {', '.join(map(str, numbers))}. In brackets: the 95 % "
         f"interval over {over}{once}. Bold: the highest, whether or not it can be told from the next. Tie rule: an "
         "item tied with the target counts as ahead of it."
+    )
+
+
+def ranks(
+    dataset: str, rows: Mapping[str, Sequence[Result]], split: Split, kind: str
+) -> dict[str, Callable[[Path], object]]:
+    """Return the name of a data set's file, and the function that writes it to a path.
+
+    Raises:
+        InputError: the records were made from another split.
+        UsageError: `kind` is "parquet" and pyarrow is not installed.
+    """
+    frame = pd.concat([_frame(label, one, split) for label, results in rows.items() for one in results])
+    if kind == "csv":
+        return {f"ranks-{dataset}.csv": lambda place: frame.to_csv(place, index=False, lineterminator="\n")}
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError as error:
+        raise UsageError("--ranks parquet needs pyarrow: pip install 'session-rec-reproduce[parquet]'") from error
+    table = pyarrow.Table.from_pandas(frame, preserve_index=False)
+    return {f"ranks-{dataset}.parquet": lambda place: pyarrow.parquet.write_table(table, place)}
+
+
+def _frame(label: str, result: Result, split: Split) -> pd.DataFrame:
+    """Make the table of one record; `target` is the log's own id if the split has it, else the item's number."""
+    if split.digest != result.split["digest"]:
+        raise InputError(
+            f"{result.experiment.path}: made from other data or other rules than {split.name} has now; name the data "
+            "and the options that it was made with"
+        )
+    _, targets = split.test.prefixes()
+    counts = result.frame()
+    return pd.DataFrame(
+        {
+            "model": label,
+            "seed": result.experiment.seed,
+            "session": counts["session"],
+            "length": counts["length"],
+            "target": targets if split.vocabulary is None else split.vocabulary[targets],
+            "best_rank": counts["greater"] + 1,
+            "worst_rank": counts["rank"],
+        }
     )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from tabulate import tabulate
@@ -12,33 +12,11 @@ from reproduce import catalog
 from reproduce.errors import InputError, UsageError
 from reproduce.fitting import user_model
 from reproduce.reading import own_data
-from reproduce.reports.description import DEVICE, OWN_DATA, OWN_LOG, RESULTS, SETTINGS, About, Command, Option, positive
 from reproduce.runs import kept_model, own_options, request
 from reproduce.runs.experiment import Experiment
 
-ABOUT = About(
-    "prints what a kept model offers after some clicks",
-    (
-        Option(
-            "model",
-            "a name, the path of a .py file with your model, or of a .model file that --keep-model wrote",
-            metavar="MODEL",
-            required=True,
-            names="model",
-        ),
-        Option("--clicks", "items, the oldest first, as the log calls them", metavar="ITEM", several=True),
-        Option("--dataset", f"what it was fitted on: {OWN_DATA}", metavar="NAME", names="data set"),
-        *OWN_LOG,
-        SETTINGS,
-        Option("--seed", "default: 0", metavar="N", type=int, default=0),
-        Option("--top", "items to print (default: 20)", metavar="N", type=positive, default=20),
-        DEVICE,
-        RESULTS,
-    ),
-)
 
-
-def _answer(options: Any) -> str:
+def answer(options: Namespace) -> str:
     kept = kept_model.load_model(_place(options), options.device)
     if not options.clicks:
         raise UsageError("recommend needs --clicks, items as the log calls them, the oldest first")
@@ -58,10 +36,7 @@ def _answer(options: Any) -> str:
     return "\n\n".join(text)
 
 
-COMMAND = Command(ABOUT, _answer)
-
-
-def _place(options: Any) -> Path:
+def _place(options: Namespace) -> Path:
     """Find the path of the kept model.
 
     Raises:
@@ -73,7 +48,7 @@ def _place(options: Any) -> Path:
     model = catalog.recommender(options.model).name
     if not options.dataset:
         raise UsageError("recommend needs --dataset, what the model was fitted on, or the path of a .model file")
-    (dataset,) = own_options.datasets([options.dataset], vars(options))
+    (dataset,) = own_options.datasets([options.dataset], options.rules, options.data)
     fields = request.settings(options.set)
     for other in set(fields) - {model}:
         raise UsageError(f"--set {other}.…: {other} is not the model asked")
