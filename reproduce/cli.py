@@ -15,6 +15,7 @@ from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 from reproduce import __version__, terminal
 from reproduce.errors import SuiteError, UsageError
@@ -113,11 +114,18 @@ DATASET = (
 MODEL = "a name, or the path of a .py file with your model"
 
 
-def _options() -> ArgumentParser:
-    return ArgumentParser(add_help=False)
+class _Parser(ArgumentParser):
+    """A parser whose errors are a line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message}; see {self.prog} --help")
 
 
-def _own_log() -> ArgumentParser:
+def _options() -> _Parser:
+    return _Parser(add_help=False)
+
+
+def _own_log() -> _Parser:
     options = _options()
     own = options.add_argument_group("for a log of your own")
     own.add_argument(
@@ -145,7 +153,7 @@ def _own_log() -> ArgumentParser:
     return options
 
 
-def _datasets() -> ArgumentParser:
+def _datasets() -> _Parser:
     options = _options()
     options.add_argument(
         "--dataset",
@@ -158,13 +166,13 @@ def _datasets() -> ArgumentParser:
     return options
 
 
-def _one_dataset(*, required: bool = True) -> ArgumentParser:
+def _one_dataset(*, required: bool = True) -> _Parser:
     options = _options()
     options.add_argument("--dataset", required=required, metavar="NAME", help=DATASET)
     return options
 
 
-def _models() -> ArgumentParser:
+def _models() -> _Parser:
     options = _options()
     options.add_argument(
         "--model",
@@ -177,7 +185,7 @@ def _models() -> ArgumentParser:
     return options
 
 
-def _settings() -> ArgumentParser:
+def _settings() -> _Parser:
     options = _options()
     options.add_argument(
         "--set",
@@ -190,7 +198,7 @@ def _settings() -> ArgumentParser:
     return options
 
 
-def _data() -> ArgumentParser:
+def _data() -> _Parser:
     options = _options()
     options.add_argument(
         "--data",
@@ -202,13 +210,13 @@ def _data() -> ArgumentParser:
     return options
 
 
-def _results(default: str = "results/local", told: str = "default: results/local/") -> ArgumentParser:
+def _results(default: str = "results/local", told: str = "default: results/local/") -> _Parser:
     options = _options()
     options.add_argument("--results", type=Path, default=Path(default), metavar="DIR", help=told)
     return options
 
 
-def _device(default: str = "auto") -> ArgumentParser:
+def _device(default: str = "auto") -> _Parser:
     options = _options()
     options.add_argument(
         "--device", default=default, metavar="DEVICE", help=f"auto, cpu, cuda or cuda:N (default: {default})"
@@ -216,13 +224,13 @@ def _device(default: str = "auto") -> ArgumentParser:
     return options
 
 
-def _seed() -> ArgumentParser:
+def _seed() -> _Parser:
     options = _options()
     options.add_argument("--seed", type=int, default=0, metavar="N", help="default: 0")
     return options
 
 
-def _cutoffs(told: str, default: Sequence[int] = ()) -> ArgumentParser:
+def _cutoffs(told: str, default: Sequence[int] = ()) -> _Parser:
     options = _options()
     options.add_argument("--k", nargs="+", type=positive, default=list(default), metavar="K", help=told)
     return options
@@ -241,13 +249,13 @@ def _sitting(group: argparse._ActionsContainer) -> None:
     group.add_argument("--quiet", action="store_true", help="no progress, only the result")
 
 
-def _sitting_alone() -> ArgumentParser:
+def _sitting_alone() -> _Parser:
     options = _options()
     _sitting(options)
     return options
 
 
-def _running() -> ArgumentParser:
+def _running() -> _Parser:
     """Return the options of a page that runs what it lacks."""
     options = _options()
     how = options.add_argument_group("how to run it")
@@ -278,9 +286,9 @@ def _running() -> ArgumentParser:
 # --- commands ---------------------------------------------------------------------------------------------------------
 
 
-def parser() -> ArgumentParser:
+def parser() -> _Parser:
     """Return the parser of the whole command line."""
-    whole = ArgumentParser(
+    whole = _Parser(
         prog=PROGRAM,
         description="Rebuild every table and figure of the NARM paper (Li et al., CIKM 2017) from click logs.",
         epilog=f"Help on a command: {PROGRAM} table2 --help",
@@ -289,9 +297,7 @@ def parser() -> ArgumentParser:
     whole.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = whole.add_subparsers(dest="command", metavar="COMMAND", title="commands")
 
-    def command(
-        name: str, told: str, carry_out: Callable[[Namespace], int], *parents: ArgumentParser
-    ) -> ArgumentParser:
+    def command(name: str, told: str, carry_out: Callable[[Namespace], int], *parents: _Parser) -> _Parser:
         # No abbreviations: in a command without --data, --data would be taken for --dataset.
         made = commands.add_parser(
             name, help=told, description=f"{told[0].upper()}{told[1:]}.", parents=parents, allow_abbrev=False

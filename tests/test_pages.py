@@ -152,8 +152,9 @@ def test_a_page_and_its_figures_are_written_by_the_command(records: Path) -> Non
         Path("lengths.md"),
         *(Path("figures") / name for name in drawn.figures),
     }
-    for path, content in drawn.files("lengths.md").items():
-        assert (records / path).read_bytes() == content
+    assert (records / "lengths.md").read_text(encoding="utf-8") == drawn.text
+    for name, content in drawn.figures.items():
+        assert (records / "figures" / name).read_bytes() == content
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: str(row[0]))
@@ -281,7 +282,8 @@ def test_a_session_that_is_not_there_exits_2_and_the_others_are_drawn(
     said = capsys.readouterr()
     assert "--session 15: diginetica-file-order has the test sessions 0 to 14; --session -1" in said.err
     page = (records / "attention.md").read_text(encoding="utf-8")
-    assert page == f"{said.out}\n<!-- drawn by: attention --session 0 15 -1 --dataset {DATASET} -->\n"
+    request = f'{{"datasets": ["{DATASET}"], "options": {{"session": [0, 15, -1]}}}}'
+    assert page == f"{said.out}\n<!-- request: {request} -->\n"
     assert f"figures/attention-{DATASET}.png" in said.out
 
 
@@ -311,7 +313,7 @@ def test_an_empty_results_folder_makes_a_page_with_the_command_that_fills_it(nam
 
 
 def test_no_model_is_run_for_a_view(records: Path) -> None:
-    for name in ("lengths", "attention", "figure5", "significance", "claims", "all"):
+    for name in ("lengths", "attention", "figure5", "significance", "claims"):
         assert reports.load(name).rows(request(records)) == []
 
 
