@@ -44,6 +44,8 @@ class Neural(Recommender):
         longest: the number of clicks that truncation keeps.
     """
 
+    family: ClassVar[str] = "softmax"
+
     learning_rate: float = setting(0.001, low=1e-6, high=1.0, search=(1e-4, 1e-2))
     batch: int = setting(512, low=1, high=100_000)
     epochs: int = setting(30, low=1, high=100_000)
