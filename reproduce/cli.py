@@ -230,9 +230,26 @@ def _seed() -> _Parser:
     return options
 
 
-def _cutoffs(told: str, default: Sequence[int] = ()) -> _Parser:
+def _measures(told: str, default: Sequence[str] = ()) -> _Parser:
     options = _options()
-    options.add_argument("--k", nargs="+", type=positive, default=list(default), metavar="K", help=told)
+    options.add_argument("--metric", nargs="+", default=list(default), metavar="NAME@K", help=told)
+    return options
+
+
+def _view() -> _Parser:
+    options = _options()
+    options.add_argument(
+        "--protocol",
+        choices=("all", "last"),
+        default="all",
+        help="all (default): every click of a test session is predicted; last: only its last one",
+    )
+    options.add_argument(
+        "--ties",
+        choices=("against", "random", "favour"),
+        default="against",
+        help="how an item tied with the target counts: against it (default), at random, or in its favour",
+    )
     return options
 
 
@@ -313,7 +330,10 @@ def parser() -> _Parser:
         _data(),
         _results(),
     )
-    more = _cutoffs("further cut-offs, such as 5 10 (20 is always shown)")
+    measures = _measures(
+        "metrics at a cut-off: recall, hitrate, mrr or ndcg (default: recall@20 mrr@20)", ["recall@20", "mrr@20"]
+    )
+    more = _measures("further metrics, such as ndcg@10 mrr@5 (recall@20 and mrr@20 are always shown)")
 
     # Pages that run what they lack.
     table2 = command(
@@ -420,7 +440,7 @@ def parser() -> _Parser:
     export = command(
         "export",
         "write tables as CSV, LaTeX and JSON, and the rank of every test prefix, from stored records",
-        _export, datasets, models, settings, _cutoffs("cut-offs, such as 5 10 20 (default: 20)", [20]), data, results,
+        _export, datasets, models, settings, measures, _view(), data, results,
         own,
     )  # fmt: skip
     export.add_argument(

@@ -1,4 +1,4 @@
-"""`export`: tables as CSV, LaTeX and JSON, at any cut-off, and the rank of every test prefix, from stored records."""
+"""`export`: tables as CSV, LaTeX and JSON, in any metric, and the rank of every test prefix, from stored records."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ import pandas as pd
 
 from reproduce import catalog, reports
 from reproduce.errors import InputError, UsageError
+from reproduce.evaluation import metrics
+from reproduce.evaluation.metrics import Measure
 from reproduce.files import replacing
 from reproduce.paper import controls
 from reproduce.paper.rows import ROWS
 from reproduce.reading.sessions import Split
 from reproduce.reports import cutoff_table, measuring
 from reproduce.reports.comparison import FULL_DECODER
-from reproduce.reports.measuring import Seeds
+from reproduce.reports.measuring import Seeds, View
 from reproduce.reports.shelf import Shelf
 from reproduce.reports.tables import FORMATS, Exported, of_page
 from reproduce.runs import own_options
@@ -48,7 +50,8 @@ def answer(options: Namespace) -> str:
             why = "python -m reproduce table2 makes some"
         raise InputError(f"{request.results}: no record to export; {why}")
     tables = [table for page in dict.fromkeys(options.page) for table in of_page(page, _text(page, request))]
-    tables = tables or [comparison(dataset, rows, options.k, request.results) for dataset, rows in there.items()]
+    measures, view = [metrics.parse(one) for one in options.metric], View(options.protocol, options.ties)
+    tables = tables or [comparison(dataset, rows, measures, view, request.results) for dataset, rows in there.items()]
     folder = options.to or request.results / "export"
     files: dict[str, Callable[[Path], object]] = {}
     for table in tables:
@@ -86,9 +89,9 @@ def recorded(request: Request, shelf: Shelf, dataset: str) -> Rows:
     return kept
 
 
-def comparison(dataset: str, rows: Rows, cutoffs: Sequence[int], folder: Path) -> Exported:
-    """Make a table of Recall, MRR and NDCG at every cut-off, with 95 % intervals; the highest of a column is bold."""
-    columns = cutoff_table.columns(rows, cutoffs, Seeds.of(folder, next(iter(rows.values()))[0]))
+def comparison(dataset: str, rows: Rows, measures: Sequence[Measure], view: View, folder: Path) -> Exported:
+    """Make a table of the measures in a view, with 95 % intervals; the highest of a column is bold."""
+    columns = cutoff_table.columns(rows, measures, Seeds.of(folder, next(iter(rows.values()))[0]), view)
     lines, values = [], []
     for label, results in rows.items():
         line = [label]
@@ -102,10 +105,10 @@ def comparison(dataset: str, rows: Rows, cutoffs: Sequence[int], folder: Path) -
             said |= {title: cell.value, f"{title} low": low, f"{title} high": high, f"{title} sd": cell.sd}
         lines.append(line)
         values.append(said)
-    return Exported(f"comparison-{dataset}", _caption(dataset, rows), ["model", *columns], lines, values)
+    return Exported(f"comparison-{dataset}", _caption(dataset, rows, view), ["model", *columns], lines, values)
 
 
-def _caption(dataset: str, rows: Rows) -> str:
+def _caption(dataset: str, rows: Rows, view: View) -> str:
     first = next(iter(rows.values()))[0]
     numbers = sorted({one.experiment.seed for results in rows.values() for one in results})
     over = "test sessions and seeds" if len(numbers) > 1 else "test sessions"
@@ -113,8 +116,8 @@ def _caption(dataset: str, rows: Rows) -> str:
     return (
         f"{catalog.dataset(dataset).title}: {len(first.greater):,} test prefixes, ranked among all "
         f"{first.split['n_items']:,} items; per cent. Seeds: {', '.join(map(str, numbers))}. In brackets: the 95 % "
-        f"interval over {over}{once}. Bold: the highest, whether or not it can be told from the next. Tie rule: an "
-        "item tied with the target counts as ahead of it."
+        f"interval over {over}{once}. Bold: the highest, whether or not it can be told from the next. "
+        + (view.told or "Tie rule: an item tied with the target counts as ahead of it.")
     )
 
 

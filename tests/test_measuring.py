@@ -110,7 +110,7 @@ def test_a_family_without_several_seeds_borrows_from_the_data_set_that_knows_mos
     assert part is not None
     assert (part.single, part.df, part.lender) == (pytest.approx(2 * 5.0**2 / 2), 2, "yoochoose1_64")
     assert found["FPMC"].unknown  # sampled models have several seeds nowhere
-    told = seeds.told("recall")
+    told = seeds.told("recall", [rows["NARM"][0], rows["FPMC"][0]])
     assert "5.00 for networks trained by a softmax over all items, none of which has several seeds here" in told
     assert "(borrowed from YOOCHOOSE 1/64 with 2 degrees of freedom)" in told
     # With a quarter of the test sessions, the noise is taken to have four times the variance.
@@ -145,12 +145,13 @@ def test_rows_of_another_split_are_left_out() -> None:
 def test_the_noise_is_told_by_family_with_its_degrees_of_freedom() -> None:
     two = tuple(record("narm", hits, seed) for seed, hits in enumerate((20, 22)))
     alike = tuple(record("gru4rec", hits, seed) for seed, hits in enumerate((8, 10, 12)))
-    assert Seeds((two, alike)).told("recall") == (
+    assert Seeds((two, alike)).told("recall", [*two, *alike]) == (
         "Noise between seeds, as a standard deviation in points of Recall@20: 3.54 for networks trained by a softmax "
         "over all items (1 row with several seeds, 1 degree of freedom); 5.00 for models trained by pairs or sampled "
         "items (1 row with several seeds, 2 degrees of freedom)."
     )
-    assert Seeds(()).told("recall").startswith("Noise between seeds, Recall@20: not known")
+    assert "3.54" not in Seeds((two, alike)).told("recall", alike)
+    assert Seeds(()).told("recall", two).startswith("Noise between seeds, Recall@20: not known")
 
 
 def test_a_row_is_measured_by_the_rule_of_counting_asked_for() -> None:

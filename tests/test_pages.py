@@ -6,7 +6,6 @@ After an intended change: REWRITE_GOLDEN=1 python -m pytest tests/test_pages.py,
 from __future__ import annotations
 
 import json
-import math
 import os
 import shutil
 from dataclasses import replace
@@ -20,7 +19,7 @@ from reproduce.__main__ import main
 from reproduce.evaluation.comparisons import Pair
 from reproduce.evaluation.uncertainty import Estimate, OneRun
 from reproduce.fitting.attention import LONGEST, Attention
-from reproduce.reports import ablation, attention, figure5, lengths, table2
+from reproduce.reports import ablation, attention, figure5, lengths, measuring, table2
 from reproduce.reports import page as pages
 from reproduce.reports.measuring import Seeds
 from reproduce.reports.shelf import Shelf
@@ -162,7 +161,7 @@ def test_hits_by_length_add_up_to_the_recall_of_table2(row: tuple[str, dict[str,
     result = record(*row)
     assert 100 * sum(lengths.hits(result).values()) / len(result.greater) == pytest.approx(result.recall())
     rows = {"x": [result]}
-    sizes = [int(lengths._where(rows, *ends).sum()) for ends in lengths.BINS.values()]
+    sizes = [int(measuring.of_lengths(*ends)(result).sum()) for ends in lengths.BINS.values()]
     assert sum(sizes) == len(result.greater)
     parts = [lengths._measured(rows, Seeds(()), *ends) for ends in lengths.BINS.values()]
     for metric, whole in (("recall", result.recall()), ("mrr", result.mrr())):
@@ -356,13 +355,16 @@ def test_a_page_says_whether_the_order_is_exact_emulated_or_reconstructed(told: 
     ],
 )
 def test_verdicts_are_those_of_the_whiskers(value: float, error: float, word: str) -> None:
-    one = Estimate(value, error**2, 1e9, 0.0, math.inf, 0.0, 10)
+    one = Estimate(value, error**2, 1e9)
     assert ablation.verdict(Pair(one, one.low, one.high, one.p)) == word
     assert (word in ("better", "worse")) == (one.low > 0 or one.high < 0)
     assert ablation.verdict(OneRun(one)) == "one run: not judged"
 
 
-def test_an_ablation_of_single_runs_judges_nothing_and_draws_no_whisker(records: Path) -> None:
+def test_an_ablation_of_single_runs_judges_nothing_and_draws_no_whisker(
+    records: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "reference_folder", lambda: records / "none")  # nor does it lend any noise
     page = ablation.draw(request(records), {}).text
     assert "**one run: not judged** global-only, fc-decoder" in page
     assert "whisker" not in page.replace("A bar without a whisker is not judged.", "")

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from reproduce import catalog
 from reproduce.errors import UsageError
-from reproduce.evaluation import comparisons
+from reproduce.evaluation import comparisons, metrics
 from reproduce.evaluation.comparisons import Pair
 from reproduce.evaluation.uncertainty import ALPHA, OneRun
 from reproduce.evaluation.verdicts import MARGIN, Verdict, equivalent
@@ -83,8 +83,9 @@ def _section(request: Request, own: Shelf, dataset: str, failed: Mapping[str, st
         text.append(_table(kept, shown, effects, theirs, reasons))
     if any(effects.values()):
         text += [_said(effects), _figure(dataset, effects, theirs, drawn)]
-    if results and request.options.get("k"):
-        text.append(cutoff_table.text(kept, request.options["k"], Seeds.of(request.results, results[0])))
+    if results and (named := request.options.get("metric")):
+        measures = [metrics.parse(one) for one in named]
+        text.append(cutoff_table.text(kept, measures, Seeds.of(request.results, results[0])))
     if shown:
         meanings = "\n".join(f"- {name}: {VARIANTS[name].meaning}" for name in shown)
         text.append(pages.folded("What each variant is", meanings))

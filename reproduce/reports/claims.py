@@ -201,7 +201,7 @@ def _line(one: Said) -> list[str]:
 
 def _noise(evidence: Mapping[str, Evidence]) -> str:
     lines = [
-        f"- {catalog.dataset(name).title}. {one.seeds.told(metric)}"
+        f"- {catalog.dataset(name).title}. {one.seeds.told(metric, one.records)}"
         for name, one in evidence.items()
         if one.records
         for metric in ("recall", "mrr")

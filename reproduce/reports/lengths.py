@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from reproduce import catalog
-from reproduce.evaluation import ranking
+from reproduce.evaluation.metrics import RECALL
 from reproduce.evaluation.uncertainty import Judged, OneRun, relative_gain
 from reproduce.paper import controls, numbers
 from reproduce.paper.rows import ROWS
@@ -46,7 +46,7 @@ PAGE = Page(draw)
 
 def hits(result: Result) -> dict[int, int]:
     """Count the targets ranked among the first 20, by the number of clicks before them."""
-    lengths = result.length[ranking.hit(result.ranks())]
+    lengths = result.length[result.ranks() <= RECALL.k]
     return {int(n): int(count) for n, count in zip(*np.unique(lengths, return_counts=True), strict=True)}
 
 

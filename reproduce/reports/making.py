@@ -25,7 +25,7 @@ from reproduce.runs.request import Request, cells, digests, settings, state, wor
 
 # What --dry-run prints for a run in each state.
 DRY = {"stored": "stored", "outdated": "would run again", "begun": "would go on", "missing": "would run"}
-PAGE_OPTIONS = ("beyond", "k", "session", "strict", "variant")  # those that change what a page shows
+PAGE_OPTIONS = ("beyond", "metric", "session", "strict", "variant")  # those that change what a page shows
 
 
 def make(name: str, options: Namespace) -> int:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from reproduce import catalog
 from reproduce.errors import InputError
-from reproduce.evaluation import comparisons, counting, ranking
+from reproduce.evaluation import comparisons, metrics
+from reproduce.evaluation.metrics import Measure
 from reproduce.evaluation.uncertainty import Judged, Measurement, Noise, OneRun, contrast, measure, pooled_noise
 from reproduce.paper.counting import OURS, Counting
 from reproduce.reports import page as pages
@@ -21,7 +22,7 @@ from reproduce.runs.experiment import Experiment
 from reproduce.runs.listing import listed
 from reproduce.runs.record import Result, current, load
 
-METRICS = {"recall": "Recall@20", "mrr": "MRR@20"}
+METRICS = {key: one.title for key, one in metrics.PAPERS.items()}
 FAMILIES = {
     "softmax": "networks trained by a softmax over all items",
     "sampled": "models trained by pairs or sampled items",
@@ -30,6 +31,48 @@ Worth = Callable[[Result], np.ndarray]  # the value of each test prefix in a run
 Where = Callable[[Result], np.ndarray]  # the test prefixes to use, (n,) bool
 Mark = Literal["highest", "equal", "behind", "not judged"]
 Runs = tuple[Result, ...]  # of one row, several seeds
+
+
+@dataclass(frozen=True)
+class View:
+    """Which test prefixes count, and how a tie counts; every stored record can be shown in every view."""
+
+    protocol: Literal["all", "last"] = "all"
+    ties: Literal["against", "random", "favour"] = "against"
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> View:
+        """Return the view that the options --protocol and --ties ask for."""
+        return cls(options.get("protocol") or "all", options.get("ties") or "against")
+
+    @property
+    def rule(self) -> Counting:
+        return {
+            "against": OURS,
+            "random": Counting(ties="at random"),
+            "favour": Counting(ties="in favour"),
+        }[self.ties]
+
+    @property
+    def where(self) -> Where | None:
+        return None if self.protocol == "all" else last_clicks
+
+    @property
+    def told(self) -> str:
+        """What differs from the view of all other pages, in a sentence; empty if nothing does."""
+        told = []
+        if self.protocol == "last":
+            told.append("only the last click of every test session is predicted, as in leave-one-out evaluation")
+        if self.ties != "against":
+            told.append("ties are broken at random" if self.ties == "random" else "ties favour the target")
+        return f"In this view {' and '.join(told)}." if told else ""
+
+
+def last_clicks(result: Result) -> np.ndarray:
+    """Return the test prefixes whose target is the last click of its session: the longest prefix of each session."""
+    longest = np.zeros(int(result.session.max(initial=-1)) + 1, dtype=result.length.dtype)
+    np.maximum.at(longest, result.session, result.length)
+    return np.asarray(result.length == longest[result.session])
 
 
 @dataclass(frozen=True)
@@ -93,11 +136,12 @@ class Seeds:
                 found[name] = replace(noise.times(scale), lender=lent.dataset)
         return found
 
-    def told(self, metric: str) -> str:
-        """Describe the noise between seeds of each family, and the rows that it was estimated from."""
+    def told(self, metric: str | Measure, shown: Iterable[Result]) -> str:
+        """Describe the noise between seeds of the families of the results shown, and what it was estimated from."""
         worth = _counted(metric, OURS)
         told = []
-        for name in sorted({family(runs[0]) for runs in self.rows}, reverse=True):
+        families = {family(one) for one in shown if not without_chance(one)}
+        for name in sorted({family(runs[0]) for runs in self.rows} & families, reverse=True):
             rows = [_measurement(runs, worth, None) for runs in self.rows if family(runs[0]) == name]
             noise = pooled_noise(rows)
             assert noise is not None
@@ -106,6 +150,8 @@ class Seeds:
                 f"several seeds, {_count(noise.df, 'degree')} of freedom)"
             )
         for name, lent in sorted(self.lent.items(), reverse=True):
+            if name not in families:
+                continue
             noise = pooled_noise(_measurement(runs, worth, None) for runs in lent.rows)
             assert noise is not None
             lender = catalog.dataset(lent.dataset).title
@@ -113,7 +159,7 @@ class Seeds:
                 f"{math.sqrt(noise.variance):.2f} for {FAMILIES[name]}, none of which has several seeds here (borrowed "
                 f"from {lender} with 2 degrees of freedom)"
             )
-        title = METRICS[metric]
+        title = _measure(metric).title
         if not told:
             return f"Noise between seeds, {title}: not known for any model, so rows with random numbers are not judged."
         return f"Noise between seeds, as a standard deviation in points of {title}: {'; '.join(told)}."
@@ -150,7 +196,7 @@ def _count(n: int, word: str) -> str:
 
 def measured(
     rows: Mapping[str, Sequence[Result]],
-    metric: str,
+    metric: str | Measure,
     seeds: Seeds,
     where: Where | None = None,
     rule: Counting = OURS,
@@ -159,7 +205,7 @@ def measured(
 
     Args:
         rows: the records of each row, at least one.
-        metric: "recall" or "mrr".
+        metric: a measure, or "recall" or "mrr" for the paper's.
         seeds: the rows that the noise between seeds is estimated from.
         where: the test prefixes to use; default all.
         rule: how ranks are counted.
@@ -229,8 +275,12 @@ def _measurement(runs: Sequence[Result], worth: Worth, where: Where | None) -> M
     return measure(values, runs[0].session, mask, deterministic=without_chance(runs[0]), family=family(runs[0]))
 
 
-def _counted(metric: str, rule: Counting) -> Worth:
-    return lambda one: 100.0 * counting.METRICS[metric](one.greater, one.equal, rule, ranking.CUTOFF)
+def _counted(metric: str | Measure, rule: Counting) -> Worth:
+    return lambda one: 100.0 * _measure(metric).values(one.greater, one.equal, rule)
+
+
+def _measure(metric: str | Measure) -> Measure:
+    return metrics.PAPERS[metric] if isinstance(metric, str) else metric
 
 
 def without_chance(result: Result) -> bool:

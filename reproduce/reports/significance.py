@@ -111,7 +111,7 @@ def _section(request: Request, own: Shelf, dataset: str, drawn: dict[str, bytes]
 
 def _lines(compared: Compared, found: Mapping[str, list[Result]], seeds: Seeds) -> list[str]:
     """Return the lines above the numbers: verdicts, noise between seeds, reliance on few sessions, effect of ties."""
-    told = [_verdicts(compared), seeds.told(compared.metric)]
+    told = [_verdicts(compared), seeds.told(compared.metric, [results[0] for results in found.values()])]
     few = {key: one for key, one in compared.pairs.items() if 0 < _alone(one).half < FEW}
     if few:
         fewest = min(few, key=lambda key: _alone(few[key]).half)
