@@ -436,6 +436,19 @@ def parser() -> _Parser:
     recommend.add_argument(
         "--clicks", nargs="+", default=[], metavar="ITEM", help="items, the oldest first, as the log calls them"
     )
+    recommend.add_argument(
+        "--sessions",
+        type=Path,
+        metavar="FILE",
+        help="several sessions at once: a .csv, .tsv or .parquet with session and item, in the order of the clicks",
+    )
+    recommend.add_argument(
+        "--format", choices=("csv", "json"), default="csv", help="of the answer to --sessions (default: csv)"
+    )
+    recommend.add_argument(
+        "--skip-unknown", action="store_true", help="leave out clicks on items that the model was not fitted on"
+    )
+    recommend.add_argument("--exclude-seen", action="store_true", help="do not recommend the items clicked")
     recommend.add_argument("--top", type=positive, default=20, metavar="N", help="items to print (default: 20)")
     export = command(
         "export",

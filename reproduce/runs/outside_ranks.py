@@ -15,7 +15,7 @@ down to the end of the catalogue, so that metrics are known up to that depth and
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,10 +23,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv
-import pyarrow.parquet
 
-from reproduce.errors import InputError, in_a_line
+from reproduce.errors import in_a_line
+from reproduce.reading import plain_table
+from reproduce.reading.plain_table import PlainTable, is_text
 from reproduce.reading.sessions import Split
 from reproduce.reading.split_files import item_ids, session_ids
 from reproduce.runs.experiment import Experiment
@@ -60,7 +60,8 @@ def read(source: Path | pd.DataFrame, split: Split, label: str, seed: int = 0) -
             cannot be; it names the file, the row, counted from 1 without the header, and the remedy.
     """
     file = source if isinstance(source, Path) else Path(label)
-    greater, equal, depth = _counts(_Table(file, _columns(file, source), split))
+    table = plain_table.read(file, source, "ranks of every test prefix")
+    greater, equal, depth = _counts(_Table(file, table.columns, split))
     return OutsideResult(
         experiment=Experiment(split.name, label, {}, seed),
         identity="",
@@ -78,43 +79,10 @@ def read(source: Path | pd.DataFrame, split: Split, label: str, seed: int = 0) -
 
 
 @dataclass(frozen=True)
-class _Table:
-    """The columns of a file by name, and the split that they are about."""
+class _Table(PlainTable):
+    """The columns of a file, and the split that they are about."""
 
-    file: Path
-    columns: Mapping[str, Any]  # pyarrow's arrays, (rows,) each
     split: Split
-
-    def error(self, row: int | None, why: str) -> InputError:
-        return InputError(f"{self.file}: {'' if row is None else f'row {row + 1}: '}{why}")
-
-    def whole(self, name: str) -> np.ndarray:
-        """Return a column as int64, (rows,)."""
-        column = self.complete(name)
-        try:
-            return column.cast(pa.int64()).to_numpy(zero_copy_only=False)
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-            values = column.to_pylist()
-            for row, value in enumerate(values):
-                if not _is_whole(value):
-                    told = f"{name} is {in_a_line(repr(value), 40)}, expected a whole number"
-                    raise self.error(row, told) from None
-            return np.array([int(float(value)) for value in values], dtype=np.int64)
-
-    def texts(self, name: str) -> Any:
-        """Return a column of ids as text; a whole floating-point number as its digits."""
-        column = self.complete(name)
-        if pa.types.is_floating(column.type):
-            column = pa.array(self.whole(name))
-        if not (pa.types.is_integer(column.type) or _is_text(column.type)):
-            raise self.error(None, f"{name} is of type {column.type}, expected text or whole numbers")
-        return column.cast(pa.large_string())
-
-    def complete(self, name: str) -> Any:
-        column = self.columns[name]
-        if column.null_count:
-            raise self.error(_first(column.is_null().to_numpy(zero_copy_only=False)), f"{name} is missing; fill it in")
-        return column
 
     def ranks(self, name: str) -> np.ndarray:
         """Return a column of ranks, (rows,), each from 1 to the number of items."""
@@ -161,40 +129,6 @@ class _Table:
     def name(self, prefix: int) -> str:
         session = session_ids(self.split)[self.split.test.prefix_owner()[prefix]]
         return f"session {in_a_line(repr(session), 40)}, length {self.split.test.prefixes()[0].lengths[prefix]}"
-
-
-def _columns(file: Path, source: Path | pd.DataFrame) -> dict[str, Any]:
-    """Return the columns of a file or a frame by their names in small letters."""
-    try:
-        if not isinstance(source, Path):
-            content = pa.Table.from_pandas(source, preserve_index=False)
-        elif file.suffix.lower() == ".parquet":
-            content = pyarrow.parquet.read_table(file)
-        else:
-            content = _text(file)
-    except pa.ArrowException as error:
-        told = in_a_line(str(error).partition("\n")[0], 200)
-        raise InputError(f"{file}: cannot be read as a table of ranks ({told}); write it again") from error
-    except OSError as error:
-        raise InputError(f"{file}: cannot be read ({error.strerror or in_a_line(str(error), 200)})") from error
-    names = [name.strip().lower() for name in content.column_names]
-    for name in names:
-        if names.count(name) > 1:
-            raise InputError(f"{file}: two columns are called {in_a_line(name)}; keep one of them")
-    if not content.num_rows:
-        raise InputError(f"{file}: it has no rows, expected every test prefix")
-    columns = [column.combine_chunks() for column in content.columns]
-    columns = [one.dictionary_decode() if pa.types.is_dictionary(one.type) else one for one in columns]
-    return dict(zip(names, columns, strict=True))
-
-
-def _text(file: Path) -> Any:
-    """Read a table of text, every value as it stands."""
-    parse = pyarrow.csv.ParseOptions(delimiter="\t" if file.suffix.lower() == ".tsv" else ",")
-    with pyarrow.csv.open_csv(file, parse_options=parse) as head:
-        kinds = dict.fromkeys(head.schema.names, pa.string())
-    convert = pyarrow.csv.ConvertOptions(column_types=kinds, strings_can_be_null=True, null_values=[""])
-    return pyarrow.csv.read_csv(file, parse_options=parse, convert_options=convert)
 
 
 def _counts(table: _Table) -> tuple[np.ndarray, np.ndarray, int | None]:
@@ -253,7 +187,7 @@ def _from_items(table: _Table) -> tuple[np.ndarray, np.ndarray, int]:
 def _flat(table: _Table) -> tuple[Any, np.ndarray, np.ndarray]:
     """Return the items of the lists as text, and the row and the rank of each, (items,)."""
     column = table.complete("items")
-    if _is_text(column.type):
+    if is_text(column.type):
         column = pa.array([_divided(text) for text in column.to_pylist()], pa.list_(pa.string()))
     if not (pa.types.is_list(column.type) or pa.types.is_large_list(column.type)):
         raise table.error(None, f"items is of type {column.type}, expected lists, or text divided by spaces")
@@ -293,14 +227,3 @@ def _again(values: np.ndarray) -> np.ndarray:
 
 def _first(marks: np.ndarray) -> int:
     return int(np.argmax(marks))
-
-
-def _is_text(kind: Any) -> bool:
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
-
-
-def _is_whole(value: Any) -> bool:
-    try:
-        return float(value) == int(float(value)) and abs(float(value)) < 2**53
-    except (TypeError, ValueError, OverflowError):
-        return False
