@@ -60,7 +60,7 @@ def test_a_file_of_ranks_gives_them_in_the_order_of_the_test_prefixes(tmp_path: 
     assert counts(ranks) == [(0, 0), (1, 0), (3, 0)]
     assert counts(bounds) == [(0, 0), (0, 4), (3, 0)]
     assert (ranks.session.tolist(), ranks.length.tolist(), ranks.depth) == ([0, 0, 1], [1, 2, 1], None)
-    assert (ranks.experiment.model, ranks.experiment.seed, ranks.file) == ("SASRec", 3, f"sasrec{ending}")
+    assert (ranks.experiment.model, ranks.experiment.seed, ranks.file) == ("outside: SASRec", 3, f"sasrec{ending}")
     assert (ranks.split["digest"], ranks.split["n_items"]) == (split().digest, 5)
 
 

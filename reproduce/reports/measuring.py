@@ -20,6 +20,7 @@ from reproduce.paper.counting import OURS, Counting
 from reproduce.reports import page as pages
 from reproduce.runs.experiment import Experiment
 from reproduce.runs.listing import listed
+from reproduce.runs.outside_ranks import OutsideResult
 from reproduce.runs.record import Result, current, load
 
 METRICS = {key: one.title for key, one in metrics.PAPERS.items()}
@@ -285,6 +286,8 @@ def _measure(metric: str | Measure) -> Measure:
 
 def without_chance(result: Result) -> bool:
     """Return whether the model is deterministic, so that another seed would give the same ranks."""
+    if isinstance(result, OutsideResult):
+        return result.family == "none"
     kind = catalog.recommenders().get(result.experiment.model)
     return kind is not None and kind.deterministic
 

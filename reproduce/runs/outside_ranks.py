@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,23 +30,29 @@ from reproduce.reading.plain_table import PlainTable, is_text
 from reproduce.reading.sessions import Split
 from reproduce.reading.split_files import item_ids, session_ids
 from reproduce.runs.experiment import Experiment
-from reproduce.runs.record import Result
+from reproduce.runs.record import Result, split_of_record
 
 if TYPE_CHECKING:
     import pandas as pd
 
+OUTSIDE = "outside: "  # before the label in the place of a model's name, so that it is never a model of the suite
 FORMS = "session and length with rank, with best_rank and worst_rank, with items, or with item and rank"
 
 
 @dataclass(frozen=True, eq=False)
 class OutsideResult(Result):
-    """Ranks from outside in the form of a record; it is never stored, since how it was made is not known."""
+    """Ranks from outside in the form of a record; it is never stored, since how it was made is not known.
 
+    `family` says how much the row varies between seeds: as networks trained by a softmax over all items ("softmax"), as
+    models trained on pairs or samples ("sampled"), or not at all ("none"). By default only its own seeds tell.
+    """
+
+    family: str = ""
     file: str = ""  # its name, empty if the ranks came in a frame
     depth: int | None = None  # ranks are known down to this place; None: everywhere
 
 
-def read(source: Path | pd.DataFrame, split: Split, label: str, seed: int = 0) -> OutsideResult:
+def read(source: Path | pd.DataFrame, split: Split, label: str, seed: int = 0, family: str = "") -> OutsideResult:
     """Read the ranks or recommendations of all test prefixes of a split.
 
     Args:
@@ -54,6 +60,7 @@ def read(source: Path | pd.DataFrame, split: Split, label: str, seed: int = 0) -
             with the same columns.
         label: the row's name in tables.
         seed: numbers the files of one row.
+        family: "", "softmax", "sampled" or "none"; see OutsideResult.
 
     Raises:
         InputError: the file is absent or broken, a test prefix is missing, doubled or unknown, or a rank or an item
@@ -63,10 +70,11 @@ def read(source: Path | pd.DataFrame, split: Split, label: str, seed: int = 0) -
     table = plain_table.read(file, source, "ranks of every test prefix")
     greater, equal, depth = _counts(_Table(file, table.columns, split))
     return OutsideResult(
-        experiment=Experiment(split.name, label, {}, seed),
+        experiment=Experiment(split.name, f"{OUTSIDE}{label}", {}, seed),
+        family=family,
         identity="",
         fields={},
-        split={"digest": split.digest, "n_items": split.test.n_items, "provenance": asdict(split.provenance)},
+        split=split_of_record(split),
         epochs=[],
         environment={},
         session=split.test.prefix_owner(),
