@@ -479,6 +479,24 @@ def parser() -> _Parser:
         help="also session, length, target and rank of every test prefix: csv, or parquet (needs the parquet extra)",
     )
     export.add_argument("--to", type=Path, metavar="DIR", help="default: export/ in the results folder")
+    expect = command(
+        "expect",
+        "judge a published number: ours, the difference, and which causes on record explain it",
+        _expect, _one_dataset(), own, settings, data,
+    )  # fmt: skip
+    expect.add_argument("model", metavar="MODEL", help=f"{MODEL}, or the label of a row")
+    expect.add_argument(
+        "values", nargs="+", type=float, metavar="NUMBER", help="the published Recall, or Recall and MRR, in per cent"
+    )
+    expect.add_argument("--k", type=positive, default=20, metavar="K", help="their cut-off (default: 20)")
+    expect.add_argument(
+        "--protocol", choices=("all", "last"), default="all", help="every click is predicted, or a session's last only"
+    )
+    expect.add_argument(
+        "--ties", choices=("against", "random", "favour"), default="against", help="where items tie with the target"
+    )
+    expect.add_argument("--results", type=Path, metavar="DIR", help="default: the reference, then results/local/")
+    expect.add_argument("--json", action="store_true", help="answer in JSON; exit 4 where a number is not within noise")
     merge = command(
         "merge", "bring the records and kept models of other results folders into one, checked first", _merge, results
     )
@@ -551,6 +569,14 @@ def _export(options: Namespace) -> int:
     with _loading():
         from reproduce import export
     return _told(export.answer(options))
+
+
+def _expect(options: Namespace) -> int:
+    with _loading():
+        from reproduce import expect
+    text, status = expect.answer(options)
+    _told(text)
+    return status
 
 
 def _merge(options: Namespace) -> int:

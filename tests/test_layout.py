@@ -24,7 +24,7 @@ FLOORS = (
     ("catalog",),
     ("runs",),
     ("reports",),
-    ("bench", "export", "overview", "recommend", "search"),
+    ("bench", "expect", "export", "overview", "recommend", "search"),
     ("cli",),
     ("__main__",),
 )
