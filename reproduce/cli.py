@@ -467,16 +467,22 @@ def parser() -> _Parser:
     export.add_argument(
         "--format",
         nargs="+",
-        default=["csv", "latex", "json"],
-        choices=("csv", "latex", "json"),
+        default=[],
+        choices=("csv", "latex", "json", "parquet"),
         metavar="FORMAT",
-        help="csv, latex, json; default: all three",
+        help="of tables csv, latex, json; default: all three. Of a split csv or parquet; default: parquet",
     )
     export.add_argument(
         "--ranks",
         choices=("csv", "parquet"),
         metavar="FORMAT",
         help="also session, length, target and rank of every test prefix: csv, or parquet (needs the parquet extra)",
+    )
+    export.add_argument(
+        "--split",
+        type=Path,
+        metavar="DIR",
+        help="instead: the split of a data set for other libraries, with a note on what ranks to return",
     )
     export.add_argument("--to", type=Path, metavar="DIR", help="default: export/ in the results folder")
     expect = command(

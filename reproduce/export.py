@@ -17,6 +17,7 @@ from reproduce.evaluation.metrics import Measure
 from reproduce.files import replacing
 from reproduce.paper import controls
 from reproduce.paper.rows import ROWS
+from reproduce.reading import split_files
 from reproduce.reading.sessions import Split
 from reproduce.reports import cutoff_table, measuring
 from reproduce.reports.comparison import FULL_DECODER
@@ -32,6 +33,8 @@ Rows = dict[str, list[Result]]  # label -> its records of one split, one per see
 
 
 def answer(options: Namespace) -> str:
+    if options.split:
+        return _split(options)
     request = Request(
         models=[catalog.recommender(name).name for name in options.model],
         datasets=own_options.datasets(options.dataset, options.rules, options.data),
@@ -49,6 +52,8 @@ def answer(options: Namespace) -> str:
         else:
             why = "python -m reproduce table2 makes some"
         raise InputError(f"{request.results}: no record to export; {why}")
+    if "parquet" in options.format:
+        raise UsageError("export --format parquet: for --split and --per-prefix; tables are csv, latex or json")
     tables = [table for page in dict.fromkeys(options.page) for table in of_page(page, _text(page, request))]
     measures, view = [metrics.parse(one) for one in options.metric], View(options.protocol, options.ties)
     tables = tables or [comparison(dataset, rows, measures, view, request.results) for dataset, rows in there.items()]
@@ -65,6 +70,20 @@ def answer(options: Namespace) -> str:
         with replacing(folder / name, option="--to") as temporary:
             write(temporary)
     return "\n".join([*(f"{folder / name}" for name in files), *shelf.remarks])
+
+
+def _split(options: Namespace) -> str:
+    """Write the split of a data set for other libraries, and return the names of the files."""
+    names = own_options.datasets(options.dataset, options.rules, options.data)
+    if len(names) != 1:
+        raise UsageError("export --split needs one --dataset: a name, or the path of your own log")
+    kinds = list(dict.fromkeys(options.format or ["parquet"]))
+    if len(kinds) > 1 or kinds[0] not in ("csv", "parquet"):
+        raise UsageError(f"export --split --format {' '.join(kinds)}: a split is written as csv or parquet")
+    for name, write in (files := split_files.files(catalog.load_split(names[0], options.data), kinds[0])).items():
+        with replacing(options.split / name, option="--split") as temporary:
+            write(temporary)
+    return "\n".join(str(options.split / name) for name in files)
 
 
 def _writer(text: str) -> Callable[[Path], object]:
