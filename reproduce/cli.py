@@ -488,18 +488,15 @@ def parser() -> _Parser:
     expect = command(
         "expect",
         "judge a published number: ours, the difference, and which causes on record explain it",
-        _expect, _one_dataset(), own, settings, data,
+        _expect, _one_dataset(), own, settings, _measures("of the numbers (default: recall@20 mrr@20)"), _view(), data,
     )  # fmt: skip
     expect.add_argument("model", metavar="MODEL", help=f"{MODEL}, or the label of a row")
     expect.add_argument(
-        "values", nargs="+", type=float, metavar="NUMBER", help="the published Recall, or Recall and MRR, in per cent"
-    )
-    expect.add_argument("--k", type=positive, default=20, metavar="K", help="their cut-off (default: 20)")
-    expect.add_argument(
-        "--protocol", choices=("all", "last"), default="all", help="every click is predicted, or a session's last only"
-    )
-    expect.add_argument(
-        "--ties", choices=("against", "random", "favour"), default="against", help="where items tie with the target"
+        "values",
+        nargs="+",
+        type=float,
+        metavar="NUMBER",
+        help="the published Recall@20, or that and MRR@20, in per cent",
     )
     expect.add_argument("--results", type=Path, metavar="DIR", help="default: the reference, then results/local/")
     expect.add_argument("--json", action="store_true", help="answer in JSON; exit 4 where a number is not within noise")

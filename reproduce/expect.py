@@ -13,23 +13,23 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-import numpy as np
 from tabulate import tabulate
 
 from reproduce import catalog
 from reproduce.errors import InputError, UsageError
-from reproduce.evaluation.counting import METRICS
+from reproduce.evaluation import metrics
+from reproduce.evaluation.metrics import Measure
 from reproduce.evaluation.uncertainty import OneRun
 from reproduce.fitting.user_model import asked_for_as
 from reproduce.paper import controls
-from reproduce.paper.counting import Counting, Ties
+from reproduce.paper.counting import OURS, Counting, Ties
 from reproduce.paper.rows import ROWS, Row
 from reproduce.reports import measuring
 from reproduce.reports import page as pages
 from reproduce.reports.comparison import FULL_DECODER
-from reproduce.reports.measuring import Seeds
+from reproduce.reports.measuring import Seeds, View, Where, last_clicks
 from reproduce.reports.shelf import Shelf
 from reproduce.runs import own_options
 from reproduce.runs.record import Result
@@ -106,56 +106,47 @@ def _differences(expected: Sequence[Expectation]) -> str:
 # --- from stored records ----------------------------------------------------------------------------------------------
 
 OUTSIDE = 4  # exit status: a number is not within noise
-TIES: dict[str, Ties] = {"against": "against", "random": "at random", "favour": "in favour"}
 ORDERS = {  # the same clicks in another order
     "diginetica": ("diginetica-file-order", "the clicks of a session in the order of the raw file, not of time"),
     "diginetica-file-order": ("diginetica", "the clicks of a session in the order of time, not of the raw file"),
 }
-CUTOFFS = (5, 10, 15, 50)  # tried beside the given one
+CUTOFFS = (5, 10, 15, 20, 50)  # tried beside the given one
 
 
 @dataclass(frozen=True)
-class View:
-    """How ranks become the metrics that are compared."""
+class Counted:
+    """The metrics that are compared, which test prefixes count and how ranks are counted."""
 
-    n: int  # 1: Recall, 2: Recall and MRR
-    k: int = 20
-    counting: Counting = Counting()
-    last: bool = False  # only the last click of each session
-
-    @property
-    def titles(self) -> list[str]:
-        return [f"Recall@{self.k}", f"MRR@{self.k}"][: self.n]
-
-    def worth(self, result: Result, metric: str) -> np.ndarray:
-        return 100.0 * METRICS[metric](result.greater, result.equal, self.counting, self.k)
-
-    def where(self, result: Result) -> np.ndarray:
-        """Return the test prefixes that count, (n,) bool."""
-        if not self.last:
-            return np.ones(len(result.session), dtype=bool)
-        longest = np.zeros(int(result.session.max()) + 1, dtype=np.int64)
-        np.maximum.at(longest, result.session, result.length)
-        return np.asarray(result.length == longest[result.session])
+    measures: Sequence[Measure]
+    rule: Counting = OURS
+    where: Where | None = None  # default: all test prefixes
 
     def values(self, results: Sequence[Result]) -> list[float]:
         """Return each metric, in per cent, as the mean over the results."""
-        masks = [self.where(one) for one in results]
+        masks = [slice(None) if self.where is None else self.where(one) for one in results]
         return [
-            mean(float(self.worth(one, metric)[mask].mean()) for one, mask in zip(results, masks, strict=True))
-            for metric in list(METRICS)[: self.n]
+            mean(
+                measure.mean(one.greater[mask], one.equal[mask], self.rule)
+                for one, mask in zip(results, masks, strict=True)
+            )
+            for measure in self.measures
         ]
 
 
 def answer(options: Namespace) -> tuple[str, int]:
     """Return the text, or JSON, and the exit status: 0 within noise, 4 outside."""
+    measures = [metrics.parse(text) for text in options.metric] or list(metrics.PAPERS.values())[: len(options.values)]
+    if len(measures) != len(options.values):
+        named = " ".join(measure.key for measure in measures)
+        raise UsageError(
+            f"expect: {len(options.values)} numbers for {named}; give one for each, or name others by --metric"
+        )
     for value in options.values:
         if not 0 <= value <= 100:
-            raise UsageError(f"expect: {value:g} is not per cent; give Recall@{options.k}, then MRR@{options.k}")
-    if len(options.values) > 2:
-        raise UsageError(f"expect takes Recall@{options.k} and MRR@{options.k}, not {len(options.values)} numbers")
+            raise UsageError(f"expect: {value:g} is not per cent")
     (dataset,) = own_options.datasets([options.dataset], options.rules, options.data)
-    view = View(len(options.values), options.k, Counting(ties=TIES[options.ties]), options.protocol == "last")
+    view = View.of(vars(options))
+    counted = Counted(measures, view.rule, view.where)
     row = _row(options.model, settings(options.set))
     folders = [options.results] if options.results else [pages.reference_folder(), Path("results/local")]
     shelves = [Shelf.at(folder) for folder in folders]
@@ -164,8 +155,8 @@ def answer(options: Namespace) -> tuple[str, int]:
         command = f"python -m reproduce table2 --dataset {dataset} --model {asked_for_as(row.model)}"
         raise InputError(f"no record of {row.label} on {dataset}; {command} makes one")
     results = shelf.results(row, dataset)
-    expected = _expectations(shelf.folder, results, options.values, view)
-    causes = list(_causes(shelf, row, dataset, view))
+    expected = _expectations(shelf.folder, results, options.values, counted)
+    causes = list(_causes(shelf, row, dataset, counted))
     status = 0 if all(one.side == "within noise" for one in expected) else OUTSIDE
     words = {"row": row.label, "dataset": catalog.dataset(dataset).title, "seeds": len(results)}
     text = _as_json(words, expected, causes) if options.json else _as_text(words, expected, causes)
@@ -184,43 +175,43 @@ def _row(name: str, fields: dict[str, dict[str, Any]]) -> Row:
     return set_fields(row, fields.get(row.model, {}))
 
 
-def _expectations(folder: Path, results: Sequence[Result], published: Sequence[float], view: View) -> list[Expectation]:
+def _expectations(
+    folder: Path, results: Sequence[Result], published: Sequence[float], counted: Counted
+) -> list[Expectation]:
     seeds, made = Seeds.of(folder, results[0]), []
-    for metric, title, value in zip(METRICS, view.titles, published, strict=False):
-
-        def worth(run: Result, metric: str = metric) -> np.ndarray:
-            return view.worth(run, metric)
-
-        ours = measuring.measured_by({"ours": results}, worth, seeds, view.where(results[0]))["ours"]  # R26
+    for measure, value in zip(counted.measures, published, strict=True):
+        ours = measuring.measured({"ours": results}, measure, seeds, counted.where, counted.rule)["ours"]
         judged = measuring.alone(ours)
         estimate = judged.these_runs if isinstance(judged, OneRun) else judged
         low, high = estimate.against(value).interval()
-        made.append(Expectation(title, value, ours.value, measuring.half_width(judged), (high - low) / 2))
+        made.append(Expectation(measure.title, value, ours.value, measuring.half_width(judged), (high - low) / 2))
     return made
 
 
-def _causes(shelf: Shelf, row: Row, dataset: str, view: View) -> Iterator[Cause]:
+def _causes(shelf: Shelf, row: Row, dataset: str, counted: Counted) -> Iterator[Cause]:
     """Yield the causes that the records of the data set can show."""
     results = shelf.results(row, dataset)
     if dataset in ORDERS:
         other, words = ORDERS[dataset]
         if found := shelf.results(row, other):
-            yield Cause(words, view.values(found))
-    protocol = "every click to be predicted, not only the last" if view.last else "only the last click of each session"
-    yield Cause(protocol, replace(view, last=not view.last).values(results))
-    for ties in TIES.values():
-        if ties != view.counting.ties:
-            changed = replace(view, counting=replace(view.counting, ties=ties))
-            yield Cause(f"ties {ties}", changed.values(results))
-    below = replace(view, counting=replace(view.counting, below=True))
-    yield Cause(f"hits at rank < {view.k}, not <= {view.k}", below.values(results))
+            yield Cause(words, counted.values(found))
+    if counted.where is None:
+        yield Cause("only the last click of each session", replace(counted, where=last_clicks).values(results))
+    else:
+        yield Cause("every click to be predicted, not only the last", replace(counted, where=None).values(results))
+    for ties in get_args(Ties):
+        if ties != counted.rule.ties:
+            yield Cause(f"ties {ties}", replace(counted, rule=replace(counted.rule, ties=ties)).values(results))
+    below = replace(counted, rule=replace(counted.rule, below=True))
+    yield Cause("hits at a rank below the cut-off, not up to it", below.values(results))
     for k in CUTOFFS:
-        if k != view.k:
-            yield Cause(f"a cut-off of {k}", replace(view, k=k).values(results))
+        if any(measure.k != k for measure in counted.measures):
+            others = [replace(measure, k=k) for measure in counted.measures]
+            yield Cause(f"a cut-off of {k}", replace(counted, measures=others).values(results))
     for other_row in (*ROWS, FULL_DECODER, *controls.ROWS):
         another = other_row.model == row.model and other_row.label != row.label
         if another and (found := shelf.results(other_row, dataset)):
-            yield Cause(f"the row {other_row.label}", view.values(found))
+            yield Cause(f"the row {other_row.label}", counted.values(found))
 
 
 def _as_text(words: dict[str, Any], expected: Sequence[Expectation], causes: Sequence[Cause]) -> str:

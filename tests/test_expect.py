@@ -91,14 +91,14 @@ def test_ours_and_the_causes_are_what_the_ranks_give(results: Path, capsys: pyte
     ranks = run(Experiment.of("cycle", "item_knn"), data=".", results=results).frame()
     last = ranks.groupby("session")["length"].transform("max") == ranks["length"]
     worst, best = ranks["rank"], ranks["greater"] + 1
-    words = f"item_knn --dataset cycle 10 --k 2 --json --results {results}"
+    words = f"item_knn --dataset cycle 10 --metric recall@2 --json --results {results}"
     status, text = told(capsys, words)
     answer = json.loads(text)
     assert status == 4 and answer["metrics"][0]["side"] == "below"
     assert answer["metrics"][0]["ours"] == pytest.approx(100 * np.mean(worst <= 2))
     values = {one["cause"]: one["values"][0] for one in answer["causes"]}
     assert values["ties in favour"] == pytest.approx(100 * np.mean(best <= 2))
-    assert values["hits at rank < 2, not <= 2"] == pytest.approx(100 * np.mean(worst < 2))
+    assert values["hits at a rank below the cut-off, not up to it"] == pytest.approx(100 * np.mean(worst < 2))
     assert values["a cut-off of 5"] == pytest.approx(100 * np.mean(worst <= 5))
     assert values["only the last click of each session"] == pytest.approx(100 * np.mean(worst[last] <= 2))
     answer = json.loads(told(capsys, f"{words} --protocol last --ties favour")[1])
@@ -110,7 +110,7 @@ def test_ours_and_the_causes_are_what_the_ranks_give(results: Path, capsys: pyte
     [
         ("pop --dataset cycle 101", 2, "101 is not per cent"),
         ("pop --dataset cycle nan", 2, "nan is not per cent"),
-        ("pop --dataset cycle 1 2 3", 2, "takes Recall@20 and MRR@20, not 3 numbers"),
+        ("pop --dataset cycle 1 2 3", 2, "3 numbers for recall@20 mrr@20; give one for each"),
         ("narn --dataset cycle 1", 2, "unknown model"),
         ("s_pop --dataset cycle 1", 3, "no record of S-POP on cycle; python -m reproduce table2"),
     ],

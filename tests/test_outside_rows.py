@@ -19,6 +19,7 @@ from reproduce.runs.record import Result
 from reproduce.runs.runner import run
 
 SMALL = {"epochs": 1, "hidden": 4, "embedding": 4}
+METRICS = ["recall@5", "mrr@20", "ndcg@10"]
 ROWS = {"POP": ("pop", {}, 1, "none"), "Item-KNN": ("item_knn", {}, 1, "none"), "NARM": ("narm", SMALL, 2, "softmax")}
 
 
@@ -56,7 +57,7 @@ def test_exported_ranks_come_back_with_the_same_numbers_intervals_and_p_values(
         bounds(result).sample(frac=1, random_state=seed).to_parquet(tmp_path / f"mine-seed{seed}.parquet")
     back = outside.rows([f"Mine={tmp_path}/mine-seed*.parquet"], split, ROWS[label][3])
     both = [ours, {**ours, label: back["Mine"]}]
-    frames = [reproduce.compare(split, rows, k=[5, 20], family=ROWS[label][3]) for rows in both]
+    frames = [reproduce.compare(split, rows, metric=METRICS, family=ROWS[label][3]) for rows in both]
     pd.testing.assert_frame_equal(*frames, check_exact=True)
     found = []
     for rows in both:
@@ -75,12 +76,16 @@ def test_lists_of_20_give_the_same_metrics_with_ties_as_the_list_has_them(split:
     ranks = 1 + np.argmax(order == targets[:, None], axis=1)
     frame = pd.DataFrame({"session": split.test.prefix_owner(), "length": prefixes.lengths})
     frame.assign(items=[" ".join(map(str, row[:2])) for row in order]).to_csv(tmp_path / "pop.csv", index=False)
-    whole = reproduce.compare(split, {"ranks": frame.assign(rank=ranks), "lists": tmp_path / "pop.csv"}, k=[1, 2])
+    whole = reproduce.compare(
+        split,
+        {"ranks": frame.assign(rank=ranks), "lists": tmp_path / "pop.csv"},
+        metric=["recall@1", "recall@2", "mrr@2"],
+    )
     assert 0 < whole.loc["ranks", ("MRR@2", "value")] < whole.loc["ranks", ("Recall@2", "value")] < 100
     for metric in ("Recall@1", "Recall@2", "MRR@2"):
         for column in ("value", "low", "high"):
             assert whole.loc["lists", (metric, column)] == whole.loc["ranks", (metric, column)]
-    with pytest.raises(InputError, match=r"pop.csv: its lists have at most 2 items, so nothing is known at cut-off 20"):
+    with pytest.raises(InputError, match=r"pop.csv: its lists have at most 2 items, so Recall@20 is not known"):
         reproduce.compare(split, {"lists": tmp_path / "pop.csv"})
 
 

@@ -294,6 +294,8 @@ def without_chance(result: Result) -> bool:
 
 def family(result: Result) -> str:
     """Return the family of the model; the model's name if it has none or is not known."""
+    if isinstance(result, OutsideResult):
+        return result.family or result.experiment.model
     return _family_of(result.experiment.model)
 
 

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from reproduce import catalog
 from reproduce.errors import InputError, UsageError
-from reproduce.evaluation.counting import METRICS
-from reproduce.evaluation.ranking import CUTOFF
+from reproduce.evaluation import metrics
+from reproduce.evaluation.metrics import Measure
 from reproduce.paper import controls
-from reproduce.paper.counting import OURS
 from reproduce.paper.rows import ROWS
 from reproduce.reading.sessions import Split
 from reproduce.reports import measuring
@@ -72,24 +69,27 @@ def _distinct(label: str) -> str:
     return f"{label} (from outside)" if label in taken else label
 
 
-def check_depth(results: Sequence[OutsideResult], cutoffs: Sequence[int]) -> None:
-    """Raise InputError if a metric is asked for at a cut-off beyond the lists that a result was made from."""
+def check_depth(results: Sequence[OutsideResult], measures: Sequence[Measure]) -> None:
+    """Raise InputError if a cut-off is beyond the lists that a result was made from."""
+    deepest = max(measures, key=lambda measure: measure.k)
     for result in results:
-        if result.depth is not None and max(cutoffs) > result.depth:
+        if result.depth is not None and deepest.k > result.depth:
             raise InputError(
-                f"{result.file or result.experiment.model}: its lists have at most {result.depth} items, so nothing is "
-                f"known at cut-off {max(cutoffs)}; recommend more items, or give ranks"
+                f"{result.file or result.experiment.model}: its lists have at most {result.depth} items, so "
+                f"{deepest.title} is not known; recommend more items, or give ranks"
             )
 
 
-def compare(split: Split, ranks: Mapping[str, Any], *, k: Sequence[int] = (CUTOFF,), family: str = "") -> pd.DataFrame:
-    """Compare rows on the same test prefixes: Recall and MRR in per cent, with 95 % intervals.
+def compare(
+    split: Split, ranks: Mapping[str, Any], *, metric: Sequence[str] = ("recall@20", "mrr@20"), family: str = ""
+) -> pd.DataFrame:
+    """Compare rows on the same test prefixes: metrics in per cent, with 95 % intervals.
 
     Args:
         split: what all rows ranked.
         ranks: by label: a file or a frame in one of the forms of `outside_ranks`, a Result of `run`, or a list of
             these, one for each seed.
-        k: cut-offs.
+        metric: metrics at a cut-off, such as "ndcg@10".
         family: how much rows from outside vary between seeds; see `outside_ranks.OutsideResult`.
 
     Returns:
@@ -97,30 +97,26 @@ def compare(split: Split, ranks: Mapping[str, Any], *, k: Sequence[int] = (CUTOF
         interval, and "mark": "highest", "equal" (may be the best too), "behind" or "not judged".
 
     Raises:
+        UsageError: there is no such metric.
         InputError: a file or a frame is refused, a result is of another split, or a cut-off is beyond a row's lists.
     """
     import pandas as pd
 
     found = {label: _results(split, label, source, family) for label, source in ranks.items()}
-    check_depth([one for some in found.values() for one in some if isinstance(one, OutsideResult)], k)
+    measures = [metrics.parse(text) for text in metric]
+    check_depth([one for some in found.values() for one in some if isinstance(one, OutsideResult)], measures)
     several = (tuple(some) for some in found.values() if len(some) > 1 and not measuring.without_chance(some[0]))
     seeds = Seeds(tuple(several))
     columns: dict[tuple[str, str], list[Any]] = {("", "seeds"): [len(some) for some in found.values()]}
-    for cutoff in dict.fromkeys(k):
-        for metric, title in (("recall", "Recall"), ("mrr", "MRR")):
-            measured = measuring.measured_by(found, _worth(metric, cutoff), seeds)
-            marks = measuring.marks(measured)
-            half = {label: measuring.half_width(measuring.alone(one)) for label, one in measured.items()}
-            name = f"{title}@{cutoff}"
-            columns[name, "value"] = [one.value for one in measured.values()]
-            columns[name, "low"] = [one.value - half[label] for label, one in measured.items()]
-            columns[name, "high"] = [one.value + half[label] for label, one in measured.items()]
-            columns[name, "mark"] = [marks[label] for label in measured]
+    for measure in measures:
+        measured = measuring.measured(found, measure, seeds)
+        marks = measuring.marks(measured)
+        half = {label: measuring.half_width(measuring.alone(one)) for label, one in measured.items()}
+        columns[measure.title, "value"] = [one.value for one in measured.values()]
+        columns[measure.title, "low"] = [one.value - half[label] for label, one in measured.items()]
+        columns[measure.title, "high"] = [one.value + half[label] for label, one in measured.items()]
+        columns[measure.title, "mark"] = [marks[label] for label in measured]
     return pd.DataFrame(columns, index=pd.Index(found, name="model"))
-
-
-def _worth(metric: str, k: int) -> Callable[[Result], np.ndarray]:
-    return lambda run: 100.0 * METRICS[metric](run.greater, run.equal, OURS, k)
 
 
 def _results(split: Split, label: str, source: Any, family: str) -> list[Result]:
