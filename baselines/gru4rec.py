@@ -139,6 +139,7 @@ class GRU4Rec(Neural):
 
     name: ClassVar[str] = "gru4rec"
     label: ClassVar[str] = "GRU-Rec"
+    family: ClassVar[str] = "sampled"  # with any of its losses: mini-batches of sessions side by side
 
     hidden: int = setting(100, low=1, high=4096)
     loss_function: Literal["top1", "bpr", "top1-max", "bpr-max", "cross-entropy"] = setting("top1")

@@ -12,8 +12,8 @@ import torch
 
 import reproduce
 from reproduce import Recommender, setting
-from reproduce.evaluation.cutoffs import recall_mrr_ndcg
-from reproduce.evaluation.ranking import rank, rank_all
+from reproduce.evaluation.metrics import MRR, RECALL
+from reproduce.evaluation.ranking import rank_all
 
 
 @dataclass(kw_only=True)
@@ -43,5 +43,6 @@ split = reproduce.load_split("synthetic", "data")
 prefixes, targets = split.test.prefixes()
 for model in (LastNext(), LastNext(popularity=0.1), reproduce.make_recommender("pop")):
     model.fit(split.train)
-    ranks = rank(*rank_all(model, prefixes, targets))
-    print(f"{model.label:<13}", *(recall_mrr_ndcg(ranks, k) for k in (5, 20)), sep="\n  ")
+    greater, equal = rank_all(model, prefixes, targets)
+    values = [f"{one.title} {one.mean(greater, equal):.2f}" for one in (RECALL, MRR)]
+    print(f"{model.label:<13}", *values, sep="\n  ")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import reproduce
 from reproduce import Experiment
-from reproduce.evaluation.cutoffs import recall_mrr_ndcg
+from reproduce.evaluation import metrics
 from reproduce.evaluation.uncertainty import OneRun, difference, measure, with_noise
 from reproduce.runs.record import load
 
@@ -26,8 +26,9 @@ print("tied with the target:", (frame["equal"] > 0).mean())
 # Recall, MRR and NDCG at several cut-offs, and Recall@20 by the length of the prefix.
 
 # %%
-for k in (1, 5, 10, 20):
-    print(recall_mrr_ndcg(narm.ranks(), k))
+for name in ("recall@20", "mrr@20", "ndcg@10", "recall@1"):
+    metric = metrics.parse(name)
+    print(f"{metric.title:<10} {metric.mean(narm.greater, narm.equal):.2f}")
 print((frame["rank"] <= 20).groupby(frame["length"].clip(upper=10)).mean())
 
 # %% [markdown]

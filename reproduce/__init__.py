@@ -6,6 +6,7 @@ These names are the interface for notebooks and for models of your own. Each is 
     make_recommender(name, fields)       a model, with some of its fields set
     Experiment, run(experiment, ...)     a run: read from its record, or made and recorded
     load_model(file)                     a fitted model that --keep-model kept
+    compare(split, rows)                 results, and ranks from other libraries, in a data frame
     Recommender, Neural, setting, Batch  the parts that a model is made of
 """
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from reproduce.fitting.batches import Batch
     from reproduce.fitting.neural import Neural
     from reproduce.fitting.recommender import Recommender, setting
+    from reproduce.reports.outside import compare
     from reproduce.runs.experiment import Experiment
     from reproduce.runs.kept_model import load_model
     from reproduce.runs.runner import run
@@ -37,6 +39,7 @@ __all__ = [
     "Experiment",
     "Neural",
     "Recommender",
+    "compare",
     "load_model",
     "load_split",
     "make_recommender",
@@ -54,6 +57,7 @@ _WHERE = {
     "Experiment": "reproduce.runs.experiment",
     "load_model": "reproduce.runs.kept_model",
     "run": "reproduce.runs.runner",
+    "compare": "reproduce.reports.outside",
 }
 
 

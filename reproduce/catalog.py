@@ -14,10 +14,9 @@ from types import ModuleType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import reproduce
-from reproduce.errors import InputError, UsageError
+from reproduce.errors import InputError, UsageError, known
 from reproduce.fitting import user_model
 from reproduce.fitting.recommender import UNKNOWN, Recommender
-from reproduce.names import OWN_DATA, known
 from reproduce.reading import own_data, split_cache
 from reproduce.reading.sessions import Split
 from reproduce.reading.source import Dataset
@@ -62,7 +61,7 @@ def dataset(name: str, given: Mapping[str, Any] | None = None, data: Path | str 
         own = own_data.adopt(Path(name), given or {}, Path(data))
         datasets()[own.name] = own
         return own
-    if name not in datasets() and OWN_DATA.fullmatch(name):
+    if name not in datasets() and own_data.NAME.fullmatch(name):
         return own_data.stored(name)
     return datasets()[known("data set", name, datasets())]
 
@@ -157,7 +156,7 @@ def _value(name: str, value: Any, kind: Any, bounds: Mapping[str, Any]) -> Any:
         if value not in choices:
             near = difflib.get_close_matches(str(value), [str(one) for one in choices], n=1)
             hint = f"did you mean {near[0]}? " if near else ""
-            raise UsageError(f"{name}={value}: {hint}there is: {', '.join(map(str, choices))}")
+            raise UsageError(f"{name}={value}: {hint}available: {', '.join(map(str, choices))}")
         return value
     try:
         if kind is bool:

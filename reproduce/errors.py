@@ -1,4 +1,10 @@
-"""The errors shown to the user, each with its exit status, and quoting of foreign text in messages."""
+"""The errors shown to the user, each with its exit status, and the words for a wrong name and for foreign text."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
 
 
 class SuiteError(Exception):
@@ -21,6 +27,22 @@ class InputError(SuiteError):
 
 class ModelError(SuiteError):
     """A model broke its contract during a run: exit status 1. Other runs continue."""
+
+
+OWN = {"model": ", and your own by its file: mine.py", "data set": ", and your own by its path: clicks.csv"}
+
+
+def known(what: str, name: str, names: Iterable[str]) -> str:
+    """Return `name` if it is one of `names`; otherwise raise UsageError with the nearest of them."""
+    names = sorted(names)
+    if name not in names:
+        near = difflib.get_close_matches(name, names, n=3)
+        own = OWN.get(what, "")
+        if own and Path(f"{name}.py").is_file():
+            near.insert(0, f"{name}.py")
+        hint = f"did you mean {' or '.join(near)}? " if near else ""
+        raise UsageError(f"unknown {what} {name!r}; {hint}available: {', '.join(names) or 'none'}{own}")
+    return name
 
 
 def in_a_line(text: str, most: int = 120) -> str:

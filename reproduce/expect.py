@@ -7,9 +7,33 @@ gives the number that ours becomes by it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+import json
+from argparse import Namespace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import mean
+from typing import Any, Literal, get_args
+
+from tabulate import tabulate
+
+from reproduce import catalog
+from reproduce.errors import InputError, UsageError
+from reproduce.evaluation import metrics
+from reproduce.evaluation.metrics import Measure
+from reproduce.evaluation.uncertainty import OneRun
+from reproduce.fitting.user_model import asked_for_as
+from reproduce.paper import controls
+from reproduce.paper.counting import OURS, Counting, Ties
+from reproduce.paper.rows import ROWS, Row
+from reproduce.reports import measuring
+from reproduce.reports import page as pages
+from reproduce.reports.comparison import FULL_DECODER
+from reproduce.reports.measuring import Seeds, View, Where, last_clicks
+from reproduce.reports.shelf import Shelf
+from reproduce.runs import own_options
+from reproduce.runs.record import Result
+from reproduce.runs.request import set_fields, settings
 
 Side = Literal["within noise", "below", "above"]
 BELOW = "an undertrained run, another split, or a tie rule or cut-off that costs hits"
@@ -77,3 +101,156 @@ def verdict(expected: Sequence[Expectation], causes: Sequence[Cause]) -> str:
 
 def _differences(expected: Sequence[Expectation]) -> str:
     return ", ".join(f"{one.title} {one.difference:+.2f} (noise {one.noise:.1f})" for one in expected)
+
+
+# --- from stored records ----------------------------------------------------------------------------------------------
+
+OUTSIDE = 4  # exit status: a number is not within noise
+ORDERS = {  # the same clicks in another order
+    "diginetica": ("diginetica-file-order", "the clicks of a session in the order of the raw file, not of time"),
+    "diginetica-file-order": ("diginetica", "the clicks of a session in the order of time, not of the raw file"),
+}
+CUTOFFS = (5, 10, 15, 20, 50)  # tried beside the given one
+
+
+@dataclass(frozen=True)
+class Counted:
+    """The metrics that are compared, which test prefixes count and how ranks are counted."""
+
+    measures: Sequence[Measure]
+    rule: Counting = OURS
+    where: Where | None = None  # default: all test prefixes
+
+    def values(self, results: Sequence[Result]) -> list[float]:
+        """Return each metric, in per cent, as the mean over the results."""
+        masks = [slice(None) if self.where is None else self.where(one) for one in results]
+        return [
+            mean(
+                measure.mean(one.greater[mask], one.equal[mask], self.rule)
+                for one, mask in zip(results, masks, strict=True)
+            )
+            for measure in self.measures
+        ]
+
+
+def answer(options: Namespace) -> tuple[str, int]:
+    """Return the text, or JSON, and the exit status: 0 within noise, 4 outside."""
+    measures = [metrics.parse(text) for text in options.metric] or list(metrics.PAPERS.values())[: len(options.values)]
+    if len(measures) != len(options.values):
+        named = " ".join(measure.key for measure in measures)
+        raise UsageError(
+            f"expect: {len(options.values)} numbers for {named}; give one for each, or name others by --metric"
+        )
+    for value in options.values:
+        if not 0 <= value <= 100:
+            raise UsageError(f"expect: {value:g} is not per cent")
+    (dataset,) = own_options.datasets([options.dataset], options.rules, options.data)
+    view = View.of(vars(options))
+    counted = Counted(measures, view.rule, view.where)
+    row = _row(options.model, settings(options.set))
+    folders = [options.results] if options.results else [pages.reference_folder(), Path("results/local")]
+    shelves = [Shelf.at(folder) for folder in folders]
+    shelf = next((one for one in shelves if one.results(row, dataset)), None)
+    if shelf is None:
+        command = f"python -m reproduce table2 --dataset {dataset} --model {asked_for_as(row.model)}"
+        raise InputError(f"no record of {row.label} on {dataset}; {command} makes one")
+    results = shelf.results(row, dataset)
+    expected = _expectations(shelf.folder, results, options.values, counted)
+    causes = list(_causes(shelf, row, dataset, counted))
+    status = 0 if all(one.side == "within noise" for one in expected) else OUTSIDE
+    words = {"row": row.label, "dataset": catalog.dataset(dataset).title, "seeds": len(results)}
+    text = _as_json(words, expected, causes) if options.json else _as_text(words, expected, causes)
+    return text, status
+
+
+def _row(name: str, fields: dict[str, dict[str, Any]]) -> Row:
+    """Return the row of a label, in any case, or else the first row of a model, with fields set."""
+    rows = (*ROWS, FULL_DECODER, *controls.ROWS)
+    row = next((row for row in rows if row.label.lower() == name.lower()), None)
+    if row is None:
+        kind = catalog.recommender(name)
+        row = next((row for row in rows if row.model == kind.name), Row(kind.label, kind.name))
+    for other in set(fields) - {row.model}:
+        raise UsageError(f"--set {other}.…: {other} is not the model that is asked for")
+    return set_fields(row, fields.get(row.model, {}))
+
+
+def _expectations(
+    folder: Path, results: Sequence[Result], published: Sequence[float], counted: Counted
+) -> list[Expectation]:
+    seeds, made = Seeds.of(folder, results[0]), []
+    for measure, value in zip(counted.measures, published, strict=True):
+        ours = measuring.measured({"ours": results}, measure, seeds, counted.where, counted.rule)["ours"]
+        judged = measuring.alone(ours)
+        estimate = judged.these_runs if isinstance(judged, OneRun) else judged
+        low, high = estimate.against(value).interval()
+        made.append(Expectation(measure.title, value, ours.value, measuring.half_width(judged), (high - low) / 2))
+    return made
+
+
+def _causes(shelf: Shelf, row: Row, dataset: str, counted: Counted) -> Iterator[Cause]:
+    """Yield the causes that the records of the data set can show."""
+    results = shelf.results(row, dataset)
+    if dataset in ORDERS:
+        other, words = ORDERS[dataset]
+        if found := shelf.results(row, other):
+            yield Cause(words, counted.values(found))
+    if counted.where is None:
+        yield Cause("only the last click of each session", replace(counted, where=last_clicks).values(results))
+    else:
+        yield Cause("every click to be predicted, not only the last", replace(counted, where=None).values(results))
+    for ties in get_args(Ties):
+        if ties != counted.rule.ties:
+            yield Cause(f"ties {ties}", replace(counted, rule=replace(counted.rule, ties=ties)).values(results))
+    below = replace(counted, rule=replace(counted.rule, below=True))
+    yield Cause("hits at a rank below the cut-off, not up to it", below.values(results))
+    for k in CUTOFFS:
+        if any(measure.k != k for measure in counted.measures):
+            others = [replace(measure, k=k) for measure in counted.measures]
+            yield Cause(f"a cut-off of {k}", replace(counted, measures=others).values(results))
+    for other_row in (*ROWS, FULL_DECODER, *controls.ROWS):
+        another = other_row.model == row.model and other_row.label != row.label
+        if another and (found := shelf.results(other_row, dataset)):
+            yield Cause(f"the row {other_row.label}", counted.values(found))
+
+
+def _as_text(words: dict[str, Any], expected: Sequence[Expectation], causes: Sequence[Cause]) -> str:
+    seeds = f"{words['seeds']} seed{'s' * (words['seeds'] != 1)}"
+    lines = [
+        [
+            one.title,
+            f"{one.published:.2f}",
+            f"{one.ours:.2f} ±{one.half:.1f}",
+            f"{one.difference:+.2f} ±{one.noise:.1f}",
+        ]
+        for one in expected
+    ]
+    head = ["", "published", "ours", "published - ours"]
+    parts = [
+        f"{words['row']} on {words['dataset']}, {seeds}",
+        tabulate(lines, head, disable_numparse=True, colalign=["left", *["right"] * 3]),
+        verdict(expected, causes),
+    ]
+    others = [[cause.words, *(f"{value:.2f}" for value in cause.values)] for cause in causes]
+    titles = [one.title for one in expected]
+    parts.append(tabulate(others, ["ours would be, with", *titles], disable_numparse=True))
+    return "\n\n".join(parts)
+
+
+def _as_json(words: dict[str, Any], expected: Sequence[Expectation], causes: Sequence[Cause]) -> str:
+    found = explaining(expected, causes)
+    metrics = [
+        {
+            "metric": one.title,
+            "published": one.published,
+            "ours": one.ours,
+            "low": one.ours - one.half,
+            "high": one.ours + one.half,
+            "difference": one.difference,
+            "noise": one.noise,
+            "side": one.side,
+        }
+        for one in expected
+    ]
+    tried = [{"cause": one.words, "values": list(one.values), "explains": one in found} for one in causes]
+    return json.dumps({**words, "metrics": metrics, "causes": tried, "verdict": verdict(expected, causes)}, indent=1)

@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from reproduce import catalog
+from reproduce import bench, catalog
 from reproduce.__main__ import main
-from reproduce.commands import bench
 from reproduce.fitting.item_softmax import item_softmax
 from reproduce.fitting.neural import Neural
 

@@ -117,16 +117,16 @@ def test_arrays_of_another_shape_are_a_broken_record(what: str, results: Path) -
 
 def test_lengths_of_attention_in_few_bits_are_checked_as_any_others(results: Path) -> None:
     change_arrays(table(results), lambda kept: kept.update(attention_lengths=kept["attention_lengths"].astype("u1")))
-    assert check.report(results, reports.pages())
+    assert check.report(results)
     change_arrays(table(results), lambda kept: kept["attention_weights"].__setitem__(slice(None), 1.0))
     with pytest.raises(InputError, match="attention weights of a session that do not sum to 1"):
-        check.report(results, reports.pages())
+        check.report(results)
 
 
 def test_a_number_of_epochs_in_words_is_named_by_check(results: Path) -> None:
     change(table(results), lambda told: told["fields"].update(epochs="many"))
     with pytest.raises(InputError, match="its field epochs is no number"):
-        check.report(results, reports.pages())
+        check.report(results)
 
 
 @pytest.mark.parametrize("text", [DEEP, '{"a":' * 50_000, "9" * 6_000, "[]", "\x00", "", "{}", '{"schema": 1}'])

@@ -11,14 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reproduce import reports
 from reproduce.__main__ import main
 from reproduce.errors import InputError
 from reproduce.reports import check
 from reproduce.runs import record, runner
 from reproduce.runs.experiment import Experiment
 
-PAGES = reports.pages()
 NARM = Experiment.of("cycle", "narm", {"epochs": 2, "hidden": 4, "embedding": 4})
 
 
@@ -56,13 +54,13 @@ def change_arrays(results: Path, edit: Callable[[dict], None]) -> None:
 
 def refused(results: Path, *words: str) -> None:
     with pytest.raises(InputError) as told:
-        check.report(results, PAGES)
+        check.report(results)
     for word in words:
         assert word in str(told.value)
 
 
 def test_what_a_run_stored_is_sound(results: Path) -> None:
-    assert "2 records and their pages are sound" in check.report(results, PAGES)
+    assert "2 records and their pages are sound" in check.report(results)
 
 
 def test_a_metric_that_its_ranks_do_not_give_is_named(results: Path) -> None:

@@ -130,19 +130,21 @@ def test_a_page_of_own_data_is_sound_where_the_data_are_named(capsys: pytest.Cap
     "line",
     [
         "rm -rf /",
-        "table2 --dataset",
-        "table2 --nowhere",
-        "table2 'unclosed",
-        "lengths --dataset cycle",
-        "table2 --help",
-        "table2 --set pop.x=1",
+        "[]",
+        '{"models": "pop"}',
+        '{"models": [1]}',
+        '{"seeds": [0]}',
+        '{"settings": {"pop": {"x": 1}}}',
+        '{"settings": [["pop", 1]]}',
+        '{"options": {"k": {"a": 1}}}',
+        "[" * 3000,
     ],
 )
-def test_a_last_line_that_is_no_command_of_the_page_is_a_line(line: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_last_line_that_is_no_request_is_a_line(line: str, capsys: pytest.CaptureFixture[str]) -> None:
     table2("--dataset", "cycle", "--model", "pop")
     page = Path("made/table2.md")
-    text = page.read_text(encoding="utf-8").partition("\n<!-- drawn by: ")[0]
-    page.write_text(f"{text}\n<!-- drawn by: {line} -->\n", encoding="utf-8")
+    text = page.read_text(encoding="utf-8").partition("\n<!-- request: ")[0]
+    page.write_text(f"{text}\n<!-- request: {line} -->\n", encoding="utf-8")
     status, said = checked(capsys)
     assert status == 3 and "table2.md: cannot be drawn again: " in said
 
@@ -151,9 +153,9 @@ def test_a_last_line_that_names_a_file_runs_no_code(capsys: pytest.CaptureFixtur
     table2("--dataset", "cycle", "--model", "pop")
     Path("evil.py").write_text("open('code-ran', 'w').close()")
     page = Path("made/table2.md")
-    for flag, word in (("--model", "evil.py"), ("--dataset", "./evil.py"), ("--set", "evil.py.a=1")):
-        text = page.read_text(encoding="utf-8").partition("\n<!-- drawn by: ")[0]
-        page.write_text(f"{text}\n<!-- drawn by: table2 {flag} {word} -->\n", encoding="utf-8")
+    for line in ('{"models": ["evil.py"]}', '{"datasets": ["./evil.py"]}', '{"settings": {"evil.py": {"a": 1}}}'):
+        text = page.read_text(encoding="utf-8").partition("\n<!-- request: ")[0]
+        page.write_text(f"{text}\n<!-- request: {line} -->\n", encoding="utf-8")
         _, said = checked(capsys)
         assert "not compared, it shows " in said
         assert not Path("code-ran").exists()

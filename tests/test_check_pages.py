@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from reproduce import reports
 from reproduce.__main__ import main
 from reproduce.errors import InputError
 from reproduce.paper.rows import Row
@@ -43,7 +42,7 @@ def results(drawn: dict[str, bytes], tmp_path: Path) -> Path:
 def faults(results: Path) -> list[str]:
     """Return the faults that check names, one per line, except those about changes that were not committed."""
     with pytest.raises(InputError) as error:
-        check.report(results, reports.pages())
+        check.report(results)
     lines = [line.strip() for line in str(error.value).splitlines()[1:]]
     return [line for line in lines if not line.endswith("made with changes that were not committed")]
 
@@ -60,7 +59,7 @@ def test_what_all_wrote_is_sound_and_check_writes_nothing(results: Path) -> None
     assert {"README.md", "lengths.md", "figures/lengths-cycle.svg"} <= {
         str(file.relative_to(results)) for file in before
     }
-    assert "2 records and their pages are sound" in check.report(results, reports.pages())
+    assert "2 records and their pages are sound" in check.report(results)
     assert snapshot(results) == before
 
 
@@ -69,7 +68,7 @@ def test_a_read_only_folder_is_checked(results: Path) -> None:
     for place in folders:
         place.chmod(0o555)
     try:
-        assert "sound" in check.report(results, reports.pages())
+        assert "sound" in check.report(results)
     finally:
         for place in folders:
             place.chmod(0o755)
@@ -109,13 +108,13 @@ def test_a_figure_that_a_page_on_the_logs_embeds_is_not_left_over(results: Path)
     for kind in ("png", "svg"):
         (results / f"figures/prefix-lengths.{kind}").write_bytes(b"drawn from the logs")
     (results / "README.md").unlink()  # the index would lack the new page
-    assert "sound" in check.report(results, reports.pages())
+    assert "sound" in check.report(results)
 
 
 def test_figures_of_another_matplotlib_are_noted_and_not_compared(results: Path) -> None:
     svg = results / "figures/lengths-cycle.svg"
     svg.write_bytes(svg.read_bytes().replace(f"Matplotlib v{figures.version()}".encode(), b"Matplotlib v1.2.3"))
-    said = check.report(results, reports.pages())
+    said = check.report(results)
     assert "note: figures/lengths-cycle.svg: not compared, drawn with matplotlib 1.2.3" in said
 
 
@@ -126,7 +125,7 @@ def test_a_copy_of_the_reference_is_sound_elsewhere_too(
     assert main(["all", "--results", str(results)]) == 0
     copied = tmp_path / "copied"
     shutil.copytree(results, copied)
-    assert "sound" in check.report(copied, reports.pages())
+    assert "sound" in check.report(copied)
 
 
 def test_a_run_made_again_stands_beside_the_reference(results: Path, tmp_path: Path) -> None:

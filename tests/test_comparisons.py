@@ -18,14 +18,20 @@ def independent(values: list[float]) -> dict[str, Measurement]:
     for i, value in enumerate(values):
         influence = np.zeros(EACH * len(values))
         influence[i * EACH : (i + 1) * EACH] = np.resize([1, -1], EACH) * np.sqrt(0.5 / EACH)
-        rows[f"row {i}"] = Measurement(np.array([value]), influence, len(influence), deterministic=True)
+        rows[f"row {i}"] = Measurement(np.array([value]), influence[None], len(influence), deterministic=True)
     return rows
 
 
 def noisy(values: list[float], df: int) -> dict[str, Measurement]:
-    """Make single runs without noise from sessions; between seeds it is 1 / sqrt(2), with `df` degrees of freedom."""
-    noise = Noise(np.full(2, np.sqrt(0.5 * df / 2)), df)
-    return {f"row {i}": Measurement(np.array([value]), np.zeros(50), 50, noise=noise) for i, value in enumerate(values)}
+    """Make rows without noise from sessions and with a standard error of 1 / sqrt(2) between seeds, known from `df`."""
+    seeds = df - 1  # two degrees come from the family
+    points = np.resize([1.0, -1.0], seeds) if seeds % 2 == 0 else np.array([*np.resize([1.0, -1.0], seeds - 1), 0.0])
+    points *= np.sqrt(0.5 * seeds / points.var(ddof=1))
+    noise = Noise(np.resize([1.0, -1.0], 1_000) * np.sqrt(0.5 * seeds), 1_000)
+    return {
+        f"row {i}": Measurement(points + value, np.zeros((seeds, 50)), 50, noise=noise)
+        for i, value in enumerate(values)
+    }
 
 
 def pairs(rows: dict[str, Measurement]) -> dict[tuple[str, str], Pair]:
@@ -56,9 +62,16 @@ def test_with_independent_rows_the_intervals_are_tukeys(rows: int):
 
 
 @pytest.mark.parametrize("df", [3, 12])
-def test_with_noise_between_seeds_only_the_intervals_are_tukeys_too(df: int):
+def test_with_noise_between_seeds_only_the_intervals_are_those_of_rows_with_a_chi_square_each(df: int):
+    """The reference draws the rows anew and takes the largest |x_i - x_j| / sqrt(s_i^2 + s_j^2) of each draw."""
     found = pairs(noisy([0.0] * 6, df))
-    expected = stats.studentized_range.ppf(0.95, 6, df) / np.sqrt(2)
+    rng = np.random.default_rng(5)
+    x, chi = rng.standard_normal((6, 200_000)), rng.chisquare(df, (6, 200_000)) / df
+    largest = np.max(
+        [np.abs(x[i] - x[j]) / np.sqrt(chi[i] + chi[j]) for i in range(6) for j in range(i)],
+        axis=0,
+    )
+    expected = np.quantile(largest, 0.95)
     assert [one.high - one.value for one in found.values()] == pytest.approx([expected] * len(found), rel=0.03)
 
 
@@ -101,7 +114,7 @@ def test_the_better_row_comes_first():
 def test_rows_whose_noise_is_not_known_are_not_judged_and_cost_the_others_nothing():
     rows = independent([0.0, 3.2, 6.0])
     alone = pairs(rows)
-    runs = {f"run {i}": Measurement(np.array([1.5 * i]), rows["row 0"].influence, 50) for i in range(3)}
+    runs = {f"run {i}": Measurement(np.array([1.5 * i]), rows["row 0"].influences, 50) for i in range(3)}
     found = pairwise({**rows, **runs})
     assert {key: found[key] for key in alone} == alone
     assert all(isinstance(one, OneRun) for key, one in found.items() if key not in alone)

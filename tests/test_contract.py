@@ -14,8 +14,8 @@ import torch
 
 from reproduce import catalog
 from reproduce.baselines.pop import Pop
-from reproduce.commands import contract, rules
 from reproduce.errors import ModelError
+from reproduce.fitting import contract
 from reproduce.fitting.neural import Neural
 from reproduce.fitting.pairwise import Pairwise
 from reproduce.fitting.recommender import Journal
@@ -24,9 +24,9 @@ from reproduce.reading.sessions import Sessions
 MODELS = sorted(catalog.recommenders())
 
 
-@pytest.mark.parametrize("rule", rules.RULES.values(), ids=lambda rule: rule.__name__)
+@pytest.mark.parametrize("rule", contract.RULES.values(), ids=lambda rule: rule.__name__)
 @pytest.mark.parametrize("name", MODELS)
-def test_every_model_keeps_the_rule(name: str, rule: rules.Rule, cpu: torch.device) -> None:
+def test_every_model_keeps_the_rule(name: str, rule: contract.Rule, cpu: torch.device) -> None:
     assert rule(partial(catalog.make_recommender, name), cpu) == ""
 
 
@@ -48,7 +48,7 @@ def test_every_network_keeps_the_contract_computed_as_on_a_gpu(
 @pytest.mark.parametrize("name", MODELS)
 def test_scores_are_products_with_the_vectors_of_items_where_a_model_has_them(name: str, cpu: torch.device) -> None:
     """What two prefixes' scores differ by is a combination of the vectors' columns: a bias would cancel."""
-    train, test = rules.cycle()
+    train, test = contract.cycle()
     own = catalog.resolved(catalog.make_recommender(name))
     narrow = {"epochs": 1} | dict.fromkeys(("embedding", "hidden", "factors", "width"), 4)  # vectors span 4 directions
     model = catalog.make_recommender(name, {key: value for key, value in narrow.items() if key in own})
@@ -67,7 +67,7 @@ def test_scores_are_products_with_the_vectors_of_items_where_a_model_has_them(na
 
 def test_the_circle_tells_a_model_that_learns_order_from_one_that_counts(cpu: torch.device) -> None:
     recall = {
-        name: rules.recall_at_1_on_the_cycle(partial(catalog.make_recommender, name), cpu)
+        name: contract.recall_at_1_on_the_cycle(partial(catalog.make_recommender, name), cpu)
         for name, kind in catalog.recommenders().items()
         if not kind.learns_order
     }

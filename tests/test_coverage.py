@@ -9,6 +9,8 @@ one as far as the binomial distribution of that many worlds allows, at one chanc
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,8 +18,18 @@ from scipy import stats
 
 from reproduce.evaluation import comparisons
 from reproduce.evaluation.comparisons import Pair, best, pairwise
-from reproduce.evaluation.uncertainty import Estimate, Measurement, contrast, difference, measure, with_noise
+from reproduce.evaluation.uncertainty import (
+    Estimate,
+    Measurement,
+    contrast,
+    difference,
+    measure,
+    pooled_noise,
+    with_noise,
+)
 from reproduce.evaluation.verdicts import equivalent
+from reproduce.paper.rows import DECODERS, ROWS
+from reproduce.reports.shelf import Shelf
 
 SESSIONS, TRUTH = 200, 50.0
 SEED_NOISE = 6.0  # points; the noise from sessions is 2, in a row and in the difference of two rows
@@ -76,9 +88,11 @@ def test_intervals_cover_and_tests_seldom_cry_wolf(runs: tuple[int, ...], worlds
         differences.append(judged(difference(a, b)))
     for found, truth in ((rows, TRUTH), (differences, 0.0)):
         covered = np.mean([one.low <= truth <= one.high for one in found])
-        assert at_least(0.95, worlds) <= covered <= at_most(0.97, worlds)
+        assert covered >= at_least(0.95, worlds)
+        if min(runs[:2]) > 1:  # a single run has its family's variance with 2 degrees of freedom: wide by design
+            assert covered <= at_most(0.975, worlds)
     p = np.array([one.p for one in differences])
-    assert at_least(0.03, worlds) <= np.mean(p < 0.05) <= at_most(0.05, worlds)
+    assert np.mean(p < 0.05) <= at_most(0.05, worlds)
     assert np.mean(p < FIRST_OF_36) <= at_most(FIRST_OF_36, worlds)
 
 
@@ -105,19 +119,6 @@ def test_an_interval_that_forgets_the_seeds_would_miss():
     assert missed > 40
 
 
-@pytest.mark.slow
-def test_one_t_for_both_parts_with_satterthwaites_degrees_of_freedom_would_cry_wolf():
-    """This is why each part has a t of its own; it also shows that the tests above detect too light a tail."""
-    rng = np.random.default_rng(17)
-    p = []
-    for _ in range(4_000):
-        a, b, *_ = world(rng, (2, 2, 2))
-        one = judged(difference(a, b))
-        df = one.s**4 / (one.session_variance**2 / one.session_df + one.seed_variance**2 / one.seed_df)
-        p.append(2 * stats.t.sf(abs(one.value) / one.s, df))
-    assert np.mean(np.array(p) < FIRST_OF_36) > 3 * FIRST_OF_36 > at_most(FIRST_OF_36, 4_000)
-
-
 @pytest.mark.parametrize("worlds", WORLDS)
 def test_a_true_difference_is_found_as_often_as_it_should_be(worlds: int):
     rng = np.random.default_rng(20)
@@ -126,10 +127,9 @@ def test_a_true_difference_is_found_as_often_as_it_should_be(worlds: int):
         a, b, *_ = world(rng, (5, 5, 5), (12.0, 0.0))
         found.append(judged(difference(a, b)))
     assert np.mean([one.low <= 12.0 <= one.high for one in found]) >= at_least(0.95, worlds)
-    detectable = np.mean([one.detectable for one in found])
-    # So four in five differences should be found, a little fewer at 12 degrees of freedom.
-    assert detectable == pytest.approx(12.0, rel=0.15)
-    assert 0.65 <= np.mean([one.p < 0.05 and one.value > 0 for one in found]) <= 0.9
+    seen = np.mean([one.p < 0.05 and one.value > 0 for one in found])
+    assert seen == pytest.approx(np.mean([one.power(12.0) for one in found]), abs=0.08)
+    assert 0.5 < seen < 0.95
 
 
 @pytest.mark.parametrize(
@@ -167,3 +167,77 @@ def test_a_difference_as_large_as_the_margin_is_seldom_called_equivalent(runs: t
             called[margin] += equivalent(judged(difference(a, b)), margin)
     assert max(called.values()) / worlds <= at_most(0.05, worlds)
     assert called[20.0] > 0
+
+
+# The real test sessions of YOOCHOOSE 1/64: sessions move the rows as in the records, seeds as is said here.
+NETWORKS, OTHERS = ("NARM", "Improved GRU-Rec", "variant"), ("BPR-MF", "FPMC", "GRU-Rec")
+PAIRS = (("NARM", "variant"), ("NARM", "FPMC"), ("GRU-Rec", "FPMC"))
+BY_PREFIX = 0.08  # points: the d of a network's seed in the records
+EVEN = dict.fromkeys((*NETWORKS, *OTHERS), 0.36)
+UNLIKE = dict(zip((*NETWORKS, *OTHERS), (0.1, 0.1, 0.1, 0.4, 0.6, 0.3), strict=True))
+# True standard deviations between seeds, seeds of every row and of the variant; least coverage of the three pairs.
+WORLDS_OF_1_64 = {
+    "all 0.36": (EVEN, 5, 1, (0.99, 0.96, 0.96)),
+    "networks 0.1, others 0.3 to 0.6": (UNLIKE, 5, 1, (0.99, 0.94, 0.96)),
+    "the same, 2 seeds": (UNLIKE, 2, 2, (0.96, 0.92, 0.94)),
+    "the same, 5 seeds": (UNLIKE, 5, 5, (0.96, 0.94, 0.95)),
+    "variant twice its family": (UNLIKE | {"variant": 0.2}, 5, 1, (0.94, 0.94, 0.96)),
+}
+
+
+@pytest.fixture(scope="module")
+def records_of_1_64() -> dict[str, Measurement]:
+    """Return what every test session does to Recall@20 of the rows."""
+    shelf = Shelf.at(Path(__file__).resolve().parent.parent / "results")
+    rows = {row.label: row for row in ROWS} | {"variant": DECODERS[0]}
+    found = {label: shelf.results(rows[label], "yoochoose1_64") for label in EVEN}
+    return {
+        label: measure(np.stack([100.0 * (one.ranks() <= 20) for one in results]), results[0].session)
+        for label, results in found.items()
+    }
+
+
+@pytest.mark.parametrize(
+    "worlds", [pytest.param(200, id="200"), pytest.param(20_000, id="20,000", marks=pytest.mark.slow)]
+)
+@pytest.mark.parametrize("case", WORLDS_OF_1_64)
+def test_the_rule_covers_on_the_test_sessions_of_yoochoose_where_one_deviation_for_all_rows_does_not(
+    case: str, worlds: int, records_of_1_64: dict[str, Measurement]
+):
+    deviations, K, K_variant, least = WORLDS_OF_1_64[case]
+    rng = np.random.default_rng(26)
+    influence = {label: one.influence for label, one in records_of_1_64.items()}  # taken as the true ones
+    rows = {}
+    for label, u in influence.items():
+        seeds = K_variant if label == "variant" else K
+        own = rng.normal(0, BY_PREFIX / np.sqrt(len(u)), (seeds, len(u)))
+        family = "networks" if label in NETWORKS else "others"
+        rows[label] = Measurement(np.zeros(seeds), u + own, records_of_1_64[label].sessions, family=family)
+    U = np.stack(list(influence.values()))
+    values, vectors = np.linalg.eigh(U @ U.T)
+    root = vectors * np.sqrt(np.maximum(values, 0.0))
+    t = stats.t.ppf(0.975, np.arange(60))
+    with_any = with_noise(rows)
+    base = {(a, b): judged(difference(with_any[a], with_any[b])) for a, b in PAIRS}
+    covered, pooled = np.zeros(len(PAIRS)), np.zeros(len(PAIRS))
+    for _ in range(worlds):
+        shifts = dict(zip(rows, root @ rng.standard_normal(len(rows)), strict=True))
+        drawn = {
+            label: replace(one, points=shifts[label] + rng.normal(0, deviations[label], len(one.points)))
+            for label, one in rows.items()
+        }
+        noisy, all_rows = with_noise(drawn), pooled_noise(drawn.values())
+        assert all_rows is not None
+        for i, (a, b) in enumerate(PAIRS):
+            parts = tuple(part for key in (a, b) if (part := noisy[key].by_seed))
+            one = replace(base[a, b], value=drawn[a].value - drawn[b].value, by_seed=parts)
+            covered[i] += one.low <= 0 <= one.high
+            twice = sum(rows[key].counted_twice for key in (a, b))
+            by_seeds = np.sqrt(all_rows.variance * sum(1 / part.seeds for part in parts))
+            half = np.hypot(1.96 * np.sqrt(one.session_variance + twice), t[all_rows.df] * by_seeds)
+            pooled[i] += abs(one.value) <= half
+    for share, least_share in zip(covered / worlds, least, strict=True):
+        assert share >= at_least(least_share, worlds)
+    if deviations is not EVEN:
+        assert pooled[0] / worlds >= at_least(0.99, worlds)  # of two networks: so wide that hardly anything shows
+        assert pooled[2] / worlds <= at_most(0.91, worlds)  # of two noisy models: one in ten is a false alarm

@@ -15,8 +15,9 @@ from reproduce.reading import own_data
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 TOLD = {
     "own_log": ["training and", "columns: session 'session_id'", "Recall@5", "('article-"],
-    "own_model": ["Last to next", "AtCutoff(k=5, recall=", "AtCutoff(k=20, recall="],
-    "reading_records": ["tied with the target:", "AtCutoff(k=10", "NARM - Item-KNN: +"],
+    "own_model": ["Last to next", "Recall@20 ", "MRR@20 "],
+    "score_matrix": ["Recall@20", "MRR@20", "last to next", "POP", "highest"],
+    "reading_records": ["tied with the target:", "NDCG@10 ", "NARM - Item-KNN: +"],
 }
 
 

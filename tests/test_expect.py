@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
+import numpy as np
 import pytest
 
+from reproduce.__main__ import main
 from reproduce.expect import Cause, Expectation, explaining, verdict
+from reproduce.runs.experiment import Experiment
+from reproduce.runs.runner import run
 
 RECALL = Expectation("Recall@20", published=62.58, ours=49.70, half=0.5, noise=0.8)
 MRR = Expectation("MRR@20", published=27.35, ours=16.17, half=0.4, noise=0.6)
@@ -46,3 +53,70 @@ def test_metrics_on_different_sides_are_told_apart() -> None:
         "Not ours in every metric: Recall@20 above (+12.88, noise 0.8), MRR@20 within noise (+0.03, noise 0.6)."
     )
     assert verdict([same], [ORDER]) == "Within noise: MRR@20 +0.03 (noise 0.6)."
+
+
+# From stored records: the first three of the reference, the others of a log made here.
+
+
+def told(capsys: pytest.CaptureFixture[str], words: str) -> tuple[int, str]:
+    status = main(["expect", *words.split()])
+    return status, " ".join(capsys.readouterr().out.split())
+
+
+def test_the_papers_number_on_yoochoose_is_within_noise(capsys: pytest.CaptureFixture[str]) -> None:
+    status, text = told(capsys, "narm --dataset yoochoose1_64 68.32 28.76")
+    assert status == 0 and "Within noise: Recall@20 -0." in text
+
+
+def test_the_papers_number_on_diginetica_by_time_is_explained_by_the_order_of_the_clicks(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    status, text = told(capsys, "narm --dataset diginetica 62.58 27.35")
+    assert status == 4 and "Explained by the clicks of a session in the order of the raw file, not of time" in text
+
+
+def test_a_wrong_number_of_gru4rec_is_below(capsys: pytest.CaptureFixture[str]) -> None:
+    status, text = told(capsys, "gru4rec --dataset yoochoose1_64 57.48")
+    assert status == 4 and "Below ours: Recall@20 -" in text
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("results")
+    run(Experiment.of("cycle", "item_knn"), data=".", results=folder, device="cpu")
+    return folder
+
+
+def test_ours_and_the_causes_are_what_the_ranks_give(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ranks = run(Experiment.of("cycle", "item_knn"), data=".", results=results).frame()
+    last = ranks.groupby("session")["length"].transform("max") == ranks["length"]
+    worst, best = ranks["rank"], ranks["greater"] + 1
+    words = f"item_knn --dataset cycle 10 --metric recall@2 --json --results {results}"
+    status, text = told(capsys, words)
+    answer = json.loads(text)
+    assert status == 4 and answer["metrics"][0]["side"] == "below"
+    assert answer["metrics"][0]["ours"] == pytest.approx(100 * np.mean(worst <= 2))
+    values = {one["cause"]: one["values"][0] for one in answer["causes"]}
+    assert values["ties in favour"] == pytest.approx(100 * np.mean(best <= 2))
+    assert values["hits at a rank below the cut-off, not up to it"] == pytest.approx(100 * np.mean(worst < 2))
+    assert values["a cut-off of 5"] == pytest.approx(100 * np.mean(worst <= 5))
+    assert values["only the last click of each session"] == pytest.approx(100 * np.mean(worst[last] <= 2))
+    answer = json.loads(told(capsys, f"{words} --protocol last --ties favour")[1])
+    assert answer["metrics"][0]["ours"] == pytest.approx(100 * np.mean(best[last] <= 2))
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "message"),
+    [
+        ("pop --dataset cycle 101", 2, "101 is not per cent"),
+        ("pop --dataset cycle nan", 2, "nan is not per cent"),
+        ("pop --dataset cycle 1 2 3", 2, "3 numbers for recall@20 mrr@20; give one for each"),
+        ("narn --dataset cycle 1", 2, "unknown model"),
+        ("s_pop --dataset cycle 1", 3, "no record of S-POP on cycle; python -m reproduce table2"),
+    ],
+)
+def test_what_cannot_be_judged_is_refused(
+    words: str, status: int, message: str, results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["expect", *words.split(), "--results", str(results)]) == status
+    assert message in capsys.readouterr().err

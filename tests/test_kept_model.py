@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import io
+import json
 import pickle
 from collections.abc import Iterator
 from pathlib import Path
@@ -176,6 +178,46 @@ def test_seen_items_are_left_out_and_unknown_ones_skipped_where_that_is_asked(tm
     for clicks in ([], ["new"]):
         with pytest.raises(UsageError, match="no clicks"):
             model.recommend(clicks, skip_unknown=True)
+
+
+def test_sessions_from_a_file_are_answered_as_csv_or_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    place = kept(tmp_path, "item_knn")
+    model = reproduce.load_model(place, "cpu")
+    file = tmp_path / "sessions.csv"
+    file.write_text('session,item,when\n"a, b",5,1\nc,4,1\n"a, b",6,2\nc,new,2\n')
+    words = ["recommend", str(place), "--sessions", str(file), "--top", "2", "--device", "cpu"]
+    assert main([*words]) == 3
+    assert f"{file}: item 'new': not among the 12 items" in capsys.readouterr().err
+    due = {"a, b": model.recommend(["5", "6"], 2), "c": model.recommend(["4"], 2)}
+    assert main([*words, "--skip-unknown", "--format", "json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert {one["session"]: [tuple(item.values()) for item in one["items"]] for one in told} == due
+    assert main([*words, "--skip-unknown"]) == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert [(row["session"], row["rank"], row["item"]) for row in rows] == [
+        (session, str(rank), item) for session, items in due.items() for rank, (item, _) in enumerate(items, 1)
+    ]
+    assert main([*words, "--skip-unknown", "--exclude-seen"]) == 0
+    assert '"a, b",1,5' not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("session,thing\na,5\n", "no column item; expected session and item"),
+        ("session,item\na,5\nb,\n", "row 2: item is missing"),
+        ("session,item\n", "it has no rows, expected clicks"),
+        ("session,item\na,5,6\n", "cannot be read as a table of clicks"),
+    ],
+)
+def test_a_file_of_sessions_that_cannot_be_read_is_refused(
+    text: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place, file = kept(tmp_path, "pop"), tmp_path / "sessions.csv"
+    file.write_text(text)
+    assert main(["recommend", str(place), "--sessions", str(file), "--device", "cpu"]) == 3
+    told = capsys.readouterr()
+    assert told.err.startswith(f"reproduce: {file}: {message}") and not told.out
 
 
 def test_item_vectors_come_with_the_logs_own_ids(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import numpy as np
 import pytest
 
 from reproduce import catalog
-from reproduce.evaluation.uncertainty import Estimate, OneRun
+from reproduce.evaluation.uncertainty import Estimate, Measurement, Noise, OneRun
 from reproduce.paper.counting import Counting
 from reproduce.reports import measuring
 from reproduce.reports import page as pages
@@ -21,9 +20,9 @@ from reproduce.runs.record import Result, store
 LENGTH = 40  # test prefixes, two a session
 
 
-def record(model: str, hits: int, seed: int = 0, digest: str = "a" * 64) -> Result:
+def record(model: str, hits: int, seed: int = 0, digest: str = "a" * 64, dataset: str = "diginetica") -> Result:
     """Make a record in which the first `hits` of the 40 prefixes have rank 1, the others rank 101."""
-    made = Experiment.of("diginetica", model, {}, seed)
+    made = Experiment.of(dataset, model, {}, seed)
     return Result(
         experiment=made,
         identity=made.identity(digest),
@@ -56,23 +55,31 @@ def reference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "reference"
 
 
-def test_the_noise_is_pooled_over_all_rows_with_several_seeds(tmp_path: Path, reference: Path) -> None:
+def noise(seeds: Seeds, sessions: int = LENGTH // 2) -> dict[str, Noise]:
+    """Return the noise of Recall@20 for rows with so many test sessions."""
+    one = Measurement(np.zeros(1), np.zeros((1, sessions)), sessions)
+    return seeds.noise_of(lambda result: 100.0 * (result.ranks() <= 20), {"": one})
+
+
+def test_the_noise_is_pooled_over_the_rows_of_a_family_with_several_seeds(tmp_path: Path, reference: Path) -> None:
     for seed, hits in enumerate((20, 22)):  # 50 and 55 %: one degree of freedom, residuals 2.5
-        store(record("narm", hits, seed), tmp_path)
+        store(record("bpr_mf", hits, seed), tmp_path)
     for seed, hits in enumerate((10, 10, 16)):  # 25, 25 and 40 %: two degrees, residuals 5, 5, 10
         store(record("fpmc", hits, seed), tmp_path)
+    for seed, hits in enumerate((20, 24)):  # 50 and 60 %, residuals 5
+        store(record("narm", hits, seed), tmp_path)
     store(record("gru4rec", 30), tmp_path)
-    noise = Seeds.of(tmp_path, record("narm", 20)).noise("recall")
-    assert noise is not None
-    assert noise.df == 3
-    assert noise.sigma == pytest.approx(math.sqrt((2 * 2.5**2 + 2 * 5.0**2 + 10.0**2) / 3))
+    found = noise(Seeds.of(tmp_path, record("narm", 20)))
+    assert {name: one.df for name, one in found.items()} == {"sampled": 3, "softmax": 1}
+    assert found["sampled"].variance == pytest.approx((2 * 2.5**2 + 2 * 5.0**2 + 10.0**2) / 3)
+    assert found["softmax"].variance == pytest.approx(2 * 5.0**2)
 
 
 def test_models_without_chance_and_other_splits_say_nothing_of_seeds(tmp_path: Path, reference: Path) -> None:
     for seed in (0, 1):
         store(record("item_knn", 20, seed), tmp_path)
         store(record("narm", 20 + seed, seed, digest="b" * 64), tmp_path)
-    assert Seeds.of(tmp_path, record("narm", 20)).noise("recall") is None
+    assert noise(Seeds.of(tmp_path, record("narm", 20))) == {}
 
 
 def test_the_reference_tells_the_noise_of_ones_own_single_runs(tmp_path: Path, reference: Path) -> None:
@@ -80,14 +87,35 @@ def test_the_reference_tells_the_noise_of_ones_own_single_runs(tmp_path: Path, r
     store(record("narm", 20), own)
     for seed, hits in enumerate((20, 22)):  # the first is the same run as in the user's own folder
         store(record("narm", hits, seed), reference)
-    noise = Seeds.of(own, record("narm", 20)).noise("recall")
-    assert noise is not None
-    assert noise.df == 1
+    assert noise(Seeds.of(own, record("narm", 20)))["softmax"].df == 1
     found = measured(
         {"NARM": [record("narm", 20)], "POP": [record("pop", 4)]}, "recall", Seeds.of(own, record("pop", 4))
     )
     assert isinstance(measuring.alone(found["NARM"]), Estimate)
     assert found["POP"].noise is None
+
+
+def test_a_family_without_several_seeds_borrows_from_the_data_set_that_knows_most(
+    tmp_path: Path, reference: Path
+) -> None:
+    for dataset, seeds in (("yoochoose1_64", (20, 22, 24)), ("yoochoose1_4", (20, 30)), ("diginetica", (20,))):
+        for seed, hits in enumerate(seeds):
+            store(record("narm", hits, seed, dataset=dataset, digest=dataset[-1] * 64), reference)
+    store(record("fpmc", 20, digest="a" * 64), reference)
+    rows = {"NARM": [record("narm", 20, digest="a" * 64)], "FPMC": [record("fpmc", 20, digest="a" * 64)]}
+    seeds = Seeds.of(reference, rows["NARM"][0])
+    assert {name: one.dataset for name, one in seeds.lent.items()} == {"softmax": "yoochoose1_64"}
+    found = measured(rows, "recall", seeds)
+    part = found["NARM"].by_seed
+    assert part is not None
+    assert (part.single, part.df, part.lender) == (pytest.approx(2 * 5.0**2 / 2), 2, "yoochoose1_64")
+    assert found["FPMC"].unknown  # sampled models have several seeds nowhere
+    told = seeds.told("recall", [rows["NARM"][0], rows["FPMC"][0]])
+    assert "5.00 for networks trained by a softmax over all items, none of which has several seeds here" in told
+    assert "(borrowed from YOOCHOOSE 1/64 with 2 degrees of freedom)" in told
+    # With a quarter of the test sessions, the noise is taken to have four times the variance.
+    assert noise(seeds, LENGTH // 8)["softmax"].variance == pytest.approx(4 * 25.0)
+    assert noise(seeds, LENGTH)["softmax"].variance == pytest.approx(25.0)
 
 
 def test_where_nothing_tells_the_noise_between_seeds_rows_are_not_judged(tmp_path: Path, reference: Path) -> None:
@@ -114,21 +142,16 @@ def test_rows_of_another_split_are_left_out() -> None:
     assert list(measuring.of_one_split(rows)) == ["NARM"]
 
 
-def test_the_noise_is_told_with_its_degrees_of_freedom_and_what_shows_it() -> None:
-    two, three = (
-        [record("narm", hits, seed) for seed, hits in enumerate((20, 22))],
-        [record("fpmc", 9, s) for s in (0, 1, 2)],
+def test_the_noise_is_told_by_family_with_its_degrees_of_freedom() -> None:
+    two = tuple(record("narm", hits, seed) for seed, hits in enumerate((20, 22)))
+    alike = tuple(record("gru4rec", hits, seed) for seed, hits in enumerate((8, 10, 12)))
+    assert Seeds((two, alike)).told("recall", [*two, *alike]) == (
+        "Noise between seeds, as a standard deviation in points of Recall@20: 3.54 for networks trained by a softmax "
+        "over all items (1 row with several seeds, 1 degree of freedom); 5.00 for models trained by pairs or sampled "
+        "items (1 row with several seeds, 2 degrees of freedom)."
     )
-    assert Seeds((tuple(two),)).told("recall") == (
-        "Noise between seeds: a standard deviation of 3.54 points of Recall@20, 1 degree of freedom, from 1 row with "
-        "several seeds."
-    )
-    told = Seeds((tuple(two), tuple(three))).told("mrr")
-    assert "points of MRR@20, 3 degrees of freedom, from 2 rows with several seeds, their own from 0.00 to " in told
-    assert told.endswith("those of the less steady ones too narrow.") and "(Bartlett's test: p < 0.0001)" in told
-    alike = [record("gru4rec", hits, seed) for seed, hits in enumerate((8, 10, 12))]
-    assert Seeds((tuple(two), tuple(alike))).told("recall").endswith("with several seeds, their own from 3.54 to 5.00.")
-    assert Seeds(()).told("recall").startswith("Noise between seeds, Recall@20: not known")
+    assert "3.54" not in Seeds((two, alike)).told("recall", alike)
+    assert Seeds(()).told("recall", two).startswith("Noise between seeds, Recall@20: not known")
 
 
 def test_a_row_is_measured_by_the_rule_of_counting_asked_for() -> None:

@@ -1,4 +1,4 @@
-"""A model, a data set and a page are each one file: tables, lists, colours and markers follow by themselves."""
+"""A model and a data set are each one file, a page is one and its lines in cli.py; all else follows by itself."""
 
 from __future__ import annotations
 
@@ -62,20 +62,17 @@ PAGE = """
 from collections.abc import Mapping
 
 from reproduce.paper.rows import Row
-from reproduce.reports.description import AboutPage, Drawn, Option, Page
+from reproduce.reports import Drawn, Page
 from reproduce.reports.shelf import Shelf
 from reproduce.runs.request import Request
 
-ABOUT = AboutPage("counts records", (Option("--loud", "in capitals"),), heeds=("dataset",))
-
-
 def draw(request: Request, failed: Mapping[str, str]) -> Drawn:
     own = Shelf.at(request.results)
-    text = "\\n".join(f"{name}: {[row.label for row in own.others(name)]}" for name in own.datasets()) + "\\n"
-    return Drawn(text.upper() if request.options.get("loud") else text)
+    lines = ["# Counted", *(f"{name}: {[row.label for row in own.others(name)]}" for name in own.datasets())]
+    return Drawn("\\n".join(lines) + "\\n")
 
 
-PAGE = Page(ABOUT, draw)
+PAGE = Page(draw)
 """
 
 
@@ -92,10 +89,15 @@ def checkout(tmp_path: Path) -> Path:
         ("reproduce/reports/counted.py", PAGE),
     ):
         (tmp_path / place).write_text(text.lstrip())
+    cli = tmp_path / "reproduce/cli.py"
+    before = "    # Other commands.\n"
+    line = '    command("counted", "count records", _page, datasets, results, own)\n'
+    assert before in cli.read_text()
+    cli.write_text(cli.read_text().replace(before, line + before))
     return tmp_path
 
 
-def test_a_model_a_data_set_and_a_page_touch_one_file_each(checkout: Path) -> None:
+def test_a_model_a_data_set_and_a_page_each_touch_one_file_and_a_page_cli_too(checkout: Path) -> None:
     program = """
 import sys
 from reproduce.__main__ import main
@@ -105,7 +107,7 @@ for words in (
     "figure5",
     "lengths",
     "significance",
-    "counted --loud",
+    "counted",
     "all",
 ):
     print("==", words, flush=True)
@@ -127,8 +129,8 @@ print("== end", main(["counted", "--dataset", "paris"]))
     assert "Pairs of items" in said["table2"] and "100.00" in row
     assert "Last item" in said["lengths"] and "POP" in said["lengths"]
     assert "| POP − Last item" in said["significance"] or "| Last item − POP" in said["significance"]
-    assert said["counted"] == "PAIRS: ['LAST ITEM']\n"
-    assert "- [counted](counted.md): counts records" in said["all"]
+    assert said["counted"] == "# Counted\npairs: ['Last item']\n"
+    assert "- [counted](counted.md): Counted" in said["all"]
     assert "| POP, Last item |" in " ".join(said["all"].split())
     assert run.stdout.endswith("== end 2\n") and "did you mean pairs?" in run.stderr
     drawing = (checkout / "results/local/figures/lengths-pairs.svg").read_text()

@@ -60,7 +60,7 @@ def test_a_file_of_ranks_gives_them_in_the_order_of_the_test_prefixes(tmp_path: 
     assert counts(ranks) == [(0, 0), (1, 0), (3, 0)]
     assert counts(bounds) == [(0, 0), (0, 4), (3, 0)]
     assert (ranks.session.tolist(), ranks.length.tolist(), ranks.depth) == ([0, 0, 1], [1, 2, 1], None)
-    assert (ranks.experiment.model, ranks.experiment.seed, ranks.file) == ("SASRec", 3, f"sasrec{ending}")
+    assert (ranks.experiment.model, ranks.experiment.seed, ranks.file) == ("outside: SASRec", 3, f"sasrec{ending}")
     assert (ranks.split["digest"], ranks.split["n_items"]) == (split().digest, 5)
 
 
@@ -100,7 +100,7 @@ def test_floating_point_columns_of_whole_numbers_are_whole_numbers(tmp_path: Pat
 WRONG: dict[str, tuple[Callable[[], pd.DataFrame], str]] = {
     "no session": (lambda: RANKS.drop(columns="session"), "no column session; expected session and length with rank"),
     "no rank": (lambda: RANKS.rename(columns={"rank": "score"}), "has the columns session, length, score; expected"),
-    "empty": (lambda: RANKS[:0], "it has no rows, expected every test prefix"),
+    "empty": (lambda: RANKS[:0], "it has no rows, expected ranks of every test prefix"),
     "absent": (lambda: RANKS[:2], "1 of 3 test prefixes are missing, the first of them session '0', length 1; rank"),
     "doubled": (lambda: pd.concat([RANKS, RANKS[1:2]]), "row 4: session '0', length 2 a second time; keep one"),
     "session": (lambda: RANKS.assign(session=[1, 0, 9]), "row 3: session '9': not one of the 2 test sessions; rank"),
@@ -152,8 +152,8 @@ def test_files_that_are_no_tables_are_refused(tmp_path: Path) -> None:
     (tmp_path / "ranks.parquet").write_bytes(b"PAR1 and no more")
     (tmp_path / "twice.csv").write_text("session,length,rank,Rank\n1,1,4,4\n")
     for name, message in (
-        ("ranks.csv", "cannot be read as a table of ranks"),
-        ("ranks.parquet", "cannot be read as a table of ranks"),
+        ("ranks.csv", "cannot be read as a table of ranks of every"),
+        ("ranks.parquet", "cannot be read as a table of ranks of every"),
         ("twice.csv", "two columns are called rank"),
         ("none.csv", "cannot be read"),
     ):

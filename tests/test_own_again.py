@@ -10,11 +10,11 @@ import pytest
 
 from reproduce import catalog
 from reproduce.__main__ import main
-from reproduce.commands.search import as_command
 from reproduce.errors import UsageError
 from reproduce.fitting import user_model
 from reproduce.runs.stored_search import Found
 from reproduce.runs.trials import Trial
+from reproduce.search import as_command
 
 LABELLED = """
 from dataclasses import dataclass

@@ -461,9 +461,8 @@ def test_a_default_outside_its_own_range_and_no_epochs_at_all_are_wrong(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = ["--dataset", "cycle", "--results", str(tmp_path)]
-    with pytest.raises(SystemExit) as end:
-        main(["search", "narm", *words, "--trial-epochs", "0"])
-    assert end.value.code == 2 and "'0' is not a number from 1 to" in capsys.readouterr().err
+    assert main(["search", "narm", *words, "--trial-epochs", "0"]) == 2
+    assert "'0' is not a number from 1 to" in capsys.readouterr().err
     monkeypatch.setattr(user_model, "MODELS", {})  # what a test adds does not stay
     (tmp_path / "level.py").write_text(OUTSIDE)
     assert main(["search", str(tmp_path / "level.py"), *words]) == 2

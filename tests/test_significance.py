@@ -133,7 +133,8 @@ def test_a_single_run_is_judged_only_where_the_noise_between_seeds_is_known() ->
     assert isinstance(alone.pairs["NARM", "POP"], OneRun)
     assert not isinstance(alone.pairs["Item-KNN", "POP"], OneRun)
     assert significance._cell(alone.pairs["NARM", "POP"]) == "?83"
-    known = Seeds(((record("fpmc", 60), record("fpmc", 61, seed=1), record("fpmc", 62, seed=2)),))
+    like_it = [record("narm", hits, {"encoder": "global"}, seed=seed) for seed, hits in enumerate((60, 61, 62))]
+    known = Seeds((tuple(like_it),))
     assert not isinstance(compared(rows, seeds=known).pairs["NARM", "POP"], OneRun)
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from reproduce import catalog
+from reproduce.__main__ import main
 from reproduce.reading import split_files
 from reproduce.reading.sessions import Provenance, Sessions, Split
 
@@ -50,3 +51,16 @@ def test_ids_are_the_logs_own_where_the_split_has_them(tmp_path: Path) -> None:
     assert frames[2].values.tolist() == [["x", 1, "01"]]
     assert exported(split, "csv", tmp_path)[2].values.tolist() == [["x", 1, 1]]  # pandas guesses, the file does not
     assert (tmp_path / "prefixes.csv").read_text().splitlines()[1] == '"x",1,"01"'
+
+
+def test_the_command_writes_the_split_of_one_data_set(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["export", "--dataset", "cycle", "--split", str(tmp_path / "split")]
+    assert main(words) == 0
+    names = ["train.parquet", "test.parquet", "prefixes.parquet", "README.md"]
+    assert capsys.readouterr().out.split() == [str(tmp_path / "split" / name) for name in names]
+    assert len(pd.read_parquet(tmp_path / "split/prefixes.parquet")) == 180
+    assert main([*words, "--format", "csv"]) == 0
+    assert len(pd.read_csv(tmp_path / "split/prefixes.csv")) == 180
+    for more in (["--format", "latex"], ["--format", "csv", "parquet"], ["--dataset", "synthetic"]):
+        assert main([*words, *more]) == 2
+    assert "export --split needs one --dataset" in capsys.readouterr().err

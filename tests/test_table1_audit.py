@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reproduce import bench
 from reproduce.__main__ import main
-from reproduce.commands import bench_data
 from reproduce.datasets import diginetica, yoochoose
 from reproduce.reading.clicklog import ClickLog
 from reproduce.reading.sessions import Sessions
@@ -71,9 +71,9 @@ def test_a_figure_is_the_same_bytes_each_time() -> None:
 
 def test_bench_generates_as_many_rows_as_asked_and_the_reader_takes_them(tmp_path: Path) -> None:
     file = tmp_path / yoochoose.RAW
-    bench_data.generate(file, 5_000)
+    bench.generate(file, 5_000)
     assert len(yoochoose.read_log(file)) == 5_000
-    assert "load from the cache" in bench_data.report(60_000)
+    assert "load from the cache" in bench.of_data(60_000)
 
 
 @pytest.mark.real

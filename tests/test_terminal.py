@@ -1,4 +1,4 @@
-"""Standard output or error closed, full or unable to show a letter; Ctrl-C and SIGTERM while modules load."""
+"""Standard output or error closed, full or unable to show a letter; Ctrl-C and SIGTERM while torch loads."""
 
 from __future__ import annotations
 
@@ -71,48 +71,39 @@ def test_a_closed_standard_output_is_no_file_of_the_run(tmp_path: Path) -> None:
 def test_a_full_disk_behind_standard_output_is_told(words: list[str], tmp_path: Path) -> None:
     run = shell("{line} > /dev/full; echo $?", tmp_path, words)
     assert run.stdout == "3\n"
-    assert run.stderr == "reproduce: standard output: cannot be written (No space left on device)\n"
+    assert run.stderr == "reproduce: standard output cannot be written (No space left on device)\n"
 
 
-def test_a_full_disk_behind_standard_output_says_where_the_page_is(tmp_path: Path) -> None:
+def test_a_full_disk_behind_standard_output_ends_no_page(tmp_path: Path) -> None:
     run = shell("{line} --quiet > /dev/full; echo $?", tmp_path)
     assert run.stdout == "3\n"
-    assert run.stderr.startswith("reproduce: standard output: cannot be written (No space left on device)")
-    assert run.stderr.endswith("; the page is whole in made/table2.md\n")
+    assert run.stderr.startswith("reproduce: standard output cannot be written (No space left on device)")
     assert made(tmp_path) == EVERYTHING
 
 
-def test_letters_that_a_terminal_lacks_are_told_and_the_page_is_whole(tmp_path: Path) -> None:
+def test_letters_that_a_terminal_lacks_are_question_marks_and_the_page_is_whole(tmp_path: Path) -> None:
     plain = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0", "PYTHONIOENCODING": ""}  # tox sets the last
     run = shell("{line} --quiet; echo $?", tmp_path, **plain)
-    assert run.stdout.isascii() and run.stdout.splitlines()[-1] == "0"
-    assert run.stderr.startswith("reproduce: letters that this terminal (")
-    assert run.stderr.endswith(") lacks are shown as ?; the page is whole in made/table2.md\n")
+    assert run.stdout.isascii() and run.stdout.splitlines()[-1] == "0" and run.stderr == ""
     page = (tmp_path / "made/table2.md").read_text(encoding="utf-8")
     assert not page.isascii()
     assert "?" in run.stdout
 
 
-MODULES = ["reproduce.command_line", "argparse", "reproduce.reports.description", "reproduce.names", "numpy", "torch"]
-
-
-@pytest.mark.parametrize("module", MODULES)
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_while_modules_load_ends_it_in_a_line(
-    module: str, number: signal.Signals, status: int, tmp_path: Path
-) -> None:
-    """The program sends itself the signal when a module is looked up, before it is loaded, so nothing here is timed."""
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, -2), (signal.SIGTERM, -15)])
+def test_a_signal_while_torch_loads_ends_the_process(number: signal.Signals, status: int, tmp_path: Path) -> None:
+    """The program sends itself the signal when torch is looked up, before it is loaded, so nothing here is timed."""
     program = (
         "import os, sys\n"
         "class Finder:\n"
         "    def find_spec(self, name, path=None, target=None):\n"
-        f"        if name == {module!r}: os.kill(os.getpid(), {int(number)}); [0 for _ in range(10)]\n"
+        f"        if name == 'torch': os.kill(os.getpid(), {int(number)})\n"
         "sys.meta_path.insert(0, Finder())\n"
-        f"sys.argv = ['reproduce', 'table2', '--dataset', 'synthetic', '--results', {str(tmp_path)!r}]\n"
-        "import runpy; runpy.run_module('reproduce', run_name='__main__', alter_sys=True)\n"
+        "from reproduce.cli import main\n"
+        f"main(['table2', '--dataset', 'synthetic', '--results', {str(tmp_path)!r}])\n"
     )
     run = subprocess.run(
-        [sys.executable, "-S", "-c", f"import site; site.main()\n{program}"],
+        [sys.executable, "-c", program],
         env=ENVIRONMENT,
         capture_output=True,
         text=True,
@@ -120,9 +111,7 @@ def test_a_signal_while_modules_load_ends_it_in_a_line(
         check=False,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
-    assert run.returncode == status, run.stderr
-    (line,) = filter(None, run.stderr.splitlines())
-    assert line.startswith("reproduce: interrupted" if number == signal.SIGINT else "reproduce: terminated")
+    assert (run.returncode, run.stderr) == (status, "")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -145,11 +134,7 @@ def test_what_cannot_be_meant_exits_2(
 ) -> None:
     from reproduce.__main__ import main
 
-    try:
-        status: object = main(["table2", "--dataset", "cycle", "--model", "narm", "--results", str(tmp_path), *words])
-    except SystemExit as end:
-        status = end.code
-    assert status == 2
+    assert main(["table2", "--dataset", "cycle", "--model", "narm", "--results", str(tmp_path), *words]) == 2
     assert told in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 

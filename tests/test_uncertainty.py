@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -13,9 +17,9 @@ from reproduce.evaluation.uncertainty import (
     Judged,
     Measurement,
     OneRun,
+    SeedPart,
     contrast,
     difference,
-    equal_noise,
     gain_difference,
     measure,
     pooled_noise,
@@ -35,11 +39,15 @@ def judged(one: Judged) -> Estimate:
     return one
 
 
-def estimate(
-    value: float, session: float, seed: float = 0.0, session_df: float = 500.0, seed_df: float = 3.0
-) -> Estimate:
-    """Make an estimate from the standard errors of its two parts."""
-    return Estimate(value, session**2, session_df, seed**2, seed_df if seed else np.inf, 2 * seed**2, 10)
+def estimate(value: float, session: float, seed: float = 0.0, session_df: float = 500.0, seeds: int = 2) -> Estimate:
+    """Make an estimate from the standard errors of its two parts; the second with seeds + 1 degrees of freedom."""
+    parts = (SeedPart(seeds * seed**2, seeds, 1_000),) if seed else ()
+    return Estimate(value, session**2, session_df, parts, 10)
+
+
+def row(points: np.ndarray, influence: np.ndarray, **words: Any) -> Measurement:
+    """Make a row whose seeds err on the same sessions."""
+    return Measurement(points, np.tile(influence, (len(points), 1)), len(influence), **words)
 
 
 def test_the_session_part_is_the_sum_of_squares_that_one_gets_by_going_through_the_sessions():
@@ -55,45 +63,63 @@ def test_the_session_part_is_the_sum_of_squares_that_one_gets_by_going_through_t
         squares.append(sum((d[i] - mean) / len(inside) for i in inside if session[i] == c) ** 2)
     G = len(squares)
     assert found.value == pytest.approx(mean)
-    assert found.session_variance == pytest.approx(G / (G - 1) * sum(squares))
+    twice = 0.0
+    for one in (a, b):
+        pairs = list(itertools.combinations(one, 2))
+        for first, second in pairs:  # half the mean session variance of the difference of two seeds
+            d = first - second
+            mean = sum(d[i] for i in inside) / len(inside)
+            moves = [sum((d[i] - mean) / len(inside) for i in inside if session[i] == c) for c in set(session[inside])]
+            twice += G / (G - 1) * sum(one**2 for one in moves) / 2 / len(pairs) / len(one)
+    assert found.session_variance == pytest.approx(max(0.0, G / (G - 1) * sum(squares) - twice))
+    assert twice > 0
     kurtosis = (sum(q**2 for q in squares) / G) / (sum(squares) / G) ** 2
     assert found.session_df == pytest.approx(min(G - 1, 2 * G / (kurtosis - 1)))
     squares.sort(reverse=True)
     assert sum(squares[: found.half]) >= sum(squares) / 2 > sum(squares[: found.half - 1])
 
 
-def test_the_noise_between_seeds_is_pooled_over_the_rows_that_have_several():
+def test_the_noise_between_seeds_is_pooled_over_the_rows_of_a_family_that_have_several():
     session = np.arange(4)
     rows = {
         "three": measure(np.full((3, 4), [[1.0], [2.0], [3.0]]), session),  # squares about the mean: 1 + 0 + 1
         "two": measure(np.full((2, 4), [[10.0], [14.0]]), session),  # 4 + 4
         "one": measure(np.full((1, 4), 7.0), session),
         "counted": measure(np.full((2, 4), 5.0), session, deterministic=True),
+        "other": measure(np.full((2, 4), [[0.0], [90.0]]), session, family="other"),
     }
-    noise = pooled_noise(rows.values())
+    noise = pooled_noise(one for key, one in rows.items() if key != "other")
     assert noise is not None
     assert noise.df == 3
-    assert noise.sigma**2 == pytest.approx(10 / 3)
+    assert noise.variance == pytest.approx(10 / 3)
     rows = with_noise(rows)
+    assert rows["other"].noise is not None and rows["other"].noise.variance == pytest.approx(2 * 45.0**2)
+    single, double, triple = (rows[key].by_seed for key in ("one", "two", "three"))
+    assert single is not None and double is not None and triple is not None
+    assert (single.single, single.df) == (pytest.approx(10 / 3), 2)
+    assert (double.single, double.df) == (pytest.approx((2 * 10 / 3 + 1 * 8) / 3), 3)
+    assert (triple.single, triple.df) == (pytest.approx((2 * 10 / 3 + 2 * 1) / 4), 3)  # no more than the family has
     found = judged(contrast([(1, rows["three"]), (-2, rows["one"])]))
-    assert found.seed_variance == pytest.approx(10 / 3 * (1 / 3 + 4))
-    assert found.one_run_variance == pytest.approx(10 / 3 * (1 + 4))
-    assert found.seed_df == 3
-    assert judged(difference(rows["two"], rows["counted"])).seed_variance == pytest.approx(10 / 3 / 2)
+    assert [one.variance for one in found.by_seed] == pytest.approx([triple.single / 3, 4 * single.single])
+    assert judged(difference(rows["two"], rows["counted"])).seed_variance == pytest.approx(double.single / 2)
 
 
-@given(st.integers(0, 2**16), st.lists(st.integers(2, 6), min_size=2, max_size=6))
-def test_whether_rows_spread_alike_is_bartletts_test(seed: int, runs: list[int]) -> None:
-    rng = np.random.default_rng(seed)
-    points = [rng.normal(scale=rng.gamma(2.0), size=K) for K in runs]
-    rows = [Measurement(one, np.zeros(2), 2) for one in points]
-    assert equal_noise(rows) == pytest.approx(stats.bartlett(*points).pvalue)
+def test_a_family_known_from_one_degree_of_freedom_gives_no_more():
+    session = np.arange(4)
+    rows = with_noise(
+        {"two": measure(np.full((2, 4), [[1.0], [3.0]]), session), "one": measure(np.ones((1, 4)), session)}
+    )
+    assert [one.by_seed and (one.by_seed.single, one.by_seed.df) for one in rows.values()] == [(2.0, 1), (2.0, 1)]
 
 
-def test_rows_without_any_spread_spread_alike_and_not_like_another():
-    still, moved = Measurement(np.ones(3), np.zeros(2), 2), Measurement(np.arange(2.0), np.zeros(2), 2)
-    assert equal_noise([still, still]) == 1
-    assert equal_noise([still, moved]) == 0
+def test_a_verdict_on_a_row_of_fewer_than_three_seeds_is_provisional():
+    rng, session = log(1)
+    rows = with_noise({str(K): measure(rng.random((K, len(session))), session) for K in (2, 3, 4)})
+    rows["counted"] = measure(rng.random((1, len(session))), session, deterministic=True)
+    assert judged(difference(rows["2"], rows["3"])).provisional
+    assert not judged(difference(rows["3"], rows["4"])).provisional
+    assert not judged(difference(rows["3"], rows["counted"])).provisional
+    assert not judged(relative_gain(rows["3"], rows["4"])).against(8.0).provisional  # theirs are single runs
 
 
 def test_a_single_run_is_not_judged_where_no_row_has_two():
@@ -125,14 +151,14 @@ def test_noise_that_was_forgotten_is_an_error_not_a_narrow_interval():
 def test_with_one_part_only_the_p_value_is_that_of_students_t():
     for value in (0.3, -1.9, 4.0, 9.0, -15.0):
         assert estimate(value, 1.5, session_df=7).p == pytest.approx(2 * stats.t.sf(abs(value) / 1.5, 7))
-        by_seeds = Estimate(value, 0.0, 50.0, 1.5**2, 3, 1.0, 0)
+        by_seeds = estimate(value, 0.0, 1.5)
         assert by_seeds.p == pytest.approx(2 * stats.t.sf(abs(value) / 1.5, 3))
         half = stats.t.ppf(0.95, 3) * 1.5
         assert by_seeds.interval(0.9) == pytest.approx((value - half, value + half))
 
 
 def test_with_two_parts_the_interval_is_between_the_wide_one_and_the_narrow_one():
-    one = estimate(2.0, 1.0, 1.0, session_df=200, seed_df=3)
+    one = estimate(2.0, 1.0, 1.0, session_df=200)
     narrow, wide = (stats.t.ppf(0.975, df) * np.sqrt(2) for df in (200, 3))
     assert narrow < 2.0 - one.low < wide
     assert (2.0 - one.low) ** 2 == pytest.approx((narrow**2 + wide**2) / 2)
@@ -148,9 +174,9 @@ errors = st.floats(0.01, 10)
 
 @given(finite, errors, st.sampled_from([0.0, 0.05, 3.0]), st.floats(1, 1e4), st.integers(1, 30), st.floats(0.5, 0.9999))
 def test_the_p_value_is_small_just_where_the_interval_leaves_0_out(
-    value: float, session: float, seed: float, session_df: float, seed_df: int, level: float
+    value: float, session: float, seed: float, session_df: float, seeds: int, level: float
 ):
-    one = estimate(value, session, seed, session_df, seed_df)
+    one = estimate(value, session, seed, session_df, seeds)
     low, high = one.interval(level)
     if min(abs(low), abs(high)) > 1e-6 * abs(value):  # else 0 is an end of the interval, up to rounding
         assert (one.p < 1 - level) == (not low <= 0 <= high)
@@ -223,29 +249,55 @@ def test_a_gain_over_nothing_and_a_mean_of_nothing_are_not_numbers():
 
 def test_equal_rows_do_not_differ():
     a, _ = measured_rows(0)
-    alike = judged(
-        difference(Measurement(a.points, a.influence, 12, True), Measurement(a.points, a.influence, 12, True))
-    )
+    alike = judged(difference(*[Measurement(a.points, a.influences, 12, True)] * 2))
     assert (alike.value, alike.low, alike.high, alike.p) == (0, 0, 0, 1)
 
 
 def test_few_sessions_that_carry_an_effect_are_counted_and_cost_degrees_of_freedom():
     influence = np.full(1_000, 0.01)
-    even = Measurement(np.zeros(1), influence, 1_000, deterministic=True)
+    even = row(np.zeros(1), influence, deterministic=True)
     assert judged(contrast([(1, even)])).half == 500
     assert judged(contrast([(1, even)])).session_df == 999
     influence[:2] = 1.0
-    odd = judged(contrast([(1, Measurement(np.zeros(1), influence, 1_000, deterministic=True))]))
+    odd = judged(contrast([(1, row(np.zeros(1), influence, deterministic=True))]))
     assert odd.half == 2
     assert odd.session_df < 6
 
 
 def test_against_a_published_number_the_noise_of_its_single_runs_counts_too():
-    found = Estimate(9.0, 4.0, 100, 1.0, 6, 3.0, 10).against(8.0)
+    found = Estimate(9.0, 4.0, 100, (SeedPart(3.0, 3, 6),), 10).against(8.0)
     assert (found.value, found.session_variance, found.seed_variance) == (1.0, 8.0, 4.0)
 
 
-def test_the_detectable_effect_is_found_four_times_in_five():
+def test_power_is_how_often_an_interval_leaves_0_out():
     one = estimate(0.0, 0.7, session_df=np.inf)
-    z = one.detectable / 0.7
-    assert stats.norm.sf(1.96 - z) == pytest.approx(0.8, abs=0.002)
+    assert one.power(1.96 * 0.7) == pytest.approx(0.5, abs=0.001)
+    assert one.power(-2.8 * 0.7) == pytest.approx(0.8, abs=0.002)
+    assert one.power(0.0) == pytest.approx(0.05)
+    assert one.power(2.8 * 0.7, alpha=0.005) == pytest.approx(stats.norm.sf(2.807 - 2.8), abs=0.001)
+    assert one.power_to_equate(0.0, 1.645 * 0.7) == pytest.approx(0.0, abs=0.001)
+    both = stats.norm.cdf(2) - stats.norm.cdf(-2)
+    assert one.power_to_equate(0.0, (1.645 + 2) * 0.7) == pytest.approx(both, abs=0.001)
+    assert np.isnan(estimate(0.0, np.nan).power(1.0))
+
+
+def test_more_seeds_leave_the_noise_between_sessions_and_what_the_paper_published():
+    session, singles = estimate(0.0, 0.1), tuple(SeedPart(1.0, K, 4, family="f") for K in (1, 5))
+    found = replace(session, by_seed=singles).against(0.0).with_seeds(9)
+    assert [one.seeds for one in found.by_seed] == [9, 9, 1, 1]
+    assert [one.family_df for one in found.by_seed[:2]] == [16, 16]
+    assert found.session_variance == pytest.approx(0.02)
+
+
+def test_the_number_of_seeds_that_a_verdict_needs_is_the_least_that_has_the_power():
+    noisy = replace(estimate(0.0, 0.05), by_seed=(SeedPart(0.04, 1, 8), SeedPart(0.04, 5, 8)))
+    needed = noisy.seeds_for(lambda one: one.power(0.3))
+    assert needed is not None
+    assert noisy.with_seeds(needed).power(0.3) >= 0.8 > noisy.with_seeds(needed - 1).power(0.3)
+    assert noisy.seeds_for(lambda one: one.power(0.05)) is None  # the noise between sessions alone is too large
+
+
+def test_what_a_single_run_hides_in_the_session_variance_is_taken_out_when_asking_for_more_seeds():
+    found = Estimate(0.0, 0.05, 100, (SeedPart(0.04, 1, 8, hidden=0.04),))
+    assert found.with_seeds(1).session_variance == 0.05
+    assert found.with_seeds(2).session_variance == pytest.approx(0.01)

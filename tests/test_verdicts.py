@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reproduce.evaluation.uncertainty import Estimate, OneRun
+from reproduce.evaluation.uncertainty import Estimate, OneRun, SeedPart
 from reproduce.evaluation.verdicts import (
     MARGIN,
     Above,
@@ -17,13 +18,18 @@ from reproduce.evaluation.verdicts import (
     equivalent,
     gain_as_published,
     holm,
-    judge,
+    holm_levels,
 )
+from reproduce.evaluation.verdicts import judge as judgements
 
 
 def known(value: float, s: float = 1.0, by_seeds: float = 0.0) -> Estimate:
     """Make an effect of known noise, so that its 95 % interval is 1.96 s to either side, its 90 % interval 1.645 s."""
-    return Estimate(value, s**2, math.inf, by_seeds**2, math.inf, by_seeds**2, 100)
+    return Estimate(value, s**2, math.inf, (SeedPart(by_seeds**2, 1, 2),) if by_seeds else (), 100)
+
+
+def judge(statements: Sequence[Above | Close]) -> list[Verdict]:
+    return [one.verdict for one in judgements(statements)]
 
 
 @pytest.mark.parametrize(
@@ -138,3 +144,25 @@ def test_holm_rejects_what_stepping_down_by_hand_rejects(p: list[float], gaps: l
                 break
             rejected.add(i)
         assert {i for i, value in enumerate(adjusted) if value <= level} == rejected
+
+
+@given(st.lists(st.floats(-6, 6), min_size=1, max_size=8))
+def test_a_difference_is_shown_just_where_its_interval_leaves_0_out(values: list[float]):
+    effects = [known(value) for value in values]
+    for effect, judgement in zip(effects, judgements([Above(one) for one in effects]), strict=True):
+        low, high = effect.interval(judgement.level)
+        if min(abs(low), abs(high)) > 1e-6:
+            assert (judgement.verdict in (Verdict.HOLDS, Verdict.FAILS)) == (not low <= 0 <= high)
+            assert (judgement.p < 0.05) == (not low <= 0 <= high)
+
+
+def test_each_step_of_holms_method_has_its_own_level_up_to_the_first_that_is_not_rejected():
+    assert holm_levels([0.001, 0.03, 0.02, math.nan]) == pytest.approx([1 - 0.05 / 3, 0.95, 0.975, 0.95])
+    assert holm_levels([0.001, 0.03, 0.04]) == pytest.approx([1 - 0.05 / 3, 0.975, 0.975])
+    assert holm_levels([]) == []
+
+
+def test_an_equivalence_that_holds_is_shown_by_its_90_per_cent_interval():
+    closely, apart = judgements([Close(known(0.0, 0.30)), Close(known(4.0, 1.0))])
+    assert closely.level == pytest.approx(0.90) and closely.verdict is Verdict.HOLDS
+    assert apart.level == pytest.approx(0.975) and apart.verdict is Verdict.FAILS

@@ -5,13 +5,15 @@ alone, is replaced by P(min_k p_k <= p_j) under the hypothesis that no two rows 
 level at which that probability is 5 %. They then all hold together in 95 % of cases, and an interval leaves out 0
 exactly if its p-value is below 0.05. With equal degrees of freedom this is the single-step max-t procedure (Hothorn,
 Bretz & Westfall, Biom. J. 50, 2008). The distribution of min_k p_k is simulated from the joint distribution of the
-pairs: normal numbers with the estimated covariance of the rows, each pair divided by its own standard error. Both parts
-of the standard errors are drawn too, once for all pairs, since there is only one sigma. Simulated p-values do not go
-below 1 in 20,000; Bonferroni's bound is the smaller one there, so p-values have no lower limit.
+pairs: normal numbers with the estimated covariance of the rows, each pair divided by its own standard error. All parts
+of the standard errors are drawn too: the variance between sessions with one number for all pairs, that between seeds
+with a chi-square for every row. Simulated p-values do not go below 1 in 20,000; Bonferroni's bound is the smaller one
+there, so p-values have no lower limit.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -113,41 +115,54 @@ def _null(rows: Mapping[str, Measurement]) -> Iterator[tuple[str, str, np.ndarra
     U = np.stack([one.influence for one in rows.values()])  # (rows, sessions)
     G = min(one.sessions for one in rows.values())
     # By einsum: BLAS rounds differently with another number of threads, and pages must be equal to the byte.
-    values, vectors = np.linalg.eigh(np.einsum("is,js->ij", U, U) * (G / max(G - 1, 1)))
+    covariance = np.einsum("is,js->ij", U, U) * (G / max(G - 1, 1))
+    covariance -= np.diag([one.counted_twice for one in rows.values()])
+    values, vectors = np.linalg.eigh(covariance)
     root = vectors * np.sqrt(np.maximum(values, 0.0))  # (rows, rows), root @ root.T is the covariance
-    seeds = np.sqrt([one.one_run_variance / len(one.points) for one in rows.values()])
     moved = dict(zip(rows, np.einsum("ij,jd->id", root, rng.standard_normal((len(rows), DRAWS))), strict=True))
-    for label, deviation in zip(rows, seeds, strict=True):
-        moved[label] = moved[label] + deviation * rng.standard_normal(DRAWS)
-    seed_df = min((one.noise.df for one in rows.values() if one.noise and not one.deterministic), default=1)
-    sigma, sessions = rng.chisquare(seed_df, DRAWS) / seed_df, rng.standard_normal(DRAWS)
+    drawn: dict[str, tuple[np.ndarray, float]] = {}  # the drawn variances between seeds, and their degrees of freedom
+    for label, one in rows.items():
+        if part := one.by_seed:
+            moved[label] = moved[label] + math.sqrt(part.variance) * rng.standard_normal(DRAWS)
+            drawn[label] = part.variance * rng.chisquare(part.df, DRAWS) / part.df, part.df
+    sessions = rng.standard_normal(DRAWS)
     for a, b in combinations(rows, 2):
-        one = difference(rows[a], rows[b])
-        assert isinstance(one, Estimate)
-        if not one.s > 0:  # equal rows, or too few sessions: never different
+        effect = difference(rows[a], rows[b])
+        assert isinstance(effect, Estimate)
+        if not effect.s > 0:  # equal rows, or too few sessions: never different
             yield a, b, np.zeros(DRAWS)
             continue
-        share = 2 / (9 * one.session_df)  # of chi-square / df as a cubed normal (Wilson & Hilferty, PNAS 17, 1931)
-        session = one.session_variance * np.maximum(1 - share + sessions * np.sqrt(share), 0.0) ** 3
-        yield a, b, _deviates(moved[a] - moved[b], session, one.session_df, one.seed_variance * sigma, one.seed_df)
+        share = 2 / (9 * effect.session_df)  # of chi-square / df as a cubed normal (Wilson & Hilferty, PNAS 17, 1931)
+        session = effect.session_variance * np.maximum(1 - share + sessions * np.sqrt(share), 0.0) ** 3
+        parts = [(session, effect.session_df), *(drawn[label] for label in (a, b) if label in drawn)]
+        yield a, b, _deviates(moved[a] - moved[b], parts)
 
 
-def _deviates(
-    moved: np.ndarray, session: np.ndarray, session_df: float, seed: np.ndarray, seed_df: float
-) -> np.ndarray:
-    """Return the normal deviates of the p-values of drawn differences with drawn variances; all are (DRAWS,).
+def _deviates(moved: np.ndarray, parts: Sequence[tuple[np.ndarray, float]]) -> np.ndarray:
+    """Return the normal deviates of the p-values of drawn differences, (DRAWS,).
 
     A p-value is the level at which the interval ends at 0 (see uncertainty). It is found by bisection on a grid and
     interpolated.
+
+    Args:
+        moved: (DRAWS,) the drawn differences.
+        parts: of their variance: what was drawn for each, (DRAWS,), and its degrees of freedom.
     """
-    by_session, by_seed = (special.stdtrit(df, special.ndtr(-GRID)) ** 2 for df in (session_df, seed_df))
+    squares = [special.stdtrit(df, special.ndtr(-GRID)) ** 2 for _, df in parts]  # of t at each place of the grid
     square = moved**2
+
+    def reach(place: np.ndarray) -> np.ndarray:
+        total = np.zeros_like(square)
+        for (variance, _), of_t in zip(parts, squares, strict=True):
+            total += of_t[place] * variance
+        return total
+
     low, high = np.zeros(len(moved), dtype=int), np.full(len(moved), len(GRID) - 1)
     while (high - low).max() > 1:
         middle = (low + high) // 2
-        inside = by_session[middle] * session + by_seed[middle] * seed > square
+        inside = reach(middle) > square
         low, high = np.where(inside, low, middle), np.where(inside, middle, high)
-    ends = [np.sqrt(by_session[place] * session + by_seed[place] * seed) for place in (low, high)]
+    ends = [np.sqrt(reach(place)) for place in (low, high)]
     gap = ends[1] - ends[0]  # 0 if the variance was drawn as 0: then the difference is beyond all noise
     share = np.minimum(1.0, np.divide(np.abs(moved) - ends[0], gap, out=np.ones_like(gap), where=gap > 0))
     return np.copysign(GRID[low] + share * (GRID[high] - GRID[low]), moved)

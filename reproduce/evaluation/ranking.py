@@ -10,6 +10,7 @@ from torch import Tensor
 
 from reproduce.errors import ModelError
 from reproduce.evaluation import devices
+from reproduce.evaluation.metrics import METRICS, Measure
 from reproduce.evaluation.shared_row import SharedRow
 from reproduce.reading.sessions import Sessions
 
@@ -65,24 +66,14 @@ def rank(greater: np.ndarray, equal: np.ndarray, *, ties_favour_target: bool = F
     return greater + 1 if ties_favour_target else greater + equal + 1
 
 
-def hit(ranks: np.ndarray, k: int = CUTOFF) -> np.ndarray:
-    """Return whether the target is among the first k: bool, in the shape of `ranks`. Recall is its mean."""
-    return ranks <= k
-
-
-def reciprocal(ranks: np.ndarray, k: int = CUTOFF) -> np.ndarray:
-    """Return 1 / rank, 0 beyond the first k, in the shape of `ranks`. MRR is its mean."""
-    return np.where(hit(ranks, k), 1.0 / ranks, 0.0)
-
-
 def recall_at(ranks: np.ndarray, k: int = CUTOFF) -> float:
     """Return the share of targets among the first k, in per cent; NaN if there are no targets."""
-    return 100.0 * float(np.mean(hit(ranks, k))) if len(ranks) else float("nan")
+    return Measure(METRICS["recall"], k).of_ranks(ranks)
 
 
 def mrr_at(ranks: np.ndarray, k: int = CUTOFF) -> float:
     """Return the mean of 1 / rank, 0 beyond the first k, in per cent; NaN if there are no targets."""
-    return 100.0 * float(np.mean(reciprocal(ranks, k))) if len(ranks) else float("nan")
+    return Measure(METRICS["mrr"], k).of_ranks(ranks)
 
 
 def chunk_rows(n_items: int, device: torch.device | None = None) -> int:

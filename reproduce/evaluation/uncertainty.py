@@ -1,39 +1,40 @@
 """How certain a number is: noise between test sessions, noise between seeds, and the intervals and tests from both.
 
 A row of a table is a model that was run with one or several seeds. Its number m is a mean over test prefixes and seeds.
-The variance of a difference of rows A and B on the same prefixes, and likewise of any weighted sum of rows, is
+A weighted sum of rows, such as the difference of two of them, is value +- h, with rows i of weight w_i and K_i seeds:
 
-    s^2 = s_session^2 + sigma^2 (1 / K_A + 1 / K_B)
+    h^2 = t_G^2 tau^2 + sum t_i^2 w_i^2 s_i^2 / K_i
+    tau^2 = max(0, s_session^2 - sum w_i^2 d_i^2 / K_i)
 
 - s_session: prefixes of one session are not independent, so sessions are the units. Let u_c be how far session c moves
-  the difference of the seeds' means (its influence: Liang & Zeger, Biometrika 73, 1986). Then s_session^2 = G / (G - 1)
-  sum u_c^2 over G sessions. Rows are paired because influences are subtracted before they are squared.
-- sigma: other seeds change a number too, which no set of sessions shows. The spread of runs about the mean of their row
-  is pooled over all rows with several seeds within a data set and metric; K runs of each of R rows give R (K - 1)
-  degrees of freedom. Rows without random numbers, such as POP, have no such noise; the caller says which those are.
-- Both parts are estimates, sigma often from few runs. With t_1 and t_2, the quantiles of Student's t at the degrees of
-  freedom of the two parts, and s_seed^2, the second part, an interval is the value +- sqrt(t_1^2 s_session^2 + t_2^2
-  s_seed^2). Its coverage is at least its level (Banerjee, Sankhya 22, 1960), and equal to it if one part is by far the
-  larger. The p-value is the level at which 0 is the interval's end. A single t for the sum with Satterthwaite's degrees
-  of freedom is narrower and was tried first. But if sigma happens to come out small, that method assigns too many
-  degrees of freedom. With two seeds a row, 3 degrees of freedom for sigma and more noise between seeds than between
-  sessions (the settings of tests/test_coverage.py) it rejected 0.7 % of true hypotheses at a level of 0.14 %, and 6.0 %
-  at 5 %; the interval here rejects 0.08 % and 4.1 %.
-- s_session has 2 G / (kurtosis - 1) degrees of freedom, at most G - 1, with the kurtosis of the u_c: a variance that
-  depends on a few long sessions is known less well than the number of sessions suggests.
+  the weighted sum of the seeds' means (its influence: Liang & Zeger, Biometrika 73, 1986). Then s_session^2 =
+  G / (G - 1) sum u_c^2 over G sessions. Rows are paired because influences are added before they are squared. It has
+  2 G / (kurtosis - 1) degrees of freedom, at most G - 1, with the kurtosis of the u_c: a variance that depends on a few
+  long sessions is known less well than the number of sessions suggests.
+- d_i: two seeds of a model err on different prefixes. This is part of the noise between seeds, and 1 / K_i of it
+  remains in the mean over seeds and thus in s_session. d_i^2 is half the mean session variance of the difference of two
+  of the row's seeds; it is taken out of s_session once. For a single run it cannot be seen, and nothing is taken out.
+- s_i: other seeds change a number too, which no set of sessions shows. Models of a family (`Recommender.family`) vary
+  about equally, and few seeds tell a standard deviation badly, so a row's own variance is moderated towards that of its
+  family (Smyth, Stat. Appl. Genet. Mol. Biol. 3, 2004, with two prior degrees of freedom). With v_j the variance of the
+  K_j seeds of each row j of the family, nu = sum (K_j - 1) and s^2 = sum (K_j - 1) v_j / nu,
 
-Nothing is subtracted or clipped at zero, so one part is counted twice. Two seeds of a model err on different prefixes;
-this is part of sigma, and also of s_session, where 1 / K_A + 1 / K_B of it remains in the mean over seeds. The sum is
-therefore too large, never too small: at most twice the true variance, if there is no other noise at all, and hardly too
-large if a seed moves a model as a whole. For single runs of NARM on YOOCHOOSE 1/64 this part has a standard deviation
-of 0.08 points of Recall@20 and sigma is 0.19, so intervals are 7 % too wide. Subtracting this part from sigma^2 can
-give a negative number if seeds are few, and clipping that at zero made intervals too narrow.
+      s_i^2 = (n s^2 + (K_i - 1) v_i) / (n + K_i - 1), n = min(2, nu), with min(n + K_i - 1, nu) degrees of freedom.
+
+  A single run has s^2 with n degrees of freedom. Rows without random numbers, such as POP, have no such noise.
+- t_G and t_i are quantiles of Student's t at the degrees of freedom of the parts. The coverage of a sum of such parts
+  is at least its level (Banerjee, Sankhya 22, 1960) and equal to it if one part is by far the largest. The p-value is
+  the level at which 0 is the interval's end.
+
+tests/test_coverage.py simulates this rule on the real test sessions of YOOCHOOSE 1/64 and shows what goes wrong without
+families: one standard deviation for all rows makes intervals of networks too wide and those of noisy models too narrow.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -42,20 +43,28 @@ from scipy import optimize, special
 LEVEL = 0.95
 ALPHA = 0.05
 FURTHEST = 20.0  # normal deviate of p = 5e-89, the smallest p-value that is distinguished from 0
-POWER = 2.8  # z(0.975) + z(0.8): a true effect of 2.8 s has p < 0.05 four times in five
+PRIOR = 2  # degrees of freedom with which a family's variance enters that of a row
+FEW = 3  # a verdict that rests on a row with fewer seeds is provisional
+MOST_SEEDS = 100  # more are not considered when asking how many seeds a verdict needs
+POWER = 0.8
 
 
 @dataclass(frozen=True, eq=False)
 class Noise:
-    """The noise between seeds of one metric on one data set, pooled over rows."""
+    """The noise between seeds of a family of models, in one metric on one data set."""
 
     residuals: np.ndarray  # (runs,) each run's value less the mean of its row
     df: int  # the number of runs minus the number of rows
+    by_prefix: float = 0.0  # the mean d^2 of its rows: what of the variance comes from erring on different prefixes
+    lender: str = ""  # the data set it was borrowed from; empty: the rows' own
 
     @property
-    def sigma(self) -> float:
-        """Standard deviation of a single run about the expected value of its row over seeds."""
-        return math.sqrt(float((self.residuals**2).sum()) / self.df)
+    def variance(self) -> float:
+        """Variance of a single run about the expected value of its row over seeds."""
+        return float((self.residuals**2).sum()) / self.df
+
+    def times(self, factor: float) -> Noise:
+        return replace(self, residuals=self.residuals * factor, by_prefix=self.by_prefix * factor**2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,14 +76,20 @@ class Measurement:
     """
 
     points: np.ndarray  # (K,) the mean of each seed
-    influence: np.ndarray  # (test sessions,) how far each moves the mean over seeds; sums to 0
+    influences: np.ndarray  # (K, test sessions) how far each session moves the mean of a seed; each row sums to 0
     sessions: int  # the number of sessions with a prefix in the mean
     deterministic: bool = False  # every seed gives the same ranks
-    noise: Noise | None = None  # None: not known, or the row has none
+    family: str = ""  # the models that vary about as much between seeds
+    noise: Noise | None = None  # of the family; None: not known, or the row has none
 
     @property
     def value(self) -> float:
         return float(self.points.mean())
+
+    @property
+    def influence(self) -> np.ndarray:
+        """How far each test session moves the mean over seeds, (test sessions,)."""
+        return np.asarray(self.influences.mean(0))
 
     @property
     def unknown(self) -> bool:
@@ -82,48 +97,97 @@ class Measurement:
         return not self.deterministic and self.noise is None
 
     @property
-    def one_run_variance(self) -> float:
-        """Variance between seeds of a single run."""
-        return 0.0 if self.deterministic or self.noise is None else self.noise.sigma**2
+    def by_prefix(self) -> float:
+        """d^2: half the mean session variance of the difference of two seeds; 0 where there is one seed."""
+        if self.deterministic or len(self.points) < 2 or self.sessions < 2:
+            return 0.0
+        # Half the mean squared difference over all pairs is the variance.
+        return float(self.influences.var(0, ddof=1).sum()) * self.sessions / (self.sessions - 1)
+
+    @property
+    def counted_twice(self) -> float:
+        """d^2 / K: the noise between seeds that the session variance of the mean over seeds contains."""
+        return self.by_prefix / len(self.points)
+
+    @property
+    def by_seed(self) -> SeedPart | None:
+        """The noise between seeds of this row; None if it is not known or there is none."""
+        if self.deterministic or self.noise is None:
+            return None
+        K, prior = len(self.points), min(PRIOR, self.noise.df)
+        own = float(((self.points - self.points.mean()) ** 2).sum())  # (K - 1) times the row's own variance
+        variance = (prior * self.noise.variance + own) / (prior + K - 1)
+        hidden = self.noise.by_prefix if K == 1 else 0.0
+        return SeedPart(variance, K, self.noise.df, hidden, self.family, self.noise.lender)
 
     def __mul__(self, factor: float) -> Measurement:
-        noise = self.noise and Noise(self.noise.residuals * factor, self.noise.df)
-        return replace(self, points=self.points * factor, influence=self.influence * factor, noise=noise)
+        noise = self.noise and self.noise.times(factor)
+        return replace(self, points=self.points * factor, influences=self.influences * factor, noise=noise)
 
     def __add__(self, other: Measurement) -> Measurement:
-        noise = self.noise and other.noise and Noise(self.noise.residuals + other.noise.residuals, self.noise.df)
+        noise = self.noise and other.noise
+        if self.noise and noise:
+            noise = replace(noise, residuals=self.noise.residuals + noise.residuals, by_prefix=0.0)
         return replace(
             self,
             points=self.points + other.points,
-            influence=self.influence + other.influence,
+            influences=self.influences + other.influences,
             sessions=min(self.sessions, other.sessions),
             noise=noise,
         )
 
 
 @dataclass(frozen=True)
+class SeedPart:
+    """The noise between seeds of one row in an estimate."""
+
+    single: float  # variance of a single run, multiplied by the square of the row's weight
+    seeds: int
+    family_df: int  # of the family's variance
+    hidden: float = 0.0  # of a single run: its d^2 as far as the family tells, still contained in the session variance
+    family: str = ""
+    lender: str = ""  # the data set that the family's variance was borrowed from
+    published: bool = False  # a single run of other authors, of which there will be no more
+
+    @property
+    def variance(self) -> float:
+        return self.single / self.seeds
+
+    @property
+    def df(self) -> int:
+        return min(min(PRIOR, self.family_df) + self.seeds - 1, self.family_df)
+
+
+@dataclass(frozen=True)
 class Estimate:
-    """A number and its two variances; with fewer than two sessions the standard error and all that uses it are NaN."""
+    """A number and its variances; with fewer than two sessions the standard error and all that uses it are NaN."""
 
     value: float
-    session_variance: float
+    session_variance: float  # tau^2
     session_df: float
-    seed_variance: float
-    seed_df: float
-    one_run_variance: float  # what seed_variance would be if every row had a single run
-    half: int  # the smallest number of sessions that make up half of session_variance
+    by_seed: tuple[SeedPart, ...] = ()  # one for each row with noise between seeds
+    half: int = 0  # the smallest number of sessions that make up half of s_session^2
+
+    @property
+    def seed_variance(self) -> float:
+        return sum(one.variance for one in self.by_seed)
 
     @property
     def s(self) -> float:
         """The standard error."""
         return math.sqrt(self.session_variance + self.seed_variance)
 
+    @property
+    def provisional(self) -> bool:
+        """Whether it rests on a row of ours with fewer than three seeds."""
+        return any(one.seeds < FEW and not one.published for one in self.by_seed)
+
     def interval(self, level: float = LEVEL) -> tuple[float, float]:
         half = self._half(1 - level)
         return self.value - half, self.value + half
 
     def _half(self, alpha: float) -> float:
-        parts = [(self.session_variance, self.session_df), (self.seed_variance, self.seed_df)]
+        parts = [(self.session_variance, self.session_df), *((one.variance, one.df) for one in self.by_seed)]
         return math.hypot(*(-special.stdtrit(df, alpha / 2) * math.sqrt(v) for v, df in parts if v != 0))
 
     @property
@@ -150,27 +214,66 @@ class Estimate:
 
         return 2 * float(special.ndtr(-optimize.brentq(short, 0.0, FURTHEST))) if short(FURTHEST) > 0 else 0.0
 
-    @property
-    def detectable(self) -> float:
-        """The smallest true effect that, at this noise, is found with p < 0.05 four times in five."""
-        return POWER * self.s
+    def power(self, effect: float, alpha: float = ALPHA) -> float:
+        """Return the probability that the interval leaves out 0 if the true value is `effect`; NaN if s is not known.
+
+        The standard errors are taken to be as estimated.
+        """
+        if not self.s > 0:
+            return math.nan if math.isnan(self.s) else float(effect != 0)
+        z, half = abs(effect) / self.s, self._half(alpha) / self.s
+        return float(special.ndtr(z - half) + special.ndtr(-z - half))
+
+    def power_to_equate(self, effect: float, margin: float) -> float:
+        """Return the probability that the 90 % interval lies within the margin if the true value is `effect`."""
+        room = margin - self._half(2 * ALPHA)
+        if not self.s > 0 or room <= 0:
+            return math.nan if math.isnan(self.s) else float(room > 0 and abs(effect) < margin)
+        return float(special.ndtr((room - effect) / self.s) - special.ndtr((-room - effect) / self.s))
+
+    def with_seeds(self, seeds: int) -> Estimate:
+        """Return the estimate as it would be if every row of ours had at least so many seeds, of the same variance."""
+        ours = [one for one in self.by_seed if not one.published]
+        added = Counter[str]()
+        for one in ours:
+            added[one.family] += max(0, seeds - one.seeds)
+        hidden = sum(one.hidden for one in ours) if seeds > 1 else 0.0
+        grown = [
+            replace(one, seeds=max(seeds, one.seeds), family_df=one.family_df + added[one.family], hidden=0.0)
+            for one in ours
+        ]
+        return replace(
+            self,
+            session_variance=max(0.0, self.session_variance - hidden),
+            by_seed=(*grown, *(one for one in self.by_seed if one.published)),
+        )
 
     def against(self, published: float) -> Estimate:
         """Return its difference from a number that others published from one run of each row.
 
         Their noise between sessions is taken to be as large as ours, their noise between seeds as that of single runs.
         """
+        theirs = tuple(replace(one, seeds=1, published=True) for one in self.by_seed)
         return replace(
             self,
             value=self.value - published,
             session_variance=2 * self.session_variance,
-            seed_variance=self.seed_variance + self.one_run_variance,
+            by_seed=(*self.by_seed, *theirs),
         )
+
+    def seeds_for(self, found: Callable[[Estimate], float]) -> int | None:
+        """Return the least number of seeds of each row of ours with which the power is 0.8; None if 100 are too few.
+
+        Args:
+            found: the power, from the estimate as it would be with so many seeds; see `power` and `power_to_equate`.
+        """
+        enough = (seeds for seeds in range(1, MOST_SEEDS + 1) if found(self.with_seeds(seeds)) >= POWER)
+        return next(enough, None)
 
 
 @dataclass(frozen=True)
 class OneRun:
-    """An effect that is not judged: a row has a single run, and how much another seed would change is not known."""
+    """An effect that is not judged: how much another seed would change one of its rows is not known anywhere."""
 
     these_runs: Estimate  # without noise between seeds: a statement about the runs, not the models
 
@@ -178,12 +281,20 @@ class OneRun:
     def value(self) -> float:
         return self.these_runs.value
 
+    def against(self, published: float) -> OneRun:
+        return OneRun(self.these_runs.against(published))
+
 
 Judged = Estimate | OneRun
 
 
 def measure(
-    values: np.ndarray, session: np.ndarray, where: np.ndarray | None = None, *, deterministic: bool = False
+    values: np.ndarray,
+    session: np.ndarray,
+    where: np.ndarray | None = None,
+    *,
+    deterministic: bool = False,
+    family: str = "",
 ) -> Measurement:
     """Measure the mean of a row over the prefixes asked for; `with_noise` adds its noise between seeds.
 
@@ -192,42 +303,36 @@ def measure(
         session: (n,) the test session of each prefix, numbered from 0; the same for all rows that are compared.
         where: (n,) bool, the prefixes asked for; default all.
         deterministic: every seed gives the same values.
+        family: the models that vary about as much between seeds.
     """
     n_sessions = int(session.max(initial=-1)) + 1
     if where is not None:
         values, session = values[:, where], session[where]
     with np.errstate(invalid="ignore"):  # the mean of no prefixes is NaN
         points = values.sum(1) / np.float64(len(session))
-        totals = np.bincount(session, values.mean(0), n_sessions)
+        totals = np.stack([np.bincount(session, one, n_sessions) for one in values])
         counts = np.bincount(session, minlength=n_sessions)
-        influence = (totals - points.mean() * counts) / np.float64(len(session))
-    return Measurement(points, influence, int(np.count_nonzero(counts)), deterministic)
+        influences = (totals - points[:, None] * counts) / np.float64(len(session))
+    return Measurement(points, influences, int(np.count_nonzero(counts)), deterministic, family)
 
 
 def pooled_noise(rows: Iterable[Measurement]) -> Noise | None:
-    """Pool the noise between seeds over all rows with several seeds; None if there is no such row."""
+    """Pool the noise between seeds over the rows of a family with several seeds; None if there is no such row."""
     several = [one for one in rows if not one.deterministic and len(one.points) > 1]
     if not several:
         return None
     residuals = np.concatenate([one.points - one.value for one in several])
-    return Noise(residuals, len(residuals) - len(several))
-
-
-def equal_noise(rows: Sequence[Measurement]) -> float:
-    """Return the p-value of Bartlett's test (Proc. R. Soc. A 160, 1937) that two or more rows spread equally."""
-    df = np.array([len(one.points) - 1 for one in rows])
-    variances = np.array([one.points.var(ddof=1) for one in rows])
-    if not variances.all():
-        return 0.0 if variances.any() else 1.0
-    apart = df.sum() * math.log(df @ variances / df.sum()) - df @ np.log(variances)
-    scale = 1 + ((1 / df).sum() - 1 / df.sum()) / (3 * (len(rows) - 1))
-    return float(special.chdtrc(len(rows) - 1, apart / scale))
+    df = len(residuals) - len(several)
+    return Noise(residuals, df, sum((len(one.points) - 1) * one.by_prefix for one in several) / df)
 
 
 def with_noise(rows: Mapping[str, Measurement]) -> dict[str, Measurement]:
-    """Give the rows of one data set and metric the noise between seeds that is pooled over all of them."""
-    noise = pooled_noise(rows.values())
-    return {label: one if one.deterministic else replace(one, noise=noise) for label, one in rows.items()}
+    """Give the rows of one data set and metric the noise between seeds that is pooled over the rows of their family."""
+    noise = {
+        family: pooled_noise(one for one in rows.values() if one.family == family)
+        for family in {one.family for one in rows.values()}
+    }
+    return {key: one if one.deterministic else replace(one, noise=noise[one.family]) for key, one in rows.items()}
 
 
 def contrast(terms: Sequence[tuple[float, Measurement]], value: float | None = None) -> Judged:
@@ -245,14 +350,15 @@ def contrast(terms: Sequence[tuple[float, Measurement]], value: float | None = N
     influence = np.sum([weight * one.influence for weight, one in terms], axis=0)  # (sessions,)
     G = min(one.sessions for _, one in terms)
     variance, df, half = _by_sessions(influence, G)
-    noisy = [(weight**2 * one.one_run_variance, one) for weight, one in terms if one.one_run_variance > 0]
+    twice = sum(weight**2 * one.counted_twice for weight, one in terms)
+    parts = [(weight**2, one.by_seed) for weight, one in terms]
     estimate = Estimate(
         value=float(sum(weight * one.value for weight, one in terms)) if value is None else value,
-        session_variance=variance,
+        session_variance=variance if math.isnan(variance) else max(0.0, variance - twice),
         session_df=df,
-        seed_variance=sum(noise / len(one.points) for noise, one in noisy),
-        seed_df=min((one.noise.df for _, one in noisy if one.noise), default=math.inf),
-        one_run_variance=sum(noise for noise, _ in noisy),
+        by_seed=tuple(
+            replace(part, single=square * part.single, hidden=square * part.hidden) for square, part in parts if part
+        ),
         half=half,
     )
     return OneRun(estimate) if any(one.unknown for _, one in terms) else estimate

@@ -1,11 +1,13 @@
 """Verdicts on statements: a statement holds, it fails, or the noise is too large to tell.
 
-Noise leads to "undecided", never to "holds". That two rows are practically equal is shown by an equivalence test, not
-by a large p-value: two one-sided tests at 5 % rule out a difference beyond a margin fixed beforehand. They do so if and
-only if the 90 % interval lies within the margin (Schuirmann, J. Pharmacokinet. Biopharm. 15, 1987). The p-values of a
-claim's statements are adjusted by Holm's method over the statements that can be judged. Equivalences need no such
-adjustment: a claim with several of them holds only if all do, so a single wrong one is enough to stop it (Berger,
-Technometrics 24, 1982).
+Noise leads to "undecided", never to "holds". The p-values of a claim's statements are adjusted by Holm's method over
+the statements that can be judged. Each statement has the interval at the level of its own step of that method, so a
+difference is shown exactly if its interval leaves out 0.
+
+That two rows are practically equal is shown by an equivalence test, not by a large p-value: two one-sided tests at 5 %
+rule out a difference beyond a margin fixed beforehand. They do so if and only if the 90 % interval lies within the
+margin (Schuirmann, J. Pharmacokinet. Biopharm. 15, 1987). Equivalences need no adjustment: a claim with several of them
+holds only if all do, so a single wrong one is enough to stop it (Berger, Technometrics 24, 1982).
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from enum import Enum
 
 import numpy as np
 
-from reproduce.evaluation.uncertainty import ALPHA, Estimate, Judged, OneRun
+from reproduce.evaluation.uncertainty import ALPHA, LEVEL, POWER, Estimate, Judged, OneRun
 
 MARGIN = 0.5  # ours, fixed before any comparison: a difference, in points of Recall@20 or MRR@20, that is negligible
 SHARE = 0.25  # ours: a gain agrees with the paper's if it is within a quarter of it
@@ -50,7 +52,7 @@ class Above:
     @property
     def untestable(self) -> bool:
         effect = self.effect.these_runs if isinstance(self.effect, OneRun) else self.effect
-        return self.needed is not None and not effect.detectable <= abs(self.needed)
+        return self.needed is not None and not effect.power(self.needed) >= POWER
 
     @property
     def p(self) -> float:
@@ -67,6 +69,10 @@ class Above:
             return Verdict.HOLDS if self.effect.value > 0 else Verdict.FAILS
         small = self.margin is not None and equivalent(self.effect, self.margin)
         return Verdict.NEGLIGIBLE if small else Verdict.UNDECIDED
+
+    def power(self, effect: Estimate, true: float, level: float) -> float:
+        """Return the probability that an estimate of this precision shows the statement if `true` is the effect."""
+        return effect.power(true, 1 - level)
 
 
 @dataclass(frozen=True)
@@ -92,6 +98,10 @@ class Close:
             return Verdict.HOLDS
         return Verdict.FAILS if p < ALPHA else Verdict.UNDECIDED
 
+    def power(self, effect: Estimate, true: float, level: float) -> float:
+        """Return the probability that an estimate of this precision shows the statement if `true` is the effect."""
+        return effect.power_to_equate(true, self.margin)
+
 
 Statement = Above | Close
 
@@ -103,15 +113,30 @@ def gain_as_published(gain: Judged, published: float) -> Close:
     all needs no test of its own: if the interval of ours less theirs lies within a quarter of theirs, the narrower
     interval of ours lies above 0.
     """
-    if isinstance(gain, Estimate):
-        return Close(gain.against(published), SHARE * abs(published))
-    return Close(gain, SHARE * abs(published))
+    return Close(gain.against(published), SHARE * abs(published))
 
 
-def judge(statements: Sequence[Statement]) -> list[Verdict]:
-    """Return a verdict for each statement, in the order given; these are the statements of one claim with records."""
-    adjusted = holm([one.p for one in statements])
-    return [one.verdict(p) for one, p in zip(statements, adjusted, strict=True)]
+@dataclass(frozen=True)
+class Judgement:
+    """A verdict with its p-value, adjusted by Holm's method, and the level of the interval that shows it.
+
+    For an equivalence that holds, that is 90 %.
+    """
+
+    verdict: Verdict
+    p: float
+    level: float
+
+
+def judge(statements: Sequence[Statement]) -> list[Judgement]:
+    """Judge the statements of one claim that have records, in the order given."""
+    raw = [one.p for one in statements]
+    made = []
+    for one, p, level in zip(statements, holm(raw), holm_levels(raw), strict=True):
+        verdict = one.verdict(p)
+        equal = isinstance(one, Close) and verdict is Verdict.HOLDS
+        made.append(Judgement(verdict, p, 1 - 2 * ALPHA if equal else level))
+    return made
 
 
 def equivalent(effect: Estimate, margin: float = MARGIN) -> bool:
@@ -125,10 +150,29 @@ def holm(p: Sequence[float]) -> list[float]:
 
     NaN is not counted as a test and stays NaN.
     """
+    raw, order, factors = _steps(p)
+    adjusted = np.full(len(raw), np.nan)
+    adjusted[order] = np.minimum(1.0, np.maximum.accumulate(raw[order] * factors))
+    return [float(one) for one in adjusted]
+
+
+def holm_levels(p: Sequence[float]) -> list[float]:
+    """Return the level at which each statement's interval leaves out the null value exactly if Holm's method rejects.
+
+    Tests after the first that is not rejected have the level of that one. A statement whose p is NaN is no test; its
+    interval has the plain level.
+    """
+    raw, order, factors = _steps(p)
+    levels = np.full(len(raw), LEVEL)
+    rejected = np.cumprod(raw[order] * factors < ALPHA).astype(bool)
+    at = np.minimum(np.arange(len(order)), rejected.sum())  # the step whose factor counts
+    levels[order] = 1 - ALPHA / factors[at]
+    return [float(one) for one in levels]
+
+
+def _steps(p: Sequence[float]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the p-values, the places of those that are tests from the smallest on, and the factor of each step."""
     raw = np.asarray(p, dtype=float)
     order = np.argsort(raw, kind="stable")  # NaN comes last
     order = order[: np.count_nonzero(~np.isnan(raw))]
-    adjusted = np.full(len(raw), np.nan)
-    factors = len(order) - np.arange(len(order))
-    adjusted[order] = np.minimum(1.0, np.maximum.accumulate(raw[order] * factors))
-    return [float(one) for one in adjusted]
+    return raw, order, len(order) - np.arange(len(order))

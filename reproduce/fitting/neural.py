@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -43,6 +43,8 @@ class Neural(Recommender):
         truncation: what is kept of a prefix of more than `longest` clicks: its first clicks, its last, or all.
         longest: the number of clicks that truncation keeps.
     """
+
+    family: ClassVar[str] = "softmax"
 
     learning_rate: float = setting(0.001, low=1e-6, high=1.0, search=(1e-4, 1e-2))
     batch: int = setting(512, low=1, high=100_000)

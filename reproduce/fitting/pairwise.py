@@ -11,6 +11,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -68,6 +69,8 @@ class Pairwise(Recommender):
         regularisation: a step subtracts learning_rate * regularisation times each factor that it changes.
         batch: triples drawn and differentiated at once.
     """
+
+    family: ClassVar[str] = "sampled"
 
     factors: int = setting(100, low=1, high=4096, search=[50, 100, 200])
     epochs: int = setting(10, low=1, high=10_000, search=[5, 10, 20, 40])

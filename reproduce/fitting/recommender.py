@@ -25,8 +25,11 @@ class Recommender(ABC):
 
     name: ClassVar[str]  # as on the command line
     label: ClassVar[str]  # as in a table
-    learns_order: ClassVar[bool] = True  # whether it can learn that one item follows another; see commands/rules.py
+    learns_order: ClassVar[bool] = True  # whether it can learn that one item follows another; see contract.py
     deterministic: ClassVar[bool] = False  # whether every seed gives the same ranks
+    # The models that vary about as much between seeds: "softmax" (trained by a softmax over all items), "sampled" (by
+    # pairs or sampled items), or "", this model alone. See evaluation/uncertainty.py.
+    family: ClassVar[str] = ""
 
     def __init_subclass__(cls) -> None:
         """Give `fit` of every subclass default arguments: seed 0, the CPU and the quiet journal."""

@@ -286,6 +286,14 @@ def asked_for_as(name: str) -> str:
     return str(MODELS[name].file) if name in MODELS else name
 
 
+def word(name: str, absolute: bool) -> str:
+    """Return the word that names a model on the command line: an own model by its path."""
+    if name not in MODELS:
+        return name
+    file = MODELS[name].file
+    return str(file.resolve() if absolute else file)
+
+
 def source(name: str) -> str | None:
     """Return the sha256 of the source of a user's model; None for the suite's models."""
     return MODELS[name].sha256 if name in MODELS else None

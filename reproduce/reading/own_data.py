@@ -26,6 +26,7 @@ from reproduce.reading.own_log import Rules
 from reproduce.reading.sessions import Split
 from reproduce.reading.source import Dataset
 
+NAME = re.compile("[A-Za-z0-9_][A-Za-z0-9_-]*-[0-9a-f]{8}")  # of a user's own data, with its digest
 TABLES = (".csv", ".tsv", ".parquet")
 PACKED = (".gz", ".zip")
 ENDINGS = (*TABLES, *PACKED, ".toml", ".py")
@@ -105,6 +106,14 @@ def asked_for_as(name: str) -> str:
     for key, value in taken.given.items():
         words += [f"--{key.replace('_', '-')}", *(value if isinstance(value, list) else [str(value)])]
     return shlex.join(words)
+
+
+def word(name: str, absolute: bool) -> str:
+    """Return the word that names a data set on the command line: own data by its path."""
+    if name not in TAKEN:
+        return name
+    path = TAKEN[name].path
+    return str(path.resolve() if absolute else path)
 
 
 def _dataset(name: str, path: Path, given: Mapping[str, Any]) -> Dataset:

@@ -1,43 +1,68 @@
 """The pages, one file each. A page is drawn from stored records; drawing it trains nothing.
 
-A page is a module named like the page, with ABOUT, which tells the command line about it, and PAGE, which draws it
-(description.py). A page returns its text and its figures and writes no file itself. Its text embeds figures by their
-relative path, figures/<name>.
+A page is a module of that name with PAGE. It returns its text and its figures and writes no file itself. Its text
+embeds figures by their relative path, figures/<name>. Its command and options stand in cli.py.
 """
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
-from pathlib import Path
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from reproduce import source_text
-from reproduce.reports.description import AboutPage, Page
+from reproduce.errors import SuiteError
+
+if TYPE_CHECKING:
+    from reproduce.paper.rows import Row
+    from reproduce.runs.request import Request
+
+INDEX = "all"  # the page of all pages; its file is README.md, which code forges show for a folder
 
 
-def abouts() -> dict[str, AboutPage]:
-    """Return the ABOUT of every page, by the page's name, without importing the pages."""
-    found = {}
-    for place in sorted(one.name for one in pkgutil.iter_modules(__path__)):
-        file = Path(__path__[0]) / f"{place}.py"
-        if "PAGE" in source_text.assigned(file):
-            about = source_text.evaluate(file, source_text.assigned(file)["ABOUT"])
-            assert isinstance(about, AboutPage), f"{file}: ABOUT must be an AboutPage"
-            found[place] = about
-    return found
+@dataclass(frozen=True)
+class Drawn:
+    """A drawn page, which the caller writes or compares with what is stored."""
+
+    text: str
+    figures: Mapping[str, bytes] = field(default_factory=dict)  # file name in figures/ -> content
+    beside: Mapping[str, str] = field(default_factory=dict)  # other pages drawn with it: file name -> text
+    status: int = 0  # the exit status where nothing failed
+    error: SuiteError | None = None  # something was requested that does not exist; the rest is drawn
+    terminal: str = ""  # printed in place of the text; empty: the text is printed
+
+
+def no_rows(request: Request) -> list[Row]:
+    """Return no rows: a page that is only a view runs nothing."""
+    return []
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page, which a module in reports/ defines as PAGE."""
+
+    draw: Callable[[Request, Mapping[str, str]], Drawn]  # takes the request, and why cells failed, by their path
+    rows: Callable[[Request], list[Row]] = no_rows  # the rows that it runs
+    reads_logs: bool = False  # it cannot be drawn from records alone
+
+    @property
+    def runs(self) -> bool:
+        return self.rows is not no_rows
 
 
 def load(name: str) -> Page:
-    made = importlib.import_module(f"{__name__}.{name}").PAGE
-    assert isinstance(made, Page), f"{name}.py: PAGE must be a Page"
-    return made
+    page = importlib.import_module(f"{__name__}.{name}").PAGE
+    assert isinstance(page, Page), f"{name}.py: PAGE must be a Page"
+    return page
 
 
 def pages() -> dict[str, Page]:
     """Return every page, by name."""
-    return {name: load(name) for name in abouts()}
+    modules = {one.name: importlib.import_module(f"{__name__}.{one.name}") for one in pkgutil.iter_modules(__path__)}
+    return {name: load(name) for name in sorted(modules) if hasattr(modules[name], "PAGE")}
 
 
-def file_of(name: str, about: AboutPage) -> str:
+def file_of(name: str) -> str:
     """Return the name of a page's file in the results folder."""
-    return about.file or f"{name}.md"
+    return "README.md" if name == INDEX else f"{name}.md"

@@ -6,44 +6,26 @@ from collections.abc import Mapping, Sequence
 
 from reproduce import catalog
 from reproduce.errors import UsageError
-from reproduce.evaluation import comparisons
+from reproduce.evaluation import comparisons, metrics
 from reproduce.evaluation.comparisons import Pair
 from reproduce.evaluation.uncertainty import ALPHA, OneRun
 from reproduce.evaluation.verdicts import MARGIN, Verdict, equivalent
-from reproduce.names import known
 from reproduce.paper import numbers
 from reproduce.paper.rows import Row
 from reproduce.paper.variants import PAPERS, VARIANTS
-from reproduce.reports import cutoff_table, figures, measuring
+from reproduce.reports import Drawn, Page, cutoff_table, figures, measuring
 from reproduce.reports import page as pages
-from reproduce.reports.description import MORE_CUTOFFS, AboutPage, Drawn, Option, Page
 from reproduce.reports.measuring import METRICS, Seeds
 from reproduce.reports.shelf import Shelf
 from reproduce.runs.record import Result
 from reproduce.runs.request import Request, set_fields
-
-ABOUT = AboutPage(
-    "compares NARM with variants of it (the paper's Tables 4 and 2)",
-    (
-        Option(
-            "--variant",
-            "; ".join(f"{name}: {one.meaning}" for name, one in VARIANTS.items()) + f". Default: {', '.join(PAPERS)}",
-            metavar="NAME",
-            several=True,
-            choices=tuple(VARIANTS),
-        ),
-        MORE_CUTOFFS,
-    ),
-    heeds=("dataset", "set"),
-    runs=True,
-)
 
 
 def rows(request: Request) -> list[Row]:
     wrong = set(request.settings) - {"narm"}
     if wrong:
         raise UsageError(f"--set {sorted(wrong)[0]}.…: {sorted(wrong)[0]} is not among the models of this command")
-    return [_row(request, known("variant", name, VARIANTS)) for name in _asked(request)]
+    return [_row(request, name) for name in _asked(request)]
 
 
 def draw(request: Request, failed: Mapping[str, str]) -> Drawn:
@@ -58,7 +40,7 @@ def draw(request: Request, failed: Mapping[str, str]) -> Drawn:
     return Drawn("\n\n".join([title, *parts]) + "\n", drawn)
 
 
-PAGE = Page(ABOUT, draw, rows)
+PAGE = Page(draw, rows)
 
 
 def _asked(request: Request) -> Sequence[str]:
@@ -101,8 +83,9 @@ def _section(request: Request, own: Shelf, dataset: str, failed: Mapping[str, st
         text.append(_table(kept, shown, effects, theirs, reasons))
     if any(effects.values()):
         text += [_said(effects), _figure(dataset, effects, theirs, drawn)]
-    if results and request.options.get("k"):
-        text.append(cutoff_table.text(kept, request.options["k"], Seeds.of(request.results, results[0])))
+    if results and (named := request.options.get("metric")):
+        measures = [metrics.parse(one) for one in named]
+        text.append(cutoff_table.text(kept, measures, Seeds.of(request.results, results[0])))
     if shown:
         meanings = "\n".join(f"- {name}: {VARIANTS[name].meaning}" for name in shown)
         text.append(pages.folded("What each variant is", meanings))

@@ -3,34 +3,21 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
 
 from reproduce import catalog, reports
 from reproduce.errors import InputError
 from reproduce.paper import controls
 from reproduce.paper.rows import ROWS, Row
+from reproduce.reports import Drawn, Page
 from reproduce.reports import page as pages
-from reproduce.reports.description import AboutPage, Drawn, Option, Page
 from reproduce.reports.shelf import Shelf
 from reproduce.runs.request import Request
 
-ABOUT = AboutPage(
-    "draws every page from stored records, and an index",
-    (Option("--run", "first make the records that are missing"),),
-    heeds=("dataset", "model"),
-    runs=True,
-    runs_only_with="run",
-    reads_logs=True,
-    file="README.md",  # code forges show this file for a folder
-)
-
 
 def rows(request: Request) -> list[Row]:
-    """Return the rows of every page for the models asked for; none without --run."""
-    if not request.options.get("run"):
-        return []
+    """Return the rows of every page for the requested models."""
     found = [row for page in others().values() for row in page.rows(request)]
     return [row for row in found if not request.models or row.model in request.models]
 
@@ -56,21 +43,22 @@ def draw_each(request: Request, failed: Mapping[str, str]) -> Iterator[tuple[str
             drawn = page.draw(request, failed)
         except InputError as error:
             drawn = error
-        yield name, reports.file_of(name, page.about), drawn
+        yield name, reports.file_of(name), drawn
 
 
-def index(request: Request, drawn: Collection[str]) -> str:
+def index(request: Request, drawn: Mapping[str, str]) -> str:
     """Return the text of this page, with a line for every page that is stored or has just been drawn.
 
     Args:
-        drawn: the files of the pages that have just been drawn.
+        drawn: the texts of the pages that have just been drawn, by their files.
     """
     own = Shelf.at(request.results, request.digests)
     lines = []
-    for name, page in others().items():
-        file = reports.file_of(name, page.about)
+    for name in others():
+        file = reports.file_of(name)
         if file in drawn or (request.results / file).is_file():
-            lines.append(f"- [{name}]({file}): {page.about.help}")
+            page = drawn[file] if file in drawn else (request.results / file).read_text(errors="replace")
+            lines.append(f"- [{name}]({file}): {page.splitlines()[0].removeprefix('# ')}")
     nested = [file for file in sorted(request.results.glob("*/*.md")) if (file.parent / "runs").is_dir()]
     lines += [
         f"- [{file.parent.name}/{file.stem}]({file.parent.name}/{file.name}): from other data, a folder of its own"
@@ -90,11 +78,11 @@ def index(request: Request, drawn: Collection[str]) -> str:
     return "\n\n".join(text) + "\n"
 
 
-PAGE = Page(ABOUT, draw, rows)
+PAGE = Page(draw, rows)
 
 
 def others() -> dict[str, Page]:
-    return {name: page for name, page in reports.pages().items() if name != Path(__file__).stem}
+    return {name: page for name, page in reports.pages().items() if name != reports.INDEX}
 
 
 def _stored(own: Shelf, request: Request) -> str:

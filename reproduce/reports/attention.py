@@ -13,18 +13,11 @@ from reproduce.errors import UsageError
 from reproduce.fitting.attention import Attention
 from reproduce.paper.rows import Row
 from reproduce.reading import own_data
-from reproduce.reports import figures, figures_heat
+from reproduce.reports import Drawn, Page, figures, figures_heat
 from reproduce.reports import page as pages
-from reproduce.reports.description import AboutPage, Drawn, Option, Page
 from reproduce.reports.shelf import Shelf
 from reproduce.runs.record import Result
 from reproduce.runs.request import Request
-
-ABOUT = AboutPage(
-    "shows what NARM attends to (the paper's Figure 6)",
-    (Option("--session", "test sessions, from 0 (default: a sample)", metavar="N", type=int, several=True),),
-    heeds=("dataset", "set"),
-)
 
 DRAWN = 12  # sessions in the sample
 LENGTHS = (4, 19)  # fewest and most clicks of a sampled session: shorter ones show no pattern
@@ -47,7 +40,7 @@ def draw(request: Request, failed: Mapping[str, str]) -> Drawn:
     return Drawn(text, drawn, error=UsageError("; ".join(wrong)) if wrong else None)
 
 
-PAGE = Page(ABOUT, draw)
+PAGE = Page(draw)
 
 
 def _section(request: Request, own: Shelf, dataset: str, drawn: dict[str, bytes], wrong: list[str]) -> str:

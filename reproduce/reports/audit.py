@@ -22,22 +22,14 @@ from reproduce.paper.counting import EVALUATION_2016, EVALUATION_2016_YOOCHOOSE,
 from reproduce.paper.numbers import Score
 from reproduce.paper.originals import BPR_MF_ORDERS, ORIGINALS
 from reproduce.paper.rows import ROWS, Row
-from reproduce.reports import click_order, comparison, item_orders
+from reproduce.reports import Drawn, Page, click_order, comparison, item_orders
 from reproduce.reports import page as pages
-from reproduce.reports.description import AboutPage, Drawn, Page
 from reproduce.reports.measuring import METRICS
 from reproduce.reports.shelf import Shelf
 from reproduce.runs.environment import choose_device
 from reproduce.runs.listing import listed
 from reproduce.runs.record import Result
 from reproduce.runs.request import Request, same, set_fields
-
-ABOUT = AboutPage(
-    "measures the order of clicks and what it and the tie rule are worth",
-    heeds=("dataset", "model", "set"),
-    runs=True,
-    reads_logs=True,
-)
 
 COUNTING = (Row("POP", "pop"), Row("S-POP", "s_pop"), Row("Item-KNN", "item_knn"))
 NARM = Row("NARM", "narm")
@@ -77,7 +69,7 @@ def draw(request: Request, failed: Mapping[str, str]) -> Drawn:
     return Drawn("\n\n".join([*parts, "\n".join(f"- {line}" for line in told)]) + "\n")
 
 
-PAGE = Page(ABOUT, draw, rows)
+PAGE = Page(draw, rows, reads_logs=True)
 
 
 def _each_order(own: Shelf, reference: Shelf | None) -> str:

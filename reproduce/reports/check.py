@@ -11,20 +11,18 @@ from tqdm import tqdm
 
 from reproduce import catalog, reports
 from reproduce.errors import InputError, SuiteError
+from reproduce.reports import Drawn, Page, comment, figures
 from reproduce.reports import all as index
-from reproduce.reports import asked, figures
-from reproduce.reports.description import Drawn, Page
 from reproduce.reports.soundness import faults
 from reproduce.runs import kept_model
 from reproduce.runs.record import Result, current, load_file
 
 
-def report(results: Path, pages: Mapping[str, Page]) -> str:
+def report(results: Path) -> str:
     """Check a results folder; return a line on what was checked, and notes that are not faults.
 
     Args:
         results: the folder to check.
-        pages: by name, the pages that may be stored there.
 
     Raises:
         InputError: there are no records, or something cannot be believed; the message has a line for each fault.
@@ -61,7 +59,7 @@ def report(results: Path, pages: Mapping[str, Page]) -> str:
             notes += [] if record else [f"{name}: not compared, no sound record lies beside it"]
         except InputError as error:
             wrong.append(str(error).removeprefix(f"{results}/"))
-    stored = {name: page for name, page in pages.items() if (results / reports.file_of(name, page.about)).is_file()}
+    stored = {name: page for name, page in reports.pages().items() if (results / reports.file_of(name)).is_file()}
     for fault, severe in _stale_pages(results, stored):
         (wrong if severe else notes).append(fault)
     told = "".join(f"\n  note: {note}" for note in notes)
@@ -98,24 +96,24 @@ def _stale_pages(results: Path, pages: Mapping[str, Page]) -> Iterator[tuple[str
     """
     embedded, known = set(), set()
     for name, page in tqdm(pages.items(), "pages", disable=None, leave=False):
-        file = reports.file_of(name, page.about)
+        file = reports.file_of(name)
         stored = (results / file).read_bytes().decode(errors="replace")
         embedded |= _embedded(stored)
-        if page is not index.PAGE and page.about.reads_logs:
+        if page is not index.PAGE and page.reads_logs:
             continue
         try:
-            request = asked.request_of(stored, name, page.about, results)
-            with asked.only(request):
-                drawn = Drawn(index.index(request, ())) if page is index.PAGE else page.draw(request, {})
-        except asked.NotHere as error:
+            request = comment.request_of(stored, results)
+            with comment.only(request):
+                drawn = Drawn(index.index(request, {})) if page is index.PAGE else page.draw(request, {})
+        except comment.NotHere as error:
             yield f"{file}: {error}", False
             known |= {Path(figure).name for one in _embedded(stored) for figure in (f"{one}.png", f"{one}.svg")}
             continue
         except SuiteError as error:
             yield f"{file}: cannot be drawn again: {error}", True
             continue
-        again = asked.again(name, page.about, request)
-        if _anywhere(drawn.text) != _anywhere(asked.COMMENT.sub("", stored)):
+        again = comment.again(name, page, request)
+        if _anywhere(drawn.text) != _anywhere(comment.COMMENT.sub("", stored)):
             yield f"{file}: not what its records give; {again}", True
         known |= set(drawn.figures)
         yield from _stale_figures(results / "figures", drawn.figures, again)

@@ -9,21 +9,15 @@ from reproduce.evaluation.uncertainty import LEVEL
 from reproduce.evaluation.verdicts import MARGIN, SHARE, Verdict
 from reproduce.paper import numbers
 from reproduce.paper.claims import CLAIMS, Claim
-from reproduce.reports import judging
+from reproduce.reports import Drawn, Page, judging
 from reproduce.reports import page as pages
-from reproduce.reports.description import AboutPage, Drawn, Option, Page
-from reproduce.reports.judging import Evidence, Said
+from reproduce.reports.judging import NOT_RUN, Evidence, Said
 from reproduce.reports.page import DASH
 from reproduce.reports.shelf import Shelf
 from reproduce.runs.request import Request
 
 CONTRADICTED = 4  # the exit status of --strict
-NOT_RUN, INCOMPLETE = "not run", "incomplete"
 
-ABOUT = AboutPage(
-    "tests the paper's claims on the stored records",
-    (Option("--strict", f"exit {CONTRADICTED} when a claim fails on the paper's data"),),
-)
 Cells = Mapping[str, Mapping[str, list[Said]]]  # claim -> data set -> what the records say of its statements
 
 INTRODUCTION = (
@@ -35,11 +29,14 @@ WORDS = (
     "**holds**: every statement is shown. **fails**: at least one is shown to be wrong, after Holm over the claim's "
     "statements. **incomplete**: nothing is shown to be wrong, and records are missing. Noise leads to **undecided**, "
     "never to holds or fails.",
+    "**provisional**: it rests on a row with fewer than three seeds.",
     f'"A is better than B" holds where the interval of the difference lies above 0, fails where it lies below, and is '
-    f'"negligible" where a difference beyond {MARGIN:g} points either way is ruled out. "Close", and "as large as the '
+    f'"negligible" where a difference beyond {MARGIN:g} points either way is ruled out. Each interval has the level of '
+    "its step in Holm's method, so it leaves out 0 exactly if the adjusted p is below 0.05.",
+    '"Close", and "as large as the '
     f"paper's gain\" (within {100 * SHARE:.0f} % of it, the paper's numbers being single runs too), hold by an "
     "equivalence test only.",
-    '"one run: not judged": a single run, on a data set where no row shows how far another seed moves a number. '
+    '"one run: not judged": no model like it has several seeds, so how far another seed moves it is not known. '
     '"cannot be tested": the paper\'s effect would be lost in the noise of this data.',
     "YOOCHOOSE 1/64 and 1/4 have the same test sessions, so their verdicts are not independent. DIGINETICA by time is "
     "not what the paper ran: shown, not judged.",
@@ -65,7 +62,7 @@ def draw(request: Request, failed: Mapping[str, str]) -> Drawn:
         INTRODUCTION,
         "\n".join(f"- {line}" for line in _summary(cells, judged)),
         _table(cells, judged),
-        "\n".join(f"- {line}" for line in [*WORDS, *_blind(cells, judged)]),
+        "\n".join(f"- {line}" for line in [*WORDS, *_power(cells, judged)]),
         _when_tuned(evidence, judged),
         "## Numbers",
         *(_numbers(claim, cells[claim.name]) for claim in CLAIMS),
@@ -76,28 +73,13 @@ def draw(request: Request, failed: Mapping[str, str]) -> Drawn:
     return Drawn(text, status=status(cells, judged) if request.options.get("strict") else 0)
 
 
-PAGE = Page(ABOUT, draw)
+PAGE = Page(draw)
 
 
 def status(cells: Cells, judged: Mapping[str, bool]) -> int:
     """Return the exit status under --strict; only verdicts on the paper's own data count."""
-    words = [overall(said) for one in cells.values() for name, said in one.items() if judged[name]]
+    words = [judging.overall(said) for one in cells.values() for name, said in one.items() if judged[name]]
     return CONTRADICTED if Verdict.FAILS.value in words else 0
-
-
-def overall(said: Sequence[Said]) -> str:
-    """Return one verdict for all statements: a failure outweighs missing records, and these outweigh "undecided"."""
-    found = {one.verdict for one in said}
-    if not said:
-        return DASH
-    if Verdict.FAILS in found:
-        return Verdict.FAILS.value
-    if len(found) == 1:
-        verdict = found.pop()
-        return NOT_RUN if verdict is None else verdict.value
-    if found == {None, Verdict.ONE_RUN}:
-        return Verdict.ONE_RUN.value
-    return INCOMPLETE if None in found else Verdict.UNDECIDED.value
 
 
 def counts(said: Sequence[Said]) -> str:
@@ -118,7 +100,7 @@ def _summary(cells: Cells, judged: Mapping[str, bool]) -> list[str]:
         words: dict[str, list[str]] = {}
         for claim, said in cells.items():
             if said[name]:
-                words.setdefault(overall(said[name]), []).append(claim)
+                words.setdefault(judging.overall(said[name]), []).append(claim)
         if set(words) > {NOT_RUN}:
             total = sum(map(len, words.values()))
             order = [Verdict.HOLDS.value, Verdict.FAILS.value]
@@ -142,12 +124,13 @@ def _title(dataset: str, judged: bool) -> str:
 
 
 def _cell(said: Sequence[Said], judged: bool) -> str:
-    word = overall(said)
+    word = judging.overall(said)
     if word == DASH:
         return DASH
     if word == NOT_RUN:
         return f"{NOT_RUN} ({len(said)})"
-    return f"**{word}**: {counts(said)}" if judged else counts(said)
+    word = f"**{word}**" + ", provisional" * judging.provisional(said)
+    return f"{word}: {counts(said)}" if judged else counts(said)
 
 
 def _when_tuned(evidence: Mapping[str, Evidence], judged: Mapping[str, bool]) -> str:
@@ -182,25 +165,13 @@ def _tuned_cell(said: Sequence[Said], judged: bool) -> str:
     return _cell(said, judged)
 
 
-def _blind(cells: Cells, judged: Mapping[str, bool]) -> list[str]:
-    """Return a line on statements that more seeds may not settle: the paper's effect is too small to find reliably."""
-    found = []
-    for claim, by_dataset in cells.items():
-        for name in (one for one, counted in judged.items() if counted):
-            blind = [one for one in by_dataset[name] if one.blind]
-            if blind:
-                least = min(blind, key=lambda one: one.power)
-                found.append(
-                    f"{claim} on {catalog.dataset(name).title}, {len(blind)} of {len(by_dataset[name])} statements "
-                    f"({least.statement}: {least.published:+.2f} in the paper, found in {100 * least.power:.0f} % of "
-                    "cases)"
-                )
-    if not found:
-        return []
+def _power(cells: Cells, judged: Mapping[str, bool]) -> list[str]:
+    """Return a line for each undecided claim that says how many seeds would decide it."""
     return [
-        "Too small in the paper to be found four times in five on its test sessions, however many seeds are run: "
-        + "; ".join(found)
-        + "."
+        f"{claim} on {catalog.dataset(name).title}: {told}"
+        for claim, by_dataset in cells.items()
+        for name in (one for one, counted in judged.items() if counted)
+        if (told := judging.power_line(by_dataset[name]))
     ]
 
 
@@ -213,7 +184,7 @@ def _numbers(claim: Claim, cells: Mapping[str, list[Said]]) -> str:
         rows = list(dict.fromkeys(label for one in said for label in one.lacking))
         if rows and any(one.effect is not None for one in said):
             lacking.append(f"- {title}: no records of {', '.join(rows)}.")
-    head = ["data set", "statement", "ours", "95 % interval", "p (Holm)", "paper", "verdict"]
+    head = ["data set", "statement", "ours", "interval (Holm)", "p (Holm)", "paper", "verdict"]
     table = pages.table(head, lines, names=2) if lines else "No records yet."
     return pages.folded(f"{claim.name}: {claim.text}", *filter(None, [table, "\n".join(lacking)]))
 
@@ -223,13 +194,14 @@ def _line(one: Said) -> list[str]:
     low, high = one.effect.interval(one.level)
     p = DASH if one.p != one.p else "< 0.0001" if one.p < 0.0001 else f"{one.p:.4f}"
     paper = DASH if one.published is None else f"{one.published:+.2f}"
-    interval = f"{low:+.2f} to {high:+.2f}" + ("" if one.level == LEVEL else f" ({100 * one.level:.0f} %)")
-    return [one.statement, f"{one.effect.value:+.2f}", interval, p, paper, one.verdict.value]
+    interval = f"{low:+.2f} to {high:+.2f}" + ("" if one.level == LEVEL else f" ({100 * one.level:.4g} %)")
+    verdict = one.verdict.value + ", provisional" * one.provisional
+    return [one.statement, f"{one.effect.value:+.2f}", interval, p, paper, verdict]
 
 
 def _noise(evidence: Mapping[str, Evidence]) -> str:
     lines = [
-        f"- {catalog.dataset(name).title}. {one.seeds.told(metric)}"
+        f"- {catalog.dataset(name).title}. {one.seeds.told(metric, one.records)}"
         for name, one in evidence.items()
         if one.records
         for metric in ("recall", "mrr")

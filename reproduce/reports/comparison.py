@@ -8,7 +8,7 @@ from statistics import mean
 
 import numpy as np
 
-from reproduce.evaluation import counting
+from reproduce.evaluation import metrics
 from reproduce.evaluation.uncertainty import Measurement
 from reproduce.paper import numbers
 from reproduce.paper.counting import Counting
@@ -64,15 +64,19 @@ class Line:
 
 def counted(result: Result, metric: str, rule: Counting, unseen: np.ndarray | None = None) -> float:
     """Return a record's metric under a rule of counting, in per cent."""
-    return counting.mean_of(metric, result.greater, result.equal, rule, unseen)
+    return metrics.PAPERS[metric].mean(result.greater, result.equal, rule, unseen)
 
 
 def unseen_targets(own: Shelf, dataset: str) -> np.ndarray | None:
-    """Return which targets do not occur in train, (n,) bool, from POP's record; None without one."""
-    results = own.results(ROWS[0], dataset)
+    """Return which targets do not occur in train, (n,) bool; None where train has every item of the test.
+
+    Only the fractions of YOOCHOOSE lack some: their test sessions were filtered against the whole training part. There
+    POP's record tells. POP scores an item by its clicks in train, so the items without clicks share the last place.
+    """
+    results = own.results(ROWS[0], dataset) if dataset in numbers.FRACTIONS else []
     if not results:
         return None
-    return counting.unseen_targets(results[0].greater, results[0].equal, results[0].split["n_items"])
+    return np.asarray(results[0].ranks() == results[0].split["n_items"])
 
 
 def lines(

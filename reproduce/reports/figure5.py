@@ -9,17 +9,12 @@ import numpy as np
 from reproduce import catalog
 from reproduce.paper import controls, numbers
 from reproduce.paper.rows import ROWS
-from reproduce.reports import figures, measuring
+from reproduce.reports import Drawn, Page, figures, measuring
 from reproduce.reports import page as pages
-from reproduce.reports.description import AboutPage, Drawn, Page
 from reproduce.reports.measuring import METRICS, Seeds
 from reproduce.reports.shelf import Shelf
 from reproduce.runs.record import Result
 from reproduce.runs.request import Request
-
-ABOUT = AboutPage(
-    "draws all models as bars (the paper's Figure 5) and their learning curves", heeds=("dataset", "model", "set")
-)
 
 Rows = Mapping[str, Sequence[Result]]  # label -> its records on one data set, at least one
 
@@ -37,7 +32,7 @@ def draw(request: Request, failed: Mapping[str, str]) -> Drawn:
     return Drawn("\n\n".join([title, *(parts or [pages.no_records(request)]), told]) + "\n", drawn)
 
 
-PAGE = Page(ABOUT, draw)
+PAGE = Page(draw)
 
 
 def _section(request: Request, own: Shelf, dataset: str, drawn: dict[str, bytes]) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import special
 
 from reproduce import catalog
 from reproduce.evaluation import uncertainty, verdicts
@@ -19,6 +19,7 @@ from reproduce.paper import claims, numbers
 from reproduce.paper.claims import Above, Close, Collapse, Gain, LongerGain, Statement
 from reproduce.paper.rows import Row
 from reproduce.reports import measuring
+from reproduce.reports import page as pages
 from reproduce.reports.measuring import METRICS, Seeds
 from reproduce.reports.shelf import Shelf
 from reproduce.runs import stored_search
@@ -26,7 +27,7 @@ from reproduce.runs.record import Result
 from reproduce.runs.stored_search import Found
 from reproduce.runs.trials import VERSION
 
-_TWO_SIDED = float(special.ndtri(1 - uncertainty.ALPHA / 2))
+NOT_RUN, INCOMPLETE = "not run", "incomplete"
 Chosen = Callable[[tuple[Row, ...]], tuple[Row, ...] | None]  # the rows to take for a statement's, if any
 
 
@@ -78,10 +79,8 @@ class Evidence:
         """
         key = (f"{row.label} {sorted(row.at(self.dataset).fields.items())}", metric, lengths)
         if key not in self._measured:
-            results = self.results(row)
-            length = results[0].length
-            where = None if lengths is None else (lengths[0] <= length) & (length <= lengths[1])
-            self._measured[key] = measuring.measured({"": results}, metric, self.seeds, where)[""]
+            where = None if lengths is None else measuring.of_lengths(*lengths)
+            self._measured[key] = measuring.measured({"": self.results(row)}, metric, self.seeds, where)[""]
         return self._measured[key]
 
     def tuned_equally(self, rows: tuple[Row, ...]) -> tuple[Row, ...] | None:
@@ -114,30 +113,25 @@ class Said:
 
     statement: str  # in words, with the meaning and unit of its numbers
     effect: Estimate | None = None  # None where records are missing or cannot be compared
-    level: float = uncertainty.LEVEL  # of the interval that decides the verdict
+    level: float = uncertainty.LEVEL  # of the interval that decides the verdict, by Holm's method
     published: float | None = None  # the effect in the paper
     p: float = math.nan  # after Holm's correction over the statements of the claim
     verdict: Verdict | None = None  # None where records are missing or cannot be compared
     lacking: tuple[str, ...] = ()  # the rows without records
     searched: bool = False  # the model of one of its rows has something to search
     unequal: bool = False  # its methods were not tuned equally
+    power: float = math.nan  # of showing the statement if the truth is as published, with the seeds that there are
+    seeds: int | None = None  # of each row with which that power is 0.8; None: not by 100, or not asked
 
     @property
-    def power(self) -> float:
-        """The probability, with any number of seeds, of finding the paper's effect on this test part; may be NaN."""
-        if self.effect is None or self.published is None or not self.effect.session_variance > 0:
-            return math.nan
-        z = abs(self.published) / math.sqrt(self.effect.session_variance)
-        return float(special.ndtr(z - _TWO_SIDED) + special.ndtr(-z - _TWO_SIDED))
+    def provisional(self) -> bool:
+        """Whether there is a verdict, and it rests on a row with fewer than three seeds."""
+        judged = self.verdict not in (None, Verdict.ONE_RUN, Verdict.UNTESTABLE)
+        return judged and self.effect is not None and self.effect.provisional
 
     @property
-    def blind(self) -> bool:
-        """Whether nothing is shown and more seeds may not help: the paper's effect is found less than 4 times in 5.
-
-        This is only for statements that one row is above another; how close two rows are is another question.
-        """
-        settled = self.verdict in (None, Verdict.HOLDS, Verdict.FAILS)
-        return not settled and self.level == uncertainty.LEVEL and self.power < 0.8
+    def undecided(self) -> bool:
+        return self.verdict in (Verdict.UNDECIDED, Verdict.NEGLIGIBLE)
 
 
 def judge(
@@ -153,7 +147,8 @@ def judge(
     here = evidence[dataset]
     said: list[Said] = []
     weighed: dict[int, verdicts.Statement] = {}
-    for one in claim.statements.get(here.column, ()):
+    statements = claim.statements.get(here.column, ())
+    for one in statements:
         rows = chosen(claims.rows(one))
         if rows is None:
             said.append(Said(_words(one, claims.rows(one)), searched=True, unequal=True))
@@ -166,13 +161,63 @@ def judge(
         searched = any(can_be_searched(row) for row in rows)
         published = claims.published(one, here.column)
         said.append(Said(_words(one, rows), published=published, lacking=lacking, searched=searched))
-    adjusted = verdicts.holm([one.p for one in weighed.values()])
-    found = verdicts.judge(list(weighed.values()))
-    for (i, judged), p, verdict in zip(weighed.items(), adjusted, found, strict=True):
-        effect = judged.effect.these_runs if isinstance(judged.effect, OneRun) else judged.effect
-        level = 1 - 2 * uncertainty.ALPHA if isinstance(judged, verdicts.Close) else uncertainty.LEVEL
-        said[i] = dataclasses.replace(said[i], effect=effect, level=level, p=p, verdict=verdict)
+    for (i, statement), judgement in zip(weighed.items(), verdicts.judge(list(weighed.values())), strict=True):
+        effect = statement.effect.these_runs if isinstance(statement.effect, OneRun) else statement.effect
+        level = judgement.level
+        said[i] = dataclasses.replace(said[i], effect=effect, level=level, p=judgement.p, verdict=judgement.verdict)
+        true = 0.0 if isinstance(statements[i], Gain) else said[i].published
+        if said[i].undecided and true is not None:
+            power = functools.partial(statement.power, true=true, level=level)
+            said[i] = dataclasses.replace(said[i], power=power(effect), seeds=effect.seeds_for(power))
     return said
+
+
+def overall(said: Sequence[Said]) -> str:
+    """Return one verdict for all statements: a failure outweighs missing records, and these outweigh "undecided"."""
+    found = {one.verdict for one in said}
+    if not said:
+        return pages.DASH
+    if Verdict.FAILS in found:
+        return Verdict.FAILS.value
+    if len(found) == 1:
+        verdict = found.pop()
+        return NOT_RUN if verdict is None else verdict.value
+    if found == {None, Verdict.ONE_RUN}:
+        return Verdict.ONE_RUN.value
+    return INCOMPLETE if None in found else Verdict.UNDECIDED.value
+
+
+def provisional(said: Sequence[Said]) -> bool:
+    """Return whether the verdict on all statements rests on a row with fewer than three seeds.
+
+    A claim fails by any statement that does, and holds by all of them. Without such a verdict nothing is provisional.
+    """
+    failing = [one for one in said if one.verdict is Verdict.FAILS]
+    if failing:
+        return all(one.provisional for one in failing)
+    return overall(said) == Verdict.HOLDS.value and any(one.provisional for one in said)
+
+
+def power_line(said: Sequence[Said]) -> str:
+    """Say how many seeds would decide the undecided statements if the paper's effects were true; "" if there are none.
+
+    A statement is found with a probability of 0.8 at the level of its step in Holm's method.
+    """
+    if overall(said) not in (Verdict.UNDECIDED.value, INCOMPLETE):
+        return ""
+    told = []
+    for one in said:
+        if not one.undecided or math.isnan(one.power):
+            continue
+        paper = f"the paper's {one.published:+.2f}"
+        if one.power >= uncertainty.POWER:
+            told.append(f"{one.statement}: {paper} would have been found with a probability of {one.power:.2f}")
+        elif one.seeds is None:
+            most = uncertainty.MOST_SEEDS
+            told.append(f"{one.statement}: {paper} would not be found four times in five by {most} seeds of each row")
+        else:
+            told.append(f"{one.statement}: {one.seeds} seeds of each row would find {paper} four times in five")
+    return "; ".join(told) + "." if told else ""
 
 
 def _weigh(one: Statement, rows: tuple[Row, ...], here: Evidence, there: Evidence) -> verdicts.Statement | None:

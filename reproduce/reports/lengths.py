@@ -8,21 +8,16 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from reproduce import catalog
-from reproduce.evaluation import ranking
+from reproduce.evaluation.metrics import RECALL
 from reproduce.evaluation.uncertainty import Judged, OneRun, relative_gain
 from reproduce.paper import controls, numbers
 from reproduce.paper.rows import ROWS
-from reproduce.reports import figures, measuring
+from reproduce.reports import Drawn, Page, figures, measuring
 from reproduce.reports import page as pages
-from reproduce.reports.description import AboutPage, Drawn, Page
 from reproduce.reports.measuring import METRICS, Seeds
 from reproduce.reports.shelf import Shelf
 from reproduce.runs.record import Result
 from reproduce.runs.request import Request
-
-ABOUT = AboutPage(
-    "shows hits, Recall and MRR by length of the prefix (the paper's Table 5)", heeds=("dataset", "model", "set")
-)
 
 LONGEST = 19  # clicks in the paper's longest prefixes
 OVER = "over 19"
@@ -46,12 +41,12 @@ def draw(request: Request, failed: Mapping[str, str]) -> Drawn:
     return Drawn("\n\n".join([title, *(parts or [pages.no_records(request)])]) + "\n", drawn)
 
 
-PAGE = Page(ABOUT, draw)
+PAGE = Page(draw)
 
 
 def hits(result: Result) -> dict[int, int]:
     """Count the targets ranked among the first 20, by the number of clicks before them."""
-    lengths = result.length[ranking.hit(result.ranks())]
+    lengths = result.length[result.ranks() <= RECALL.k]
     return {int(n): int(count) for n, count in zip(*np.unique(lengths, return_counts=True), strict=True)}
 
 
@@ -73,7 +68,7 @@ def _section(request: Request, own: Shelf, dataset: str, drawn: dict[str, bytes]
     text.append(_figure(rows, seeds, binned[OVER], strong, dataset, drawn))
     if "NARM" in rows and "Improved GRU-Rec" in rows:
         text.append(_gains(rows, seeds, dataset))
-    counts = {name: int(_where(rows, *ends).sum()) for name, ends in BINS.items()}
+    counts = {name: int(measuring.of_lengths(*ends)(next(iter(rows.values()))[0]).sum()) for name, ends in BINS.items()}
     text.append(pages.folded("Recall@20 and MRR@20 by length, every model", *_binned(rows, binned, counts)))
     text.append(pages.folded("Hits by length, every model", _hit_table(rows, dataset)))
     told = [_noise(binned), *pages.about([one for results in rows.values() for one in results])]
@@ -83,16 +78,10 @@ def _section(request: Request, own: Shelf, dataset: str, drawn: dict[str, bytes]
     return "\n\n".join(text)
 
 
-def _where(rows: Rows, low: int, high: int) -> np.ndarray:
-    """Return which test prefixes have low to high clicks: (n,) bool."""
-    length = next(iter(rows.values()))[0].length
-    return (length >= low) & (length <= high)
-
-
 def _measured(rows: Rows, seeds: Seeds, low: int, high: int) -> dict[str, dict[str, Judged]]:
     """Measure each metric of each row over the prefixes of low to high clicks; empty where there is no such prefix."""
-    where = _where(rows, low, high)
-    if not where.any():
+    where = measuring.of_lengths(low, high)
+    if not where(next(iter(rows.values()))[0]).any():
         return {}
     found = {metric: measuring.measured(rows, metric, seeds, where) for metric in METRICS}
     return {metric: {label: measuring.alone(one) for label, one in all.items()} for metric, all in found.items()}
@@ -181,9 +170,9 @@ def _gains(rows: Rows, seeds: Seeds, dataset: str) -> str:
     with_paper = dataset in numbers.PAPER_COLUMN
     lines = []
     for name, (low, high) in BINS.items():
-        where = _where(rows, low, high)
+        where = measuring.of_lengths(low, high)
         here = pages.DASH
-        if where.any():
+        if where(rows["NARM"][0]).any():
             pair = {label: rows[label] for label in ("NARM", "Improved GRU-Rec")}
             gain = relative_gain(*measuring.measured(pair, "recall", seeds, where).values())
             half = measuring.half_width(gain)
@@ -211,10 +200,10 @@ def _noise(binned: Binned) -> str:
     judged = [one for found in binned.values() for all in found.values() for one in all.values()]
     if any(isinstance(one, OneRun) for one in judged):
         return (
-            "Intervals: over test sessions only. No row has several seeds here, so what another seed would change is "
-            "not known; it comes on top."
+            "Intervals: over test sessions and seeds, except where the noise between seeds of a model is not known; "
+            "there over test sessions only."
         )
-    return "Intervals: over test sessions and seeds; the noise of a seed is pooled over the rows that have several."
+    return "Intervals: over test sessions and seeds."
 
 
 def _hit_table(rows: Rows, dataset: str) -> str:

@@ -7,32 +7,25 @@ from argparse import Namespace
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from reproduce import catalog, reports
-from reproduce.errors import InputError
+from reproduce.errors import InputError, UsageError
 from reproduce.files import replacing
+from reproduce.fitting import user_model
 from reproduce.paper import numbers
 from reproduce.reading.own_data import TAKEN
-from reproduce.reports import asked
-from reproduce.reports.description import AboutPage, Drawn, options_of
+from reproduce.reports import Drawn, Page
+from reproduce.reports.comment import comment
 from reproduce.reports.shelf import Shelf
 from reproduce.runs import own_options, scheduler, slurm
 from reproduce.runs.deadline import Deadline
-from reproduce.runs.request import Request, cells, digests, settings, state
+from reproduce.runs.experiment import Experiment
+from reproduce.runs.request import Request, cells, digests, settings, state, words
 
 # What --dry-run prints for a run in each state.
 DRY = {"stored": "stored", "outdated": "would run again", "begun": "would go on", "missing": "would run"}
-
-OF_A_RUN = (
-    "slurm",
-    "jobs",
-    "minutes",
-    "force",
-    "fresh",
-    "stored",
-    "traceback",
-    "keep_model",
-)  # options of a run; they do not change the page
+PAGE_OPTIONS = ("beyond", "metric", "session", "strict", "variant")  # those that change what a page shows
 
 
 def make(name: str, options: Namespace) -> int:
@@ -43,7 +36,8 @@ def make(name: str, options: Namespace) -> int:
     """
     page = reports.load(name)
     queue = slurm.parse(options.slurm) if getattr(options, "slurm", None) else None
-    request = request_of(page.about, options)
+    request = request_of(page, options)
+    stored = getattr(options, "stored", True)
     experiments = cells(request, page.rows(request))
     request = replace(request, digests=digests(request.datasets, request.data))
     if getattr(options, "dry_run", False):
@@ -55,52 +49,58 @@ def make(name: str, options: Namespace) -> int:
             )
             print(f"{what:<15} {one.path.removeprefix('runs/')}")
         return 0
+    if stored:
+        experiments = []
     if queue is not None:
-        print(slurm.submit(request, experiments, queue, stored_only(name, page.about, options)))
+        print(slurm.submit(request, experiments, queue, stored_only(name, request, options)))
         return 0
-    failed = scheduler.run_cells(request, [] if getattr(options, "stored", False) else experiments)
+    failed = scheduler.run_cells(request, experiments)
     if experiments and len(failed) == len(experiments) and all(isinstance(one, InputError) for one in failed.values()):
         return InputError.status  # run_cells printed the errors; without any input there is nothing to write
     drawn = page.draw(request, {path: str(error) for path, error in failed.items()})
     write(request.results, files_of(name, drawn, request))
     print(drawn.terminal or drawn.text, end="")
     if drawn.terminal:
-        print(f"\nThe whole page, with the details: {request.results / reports.file_of(name, page.about)}")
+        print(f"\nThe whole page, with the details: {request.results / reports.file_of(name)}")
     if drawn.error:
         raise drawn.error
     return max([drawn.status, *(error.status for error in failed.values())])
 
 
+def run_one(options: Namespace) -> str:
+    """Make the record of the single run that `options` name, and return its line."""
+    user_model.show_tracebacks(options.traceback)
+    model = catalog.recommender(options.model).name
+    (dataset,) = own_options.datasets([options.dataset], options.rules, options.data)
+    fields = settings(options.set)
+    for other in set(fields) - {model}:
+        raise UsageError(f"--set {other}.…: {other} is not the model that is run")
+    experiment = Experiment.of(dataset, model, fields.get(model), options.seed)
+    request = Request(datasets=[dataset], data=options.data, results=options.results, **_of_a_run(options))
+    result = scheduler.run_cell(request, experiment, catalog.load_split(experiment.dataset, options.data))
+    return f"{experiment.path.removeprefix('runs/')}: Recall@20 {result.recall():.2f}, MRR@20 {result.mrr():.2f}"
+
+
 def files_of(name: str, drawn: Drawn, request: Request) -> dict[str, bytes]:
-    """Return the files of a page and of the pages drawn with it, each ending in its request if it needs one.
+    """Return what to write, by its path in the results folder: a page, its figures and the pages drawn with it.
 
-    The request is kept as a comment, see `asked.comment`; the index page has none.
+    Each page but the index ends in the request that it was drawn with.
     """
-    about = reports.abouts()
-    files = drawn.files(reports.file_of(name, about[name]))
-    for other, of_it in about.items():
-        file = reports.file_of(other, of_it)
-        if file in files and other != "all":
-            asked_for = request if other == name else replace(request, datasets=list(TAKEN), options={})
-            files[file] += asked.comment(other, of_it, asked_for).encode()
-    return files
+    texts = {**drawn.beside, reports.file_of(name): drawn.text}
+    for other, page in reports.pages().items():
+        file = reports.file_of(other)
+        if file in texts and other != reports.INDEX:
+            its_own = request if other == name else replace(request, datasets=list(TAKEN), options={})
+            texts[file] += comment(page, its_own)
+    figures = {f"figures/{file}": content for file, content in drawn.figures.items()}
+    return {**figures, **{file: text.encode() for file, text in texts.items()}}
 
 
-def stored_only(name: str, about: AboutPage, options: Namespace) -> list[str]:
-    """Return the command-line words that draw the page requested by `options` from stored records only."""
-    words = [name]
-    for option in options_of(about):
-        value = getattr(options, option.key)
-        if option.key in OF_A_RUN or value in (
-            None,
-            False,
-            [],
-        ):
-            continue
-        values = value if isinstance(value, list) else [] if value is True else [value]
-        words += [option.name] if option.name.startswith("--") else []
-        words += [str(one.resolve() if isinstance(one, Path) else one) for one in values]
-    return [*words, "--stored"]
+def stored_only(name: str, request: Request, options: Namespace) -> list[str]:
+    """Return the command-line words that draw the requested page from stored records only, from any folder."""
+    seeds = ["--seed", *map(str, request.seeds)]
+    folders = ["--data", str(options.data.resolve()), "--results", str(options.results.resolve())]
+    return [*words(name, request, absolute=True), *seeds, *folders, *([] if name == reports.INDEX else ["--stored"])]
 
 
 def write(results: Path, files: Mapping[str, bytes]) -> None:
@@ -110,39 +110,46 @@ def write(results: Path, files: Mapping[str, bytes]) -> None:
             temporary.write_bytes(files[path])
 
 
-def request_of(about: AboutPage, options: Namespace) -> Request:
+def request_of(page: Page, options: Namespace) -> Request:
     """Build the request from the parsed options; options that the page does not offer keep their defaults."""
     given = vars(options)
+    user_model.show_tracebacks(given.get("traceback", False))
     models = [catalog.recommender(name).name for name in given.get("model", [])]  # first: this registers own models
-    datasets = own_options.datasets(given.get("dataset", []), given)
-    given_for: dict[str, object] = {"models": models, "settings": settings(given.get("set", []))}
-    given_for |= {
-        key: given[key] for key in ("device", "jobs", "force", "fresh", "quiet", "keep_model") if key in given
-    }
-    if given.get("minutes") is not None:
-        given_for["deadline"] = Deadline.in_minutes(given["minutes"])
-    if "seed" in given:
-        given_for["seeds"] = given["seed"]
+    datasets = own_options.datasets(given.get("dataset", []), options.rules, options.data)
     return Request(
-        datasets=_datasets(about, options, datasets),
-        data=given.get("data", Path("data")),
+        datasets=_datasets(page, options, datasets),
+        data=options.data,
         results=options.results,
-        options={one.key: given[one.key] for one in about.options},
-        **given_for,  # type: ignore[arg-type]
+        models=models,
+        settings=settings(given.get("set", [])),
+        seeds=given.get("seed", (0,)),
+        jobs=given.get("jobs", 1),
+        options={key: given[key] for key in PAGE_OPTIONS if given.get(key)},
+        **_of_a_run(options),
     )
 
 
-def _datasets(about: AboutPage, options: Namespace, asked: list[str]) -> list[str]:
-    """Return the data sets asked for, if any; otherwise, for a page that runs models or reads logs, a default.
+def _of_a_run(options: Namespace) -> dict[str, Any]:
+    """Return the parts of a request that say how to run."""
+    given = vars(options)
+    names = ("device", "force", "fresh", "quiet", "keep_model")
+    minutes = given.get("minutes")
+    return {
+        **{name: given[name] for name in names if name in given},
+        "deadline": None if minutes is None else Deadline.in_minutes(minutes),
+    }
 
-    The default is the paper's data sets that are found in the data folder, or the synthetic log if there are none. With
-    --stored it is the data sets that have records, if there are any.
+
+def _datasets(page: Page, options: Namespace, named: list[str]) -> list[str]:
+    """Return the data sets named, if any; otherwise, for a page that runs models or reads logs, a default.
+
+    The default is the paper's data sets that are found in the data folder, or the synthetic log if there are none. From
+    stored records it is the data sets that have some.
     """
-    needed = about.runs or about.reads_logs
-    if asked or not needed or (about.runs_only_with and not getattr(options, about.runs_only_with)):
-        return asked
-    if getattr(options, "stored", False) and (recorded := Shelf.at(options.results).datasets()):
-        return recorded
+    if named or not (page.runs or page.reads_logs):
+        return named
+    if page.runs and options.stored:
+        return Shelf.at(options.results).datasets()
     found = [name for name in numbers.DATASETS if catalog.dataset(name).find(options.data)]
     if not found:
         print(

@@ -2,126 +2,230 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from reproduce import catalog
 from reproduce.errors import InputError
-from reproduce.evaluation import comparisons, counting, ranking
-from reproduce.evaluation.uncertainty import (
-    ALPHA,
-    Judged,
-    Measurement,
-    Noise,
-    OneRun,
-    contrast,
-    equal_noise,
-    measure,
-    pooled_noise,
-)
+from reproduce.evaluation import comparisons, metrics
+from reproduce.evaluation.metrics import Measure
+from reproduce.evaluation.uncertainty import Judged, Measurement, Noise, OneRun, contrast, measure, pooled_noise
 from reproduce.paper.counting import OURS, Counting
 from reproduce.reports import page as pages
 from reproduce.runs.experiment import Experiment
 from reproduce.runs.listing import listed
+from reproduce.runs.outside_ranks import OutsideResult
 from reproduce.runs.record import Result, current, load
 
-METRICS = {"recall": "Recall@20", "mrr": "MRR@20"}
+METRICS = {key: one.title for key, one in metrics.PAPERS.items()}
+FAMILIES = {
+    "softmax": "networks trained by a softmax over all items",
+    "sampled": "models trained by pairs or sampled items",
+}
 Worth = Callable[[Result], np.ndarray]  # the value of each test prefix in a run, in points: (n,)
+Where = Callable[[Result], np.ndarray]  # the test prefixes to use, (n,) bool
 Mark = Literal["highest", "equal", "behind", "not judged"]
+Runs = tuple[Result, ...]  # of one row, several seeds
+
+
+@dataclass(frozen=True)
+class View:
+    """Which test prefixes count, and how a tie counts; every stored record can be shown in every view."""
+
+    protocol: Literal["all", "last"] = "all"
+    ties: Literal["against", "random", "favour"] = "against"
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> View:
+        """Return the view that the options --protocol and --ties ask for."""
+        return cls(options.get("protocol") or "all", options.get("ties") or "against")
+
+    @property
+    def rule(self) -> Counting:
+        return {
+            "against": OURS,
+            "random": Counting(ties="at random"),
+            "favour": Counting(ties="in favour"),
+        }[self.ties]
+
+    @property
+    def where(self) -> Where | None:
+        return None if self.protocol == "all" else last_clicks
+
+    @property
+    def told(self) -> str:
+        """What differs from the view of all other pages, in a sentence; empty if nothing does."""
+        told = []
+        if self.protocol == "last":
+            told.append("only the last click of every test session is predicted, as in leave-one-out evaluation")
+        if self.ties != "against":
+            told.append("ties are broken at random" if self.ties == "random" else "ties favour the target")
+        return f"In this view {' and '.join(told)}." if told else ""
+
+
+def last_clicks(result: Result) -> np.ndarray:
+    """Return the test prefixes whose target is the last click of its session: the longest prefix of each session."""
+    longest = np.zeros(int(result.session.max(initial=-1)) + 1, dtype=result.length.dtype)
+    np.maximum.at(longest, result.session, result.length)
+    return np.asarray(result.length == longest[result.session])
+
+
+@dataclass(frozen=True)
+class Lent:
+    """The rows of a data set that lends a family's noise between seeds to another data set."""
+
+    dataset: str
+    rows: tuple[Runs, ...]
 
 
 @dataclass(frozen=True)
 class Seeds:
     """The rows of one split that were run with several seeds; they show how much the seed changes a number."""
 
-    rows: tuple[tuple[Result, ...], ...]
+    rows: tuple[Runs, ...]
+    lent: Mapping[str, Lent] = field(default_factory=dict)  # for each family with records here, but no such row
 
     @classmethod
     def of(cls, results: Path, like: Result) -> Seeds:
         """Collect the rows with the split of `like` from a results folder and from the project's reference folder.
 
         A run that is in both folders counts once. Outdated and broken records are left out; `Shelf` makes the remarks.
+        A family of models that has records here but no row with several seeds borrows those of another data set of the
+        reference folder: the one with the most degrees of freedom, and of equals the one with the most test sessions.
         """
+        digest, dataset = like.split["digest"], like.experiment.dataset
         found: dict[tuple[str, str], dict[int, Result]] = {}
-        for folder in dict.fromkeys([results.resolve(), pages.reference_folder()]):
-            for one in listed(folder, like.experiment.dataset):
+        reference = pages.reference_folder()
+        for folder in dict.fromkeys([results.resolve(), reference]):
+            for one in listed(folder, dataset):
                 result = None if one.experiment is None else _usable(one.experiment, folder)
-                if result is not None and result.split["digest"] == like.split["digest"]:
-                    row = result.experiment.model, str(sorted(result.experiment.params.items()))
-                    found.setdefault(row, {}).setdefault(result.experiment.seed, result)
-        several = (tuple(runs.values()) for runs in found.values() if len(runs) > 1)
-        return cls(tuple(runs for runs in several if not without_chance(runs[0])))
+                if result is not None and result.split["digest"] == digest:
+                    found.setdefault(_row(result.experiment), {}).setdefault(result.experiment.seed, result)
+        rows = [tuple(runs.values()) for runs in found.values() if not without_chance(next(iter(runs.values())))]
+        several = tuple(runs for runs in rows if len(runs) > 1)
+        lacking = {family(runs[0]) for runs in rows} - {family(runs[0]) for runs in several}
+        lent = {one: lender for one in sorted(lacking & FAMILIES.keys()) if (lender := _lender(reference, one))}
+        return cls(several, lent)
 
-    def noise(self, metric: str, where: np.ndarray | None = None, rule: Counting = OURS) -> Noise | None:
-        """Return the noise between seeds, pooled over the rows; None if there are no rows.
+    def noise_of(self, worth: Worth, like: Mapping[str, Measurement], where: Where | None = None) -> dict[str, Noise]:
+        """Return the noise between seeds of a value of a test prefix, by family; without the families unknown anywhere.
+
+        Borrowed noise is scaled up to the number of test sessions here where there are fewer than at the lender.
 
         Args:
-            metric: "recall" or "mrr".
-            where: (n,) bool, the test prefixes to use; default all.
-            rule: how ranks are counted.
+            worth: the value of each test prefix.
+            like: the rows that will be given the noise.
+            where: the test prefixes to use; default all.
         """
-        return self.noise_of(_counted(metric, rule), where)
+        found = {}
+        for name in {family(runs[0]) for runs in self.rows}:
+            here = (_measurement(runs, worth, where) for runs in self.rows if family(runs[0]) == name)
+            if (noise := pooled_noise(here)) is not None:
+                found[name] = noise
+        sessions = min((one.sessions for one in like.values()), default=0)
+        for name, lent in self.lent.items():
+            there = [_measurement(runs, worth, where) for runs in lent.rows]
+            noise = pooled_noise(there)
+            if noise is not None and sessions:
+                scale = math.sqrt(max(1.0, there[0].sessions / sessions))
+                found[name] = replace(noise.times(scale), lender=lent.dataset)
+        return found
 
-    def noise_of(self, worth: Worth, where: np.ndarray | None = None) -> Noise | None:
-        """Return the noise between seeds of any other value of a test prefix, pooled over the rows."""
-        return pooled_noise(_measurement(runs, worth, where) for runs in self.rows)
-
-    def told(self, metric: str) -> str:
-        """Describe the noise between seeds, and the rows that it was estimated from."""
-        title = METRICS[metric]
-        noise = self.noise(metric)
-        if noise is None:
-            return (
-                f"Noise between seeds, {title}: not known, no row was run with several seeds. Where another seed would "
-                "change a row, it is not judged."
+    def told(self, metric: str | Measure, shown: Iterable[Result]) -> str:
+        """Describe the noise between seeds of the families of the results shown, and what it was estimated from."""
+        worth = _counted(metric, OURS)
+        told = []
+        families = {family(one) for one in shown if not without_chance(one)}
+        for name in sorted({family(runs[0]) for runs in self.rows} & families, reverse=True):
+            rows = [_measurement(runs, worth, None) for runs in self.rows if family(runs[0]) == name]
+            noise = pooled_noise(rows)
+            assert noise is not None
+            told.append(
+                f"{math.sqrt(noise.variance):.2f} for {FAMILIES.get(name, name)} ({_count(len(rows), 'row')} with "
+                f"several seeds, {_count(noise.df, 'degree')} of freedom)"
             )
-        degrees = f"{noise.df} degrees of freedom" if noise.df > 1 else "1 degree of freedom"
-        told = f"Noise between seeds: a standard deviation of {noise.sigma:.2f} points of {title}, {degrees}, from "
-        if len(self.rows) == 1:
-            return f"{told}1 row with several seeds."
-        rows = [_measurement(runs, _counted(metric, OURS), None) for runs in self.rows]
-        own = sorted(float(one.points.std(ddof=1)) for one in rows)
-        told += f"{len(rows)} rows with several seeds, their own from {own[0]:.2f} to {own[-1]:.2f}"
-        p = equal_noise(rows)
-        if p >= ALPHA:
-            return f"{told}."
-        chance = "< 0.0001" if p < 0.0001 else f"= {p:.2g}"
-        return (
-            f"{told}, further apart than chance explains (Bartlett's test: p {chance}): pooled, the intervals of the "
-            "steadier rows are too wide, and those of the less steady ones too narrow."
-        )
+        for name, lent in sorted(self.lent.items(), reverse=True):
+            if name not in families:
+                continue
+            noise = pooled_noise(_measurement(runs, worth, None) for runs in lent.rows)
+            assert noise is not None
+            lender = catalog.dataset(lent.dataset).title
+            told.append(
+                f"{math.sqrt(noise.variance):.2f} for {FAMILIES[name]}, none of which has several seeds here (borrowed "
+                f"from {lender} with 2 degrees of freedom)"
+            )
+        title = _measure(metric).title
+        if not told:
+            return f"Noise between seeds, {title}: not known for any model, so rows with random numbers are not judged."
+        return f"Noise between seeds, as a standard deviation in points of {title}: {'; '.join(told)}."
+
+
+def _row(experiment: Experiment) -> tuple[str, str]:
+    return experiment.model, str(sorted(experiment.params.items()))
+
+
+def _lender(folder: Path, name: str) -> Lent | None:
+    """Return the data set of a folder that knows most about the noise of a family; None if none knows any."""
+    seeds: dict[str, Counter[tuple[str, str]]] = {}
+    for place in sorted((folder / "runs").glob("*/")):
+        experiments = [one.experiment for one in listed(folder, place.name) if one.experiment]
+        of_family = [_row(one) for one in experiments if _family_of(one.model) == name]
+        seeds[place.name] = Counter(of_family)
+    df = {dataset: sum(count - 1 for count in counts.values()) for dataset, counts in seeds.items()}
+    lenders = []
+    for dataset in (one for one in df if 0 < df[one] == max(df.values())):
+        several = [row for row, count in seeds[dataset].items() if count > 1]
+        runs: dict[tuple[str, str], list[Result]] = {row: [] for row in several}
+        for one in listed(folder, dataset):
+            if one.experiment and _row(one.experiment) in runs and (result := _usable(one.experiment, folder)):
+                runs[_row(one.experiment)].append(result)
+        kept = of_one_split({str(row): results for row, results in runs.items()}).values()
+        if rows := tuple(tuple(results) for results in kept if len(results) > 1):
+            lenders.append(Lent(dataset, rows))
+    return max(lenders, key=lambda one: int(one.rows[0][0].session[-1]), default=None)
+
+
+def _count(n: int, word: str) -> str:
+    return f"{n} {word}" + "s" * (n != 1)
 
 
 def measured(
     rows: Mapping[str, Sequence[Result]],
-    metric: str,
+    metric: str | Measure,
     seeds: Seeds,
-    where: np.ndarray | None = None,
+    where: Where | None = None,
     rule: Counting = OURS,
 ) -> dict[str, Measurement]:
     """Measure a metric, in per cent, for rows whose records are all of one split; by label.
 
     Args:
         rows: the records of each row, at least one.
-        metric: "recall" or "mrr".
+        metric: a measure, or "recall" or "mrr" for the paper's.
         seeds: the rows that the noise between seeds is estimated from.
-        where: (n,) bool, the test prefixes to use; default all.
+        where: the test prefixes to use; default all.
         rule: how ranks are counted.
     """
     return measured_by(rows, _counted(metric, rule), seeds, where)
 
 
 def measured_by(
-    rows: Mapping[str, Sequence[Result]], worth: Worth, seeds: Seeds, where: np.ndarray | None = None
+    rows: Mapping[str, Sequence[Result]], worth: Worth, seeds: Seeds, where: Where | None = None
 ) -> dict[str, Measurement]:
     """Measure the mean value of a test prefix for rows whose records are all of one split; by label."""
-    noise = seeds.noise_of(worth, where)
     alone = {label: _measurement(results, worth, where) for label, results in rows.items()}
-    return {label: one if one.deterministic else replace(one, noise=noise) for label, one in alone.items()}
+    noise = seeds.noise_of(worth, alone, where)
+    for name in {one.family for one in alone.values()} - noise.keys():  # own models whose file was not named
+        if (own := pooled_noise(one for one in alone.values() if one.family == name)) is not None:
+            noise[name] = own
+    return {
+        label: one if one.deterministic else replace(one, noise=noise.get(one.family)) for label, one in alone.items()
+    }
 
 
 def of_one_split(rows: Mapping[str, Sequence[Result]]) -> dict[str, list[Result]]:
@@ -161,19 +265,43 @@ def half_width(judged: Judged) -> float:
     return estimate.high - estimate.value
 
 
-def _measurement(runs: Sequence[Result], worth: Worth, where: np.ndarray | None) -> Measurement:
+def of_lengths(low: int, high: int) -> Where:
+    """Return the test prefixes of low to high clicks."""
+    return lambda result: (low <= result.length) & (result.length <= high)
+
+
+def _measurement(runs: Sequence[Result], worth: Worth, where: Where | None) -> Measurement:
     values = np.stack([worth(one) for one in runs])  # (K, n)
-    return measure(values, runs[0].session, where, deterministic=without_chance(runs[0]))
+    mask = None if where is None else where(runs[0])
+    return measure(values, runs[0].session, mask, deterministic=without_chance(runs[0]), family=family(runs[0]))
 
 
-def _counted(metric: str, rule: Counting) -> Worth:
-    return lambda one: 100.0 * counting.METRICS[metric](one.greater, one.equal, rule, ranking.CUTOFF)
+def _counted(metric: str | Measure, rule: Counting) -> Worth:
+    return lambda one: 100.0 * _measure(metric).values(one.greater, one.equal, rule)
+
+
+def _measure(metric: str | Measure) -> Measure:
+    return metrics.PAPERS[metric] if isinstance(metric, str) else metric
 
 
 def without_chance(result: Result) -> bool:
     """Return whether the model is deterministic, so that another seed would give the same ranks."""
+    if isinstance(result, OutsideResult):
+        return result.family == "none"
     kind = catalog.recommenders().get(result.experiment.model)
     return kind is not None and kind.deterministic
+
+
+def family(result: Result) -> str:
+    """Return the family of the model; the model's name if it has none or is not known."""
+    if isinstance(result, OutsideResult):
+        return result.family or result.experiment.model
+    return _family_of(result.experiment.model)
+
+
+def _family_of(model: str) -> str:
+    kind = catalog.recommenders().get(model)
+    return (kind.family if kind else "") or model
 
 
 def _usable(experiment: Experiment, folder: Path) -> Result | None:

@@ -12,19 +12,15 @@ from reproduce.evaluation.uncertainty import ALPHA, Estimate, Measurement, OneRu
 from reproduce.paper import controls
 from reproduce.paper.counting import Counting
 from reproduce.paper.rows import ROWS
-from reproduce.reports import figures_matrix, measuring
+from reproduce.reports import Drawn, Page, figures_matrix, measuring
 from reproduce.reports import page as pages
 from reproduce.reports.comparison import FULL_DECODER, tuned_rows
-from reproduce.reports.description import AboutPage, Drawn, Page
 from reproduce.reports.figures_matrix import Cell, Matrix
 from reproduce.reports.measuring import METRICS, Mark, Seeds
 from reproduce.reports.shelf import Shelf
 from reproduce.runs.record import Result
 from reproduce.runs.request import Request
 
-ABOUT = AboutPage(
-    "compares every pair of recommenders: difference, interval, p-value", heeds=("dataset", "model", "set")
-)
 FEW = 10  # ours: sessions; if fewer carry half of a variance, other sessions might change the verdict
 NAMED = 4  # the most pairs or rows named in a line; the folded table has all pairs
 INTRODUCTION = (
@@ -68,7 +64,7 @@ def draw(request: Request, failed: Mapping[str, str]) -> Drawn:
     return Drawn("\n\n".join(parts) + "\n", drawn)
 
 
-PAGE = Page(ABOUT, draw)
+PAGE = Page(draw)
 
 
 def recorded(request: Request, own: Shelf, dataset: str) -> dict[str, list[Result]]:
@@ -115,7 +111,7 @@ def _section(request: Request, own: Shelf, dataset: str, drawn: dict[str, bytes]
 
 def _lines(compared: Compared, found: Mapping[str, list[Result]], seeds: Seeds) -> list[str]:
     """Return the lines above the numbers: verdicts, noise between seeds, reliance on few sessions, effect of ties."""
-    told = [_verdicts(compared), seeds.told(compared.metric)]
+    told = [_verdicts(compared), seeds.told(compared.metric, [results[0] for results in found.values()])]
     few = {key: one for key, one in compared.pairs.items() if 0 < _alone(one).half < FEW}
     if few:
         fewest = min(few, key=lambda key: _alone(few[key]).half)

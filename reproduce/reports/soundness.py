@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from reproduce.fitting.attention import LONGEST
-from reproduce.names import OWN_DATA
 from reproduce.paper import numbers
+from reproduce.reading import own_data
 from reproduce.runs.experiment import identity
 from reproduce.runs.record import Result
 
@@ -28,7 +28,7 @@ def faults(result: Result, content: Mapping[str, Any]) -> Iterator[str]:
     source = result.environment.get("source")  # own models only
     if identity(result.split["digest"], cause.model, result.fields, cause.seed, source) != result.identity:
         yield "its identity does not follow from its split, fields and seed"
-    if OWN_DATA.fullmatch(cause.dataset) and not result.split["digest"].startswith(cause.dataset[-8:]):
+    if own_data.NAME.fullmatch(cause.dataset) and not result.split["digest"].startswith(cause.dataset[-8:]):
         yield "its data set is named after another split"
     yield from _counted(result, content)
     yield from _origin(result)

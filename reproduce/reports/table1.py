@@ -8,14 +8,9 @@ import numpy as np
 
 from reproduce import catalog
 from reproduce.reading.sessions import Sessions, Split, as_printed
-from reproduce.reports import figures
+from reproduce.reports import Drawn, Page, figures
 from reproduce.reports import page as pages
-from reproduce.reports.description import AboutPage, Drawn, Page
 from reproduce.runs.request import Request
-
-ABOUT = AboutPage(
-    "counts the data as the paper did, beside its published counts (Table 1)", heeds=("dataset",), reads_logs=True
-)
 
 COLUMNS = {
     "clicks": "all clicks",
@@ -69,7 +64,7 @@ def draw(request: Request, failed: Mapping[str, str]) -> Drawn:
     return Drawn(text, drawn)
 
 
-PAGE = Page(ABOUT, draw)
+PAGE = Page(draw, reads_logs=True)
 
 
 def _meaning(splits: Sequence[Split]) -> str:

@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from statistics import stdev
 
 from reproduce import catalog
+from reproduce.evaluation import metrics
+from reproduce.evaluation.metrics import Measure
 from reproduce.fitting.user_model import asked_for_as
 from reproduce.paper import controls, numbers
 from reproduce.paper.rows import ROWS, Row
-from reproduce.reports import comparison, cutoff_table, figures_dots, measuring, summary
+from reproduce.reports import Drawn, Page, comparison, cutoff_table, figures_dots, measuring, summary
 from reproduce.reports import page as pages
 from reproduce.reports.comparison import FULL_DECODER, MARKS, Cells, Line
-from reproduce.reports.description import MORE_CUTOFFS, AboutPage, Drawn, Option, Page
 from reproduce.reports.measuring import METRICS, Seeds
 from reproduce.reports.page import DASH
 from reproduce.reports.shelf import Shelf
@@ -21,17 +22,6 @@ from reproduce.runs.request import Request, same
 from reproduce.runs.stored_search import Found
 from reproduce.runs.trials import VERSION
 
-ABOUT = AboutPage(
-    "compares the recommenders (the paper's Table 3) and the decoders (its Table 2)",
-    (
-        Option(
-            "--beyond", f"also the strong controls the paper lacked: {', '.join(row.label for row in controls.ROWS)}"
-        ),
-        MORE_CUTOFFS,
-    ),
-    heeds=("dataset", "model", "set"),
-    runs=True,
-)
 COLUMNS = {
     "paper": "*paper*: as printed; of later models by later authors.",
     "reference": "*reference*: the project's own runs of the same settings.",
@@ -73,7 +63,7 @@ def draw(request: Request, failed: Mapping[str, str]) -> Drawn:
     return Drawn("\n\n".join(filter(None, parts)) + "\n", figure, terminal=terminal + "\n")
 
 
-PAGE = Page(ABOUT, draw, rows)
+PAGE = Page(draw, rows)
 
 
 class _Section:
@@ -104,8 +94,8 @@ class _Section:
         return {line.label: line.results for line in self.lines if line.results}
 
     @property
-    def _cutoffs(self) -> Sequence[int]:
-        return self.request.options.get("k") or ()
+    def _measures(self) -> Sequence[Measure]:
+        return [metrics.parse(one) for one in self.request.options.get("metric") or ()]
 
     @property
     def of_the_paper(self) -> bool:
@@ -137,7 +127,7 @@ class _Section:
         head, body = self._table(*COLUMNS)
         columns = " ".join(told for name, told in COLUMNS.items() if any(one.endswith(name) for one in head))
         parts = [f"## {self.title}", pages.table(head, body), f"{columns}\n\n{MARKS}", self._noise()]
-        parts += [self._tuned(), cutoff_table.text(self._ours, self._cutoffs, self.seeds), self._details()]
+        parts += [self._tuned(), cutoff_table.text(self._ours, self._measures, self.seeds), self._details()]
         return "\n\n".join(filter(None, parts))
 
     def terminal(self) -> list[str]:
@@ -145,8 +135,8 @@ class _Section:
         beside = "as published" if self.request.results.resolve() == pages.reference_folder() else "reference"
         head, body = self._table("paper", beside, "ours")
         tables = [pages.plain_table(head, body)]
-        if self._ours and self._cutoffs:
-            tables.append(pages.plain_table(*cutoff_table.head_and_lines(self._ours, self._cutoffs, self.seeds)))
+        if self._ours and self._measures:
+            tables.append(pages.plain_table(*cutoff_table.head_and_lines(self._ours, self._measures, self.seeds)))
         return [self.title, *self.summary(), *tables, *self._failures(), *self._missing()]
 
     def _table(self, *names: str) -> tuple[list[str], list[list[str]]]:
@@ -180,8 +170,9 @@ class _Section:
 
     def _noise(self) -> str:
         """Say how much the seed changes a number; "" if every row is deterministic."""
-        by_chance = any(not measuring.without_chance(line.results[0]) for line in self.lines if line.results)
-        return "\n".join(f"- {self.seeds.told(metric)}" for metric in METRICS) if by_chance else ""
+        shown = [line.results[0] for line in self.lines if line.results]
+        by_chance = any(not measuring.without_chance(one) for one in shown)
+        return "\n".join(f"- {self.seeds.told(metric, shown)}" for metric in METRICS) if by_chance else ""
 
     def _tuned(self) -> str:
         """Return a table of the rows with tuned runs: our numbers beside those with the settings a search found."""

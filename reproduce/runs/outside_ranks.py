@@ -15,38 +15,44 @@ down to the end of the catalogue, so that metrics are known up to that depth and
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv
-import pyarrow.parquet
 
-from reproduce.errors import InputError, in_a_line
+from reproduce.errors import in_a_line
+from reproduce.reading import plain_table
+from reproduce.reading.plain_table import PlainTable, is_text
 from reproduce.reading.sessions import Split
 from reproduce.reading.split_files import item_ids, session_ids
 from reproduce.runs.experiment import Experiment
-from reproduce.runs.record import Result
+from reproduce.runs.record import Result, split_of_record
 
 if TYPE_CHECKING:
     import pandas as pd
 
+OUTSIDE = "outside: "  # before the label in the place of a model's name, so that it is never a model of the suite
 FORMS = "session and length with rank, with best_rank and worst_rank, with items, or with item and rank"
 
 
 @dataclass(frozen=True, eq=False)
 class OutsideResult(Result):
-    """Ranks from outside in the form of a record; it is never stored, since how it was made is not known."""
+    """Ranks from outside in the form of a record; it is never stored, since how it was made is not known.
 
+    `family` says how much the row varies between seeds: as networks trained by a softmax over all items ("softmax"), as
+    models trained on pairs or samples ("sampled"), or not at all ("none"). By default only its own seeds tell.
+    """
+
+    family: str = ""
     file: str = ""  # its name, empty if the ranks came in a frame
     depth: int | None = None  # ranks are known down to this place; None: everywhere
 
 
-def read(source: Path | pd.DataFrame, split: Split, label: str, seed: int = 0) -> OutsideResult:
+def read(source: Path | pd.DataFrame, split: Split, label: str, seed: int = 0, family: str = "") -> OutsideResult:
     """Read the ranks or recommendations of all test prefixes of a split.
 
     Args:
@@ -54,18 +60,21 @@ def read(source: Path | pd.DataFrame, split: Split, label: str, seed: int = 0) -
             with the same columns.
         label: the row's name in tables.
         seed: numbers the files of one row.
+        family: "", "softmax", "sampled" or "none"; see OutsideResult.
 
     Raises:
         InputError: the file is absent or broken, a test prefix is missing, doubled or unknown, or a rank or an item
             cannot be; it names the file, the row, counted from 1 without the header, and the remedy.
     """
     file = source if isinstance(source, Path) else Path(label)
-    greater, equal, depth = _counts(_Table(file, _columns(file, source), split))
+    table = plain_table.read(file, source, "ranks of every test prefix")
+    greater, equal, depth = _counts(_Table(file, table.columns, split))
     return OutsideResult(
-        experiment=Experiment(split.name, label, {}, seed),
+        experiment=Experiment(split.name, f"{OUTSIDE}{label}", {}, seed),
+        family=family,
         identity="",
         fields={},
-        split={"digest": split.digest, "n_items": split.test.n_items, "provenance": asdict(split.provenance)},
+        split=split_of_record(split),
         epochs=[],
         environment={},
         session=split.test.prefix_owner(),
@@ -78,43 +87,10 @@ def read(source: Path | pd.DataFrame, split: Split, label: str, seed: int = 0) -
 
 
 @dataclass(frozen=True)
-class _Table:
-    """The columns of a file by name, and the split that they are about."""
+class _Table(PlainTable):
+    """The columns of a file, and the split that they are about."""
 
-    file: Path
-    columns: Mapping[str, Any]  # pyarrow's arrays, (rows,) each
     split: Split
-
-    def error(self, row: int | None, why: str) -> InputError:
-        return InputError(f"{self.file}: {'' if row is None else f'row {row + 1}: '}{why}")
-
-    def whole(self, name: str) -> np.ndarray:
-        """Return a column as int64, (rows,)."""
-        column = self.complete(name)
-        try:
-            return column.cast(pa.int64()).to_numpy(zero_copy_only=False)
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-            values = column.to_pylist()
-            for row, value in enumerate(values):
-                if not _is_whole(value):
-                    told = f"{name} is {in_a_line(repr(value), 40)}, expected a whole number"
-                    raise self.error(row, told) from None
-            return np.array([int(float(value)) for value in values], dtype=np.int64)
-
-    def texts(self, name: str) -> Any:
-        """Return a column of ids as text; a whole floating-point number as its digits."""
-        column = self.complete(name)
-        if pa.types.is_floating(column.type):
-            column = pa.array(self.whole(name))
-        if not (pa.types.is_integer(column.type) or _is_text(column.type)):
-            raise self.error(None, f"{name} is of type {column.type}, expected text or whole numbers")
-        return column.cast(pa.large_string())
-
-    def complete(self, name: str) -> Any:
-        column = self.columns[name]
-        if column.null_count:
-            raise self.error(_first(column.is_null().to_numpy(zero_copy_only=False)), f"{name} is missing; fill it in")
-        return column
 
     def ranks(self, name: str) -> np.ndarray:
         """Return a column of ranks, (rows,), each from 1 to the number of items."""
@@ -161,40 +137,6 @@ class _Table:
     def name(self, prefix: int) -> str:
         session = session_ids(self.split)[self.split.test.prefix_owner()[prefix]]
         return f"session {in_a_line(repr(session), 40)}, length {self.split.test.prefixes()[0].lengths[prefix]}"
-
-
-def _columns(file: Path, source: Path | pd.DataFrame) -> dict[str, Any]:
-    """Return the columns of a file or a frame by their names in small letters."""
-    try:
-        if not isinstance(source, Path):
-            content = pa.Table.from_pandas(source, preserve_index=False)
-        elif file.suffix.lower() == ".parquet":
-            content = pyarrow.parquet.read_table(file)
-        else:
-            content = _text(file)
-    except pa.ArrowException as error:
-        told = in_a_line(str(error).partition("\n")[0], 200)
-        raise InputError(f"{file}: cannot be read as a table of ranks ({told}); write it again") from error
-    except OSError as error:
-        raise InputError(f"{file}: cannot be read ({error.strerror or in_a_line(str(error), 200)})") from error
-    names = [name.strip().lower() for name in content.column_names]
-    for name in names:
-        if names.count(name) > 1:
-            raise InputError(f"{file}: two columns are called {in_a_line(name)}; keep one of them")
-    if not content.num_rows:
-        raise InputError(f"{file}: it has no rows, expected every test prefix")
-    columns = [column.combine_chunks() for column in content.columns]
-    columns = [one.dictionary_decode() if pa.types.is_dictionary(one.type) else one for one in columns]
-    return dict(zip(names, columns, strict=True))
-
-
-def _text(file: Path) -> Any:
-    """Read a table of text, every value as it stands."""
-    parse = pyarrow.csv.ParseOptions(delimiter="\t" if file.suffix.lower() == ".tsv" else ",")
-    with pyarrow.csv.open_csv(file, parse_options=parse) as head:
-        kinds = dict.fromkeys(head.schema.names, pa.string())
-    convert = pyarrow.csv.ConvertOptions(column_types=kinds, strings_can_be_null=True, null_values=[""])
-    return pyarrow.csv.read_csv(file, parse_options=parse, convert_options=convert)
 
 
 def _counts(table: _Table) -> tuple[np.ndarray, np.ndarray, int | None]:
@@ -253,7 +195,7 @@ def _from_items(table: _Table) -> tuple[np.ndarray, np.ndarray, int]:
 def _flat(table: _Table) -> tuple[Any, np.ndarray, np.ndarray]:
     """Return the items of the lists as text, and the row and the rank of each, (items,)."""
     column = table.complete("items")
-    if _is_text(column.type):
+    if is_text(column.type):
         column = pa.array([_divided(text) for text in column.to_pylist()], pa.list_(pa.string()))
     if not (pa.types.is_list(column.type) or pa.types.is_large_list(column.type)):
         raise table.error(None, f"items is of type {column.type}, expected lists, or text divided by spaces")
@@ -293,14 +235,3 @@ def _again(values: np.ndarray) -> np.ndarray:
 
 def _first(marks: np.ndarray) -> int:
     return int(np.argmax(marks))
-
-
-def _is_text(kind: Any) -> bool:
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
-
-
-def _is_whole(value: Any) -> bool:
-    try:
-        return float(value) == int(float(value)) and abs(float(value)) < 2**53
-    except (TypeError, ValueError, OverflowError):
-        return False

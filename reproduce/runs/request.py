@@ -11,6 +11,7 @@ from reproduce import catalog
 from reproduce.errors import UsageError
 from reproduce.fitting import user_model
 from reproduce.paper.rows import Row
+from reproduce.reading import own_data
 from reproduce.runs.deadline import Deadline
 from reproduce.runs.experiment import Experiment
 from reproduce.runs.record import current, load
@@ -25,7 +26,7 @@ class Request:
     results: Path
     models: Sequence[str] = ()  # empty: the models of the page
     seeds: Sequence[int] = (0,)
-    settings: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # model -> field -> text
+    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # model -> field -> value
     device: str = "auto"
     jobs: int = 1  # cells at a time, each in a process of its own
     force: bool = False
@@ -68,18 +69,42 @@ class Request:
         return list(made.values())
 
 
-def settings(words: Iterable[str]) -> dict[str, dict[str, str]]:
-    """Parse and check MODEL.FIELD=VALUE words, as model -> field -> text. Raises UsageError if one is wrong."""
-    found: dict[str, dict[str, str]] = {}
-    for word in words:
-        name, equals, value = word.partition("=")
+def settings(texts: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Parse and check MODEL.FIELD=VALUE texts, as model -> field -> value. Raises UsageError if one is wrong."""
+    found: dict[str, dict[str, Any]] = {}
+    for text in texts:
+        name, equals, word = text.partition("=")
         model, dot, field = name.partition(".")
         if not (equals and dot):
-            raise UsageError(f"--set {word}: expected MODEL.FIELD=VALUE, such as narm.hidden=50")
-        catalog.make_recommender(model, {field: value})
+            raise UsageError(f"--set {text}: expected MODEL.FIELD=VALUE, such as narm.hidden=50")
+        value = getattr(catalog.make_recommender(model, {field: word}), field)
         before = found.setdefault(model, {}).setdefault(field, value)
         if before != value:
             raise UsageError(f"--set {name}: both {before} and {value}; give it once")
+    return found
+
+
+def words(command: str, request: Request, *, absolute: bool = False) -> list[str]:
+    """Return the words after `python -m reproduce` that request the same rows; folders and how to run are left out.
+
+    Args:
+        absolute: name files by their absolute paths, for a command that runs elsewhere.
+    """
+    found = [command]
+    if request.datasets:
+        found += ["--dataset", *(own_data.word(name, absolute) for name in request.datasets)]
+        rules = next((own_data.TAKEN[name].given for name in request.datasets if name in own_data.TAKEN), {})
+        for key, value in rules.items():
+            found += [f"--{key.replace('_', '-')}", *(value if isinstance(value, list) else [str(value)])]
+    if request.models:
+        found += ["--model", *(user_model.word(name, absolute) for name in request.models)]
+    if request.settings:
+        found.append("--set")
+        found += [
+            f"{model}.{key}={value}" for model, fields in request.settings.items() for key, value in fields.items()
+        ]
+    for key, value in request.options.items():
+        found += [f"--{key}", *(map(str, value) if isinstance(value, Sequence) else [])] if value else []
     return found
 
 

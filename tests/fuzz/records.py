@@ -49,7 +49,7 @@ TOKENS = [
 ]
 
 OPTIONS = argparse.ArgumentParser(add_help=False)
-OPTIONS.add_argument("--pages", type=int, default=len(reports.abouts()), help="how many are drawn of each record")
+OPTIONS.add_argument("--pages", type=int, default=len(reports.pages()), help="how many are drawn of each record")
 
 
 @lru_cache
@@ -141,7 +141,7 @@ def attempt(rng: random.Random, folder: Path, pages: int) -> str:
         assert line.isprintable() and len(line) < 900 and str(file.with_suffix("")) in line, line
         loaded = None
     try:
-        check.report(results, PAGES)
+        check.report(results)
         sound = True
     except InputError as error:
         assert len(str(error)) < 20_000

@@ -18,8 +18,10 @@ import torch
 from scipy import sparse
 from torch import Tensor, nn
 
-from reproduce import catalog
+from reproduce.errors import ModelError
 from reproduce.evaluation import ranking
+from reproduce.fitting import user_model
+from reproduce.fitting.determinism import deterministic
 from reproduce.fitting.recommender import Journal, Recommender
 from reproduce.reading.sessions import Sessions
 
@@ -73,7 +75,7 @@ def the_same_seed_gives_the_same_scores(make: Maker, device: torch.device) -> st
 def its_fields_rebuild_the_model(make: Maker, device: torch.device) -> str:
     train, test = random_log()
     model = small(make(), SMALL)
-    fields = catalog.resolved(model)
+    fields = fields_of(model)
     if json.loads(json.dumps(fields)) != fields:
         return "its fields are not plain numbers, words and truth values, so a record cannot keep them"
     rebuilt = type(model)(**fields)
@@ -81,7 +83,7 @@ def its_fields_rebuild_the_model(make: Maker, device: torch.device) -> str:
     for one in (model, rebuilt):
         one.fit(train, seed=0, device=device, journal=Journal())
         scores.append(one.score(test))
-    if catalog.resolved(model) != fields:
+    if fields_of(model) != fields:
         return "fit changed the model's fields"
     return "" if torch.equal(*scores) else f"a model made from the fields of another {_differ(*scores) or 'differs'}"
 
@@ -163,9 +165,43 @@ RULES: Mapping[str, Rule] = {
 }
 
 
+def unusable(make: Maker, device: torch.device) -> str:
+    """Say why a model cannot be fitted or its scores cannot be ranked; empty if both work.
+
+    The words are those of a table in which the model fails.
+    """
+    train, test = random_log()
+    model = user_model.Guard(small(make(), SMALL))
+    try:
+        model.fit(train, seed=0, device=device, journal=Journal())
+        ranking.rank_all(model, test, np.zeros(len(test), np.int64))
+    except ModelError as error:
+        return str(error)
+    return ""
+
+
+def broken(make: Maker, device: torch.device) -> list[str]:
+    """List the rules that a model breaks, one line each: the rule's name, and what was found."""
+    lines = []
+    for name, rule in RULES.items():
+        try:
+            with user_model.own_model(), deterministic():
+                found = rule(make, device)
+        except user_model.Raised as error:  # reported under the rule that ran into it
+            found = str(error)
+        if found:
+            lines.append(f"{name}: {found}")
+    return lines
+
+
+def fields_of(model: Recommender) -> dict[str, Any]:
+    """Return all fields of a model and their values."""
+    return {one.name: getattr(model, one.name) for one in dataclasses.fields(model)}  # type: ignore[arg-type]
+
+
 def small(model: Recommender, fields: Mapping[str, Any]) -> Recommender:
     """Return the model with those of the fields set that it has."""
-    there = catalog.resolved(model)
+    there = fields_of(model)
     return dataclasses.replace(model, **{key: value for key, value in fields.items() if key in there})  # type: ignore[type-var]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from argparse import Namespace
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,19 +13,6 @@ from reproduce import catalog
 from reproduce.errors import UsageError
 from reproduce.fitting import user_model
 from reproduce.reading import own_data
-from reproduce.reports.description import (
-    DATA,
-    DEVICE,
-    MINUTES,
-    OWN_DATA,
-    OWN_LOG,
-    RESULTS,
-    TRACEBACK,
-    About,
-    Command,
-    Option,
-    positive,
-)
 from reproduce.runs import own_options, request, slurm
 from reproduce.runs.deadline import Deadline
 from reproduce.runs.environment import choose_device
@@ -34,53 +22,15 @@ from reproduce.runs.trials import Outcome, best_of
 SHOWN = 5
 
 
-ABOUT = About(
-    "searches the best settings of a model on held-out training sessions, and prints the command for them",
-    (
-        Option(
-            "model", "a name, or the path of a .py file with your model", metavar="MODEL", required=True, names="model"
-        ),
-        Option("--dataset", OWN_DATA, metavar="NAME", required=True, names="data set"),
-        *OWN_LOG,
-        Option(
-            "--trials",
-            "settings tried in all, with those of earlier searches; the best 3 are then fitted anew (default: 20)",
-            metavar="N",
-            type=positive,
-            default=20,
-        ),
-        Option(
-            "--trial-epochs",
-            "train networks for at most so many epochs in a trial; the same for all models that are to be compared",
-            metavar="N",
-            type=positive,
-        ),
-        Option("--seed", "default: 0", metavar="N", type=int, default=0),
-        Option("--set", "fix a field: narm.epochs=5", metavar="MODEL.FIELD=VALUE", several=True, names="setting"),
-        DEVICE,
-        DATA,
-        RESULTS,
-        MINUTES,
-        Option("--slurm", "make the search a job: partition=gpu,time=60,gres=gpu:1", metavar="KEY=VALUE,..."),
-        Option("--fresh", "ignore the checkpoint of an interrupted fit"),
-        TRACEBACK,
-        Option("--quiet", "no progress, only the result"),
-    ),
-)
-
-
-def _answer(options: Any) -> str:
+def answer(options: Namespace) -> str:
+    user_model.show_tracebacks(options.traceback)
     asked = slurm.parse(options.slurm) if options.slurm else None
     model = catalog.recommender(options.model).name
-    (dataset,) = own_options.datasets([options.dataset], vars(options))
+    (dataset,) = own_options.datasets([options.dataset], options.rules, options.data)
     settings = request.settings(options.set)
     for other in set(settings) - {model}:
         raise UsageError(f"--set {other}.…: {other} is not the model that is searched")
-    fixed = {
-        key: catalog.resolved(catalog.make_recommender(model, {key: value}))[key]
-        for key, value in settings.get(model, {}).items()
-    }
-    what = Search(dataset, model, fixed, options.seed, options.trial_epochs)
+    what = Search(dataset, model, settings.get(model, {}), options.seed, options.trial_epochs)
     if asked is not None:
         if options.fresh:
             raise UsageError("--fresh: with --slurm a job that is queued again must go on from its checkpoint")
@@ -100,10 +50,7 @@ def _answer(options: Any) -> str:
     return report(what, outcome)
 
 
-COMMAND = Command(ABOUT, _answer)
-
-
-def as_job(what: Search, options: Any) -> list[str]:
+def as_job(what: Search, options: Namespace) -> list[str]:
     """Return the words to type after `python -m reproduce` for this search, on any machine that has the folders."""
     words = ["search", slurm.model_word(what.model), "--dataset", *slurm.dataset_words(what.dataset)]
     words += ["--trials", str(options.trials), "--seed", str(what.seed)]

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from reproduce import catalog
+from reproduce import catalog, cli, reports
 from reproduce.__main__ import main
 from reproduce.reading.processed import TEST, TRAIN
+from reproduce.reports.tables import FORMATS
 
 HERE = Path(__file__).resolve().parent.parent
 QUICK = ["--model", "pop", "s_pop", "--dataset", "cycle", "--quiet"]
@@ -31,6 +32,42 @@ def test_without_arguments_there_is_help_with_a_line_for_each_command(capsys: py
         assert f"\n    {command} " in out
 
 
+@pytest.mark.parametrize("line", ["--help", "--version", "table2 --help", "tabel2", "table2 --beyound"])
+def test_help_and_usage_errors_import_nothing_heavy(line: str) -> None:
+    words = line.split()
+    program = (
+        "import sys; from reproduce.cli import main\n"
+        f"status = main({words})\n"
+        "print(sorted({'torch', 'numpy', 'pandas', 'scipy', 'matplotlib'} & set(sys.modules)), status)"
+    )
+    run = subprocess.run([sys.executable, "-c", program], cwd=HERE, capture_output=True, text=True, check=True)
+    assert run.stdout.splitlines()[-1] == f"[] {0 if words[-1] in ('--help', '--version') else 2}"
+    assert "Traceback" not in run.stderr
+
+
+def test_there_is_a_command_for_every_page() -> None:
+    (commands,) = [one.choices for one in cli.parser()._actions if isinstance(one.choices, dict)]
+    assert {name for name, one in commands.items() if one.get_default("carry_out") is cli._page} == set(reports.pages())
+
+
+def test_export_offers_every_page_that_has_tables_and_every_format() -> None:
+    (commands,) = [one.choices for one in cli.parser()._actions if isinstance(one.choices, dict)]
+    choices = {one.dest: one.choices for one in commands["export"]._actions}
+    assert set(choices["page"]) == set(reports.pages()) - {"all", "attention"}
+    assert choices["format"] == tuple(FORMATS)
+
+
+@pytest.mark.parametrize("words", [["--model", "mine"], ["--set", "mine.x=1"]])
+def test_the_name_of_an_own_model_meets_its_file(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["table2", "--dataset", "cycle", *words]) == 2
+    assert capsys.readouterr().err.endswith(", and your own by its file: mine.py\n")
+    (tmp_path / "mine.py").touch()
+    assert main(["table2", "--dataset", "cycle", *words]) == 2
+    assert "unknown model 'mine'; did you mean mine.py? available: " in capsys.readouterr().err
+
+
 def test_the_table_is_printed_within_100_columns_and_the_page_written(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -39,7 +76,7 @@ def test_the_table_is_printed_within_100_columns_and_the_page_written(
     table = [line for line in out.splitlines() if not line.startswith("Not run yet")]
     assert any(line.startswith("POP ") and "100.00" in line for line in table) and max(map(len, table)) <= 100
     page = (tmp_path / "results/local/table2.md").read_text()
-    assert "| POP " in page and page.endswith("\n\n<!-- drawn by: table2 --model pop s_pop -->\n")
+    assert "| POP " in page and page.endswith('\n\n<!-- request: {"models": ["pop", "s_pop"]} -->\n')
     assert out.endswith("The whole page, with the details: results/local/table2.md\n")
 
 
@@ -81,7 +118,7 @@ def test_without_data_the_synthetic_log_is_used_and_named_in_the_title(capsys: p
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["table2", "--model", "nram"], "unknown model 'nram'; did you mean narm? there is: "),
+        (["table2", "--model", "nram"], "unknown model 'nram'; did you mean narm? available: "),
         (["table2", "--dataset", "yoochose1_64"], "did you mean yoochoose1_64"),
         (["table2", "--set", "narm.hiden=50"], "unknown field of narm 'hiden'; did you mean hidden?"),
         (["table2", "--set", "narm.hidden=many"], "narm.hidden=many: not of type int"),
@@ -89,12 +126,12 @@ def test_without_data_the_synthetic_log_is_used_and_named_in_the_title(capsys: p
         (["table2", "--set", "narm.session_dropout=nan"], "must be at least 0.0 and at most 0.99"),
         (
             ["table2", "--set", "narm.cell=tourch"],
-            "narm.cell=tourch: did you mean torch? there is: torch, paper, authors",
+            "narm.cell=tourch: did you mean torch? available: torch, paper, authors",
         ),
         (["table2", "--set", "hidden=50"], "expected MODEL.FIELD=VALUE"),
         (["table2", "--model", "pop", "--set", "narm.hidden=50"], "narm is not among the models"),
         (["table2", "--device", "tpu"], "unknown device"),
-        (["ablation", "--variant", "global"], "did you mean global-only or "),
+        (["ablation", "--variant", "global"], "invalid choice: 'global' (choose from "),
     ],
 )
 def test_a_wrong_name_or_value_exits_2_and_meets_the_right_ones(
@@ -107,7 +144,7 @@ def test_a_wrong_name_or_value_exits_2_and_meets_the_right_ones(
 def test_an_option_is_never_taken_for_a_longer_one_that_begins_alike(capsys: pytest.CaptureFixture[str]) -> None:
     """`check` has no --data, and its --dataset is something else."""
     assert main(["check", "--data", "logs"]) == 2
-    assert "unknown option of check '--data'; did you mean --dataset?" in capsys.readouterr().err
+    assert "unrecognized arguments: --data" in capsys.readouterr().err
 
 
 def test_absent_data_exits_3_with_what_to_put_where(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,183 @@
+"""`export`: tables as CSV, LaTeX and JSON, in any metric, and the rank of every test prefix, from stored records."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from reproduce import catalog, reports
+from reproduce.errors import InputError, UsageError
+from reproduce.evaluation import metrics
+from reproduce.evaluation.metrics import Measure
+from reproduce.files import replacing
+from reproduce.paper import controls
+from reproduce.paper.rows import ROWS
+from reproduce.reading import split_files
+from reproduce.reading.sessions import Split
+from reproduce.reports import cutoff_table, measuring
+from reproduce.reports.comparison import FULL_DECODER
+from reproduce.reports.measuring import Seeds, View
+from reproduce.reports.shelf import Shelf
+from reproduce.reports.tables import FORMATS, Exported, of_page
+from reproduce.runs import own_options
+from reproduce.runs.listing import listed
+from reproduce.runs.record import Result
+from reproduce.runs.request import Request, settings
+
+Rows = dict[str, list[Result]]  # label -> its records of one split, one per seed
+
+
+def answer(options: Namespace) -> str:
+    if options.split:
+        return _split(options)
+    request = Request(
+        models=[catalog.recommender(name).name for name in options.model],
+        datasets=own_options.datasets(options.dataset, options.rules, options.data),
+        data=options.data,
+        results=options.results,
+        settings=settings(options.set),
+    )
+    shelf = Shelf.at(request.results)
+    datasets = list(request.datasets) or shelf.datasets()
+    found = {dataset: recorded(request, shelf, dataset) for dataset in datasets}
+    there = {dataset: rows for dataset, rows in found.items() if rows}
+    if not there:
+        if any(listed(request.results, dataset) for dataset in datasets):
+            why = "its records are of other rows or settings; name them with --model and --set"
+        else:
+            why = "python -m reproduce table2 makes some"
+        raise InputError(f"{request.results}: no record to export; {why}")
+    if "parquet" in options.format:
+        raise UsageError("export --format parquet: for --split and --per-prefix; tables are csv, latex or json")
+    tables = [table for page in dict.fromkeys(options.page) for table in of_page(page, _text(page, request))]
+    measures, view = [metrics.parse(one) for one in options.metric], View(options.protocol, options.ties)
+    tables = tables or [comparison(dataset, rows, measures, view, request.results) for dataset, rows in there.items()]
+    folder = options.to or request.results / "export"
+    files: dict[str, Callable[[Path], object]] = {}
+    for table in tables:
+        for kind in dict.fromkeys(options.format or FORMATS):
+            files[f"{table.name}.{FORMATS[kind]}"] = _writer(table.written(kind))
+    if options.ranks:
+        for dataset, rows in there.items():
+            split = catalog.load_split(dataset, request.data)
+            files |= ranks(dataset, rows, split, options.ranks)
+    for name, write in files.items():
+        with replacing(folder / name, option="--to") as temporary:
+            write(temporary)
+    return "\n".join([*(f"{folder / name}" for name in files), *shelf.remarks])
+
+
+def _split(options: Namespace) -> str:
+    """Write the split of a data set for other libraries, and return the names of the files."""
+    names = own_options.datasets(options.dataset, options.rules, options.data)
+    if len(names) != 1:
+        raise UsageError("export --split needs one --dataset: a name, or the path of your own log")
+    kinds = list(dict.fromkeys(options.format or ["parquet"]))
+    if len(kinds) > 1 or kinds[0] not in ("csv", "parquet"):
+        raise UsageError(f"export --split --format {' '.join(kinds)}: a split is written as csv or parquet")
+    for name, write in (files := split_files.files(catalog.load_split(names[0], options.data), kinds[0])).items():
+        with replacing(options.split / name, option="--split") as temporary:
+            write(temporary)
+    return "\n".join(str(options.split / name) for name in files)
+
+
+def _writer(text: str) -> Callable[[Path], object]:
+    return lambda place: place.write_text(text, encoding="utf-8")
+
+
+def _text(name: str, request: Request) -> str:
+    datasets = request.datasets or Shelf.at(request.results).datasets()
+    return reports.load(name).draw(replace(request, datasets=datasets), {}).text
+
+
+def recorded(request: Request, shelf: Shelf, dataset: str) -> Rows:
+    """Find the records of each row on a data set, of the split that most rows have; add a remark on any others."""
+    shown = request.rows([*ROWS, FULL_DECODER, *controls.ROWS, *shelf.others(dataset)])
+    rows = {row.label: shelf.results(row, dataset) for row in shown}
+    kept = measuring.of_one_split(rows)
+    shelf.remarks.extend(
+        f"{dataset}, {label}: records of another split; left out."
+        for label, results in rows.items()
+        if len(kept.get(label, ())) < len(results)
+    )
+    return kept
+
+
+def comparison(dataset: str, rows: Rows, measures: Sequence[Measure], view: View, folder: Path) -> Exported:
+    """Make a table of the measures in a view, with 95 % intervals; the highest of a column is bold."""
+    columns = cutoff_table.columns(rows, measures, Seeds.of(folder, next(iter(rows.values()))[0]), view)
+    lines, values = [], []
+    for label, results in rows.items():
+        line = [label]
+        said: dict[str, Any] = {"model": label, "seeds": len(results)}
+        for title, column in columns.items():
+            cell = column[label]
+            low, high = cell.value - cell.half_width, cell.value + cell.half_width
+            shown = f"{cell.value:.2f}" + ("" if cell.sd is None else f" ± {cell.sd:.2f}")
+            shown = f"**{shown}**" if cell.value == cutoff_table.highest(column) else shown
+            line.append(f"{shown} [{low:.1f}, {high:.1f}]")
+            said |= {title: cell.value, f"{title} low": low, f"{title} high": high, f"{title} sd": cell.sd}
+        lines.append(line)
+        values.append(said)
+    return Exported(f"comparison-{dataset}", _caption(dataset, rows, view), ["model", *columns], lines, values)
+
+
+def _caption(dataset: str, rows: Rows, view: View) -> str:
+    first = next(iter(rows.values()))[0]
+    numbers = sorted({one.experiment.seed for results in rows.values() for one in results})
+    over = "test sessions and seeds" if len(numbers) > 1 else "test sessions"
+    once = "; of a row with one seed it is about that run" if any(len(one) == 1 for one in rows.values()) else ""
+    return (
+        f"{catalog.dataset(dataset).title}: {len(first.greater):,} test prefixes, ranked among all "
+        f"{first.split['n_items']:,} items; per cent. Seeds: {', '.join(map(str, numbers))}. In brackets: the 95 % "
+        f"interval over {over}{once}. Bold: the highest, whether or not it can be told from the next. "
+        + (view.told or "Tie rule: an item tied with the target counts as ahead of it.")
+    )
+
+
+def ranks(
+    dataset: str, rows: Mapping[str, Sequence[Result]], split: Split, kind: str
+) -> dict[str, Callable[[Path], object]]:
+    """Return the name of a data set's file, and the function that writes it to a path.
+
+    Raises:
+        InputError: the records were made from another split.
+        UsageError: `kind` is "parquet" and pyarrow is not installed.
+    """
+    frame = pd.concat([_frame(label, one, split) for label, results in rows.items() for one in results])
+    if kind == "csv":
+        return {f"ranks-{dataset}.csv": lambda place: frame.to_csv(place, index=False, lineterminator="\n")}
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError as error:
+        raise UsageError("--ranks parquet needs pyarrow: pip install 'session-rec-reproduce[parquet]'") from error
+    table = pyarrow.Table.from_pandas(frame, preserve_index=False)
+    return {f"ranks-{dataset}.parquet": lambda place: pyarrow.parquet.write_table(table, place)}
+
+
+def _frame(label: str, result: Result, split: Split) -> pd.DataFrame:
+    """Make the table of one record; `target` is the log's own id if the split has it, else the item's number."""
+    if split.digest != result.split["digest"]:
+        raise InputError(
+            f"{result.experiment.path}: made from other data or other rules than {split.name} has now; name the data "
+            "and the options that it was made with"
+        )
+    _, targets = split.test.prefixes()
+    counts = result.frame()
+    return pd.DataFrame(
+        {
+            "model": label,
+            "seed": result.experiment.seed,
+            "session": counts["session"],
+            "length": counts["length"],
+            "target": targets if split.vocabulary is None else split.vocabulary[targets],
+            "best_rank": counts["greater"] + 1,
+            "worst_rank": counts["rank"],
+        }
+    )

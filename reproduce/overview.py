@@ -1,0 +1,155 @@
+"""What there is: models and their fields, data sets and their counts, and whether a model keeps the contract."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+from tabulate import tabulate
+
+from reproduce import catalog
+from reproduce.errors import InputError, ModelError, known
+from reproduce.fitting import user_model
+from reproduce.fitting.contract import RULES, broken, unusable
+from reproduce.reading import split_cache
+from reproduce.reading.download import fetch
+from reproduce.reading.sessions import Provenance, as_printed
+from reproduce.runs.environment import choose_device
+
+
+def data_sets(data: Path, asked: Sequence[str] = ()) -> str:
+    """List the data sets in a data folder, counted as the paper counts, and how to obtain the others.
+
+    Args:
+        asked: the data sets to list, a user's own included; default: those of the suite. A fault in a data set that
+            was asked for is raised; in others it is only listed.
+
+    Raises:
+        UsageError: there is no data set of a name that was asked for.
+        InputError: the files of a data set that was asked for are absent or broken.
+    """
+    rows, absent, notes = [], [], []
+    for one in [catalog.dataset(name) for name in asked] or [one for one in catalog.datasets().values() if one.obtain]:
+        if asked:
+            origin = catalog.load_split(one.name, data).provenance
+            notes += [f"{one.name}: {origin.note}"] if origin.note else []
+            rows += _counted(one.name, origin)
+            continue
+        if not one.find(data):
+            absent.append(f"{one.name}: {one.obtain.format(data=data)}")
+            continue
+        try:
+            origin = catalog.load_split(one.name, data).provenance
+        except InputError as error:
+            absent.append(f"{one.name}: {error}")
+            continue
+        rows += _counted(one.name, origin)
+    head = ["data set", "clicks", "train sequences", "test sequences", "items", "average length"]
+    text = (
+        tabulate(rows, head, disable_numparse=True, colalign=["left"] + ["right"] * 5)
+        if rows
+        else f"nothing in {data}/"
+    )
+    if asked:
+        return "\n\n".join([text, *notes])
+    return text + ("\n\nnot here:\n\n" + "\n".join(absent) if absent else "") + f"\n\n{cached()}"
+
+
+def _counted(name: str, origin: Provenance) -> list[list[str]]:
+    """Make the lines of a data set: its counts, and the paper's if there are any."""
+    columns = ("clicks", "train_sequences", "test_sequences", "items", "average_length")
+    return [
+        [who, *(as_printed(key, counts[key]) for key in columns)]
+        for who, counts in ((name, origin.counts), ("  the paper", origin.published))
+        if counts
+    ]
+
+
+def cached() -> str:
+    """List the cache of splits."""
+    lines = [
+        f"    {one.name}: {one.bytes / 1e6:.1f} MB, of {one.source}" if one.sound else f"    {one.name}: broken"
+        for one in split_cache.entries()
+    ]
+    return f"cached in {split_cache.folder()}/ (data --clear empties it):" + (
+        "\n" + "\n".join(lines) if lines else " nothing"
+    )
+
+
+def clear_cache() -> str:
+    return f"{split_cache.folder()}/: {split_cache.clear() / 1e6:.1f} MB freed"
+
+
+def catalogue() -> str:
+    """List every model with its fields, their defaults and choices, and every data set."""
+    parts = []
+    for name, kind in catalog.recommenders().items():
+        types = get_type_hints(kind)
+        fields = [_described(field, get_args(types[field.name])) for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
+        parts.append("\n    ".join([f"{name}  ({kind.label})", *fields]))
+    data = "\n".join(f"    {one.name:<22} {one.title}" for one in catalog.datasets().values())
+    return "models, with their fields for --set MODEL.FIELD=VALUE\n\n" + "\n\n".join(parts) + f"\n\ndata sets\n\n{data}"
+
+
+def _described(field: dataclasses.Field[Any], choices: Sequence[Any]) -> str:
+    """Describe a field: its default, its choices, and in brackets its default's origin and what a search tries."""
+    tried = field.metadata["search"]
+    search = ""
+    if isinstance(tried, tuple):
+        search = f"search {tried[0]} to {tried[1]}"
+    elif tried:
+        search = "search " + ", ".join(map(str, tried))
+    remark = "; ".join(part for part in (field.metadata["note"], search) if part)
+    text = f"{field.name} = {field.default}" + ("   " + " | ".join(map(str, choices)) if choices else "")
+    return text + (f"   ({remark})" if remark else "")
+
+
+def fetched(name: str, data: Path, url: str | None) -> str:
+    """Download a log to its place in the data folder.
+
+    Raises:
+        UsageError: there is no log of that name to fetch.
+        InputError: it cannot be downloaded, is not the expected file, or cannot be written.
+    """
+    downloads = {one.name: one.download for one in catalog.datasets().values() if one.download}
+    download = downloads[known("log to fetch", name, downloads)]
+    return f"{fetch(dataclasses.replace(download, url=url or download.url), data)}: as expected"
+
+
+def contract(models: Sequence[str], device_name: str, traceback: bool) -> str:
+    """Check models against the rules; say how many rules each keeps.
+
+    Raises:
+        ModelError: a model breaks a rule or cannot be used; one line per mistake.
+    """
+    user_model.show_tracebacks(traceback)
+    device = choose_device(device_name)
+    kept, failed = [], []
+    for model in models:
+        kind = catalog.recommender(model)
+        if issubclass(kind, user_model.Unusable):
+            failed.append(kind.why)
+            continue
+        make = partial(catalog.make_recommender, kind.name)
+        if wrong := unusable(make, device):
+            failed += [wrong, f"{kind.name} must fit and score before the {len(RULES)} rules can be asked"]
+            continue
+        lines = broken(make, device)
+        failed += [f"{kind.name} breaks a rule: {line}" for line in _each_once(lines)]
+        kept.append(f"{kind.name} keeps {len(RULES) - len(lines)} of {len(RULES)} rules")
+    if failed:
+        raise ModelError("\n".join([*failed, *kept]))
+    return "\n".join(kept)
+
+
+def _each_once(lines: Sequence[str]) -> list[str]:
+    """Merge the lines of `broken` that report the same finding under several rules."""
+    rules: dict[str, list[str]] = {}
+    for line in lines:
+        name, _, found = line.partition(": ")
+        rules.setdefault(found, []).append(name)
+    met = {found: f" (met by {len(names)} rules)" if len(names) > 1 else "" for found, names in rules.items()}
+    return [f"{names[0]}: {found}{met[found]}" for found, names in rules.items()]

@@ -1,0 +1,114 @@
+"""A table of any columns from a file or a frame, strictly: what cannot be is refused with its file and row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+
+from reproduce.errors import InputError, in_a_line
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class PlainTable:
+    """The columns of a file by their names in small letters."""
+
+    file: Path
+    columns: Mapping[str, Any]  # pyarrow's arrays, (rows,) each
+
+    def error(self, row: int | None, why: str) -> InputError:
+        """Return an error about the file or one of its rows, counted from 0; messages count them from 1."""
+        return InputError(f"{self.file}: {'' if row is None else f'row {row + 1}: '}{why}")
+
+    def whole(self, name: str) -> np.ndarray:
+        """Return a column as int64, (rows,)."""
+        column = self.complete(name)
+        try:
+            return column.cast(pa.int64()).to_numpy(zero_copy_only=False)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+            values = column.to_pylist()
+            for row, value in enumerate(values):
+                if not _is_whole(value):
+                    shown = f"{name} is {in_a_line(repr(value), 40)}, expected a whole number"
+                    raise self.error(row, shown) from None
+            return np.array([int(float(value)) for value in values], dtype=np.int64)
+
+    def texts(self, name: str) -> Any:
+        """Return a column of ids as text; a whole floating-point number as its digits."""
+        column = self.complete(name)
+        if pa.types.is_floating(column.type):
+            column = pa.array(self.whole(name))
+        if not (pa.types.is_integer(column.type) or is_text(column.type)):
+            raise self.error(None, f"{name} is of type {column.type}, expected text or whole numbers")
+        return column.cast(pa.large_string())
+
+    def complete(self, name: str) -> Any:
+        """Return a column as it is. Raises InputError for the first row in which it is missing."""
+        column = self.columns[name]
+        if column.null_count:
+            row = int(np.argmax(column.is_null().to_numpy(zero_copy_only=False)))
+            raise self.error(row, f"{name} is missing; fill it in")
+        return column
+
+
+def read(file: Path, source: Path | pd.DataFrame, what: str) -> PlainTable:
+    """Read a table from a .parquet file, a frame, or text with a header and commas, or tabs if it ends in .tsv.
+
+    Args:
+        file: the name for messages.
+        source: the file, or the frame.
+        what: what the rows are, for messages.
+
+    Raises:
+        InputError: the file is absent, broken or empty, or two columns have one name.
+    """
+    try:
+        if not isinstance(source, Path):
+            content = pa.Table.from_pandas(source, preserve_index=False)
+        elif file.suffix.lower() == ".parquet":
+            content = pyarrow.parquet.read_table(file)
+        else:
+            content = _text(file)
+    except pa.ArrowException as error:
+        shown = in_a_line(str(error).partition("\n")[0], 200)
+        raise InputError(f"{file}: cannot be read as a table of {what} ({shown}); write it again") from error
+    except OSError as error:
+        raise InputError(f"{file}: cannot be read ({error.strerror or in_a_line(str(error), 200)})") from error
+    names = [name.strip().lower() for name in content.column_names]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"{file}: two columns are called {in_a_line(name)}; keep one of them")
+    if not content.num_rows:
+        raise InputError(f"{file}: it has no rows, expected {what}")
+    columns = [column.combine_chunks() for column in content.columns]
+    columns = [one.dictionary_decode() if pa.types.is_dictionary(one.type) else one for one in columns]
+    return PlainTable(file, dict(zip(names, columns, strict=True)))
+
+
+def _text(file: Path) -> Any:
+    """Read a table of text, every value as it stands."""
+    parse = pyarrow.csv.ParseOptions(delimiter="\t" if file.suffix.lower() == ".tsv" else ",")
+    with pyarrow.csv.open_csv(file, parse_options=parse) as head:
+        kinds = dict.fromkeys(head.schema.names, pa.string())
+    convert = pyarrow.csv.ConvertOptions(column_types=kinds, strings_can_be_null=True, null_values=[""])
+    return pyarrow.csv.read_csv(file, parse_options=parse, convert_options=convert)
+
+
+def is_text(kind: Any) -> bool:
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
+
+
+def _is_whole(value: Any) -> bool:
+    try:
+        return float(value) == int(float(value)) and abs(float(value)) < 2**53
+    except (TypeError, ValueError, OverflowError):
+        return False

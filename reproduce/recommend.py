@@ -1,0 +1,113 @@
+"""`recommend`: what a kept model recommends after some clicks, in the log's own ids; for NARM, its attention too.
+
+The clicks of a single session are given as words, those of several sessions in a file with the columns session and
+item, in the order of the clicks. The answer to a file is CSV (session, rank, item, score) or JSON.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from tabulate import tabulate
+
+from reproduce import catalog
+from reproduce.errors import InputError, UsageError
+from reproduce.fitting import user_model
+from reproduce.reading import own_data, plain_table
+from reproduce.runs import kept_model, own_options, request
+from reproduce.runs.experiment import Experiment
+
+
+def answer(options: Namespace) -> str:
+    if bool(options.clicks) == bool(options.sessions):
+        raise UsageError(
+            "recommend needs --clicks, items as the log calls them, the oldest first, or --sessions, a file of them"
+        )
+    kept = kept_model.load_model(_place(options), options.device)
+    how = {"skip_unknown": options.skip_unknown, "exclude_seen": options.exclude_seen}
+    if options.sessions:
+        sessions = read_sessions(options.sessions)
+        try:
+            answers = kept.recommend_each(list(sessions.values()), options.top, **how)
+        except UsageError as error:
+            raise InputError(f"{options.sessions}: {error}") from error
+        return written(dict(zip(sessions, answers, strict=True)), options.format)
+    best = kept.recommend(options.clicks, options.top, **how)
+    lines = [[str(i), item, f"{score:.4f}"] for i, (item, score) in enumerate(best, 1)]
+    ids = "" if kept.vocabulary is not None else " (items by their number in the suite's catalogue)"
+    text = [
+        f"{kept.experiment.model} on {kept.experiment.dataset}, after {' '.join(options.clicks)}{ids}",
+        tabulate(lines, ["", "item", "score"], disable_numparse=True, colalign=("right", "left", "right")),
+    ]
+    clicks = [item for item in options.clicks if item in kept.known]
+    weights = kept.attention(clicks)
+    if weights is not None and np.any(weights):
+        truncation = getattr(kept.model, "truncation", "none")
+        read = clicks[-len(weights) :] if truncation == "last" else clicks[: len(weights)]
+        shown = [[item, f"{weight:.3f}"] for item, weight in zip(read, weights, strict=False)]
+        text.append(tabulate(shown, ["click", "attention"], disable_numparse=True, colalign=("left", "right")))
+    return "\n\n".join(text)
+
+
+def read_sessions(file: Path) -> dict[str, list[str]]:
+    """Read the items of each session, by its id, in the order of the rows.
+
+    Raises:
+        InputError: the file is absent or broken, or an id is missing; it names the row and the remedy.
+    """
+    table = plain_table.read(file, file, "clicks")
+    if missing := {"session", "item"} - table.columns.keys():
+        raise table.error(None, f"no column {' and '.join(sorted(missing))}; expected session and item, a click a row")
+    sessions: dict[str, list[str]] = {}
+    for session, item in zip(table.texts("session").to_pylist(), table.texts("item").to_pylist(), strict=True):
+        sessions.setdefault(session, []).append(item)
+    return sessions
+
+
+def written(answers: Mapping[str, Sequence[tuple[str, float]]], kind: str) -> str:
+    """Return recommendations by session as "csv" or "json"."""
+    if kind == "json":
+        named = [
+            {"session": session, "items": [{"item": item, "score": score} for item, score in items]}
+            for session, items in answers.items()
+        ]
+        return json.dumps(named, indent=1)
+    text = io.StringIO()
+    lines = csv.writer(text, lineterminator="\n")
+    lines.writerow(["session", "rank", "item", "score"])
+    for session, items in answers.items():
+        lines.writerows([session, rank, item, score] for rank, (item, score) in enumerate(items, 1))
+    return text.getvalue().rstrip("\n")
+
+
+def _place(options: Namespace) -> Path:
+    """Find the path of the kept model.
+
+    Raises:
+        InputError: no model is kept there; the message has the command that keeps it.
+        UsageError: the data set is not named, or a name or setting is wrong.
+    """
+    if options.model.endswith(kept_model.ENDING):
+        return Path(options.model)
+    model = catalog.recommender(options.model).name
+    if not options.dataset:
+        raise UsageError("recommend needs --dataset, what the model was fitted on, or the path of a .model file")
+    (dataset,) = own_options.datasets([options.dataset], options.rules, options.data)
+    fields = request.settings(options.set)
+    for other in set(fields) - {model}:
+        raise UsageError(f"--set {other}.…: {other} is not the model asked")
+    one = Experiment.of(dataset, model, fields.get(model), options.seed)
+    place = kept_model.place_of(one, options.results)
+    if not place.is_file():
+        settings = " ".join(f"{model}.{key}={value}" for key, value in one.params.items())
+        words = ["--dataset", own_data.asked_for_as(dataset), "--model", user_model.asked_for_as(model)]
+        words += ["--set", settings] * bool(settings) + ["--seed", str(one.seed)] * bool(one.seed)
+        command = f"python -m reproduce run {' '.join(words)} --keep-model"
+        raise InputError(f"{place}: no model is kept there; {command} keeps it")
+    return place

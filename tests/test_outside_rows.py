@@ -1,0 +1,121 @@
+"""Rows from outside beside rows of this suite: what was exported comes back with the same numbers to the last digit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import reproduce
+from reproduce import catalog
+from reproduce.errors import InputError, UsageError
+from reproduce.evaluation import comparisons
+from reproduce.reading.sessions import Split
+from reproduce.reports import measuring, outside
+from reproduce.runs.experiment import Experiment
+from reproduce.runs.record import Result
+from reproduce.runs.runner import run
+
+SMALL = {"epochs": 1, "hidden": 4, "embedding": 4}
+METRICS = ["recall@5", "mrr@20", "ndcg@10"]
+ROWS = {"POP": ("pop", {}, 1, "none"), "Item-KNN": ("item_knn", {}, 1, "none"), "NARM": ("narm", SMALL, 2, "softmax")}
+
+
+@pytest.fixture(scope="module")
+def split() -> Split:
+    return catalog.load_split("cycle", ".")
+
+
+@pytest.fixture(scope="module")
+def ours(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Result]]:
+    """Results by label, NARM's from two seeds."""
+    folder = tmp_path_factory.mktemp("results")
+    return {
+        label: [
+            run(Experiment.of("cycle", model, fields, seed), data=".", results=folder, device="cpu")
+            for seed in range(seeds)
+        ]
+        for label, (model, fields, seeds, _) in ROWS.items()
+    }
+
+
+def bounds(result: Result) -> pd.DataFrame:
+    """The ranks of a result as a file from outside states them."""
+    frame = result.frame()
+    return frame.assign(best_rank=frame["greater"] + 1, worst_rank=frame["rank"])[
+        ["session", "length", "best_rank", "worst_rank"]
+    ]
+
+
+@pytest.mark.parametrize("label", ROWS)
+def test_exported_ranks_come_back_with_the_same_numbers_intervals_and_p_values(
+    label: str, split: Split, ours: dict[str, list[Result]], tmp_path: Path
+) -> None:
+    for seed, result in enumerate(ours[label]):
+        bounds(result).sample(frac=1, random_state=seed).to_parquet(tmp_path / f"mine-seed{seed}.parquet")
+    back = outside.rows([f"Mine={tmp_path}/mine-seed*.parquet"], split, ROWS[label][3])
+    both = [ours, {**ours, label: back["Mine"]}]
+    frames = [reproduce.compare(split, rows, metric=METRICS, family=ROWS[label][3]) for rows in both]
+    pd.testing.assert_frame_equal(*frames, check_exact=True)
+    found = []
+    for rows in both:
+        noise = measuring.Seeds(tuple(tuple(some) for some in rows.values() if len(some) > 1))
+        measured = measuring.measured(rows, "mrr", noise)
+        found.append([(pair.value, pair.low, pair.high, pair.p) for pair in comparisons.pairwise(measured).values()])
+    assert found[0] == found[1] and np.isfinite(found[0]).all()
+
+
+def test_lists_of_20_give_the_same_metrics_with_ties_as_the_list_has_them(split: Split, tmp_path: Path) -> None:
+    """Twelve items only, so lists of 2 stand for lists of 20; ties are broken as the list breaks them."""
+    model = catalog.make_recommender("pop")
+    model.fit(split.train)
+    prefixes, targets = split.test.prefixes()
+    order = np.argsort(-model.score(prefixes).numpy(), axis=1, kind="stable")
+    ranks = 1 + np.argmax(order == targets[:, None], axis=1)
+    frame = pd.DataFrame({"session": split.test.prefix_owner(), "length": prefixes.lengths})
+    frame.assign(items=[" ".join(map(str, row[:2])) for row in order]).to_csv(tmp_path / "pop.csv", index=False)
+    whole = reproduce.compare(
+        split,
+        {"ranks": frame.assign(rank=ranks), "lists": tmp_path / "pop.csv"},
+        metric=["recall@1", "recall@2", "mrr@2"],
+    )
+    assert 0 < whole.loc["ranks", ("MRR@2", "value")] < whole.loc["ranks", ("Recall@2", "value")] < 100
+    for metric in ("Recall@1", "Recall@2", "MRR@2"):
+        for column in ("value", "low", "high"):
+            assert whole.loc["lists", (metric, column)] == whole.loc["ranks", (metric, column)]
+    with pytest.raises(InputError, match=r"pop.csv: its lists have at most 2 items, so Recall@20 is not known"):
+        reproduce.compare(split, {"lists": tmp_path / "pop.csv"})
+
+
+def test_rows_are_named_by_a_label_or_their_file_and_files_of_one_name_are_seeds(
+    split: Split, ours: dict[str, list[Result]], tmp_path: Path
+) -> None:
+    for name in ("sasrec-seed0", "sasrec-seed7", "ease", "NARM"):
+        bounds(ours["POP"][0]).to_csv(tmp_path / f"{name}.csv", index=False)
+    texts = [f"{tmp_path}/sasrec-seed*.csv", f"A = B={tmp_path}/ease.csv", f"{tmp_path}/NARM.csv"]
+    found = outside.rows(texts, split)
+    assert {label: [one.experiment.seed for one in some] for label, some in found.items()} == {
+        "sasrec": [0, 1],
+        "A = B": [0],
+        "NARM (from outside)": [0],
+    }
+    with pytest.raises(UsageError, match=r"ease.csv: named twice"):
+        outside.rows([f"{tmp_path}/ease.csv", f"x={tmp_path}/ease.csv"], split)
+    with pytest.raises(UsageError, match=r"none\*.csv: no file has such a name"):
+        outside.rows([f"{tmp_path}/none*.csv"], split)
+    with pytest.raises(InputError, match=r"none.csv: cannot be read"):
+        outside.rows([f"{tmp_path}/none.csv"], split)
+
+
+def test_a_row_of_one_file_is_not_judged_unless_its_family_is_said(split: Split, ours: dict[str, list[Result]]) -> None:
+    rows = {"POP": ours["POP"], "mine": bounds(ours["Item-KNN"][0])}
+    assert set(reproduce.compare(split, rows)["Recall@20"]["mark"]) == {"highest", "not judged"}
+    assert "not judged" not in set(reproduce.compare(split, rows, family="none")["Recall@20"]["mark"])
+
+
+def test_a_result_of_another_split_is_refused(split: Split, tmp_path: Path) -> None:
+    other = run(Experiment.of("synthetic", "pop"), data=".", results=tmp_path, device="cpu")
+    with pytest.raises(InputError, match="POP: a result on another split than cycle"):
+        reproduce.compare(split, {"POP": other})
