@@ -17,7 +17,7 @@ import reproduce
 from reproduce.errors import InputError, UsageError, known
 from reproduce.fitting import user_model
 from reproduce.fitting.recommender import UNKNOWN, Recommender
-from reproduce.reading import own_data, split_cache
+from reproduce.reading import held_out, own_data, split_cache
 from reproduce.reading.sessions import Split
 from reproduce.reading.source import Dataset
 
@@ -61,6 +61,12 @@ def dataset(name: str, given: Mapping[str, Any] | None = None, data: Path | str 
         own = own_data.adopt(Path(name), given or {}, Path(data))
         datasets()[own.name] = own
         return own
+    if name.endswith(held_out.SUFFIX):
+        whole = dataset(name.removesuffix(held_out.SUFFIX), given, data)
+        title = f"{whole.title}, held-out training sessions"
+        return Dataset(
+            name, title, whole.find, lambda data: held_out.hold_out(load_split(whole.name, data)), whole.obtain
+        )
     if name not in datasets() and own_data.NAME.fullmatch(name):
         return own_data.stored(name)
     return datasets()[known("data set", name, datasets())]
@@ -91,7 +97,11 @@ def load_split(name: str, data: Path | str) -> Split:
     name = found.name
     if found.obtain and not found.find(folder):
         raise InputError(f"{name}: not found in {folder}/: {found.obtain.format(data=folder)}")
-    split = found.read(folder) if name in own_data.TAKEN else split_cache.split(found, folder)
+    split = (
+        found.read(folder)
+        if name in own_data.TAKEN or name.endswith(held_out.SUFFIX)
+        else split_cache.split(found, folder)
+    )
     for part, sessions in (("training", split.train), ("test", split.test)):
         if not (sessions.lengths > 1).any():
             raise InputError(f"{name}: no {part} session is left by the paper's rules; is the log in {folder}/ whole?")

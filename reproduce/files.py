@@ -1,26 +1,25 @@
 """Atomic replacement of files, SIGTERM between writes only, and a lock that lets one process run a cell at a time.
 
-The lock is a file lock of the operating system, which is released when its holder dies. On some cluster file systems
-such a lock holds on its own machine only. Lock files and temporary names therefore contain the host, and a file that
-another host left is never taken for that of a dead process.
+Lock files and temporary names contain the host, since several machines may share a results folder: a file that another
+host left is never taken for that of a dead process.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import glob
 import os
 import re
 import signal
 import socket
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
 
-from reproduce.errors import InputError, SuiteError
+from filelock import FileLock, Timeout
+
+from reproduce.errors import InputError, SuiteError, in_a_line
 
 
 def host() -> str:
@@ -109,12 +108,6 @@ def heed_sigterm() -> None:
     signal.signal(signal.SIGTERM, handler)
 
 
-def sweep(path: Path) -> None:
-    """Remove the half-written temporary files of killed processes beside a file that nobody else is writing now."""
-    for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
-        left.unlink(missing_ok=True)
-
-
 def _sweep_vanished(path: Path) -> None:
     """Remove the half-written temporary files beside a file that dead processes of this machine left."""
     for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
@@ -134,60 +127,52 @@ class Busy(SuiteError):
 
 
 @contextmanager
-def only_one(path: Path, *, wait: bool = True, quiet: bool = True) -> Iterator[None]:
-    """Hold the lock file at `path`, which contains its owner's host and process id and is removed at the end.
+def only_one(path: Path, *, wait: bool = True) -> Iterator[None]:
+    """Hold the lock file at `path`, which names its holder's process and host and is removed at the end.
+
+    The lock is one of the operating system, which ends with its holder. On some cluster file systems such a lock holds
+    on its own machine only, so a file that another host left counts as locked.
 
     Args:
         wait: wait while another process holds the lock.
-        quiet: do not print that the lock was taken over from a dead process.
 
     Raises:
-        Busy: `wait` is off, and another process holds the lock or a process on another host may hold it.
-        InputError: the file cannot be created or locked, or a process on another host left it or still holds it.
+        Busy: `wait` is off, and another process holds the lock.
+        InputError: the file cannot be created, or a process on another host left it or still holds it.
     """
+    lock = FileLock(path, poll_interval=0.05)
     try:
-        stream = _locked(path, wait)
-    except BlockingIOError as error:
-        raise Busy(f"{path}: another process is running this cell") from error
-    except OSError as error:
-        raise InputError(f"{path}: cannot be locked ({error.strerror}); choose another --results DIR") from error
-    with os.fdopen(stream, "r+b", buffering=0) as file:
-        where, _, vanished = file.read(80).decode(errors="replace").strip().rpartition(" ")
-        if where and where != host():
-            if not wait:
-                raise Busy(f"{path}: a process on {where} is running this cell")
-            raise InputError(
-                f"{path}: process {vanished} on {where} has this lock, and from {host()} it cannot be seen whether it "
-                "runs still; if it does not, remove the file"
-            )
-        try:
-            if vanished and not quiet:
-                print(f"{path.stem}: taken over from process {vanished}, which vanished", file=sys.stderr, flush=True)
-            try:
-                file.seek(0)
-                file.truncate()
-                file.write(f"{host()} {os.getpid()}\n".encode())
-            except OSError as error:
-                raise InputError(
-                    f"{path}: cannot be written ({error.strerror}); make room or choose another --results DIR"
-                ) from error
-            yield
-        finally:
-            path.unlink(missing_ok=True)  # before the lock is released, so that a waiting process sees that it is gone
-
-
-def _locked(path: Path, wait: bool) -> int:
-    while True:
         path.parent.mkdir(parents=True, exist_ok=True)
-        stream = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-            if path.exists() and os.path.samestat(os.fstat(stream), path.stat()):
-                return stream
-        except FileNotFoundError:  # removed between exists() and stat(): its holder has finished
-            os.close(stream)
-            continue
-        except BaseException:
-            os.close(stream)
-            raise
-        os.close(stream)  # the path now names another file or none: try again
+        lock.acquire(timeout=-1 if wait else 0)
+        where = _holder(path)[1]
+        if where not in ("", socket.gethostname()):
+            lock.release()
+            raise (InputError if wait else Busy)(_locked(path))
+        path.write_text(f"{os.getpid()}\n{socket.gethostname()}\n")
+    except Timeout:
+        raise Busy(_locked(path)) from None
+    except OSError as error:
+        if lock.is_locked:
+            path.unlink(missing_ok=True)
+            lock.release()
+        raise InputError(
+            f"{path}: cannot be locked ({error.strerror or error}); make room or choose another --results DIR"
+        ) from error
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)  # before the release: a process that waits sees that the file is gone
+        lock.release()
+
+
+def _locked(path: Path) -> str:
+    process, where = _holder(path)
+    return f"{path}: locked by process {process} on {where}; if it is no longer running, delete this file"
+
+
+def _holder(path: Path) -> tuple[str, str]:
+    """The process and the host in a lock file; "" where there is none yet."""
+    with contextlib.suppress(OSError):
+        process, where, *_ = [*path.read_text(errors="replace")[:400].split("\n"), "", ""]
+        return in_a_line(process), in_a_line(where)
+    return "", ""

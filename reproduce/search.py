@@ -15,7 +15,7 @@ from reproduce.fitting import user_model
 from reproduce.reading import own_data
 from reproduce.runs import own_options, request, slurm
 from reproduce.runs.deadline import Deadline
-from reproduce.runs.environment import choose_device
+from reproduce.runs.runner import RunOptions
 from reproduce.runs.search import Search, as_options, over_orders, run
 from reproduce.runs.trials import Outcome, best_of
 
@@ -37,16 +37,15 @@ def answer(options: Namespace) -> str:
         what.ranges()
         queued = slurm.queue([as_job(what, options)], asked, options.results)
         return queued or "nothing to submit: this search is queued"
-    outcome = run(
-        what,
-        catalog.load_split(dataset, options.data).train,
-        options.trials,
-        options.results,
-        choose_device(options.device),
+    how = RunOptions(
+        data=options.data,
+        results=options.results,
+        device=options.device,
         quiet=options.quiet,
         fresh=options.fresh,
         deadline=None if options.minutes is None else Deadline.in_minutes(options.minutes),
     )
+    outcome = run(what, options.trials, how)
     return report(what, outcome)
 
 

@@ -19,7 +19,7 @@ import torch
 import with_cycle  # noqa: F401  registers the data set
 
 from reproduce import catalog, files
-from reproduce.runs import checkpoint, runner
+from reproduce.runs import checkpoint, runner, state_file
 from reproduce.runs.experiment import Experiment
 
 FIELDS = {
@@ -85,7 +85,7 @@ class Moments:
 def train(model: str, folder: Path) -> dict:
     """Run a model to its end; return a digest of its ranks, its epochs, where it resumed, and the files left."""
     one = Experiment.of(DATASET, model, FIELDS[model])
-    result = runner.run(one, data=".", results=folder, device="cpu", quiet=True)
+    result = runner.run(one, data=".", results=folder, device="cpu")
     ranks = hashlib.sha256(result.greater.tobytes() + result.equal.tobytes()).hexdigest()
     told = ("epoch", "loss", "validation_recall")
     epochs = [{key: one[key] for key in told if key in one} for one in result.epochs]
@@ -149,7 +149,7 @@ def disturbed(model: str, place: Path, deadly: int, tear: float, clock: float | 
     killed = sitting(model, place, deadly, tear, clock)
     checkpoints = list(place.rglob("*.checkpoint"))
     recorded = any(place.rglob("*.json"))  # the record is complete: there is nothing to resume
-    kept = len(torch.load(checkpoints[0], weights_only=True)["history"]) if checkpoints else 0
+    kept = len(state_file.read(checkpoints[0], "checkpoint", "")["history"]) if checkpoints else 0
     again = sitting(model, place, 0, 0.0, None)
     return {**again, "signal": killed["signal"], "kept": kept, "recorded": recorded}
 

@@ -66,7 +66,7 @@ def test_a_run_stops_at_the_last_epoch_that_fits_and_goes_on_to_the_same_ranks(
     ]
     assert {type(error) for error in first.values()} == {TimeIsUp}
     assert {getattr(error, "status", 0) for error in first.values()} == {75}
-    assert "2 of 2 runs are left; the same command goes on" in capsys.readouterr().err
+    assert "2 of 2 runs out of time (repeat the command to resume)" in capsys.readouterr().err
     assert clock.now == 120
     second = run(tmp_path / "cut", clock, 2, narm(), narm(1))
     assert clock.now == 240
@@ -122,7 +122,7 @@ def test_the_command_line_ends_with_75_and_goes_on(
     limits = iter([Deadline(0.0), Deadline(3600.0)])
     monkeypatch.setattr(Deadline, "in_minutes", lambda minutes: next(limits))
     assert main([*words, "--minutes", "1"]) == 75
-    assert "2 of 2 runs are left" in capsys.readouterr().err
+    assert "2 of 2 runs out of time" in capsys.readouterr().err
     assert main([*words, "--minutes", "1"]) == 0
 
 

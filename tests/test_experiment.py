@@ -23,7 +23,7 @@ from reproduce.reading.sessions import Split
 from reproduce.runs import environment, experiment, record
 from reproduce.runs.experiment import Experiment
 from reproduce.runs.record import OtherData, Result, current, load
-from reproduce.runs.runner import run
+from reproduce.runs.runner import RunOptions, run, run_with
 
 NARM = {"epochs": 2, "embedding": 4, "hidden": 4}
 
@@ -144,8 +144,9 @@ def test_a_record_of_other_data_is_neither_used_nor_replaced(tmp_path: Path, for
     made = make(tmp_path)
     split = catalog.load_split("cycle", "nowhere")
     other = Split("cycle", split.train, split.test.take(slice(0, 3)), split.provenance)
+    options = RunOptions(data=tmp_path, results=tmp_path, force=force)
     with pytest.raises(OtherData, match="made from other data called cycle"):
-        make(tmp_path, split=other, force=force)
+        run_with(options, made.experiment, other)
     again = load(made.experiment, tmp_path)
     assert again is not None and again.identity == made.identity
 

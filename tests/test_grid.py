@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -20,11 +22,11 @@ from reproduce.evaluation import ranking
 from reproduce.files import Busy, only_one
 from reproduce.fitting.recommender import Recommender
 from reproduce.reading.sessions import Sessions
-from reproduce.runs import runner, scheduler
+from reproduce.runs import scheduler
 from reproduce.runs.experiment import Experiment
-from reproduce.runs.memory import out_of_memory
 from reproduce.runs.record import Result
 from reproduce.runs.request import Request
+from reproduce.runs.runner import RunOptions, out_of_memory, run_with
 from reproduce.runs.scheduler import cheap_first, run_cells
 
 HERE = Path(__file__).resolve().parent.parent
@@ -57,14 +59,12 @@ def test_what_only_counts_comes_before_what_is_trained() -> None:
 
 
 def test_a_failed_cell_does_not_stop_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = runner.run
-
-    def failing(one: Experiment, **options: object) -> Result:
+    def failing(options: RunOptions, one: Experiment, *more: Any, **others: Any) -> Result:
         if one.model == "s_pop":
             raise ZeroDivisionError("by zero")
-        return run(one, **options)  # type: ignore[arg-type]
+        return run_with(options, one, *more, **others)
 
-    monkeypatch.setattr(scheduler, "run", failing)
+    monkeypatch.setattr(scheduler, "run_with", failing)
     failed = run_cells(request(tmp_path), few("pop", "s_pop", "item_knn"))
     assert list(failed) == ["runs/cycle/s_pop-seed0"]
     assert str(failed["runs/cycle/s_pop-seed0"]) == "ZeroDivisionError: by zero"
@@ -80,7 +80,14 @@ def test_a_corrupt_record_is_its_cells_failure_and_bad_input(tmp_path: Path) -> 
     assert list(tmp_path.rglob("s_pop-seed0.json"))
 
 
-NO_MEMORY = [torch.OutOfMemoryError("CUDA"), MemoryError(), RuntimeError("can't allocate memory")]
+NO_MEMORY = [
+    torch.OutOfMemoryError("CUDA"),
+    MemoryError(),
+    RuntimeError("can't allocate memory"),
+    RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+    torch.AcceleratorError("CUDA error: out of memory", 2),
+]
 
 
 @pytest.mark.parametrize("error", NO_MEMORY)
@@ -117,7 +124,7 @@ def test_out_of_memory_twice_in_scoring_is_a_failed_cell(tmp_path: Path, monkeyp
 
     monkeypatch.setattr(catalog.recommender("item_knn"), "score", hungry)
     (error,) = run_cells(request(tmp_path), few("item_knn")).values()
-    assert isinstance(error, ModelError) and "out of memory in scoring, with half the chunk too" in str(error)
+    assert isinstance(error, ModelError) and "out of memory in scoring; make room" in str(error)
 
 
 @pytest.mark.parametrize("error", NO_MEMORY)
@@ -152,22 +159,40 @@ def test_an_own_models_lack_of_memory_is_told_apart_too() -> None:
 
 
 def test_a_cell_that_another_process_runs_is_left_to_it(tmp_path: Path) -> None:
-    with (
-        only_one(tmp_path / "runs/cycle/pop-seed0.lock"),
-        pytest.raises(Busy),
-    ):
-        runner.run(few("pop")[0], data=".", results=tmp_path, wait=False)
+    how = RunOptions(data=Path(), results=tmp_path)
+    with only_one(tmp_path / "runs/cycle/pop-seed0.lock"), pytest.raises(Busy):
+        run_with(how, few("pop")[0], wait=False)
 
 
-def test_the_lock_of_a_vanished_process_is_taken_over_and_named(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_lock_of_a_vanished_process_is_taken_over(tmp_path: Path) -> None:
     lock = tmp_path / "runs/cycle/pop-seed0.lock"
     lock.parent.mkdir(parents=True)
-    lock.write_text("4711\n")
-    runner.run(few("pop")[0], data=".", results=tmp_path, quiet=False)
-    assert "taken over from process 4711, which vanished" in capsys.readouterr().err
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    lock.write_text(f"{child.pid}\n{socket.gethostname()}\n")
+    run_with(RunOptions(data=Path(), results=tmp_path), few("pop")[0])
     assert not lock.exists()
+
+
+@pytest.mark.parametrize(("device", "method"), [("cpu", "fork"), ("cuda", "spawn")])
+def test_processes_are_forked_for_the_cpu_only(
+    device: str, method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process forked after the GPU was merely looked for cannot use it."""
+
+    class Stop(Exception):
+        pass
+
+    def context(name: str) -> None:
+        asked.append(name)
+        raise Stop
+
+    asked: list[str] = []
+    monkeypatch.setattr(scheduler, "choose_device", torch.device)
+    monkeypatch.setattr(scheduler.multiprocessing, "get_context", context)
+    with pytest.raises(Stop):
+        run_cells(request(tmp_path, jobs=2, device=device), few("pop"))
+    assert asked == [method]
 
 
 def test_two_grids_on_one_folder_one_of_them_killed_run_every_cell_once(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import resource
+import socket
 import struct
 import zipfile
 from collections.abc import Callable
@@ -189,27 +190,10 @@ def test_a_path_that_is_too_long_is_no_file_and_a_line(tmp_path: Path, capsys: p
 
 
 def test_a_full_disk_at_the_lock_is_told_and_leaves_no_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = os.fdopen
+    def full(self: Path, text: str) -> int:
+        raise OSError(28, "No space left on device")
 
-    def full(*args: object, **options: object) -> object:
-        stream = real(*args, **options)  # type: ignore[call-overload]
-
-        class Full:
-            def __enter__(self) -> Full:
-                return self
-
-            def __exit__(self, *what: object) -> None:
-                stream.close()
-
-            def __getattr__(self, name: str) -> object:
-                return getattr(stream, name)
-
-            def write(self, text: bytes) -> None:
-                raise OSError(28, "No space left on device")
-
-        return Full()
-
-    monkeypatch.setattr(os, "fdopen", full)
+    monkeypatch.setattr(Path, "write_text", full)
     with pytest.raises(InputError, match="No space left on device"), only_one(tmp_path / "cell.lock"):
         pytest.fail("not locked")
     assert not (tmp_path / "cell.lock").exists()
@@ -238,6 +222,6 @@ def test_a_lock_whose_record_is_whole_is_cleared_up(tmp_path: Path) -> None:
         runner.run(cell, data=".", results=tmp_path, device="cpu")
         lock = tmp_path / f"{cell.path}.lock"
         assert not lock.exists()
-        lock.write_text(f"{vanished_process()}\n")
+        lock.write_text(f"{vanished_process()}\n{socket.gethostname()}\n")
     runner.run(cell, data=".", results=tmp_path, device="cpu")
     assert not lock.exists()

@@ -91,7 +91,7 @@ def test_a_model_of_another_run_stays_behind_and_a_broken_one_is_refused(tmp_pat
     (one / f"{POP.path}.model").write_bytes((one / f"{S_POP.path}.model").read_bytes())
     assert merge([one], tmp_path / "into").models == [S_POP.path]
     (one / f"{S_POP.path}.model").write_bytes(b"half")
-    with pytest.raises(InputError, match=r"s_pop-seed0\.model: not a whole kept model"):
+    with pytest.raises(InputError, match=r"s_pop-seed0\.model: not a model of this suite"):
         merge([one], tmp_path / "other")
     assert not (tmp_path / "other").exists()
 

@@ -4,40 +4,47 @@ from __future__ import annotations
 
 import json
 import math
-import sqlite3
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import torch
 
 from reproduce import catalog
 from reproduce.__main__ import main
-from reproduce.errors import ModelError
+from reproduce.errors import InputError, ModelError
 from reproduce.fitting import user_model
 from reproduce.paper.rows import Row
-from reproduce.reading.sessions import Sessions
+from reproduce.reading.held_out import drift, hold_out
+from reproduce.reading.sessions import Provenance, Sessions, Split
 from reproduce.runs import search, stored_search
 from reproduce.runs.deadline import Deadline, TimeIsUp
-from reproduce.runs.held_out import Fit, drift, hold_out
+from reproduce.runs.experiment import Experiment
+from reproduce.runs.record import load
+from reproduce.runs.runner import RunOptions
 from reproduce.runs.search import Search
 from reproduce.runs.stored_search import Found
 from reproduce.runs.trials import Outcome, Protocol, Refit, Trial, best_of
 
-pytest.importorskip("optuna")
-CPU = torch.device("cpu")
 RESULTS = Path(__file__).resolve().parent.parent / "results"
 ITEM_KNN = Search("cycle", "item_knn", {}, 0)
 BPR_MF = Search("cycle", "bpr_mf", {"epochs": 1, "factors": 4}, 0)  # has randomness, so that it is fitted anew
 
 
-@pytest.fixture(scope="module")
-def train() -> Sessions:
-    return catalog.load_split("cycle", Path()).train
+def how(results: Path, deadline: Deadline | None = None) -> RunOptions:
+    return RunOptions(data=Path(), results=results, device="cpu", quiet=True, deadline=deadline)
+
+
+def search_on(what: Search, trials: int, results: Path) -> Outcome:
+    return search.run(what, trials, how(results))
+
+
+def whole(train: Sessions) -> Split:
+    """Return a split with a test part of no use."""
+    return Split("made up", train, train.take(slice(0, 1)), Provenance("simulated", "time", emulated=False))
 
 
 def dated(lists: list[list[int]], dates: list[int] | None) -> Sessions:
@@ -46,30 +53,32 @@ def dated(lists: list[list[int]], dates: list[int] | None) -> Sessions:
 
 def test_the_newest_sessions_by_time_are_held_out_whole_wherever_they_stand() -> None:
     lists = [[i, i + 1, i + 2] for i in range(20)]
-    parts = hold_out(dated(lists, list(range(20))))
-    assert parts.fitting.lists() + parts.scoring.lists() == lists
-    assert parts.scoring.lists() == [[18, 19, 20], [19, 20, 21]]
-    assert parts.told == "the newest 2 training sessions by time, held out whole"
-    parts = hold_out(dated(lists, [30, *range(1, 18), 31, 5]))
-    assert parts.scoring.lists() == [[0, 1, 2], [18, 19, 20]]
-    assert [19, 20, 21] in parts.fitting.lists() and len(parts.fitting) == 18
+    parts = hold_out(whole(dated(lists, list(range(20)))))
+    assert parts.train.lists() + parts.test.lists() == lists
+    assert parts.test.lists() == [[18, 19, 20], [19, 20, 21]]
+    assert parts.provenance.note == "the newest 2 training sessions by time, held out whole"
+    parts = hold_out(whole(dated(lists, [30, *range(1, 18), 31, 5])))
+    assert parts.test.lists() == [[0, 1, 2], [18, 19, 20]]
+    assert [19, 20, 21] in parts.train.lists() and len(parts.train) == 18
 
 
 def test_sessions_of_one_date_keep_their_order() -> None:
-    parts = hold_out(dated([[i, i] for i in range(10)], [1] * 10))
-    assert parts.scoring.lists() == [[9, 9]]
+    parts = hold_out(whole(dated([[i, i] for i in range(10)], [1] * 10)))
+    assert parts.test.lists() == [[9, 9]]
 
 
 def test_without_times_the_last_are_held_out_and_it_is_told_whether_their_order_is_of_time() -> None:
     rng = np.random.default_rng(0)
     drifting = [(i // 10 + rng.integers(0, 40, 3)).tolist() for i in range(600)]  # a new item every ten sessions
-    parts = hold_out(dated(drifting, None))
-    assert parts.scoring.lists() == drifting[540:]
-    assert parts.told.startswith("the last 60 training sessions in the order of files without times, held out whole")
-    assert "drifts along that order, rank correlation 1.00" in parts.told
+    parts = hold_out(whole(dated(drifting, None)))
+    assert parts.test.lists() == drifting[540:]
+    assert parts.provenance.note.startswith(
+        "the last 60 training sessions in the order of files without times, held out whole"
+    )
+    assert "drifts along that order, rank correlation 1.00" in parts.provenance.note
     shuffled = [drifting[i] for i in rng.permutation(600)]
-    assert "whether that is the order of time does not show" in hold_out(dated(shuffled, None)).told
-    assert "does not show" in hold_out(dated(drifting[:5], None)).told
+    assert "whether that is the order of time does not show" in hold_out(whole(dated(shuffled, None))).provenance.note
+    assert "does not show" in hold_out(whole(dated(drifting[:5], None))).provenance.note
 
 
 @pytest.mark.real
@@ -88,10 +97,8 @@ def test_the_processed_files_are_in_the_order_of_time(name: str, real_data: Path
     assert np.corrcoef(np.argsort(np.argsort(alike)), np.arange(10))[0, 1] > 0.95
 
 
-def test_the_first_trial_is_the_defaults_and_the_others_keep_within_their_ranges(
-    train: Sessions, tmp_path: Path
-) -> None:
-    trials = search.run(ITEM_KNN, train, 4, tmp_path, CPU).trials
+def test_the_first_trial_is_the_defaults_and_the_others_keep_within_their_ranges(tmp_path: Path) -> None:
+    trials = search_on(ITEM_KNN, 4, tmp_path).trials
     assert trials[0].fields == {"regularisation": 20.0, "alpha": 0.5}
     assert all(0 <= one.fields["alpha"] <= 1 and 0 <= one.fields["regularisation"] <= 100 for one in trials)
     assert len({json.dumps(one.fields) for one in trials}) == 4
@@ -112,79 +119,81 @@ def counted_by_hand(older: list[list[int]], newer: list[list[int]], n_items: int
     return 100 * len(hits) / len(ranks), 100 * sum(1 / rank for rank in hits) / len(ranks)
 
 
-def test_a_trial_scores_what_counting_by_hand_on_the_older_sessions_gives(tmp_path: Path) -> None:
+def test_a_trial_scores_what_counting_by_hand_on_the_older_sessions_gives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rng = np.random.default_rng(3)
     sessions = [(rng.integers(0, 40, 2 + i % 4) * rng.random(2 + i % 4)).astype(int).tolist() for i in range(80)]
-    (only,) = search.run(ITEM_KNN, Sessions.of(sessions, 40), 1, tmp_path, CPU).trials
+    split = whole(Sessions.of(sessions, 40))
+    monkeypatch.setattr(catalog, "load_split", lambda name, data: replace(split, name=name))
+    (only,) = search_on(ITEM_KNN, 1, tmp_path).trials
     recall, mrr = counted_by_hand(sessions[:72], sessions[72:], 40)
     assert 0 < recall < 100
     assert only.recall == pytest.approx(recall, rel=1e-12)
     assert only.mrr == pytest.approx(mrr, rel=1e-12)
 
 
-def test_a_search_in_two_sittings_equals_one_in_one(train: Sessions, tmp_path: Path) -> None:
-    search.run(ITEM_KNN, train, 2, tmp_path / "two", CPU)
-    assert search.run(ITEM_KNN, train, 5, tmp_path / "two", CPU) == search.run(
-        ITEM_KNN, train, 5, tmp_path / "one", CPU
-    )
+def test_a_search_in_two_sittings_equals_one_in_one(tmp_path: Path) -> None:
+    search_on(ITEM_KNN, 2, tmp_path / "two")
+    assert search_on(ITEM_KNN, 5, tmp_path / "two") == search_on(ITEM_KNN, 5, tmp_path / "one")
 
 
 Scores = Callable[[Mapping[str, object], int], tuple[float, float]]
 
 
 def scored_by(monkeypatch: pytest.MonkeyPatch, scores: Scores) -> list[tuple[Mapping[str, object], int]]:
-    """Replace every fit by made-up scores of a model's fields and a seed; return the growing list of what was asked."""
-    asked: list[tuple[Mapping[str, object], int]] = []
+    """Replace every run by made-up scores of a model's fields and a seed; return the growing list of what was run."""
+    ran: list[tuple[Mapping[str, object], int]] = []
 
-    def score(self: Fit, model: object, seed: int) -> tuple[float, float]:
-        asked.append((catalog.resolved(model), seed))  # type: ignore[arg-type]
-        return scores(*asked[-1])
+    def run_with(options: RunOptions, one: Experiment, split: Split) -> SimpleNamespace:
+        ran.append((catalog.resolved(one.recommender()), one.seed))
+        recall, mrr = scores(*ran[-1])
+        return SimpleNamespace(recall=lambda: recall, mrr=lambda: mrr)
 
-    monkeypatch.setattr(Fit, "score", score)
-    return asked
+    monkeypatch.setattr(search, "run_with", run_with)
+    return ran
+
+
+def test_a_trial_is_an_ordinary_record_of_the_held_out_split(tmp_path: Path) -> None:
+    outcome = search_on(ITEM_KNN, 2, tmp_path)
+    held_out = catalog.load_split("cycle-held-out", tmp_path)
+    assert held_out.digest == hold_out(catalog.load_split("cycle", tmp_path)).digest
+    for trial in outcome.trials:
+        one = Experiment.of("cycle-held-out", "item_knn", trial.fields)
+        made = load(one, tmp_path, held_out.digest)
+        assert made is not None and (made.recall(), made.mrr()) == (trial.recall, trial.mrr)
+    assert main(["check", "--results", str(tmp_path)]) == 0
 
 
 @pytest.mark.parametrize("cut", [1, 2, 3, 5, 9])
-def test_an_interrupted_fit_is_made_again_in_the_trials_and_in_the_refits(
-    cut: int, train: Sessions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_an_interrupted_search_makes_the_same_trials_and_refits_and_no_run_twice(
+    cut: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = search.run(BPR_MF, train, 3, tmp_path / "whole", CPU)
-    score, calls = Fit.score, []
+    undisturbed = search_on(BPR_MF, 3, tmp_path / "whole")
+    run_with, calls = search.run_with, []
 
-    def interrupted(*args: object) -> tuple[float, float]:
+    def interrupted(options: RunOptions, one: Experiment, split: Split) -> object:
         calls.append(1)
         if len(calls) == cut:
             raise KeyboardInterrupt
-        return score(*args)  # type: ignore[arg-type]
+        return run_with(options, one, split)
 
-    monkeypatch.setattr(Fit, "score", interrupted)
+    monkeypatch.setattr(search, "run_with", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        search.run(BPR_MF, train, 3, tmp_path / "cut", CPU)
-    assert not list(tmp_path.rglob("cut/**/*.json")), "nothing unfinished looks finished"
-    assert search.run(BPR_MF, train, 3, tmp_path / "cut", CPU) == whole
-    assert len(calls) == 12 + 1, "three trials, three refits of each, and the one that was cut off"
+        search_on(BPR_MF, 3, tmp_path / "cut")
+    assert not list(tmp_path.rglob("cut/search/**/*.json")), "nothing unfinished looks finished"
+    made = {file: file.stat().st_mtime_ns for file in tmp_path.rglob("cut/runs/**/*.json")}
+    assert len(made) == cut - 1
+    assert search_on(BPR_MF, 3, tmp_path / "cut") == undisturbed
+    assert all(file.stat().st_mtime_ns == time for file, time in made.items())
+    assert len(list(tmp_path.rglob("cut/runs/**/*.json"))) == 12, "three trials, and three refits of each"
 
 
-def test_a_search_killed_at_a_trial_goes_on_to_the_same_trials(
-    train: Sessions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A process that is killed leaves its trial behind as one that still runs."""
-    whole = search.run(ITEM_KNN, train, 14, tmp_path / "whole", CPU)  # after ten trials, results guide the draws
-    search.run(ITEM_KNN, train, 12, tmp_path / "cut", CPU)
-    (file,) = tmp_path.glob("cut/search/cycle/*.sqlite")
-    with sqlite3.connect(file) as base:
-        number = base.execute("select max(trial_id) from trials").fetchone()[0]
-        base.execute("update trials set state = 'RUNNING' where trial_id = ?", [number])
-        base.execute("delete from trial_values where trial_id = ?", [number])
-    again = search.run(ITEM_KNN, train, 14, tmp_path / "cut", CPU)
-    assert again.trials == whole.trials
-
-
-def test_the_time_is_up_between_two_epochs_and_the_same_command_goes_on(
-    train: Sessions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_time_is_up_between_two_epochs_and_the_same_command_resumes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     what = Search("cycle", "narm", {"epochs": 3, "hidden": 4, "embedding": 4}, 0)
-    whole = search.run(what, train, 2, tmp_path / "whole", CPU)
+    undisturbed = search_on(what, 2, tmp_path / "whole")
     checks = iter([True] * 5 + [False] + [True] * 1000)  # in the second trial the third epoch does not fit
     epochs: list[int] = []
 
@@ -194,44 +203,72 @@ def test_the_time_is_up_between_two_epochs_and_the_same_command_goes_on(
         epochs.append(epoch)
 
     monkeypatch.setattr(Deadline, "check_epoch", check)
-    with pytest.raises(TimeIsUp, match="after epoch 2 of 3; 1 of 2 trials are done; the same command goes on"):
-        search.run(what, train, 2, tmp_path / "cut", CPU, deadline=Deadline(1e6))
+    cut = how(tmp_path / "cut", Deadline(1e6))
+    message = r"after epoch 2 of 3; 1 of 2 trials are done \(repeat the command to resume\)"
+    with pytest.raises(TimeIsUp, match=message):
+        search.run(what, 2, cut)
     assert epochs == [1, 2, 3, 1, 2]
-    assert search.run(what, train, 2, tmp_path / "cut", CPU, deadline=Deadline(1e6)) == whole
+    assert search.run(what, 2, cut) == undisturbed
     assert epochs[5:] == [3] + [1, 2, 3] * 6, "the second trial at its third epoch, then the refits"
     assert not list(tmp_path.rglob("*.checkpoint")) and not list(tmp_path.rglob("*.lock"))
     with pytest.raises(TimeIsUp, match="not begun, the time is up; 2 of 3 trials are done"):
-        search.run(what, train, 3, tmp_path / "cut", CPU, deadline=Deadline(0.0))
+        search.run(what, 3, how(tmp_path / "cut", Deadline(0.0)))
+
+
+def test_without_optuna_settings_are_drawn_at_random_within_their_ranges(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search.importlib.util, "find_spec", lambda name: None)
+    ran = scored_by(monkeypatch, lambda fields, seed: (50.0, 20.0))
+    outcome = search_on(Search("cycle", "bpr_mf", {}, 0), 12, tmp_path)
+    assert str(outcome.protocol).startswith("12 trials drawn at random; the best 3 fitted anew")
+    kind = {one.name: one.metadata["search"] for one in fields(catalog.recommender("bpr_mf"))}
+    for values, _ in ran:
+        assert values["epochs"] in kind["epochs"] and values["factors"] in kind["factors"]
+        low, high = kind["learning_rate"]
+        assert low <= values["learning_rate"] <= high  # type: ignore[operator]
+    assert len({json.dumps(trial.fields) for trial in outcome.trials}) == 12
+    assert outcome.protocol != Search("cycle", "bpr_mf", {}, 0).protocol(12) or outcome.protocol.sampler == "random"
+
+
+def test_a_search_on_other_data_of_the_same_name_is_not_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search_on(ITEM_KNN, 1, tmp_path)
+    split = catalog.load_split("cycle", ".")
+    other = replace(split, train=split.train.take(slice(0, 50)))
+    monkeypatch.setattr(catalog, "load_split", lambda name, data: other)
+    with pytest.raises(InputError, match="a search on other data of this name"):
+        search_on(ITEM_KNN, 1, tmp_path)
 
 
 def test_settings_that_were_tried_are_no_trial_and_a_small_space_ends_the_search(
-    train: Sessions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scored_by(monkeypatch, lambda fields, seed: (50.0, 20.0))
     what = Search("cycle", "sknn", {"sample": 1000}, 0)
-    outcome = search.run(what, train, 9, tmp_path, CPU)
+    outcome = search_on(what, 9, tmp_path)
     assert sorted(one.fields["neighbours"] for one in outcome.trials) == [50, 100, 200, 500, 1000]
     assert outcome.protocol.trials == 9, "the budget is what was asked for"
-    assert search.run(what, train, 9, tmp_path, CPU) == outcome
+    assert search_on(what, 9, tmp_path) == outcome
 
 
 def test_networks_may_be_trained_for_fewer_epochs_in_trials_and_other_models_are_not(
-    train: Sessions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = scored_by(monkeypatch, lambda fields, seed: (50.0, 20.0))
     for model, in_trials, anew in (("narm", {2}, {30}), ("bpr_mf", {5, 10, 20, 40}, {5, 10, 20, 40})):
         what = Search("cycle", model, {}, 0, trial_epochs=2)
-        outcome = search.run(what, train, 4, tmp_path, CPU)
+        outcome = search_on(what, 4, tmp_path)
         assert {fields["epochs"] for fields, seed in asked if seed == 0} <= in_trials
         again = {fields["epochs"] for fields, seed in asked if seed != 0}
         assert again and again <= anew
         assert outcome.protocol == Protocol(2, 4, 2, 3, 3)
         asked.clear()
-    assert Search("cycle", "narm", {}, 0).identity(train) != Search("cycle", "narm", {}, 0, 2).identity(train)
 
 
 def test_the_three_best_are_fitted_anew_with_other_seeds_and_the_best_mean_is_found(
-    train: Sessions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The trials reach 60, 50, 70, 65 and 55.
 
@@ -252,59 +289,48 @@ def test_the_three_best_are_fitted_anew_with_other_seeds_and_the_best_mean_is_fo
         return first[place] if seed == 7 else anew[place][seed - 8]
 
     asked = scored_by(monkeypatch, scores)
-    outcome = search.run(Search("cycle", "bpr_mf", {}, 7), train, 5, tmp_path, CPU)
+    outcome = search_on(Search("cycle", "bpr_mf", {}, 7), 5, tmp_path)
     assert [seed for _, seed in asked] == [7] * 5 + [8, 9, 10] * 3
     assert [one.fields["spread"] for one in outcome.refits] == [order[2], order[3], order[0]]
     assert [one.recall for one in outcome.refits] == [40.0, 41.0, 41.0]
     assert outcome.best == outcome.trials[3]
 
 
-def test_a_model_without_chance_is_not_fitted_again(
-    train: Sessions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_model_without_chance_is_not_fitted_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = scored_by(monkeypatch, lambda fields, seed: (50.0, 20.0))
-    outcome = search.run(ITEM_KNN, train, 2, tmp_path, CPU)
+    outcome = search_on(ITEM_KNN, 2, tmp_path)
     assert len(asked) == 2
     assert outcome.refits[0] == Refit(outcome.trials[0].fields, [50.0] * 3, [20.0] * 3)
 
 
-def test_other_sessions_share_no_trials(train: Sessions, tmp_path: Path) -> None:
-    assert ITEM_KNN.identity(train) != ITEM_KNN.identity(train.take(slice(0, 50)))
-    assert ITEM_KNN.identity(train) == ITEM_KNN.identity(train.take(slice(None)))
+def test_a_failed_trial_is_noted_and_the_others_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_with, calls = search.run_with, []
 
-
-def test_a_failed_trial_is_noted_and_the_others_go_on(
-    train: Sessions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    score, calls = Fit.score, []
-
-    def failing(*args: object) -> tuple[float, float]:
+    def failing(options: RunOptions, one: Experiment, split: Split) -> object:
         calls.append(1)
         if len(calls) == 2:
             raise ModelError("item_knn: the loss is not a finite number")
-        return score(*args)  # type: ignore[arg-type]
+        return run_with(options, one, split)
 
-    monkeypatch.setattr(Fit, "score", failing)
-    outcome = search.run(ITEM_KNN, train, 3, tmp_path, CPU)
+    monkeypatch.setattr(search, "run_with", failing)
+    outcome = search_on(ITEM_KNN, 3, tmp_path)
     assert [one.recall is None for one in outcome.trials] == [False, True, False]
     assert outcome.trials[1].why == "item_knn: the loss is not a finite number"
     assert [one.fields for one in outcome.refits] == [outcome.trials[0].fields, outcome.trials[2].fields]
 
 
-def test_what_fails_with_another_seed_is_not_found(
-    train: Sessions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_fails_with_another_seed_is_not_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def scores(fields: Mapping[str, object], seed: int) -> tuple[float, float]:
         if seed == 2 and fields["spread"] == 0.05:
             raise ModelError("it diverged")
         return (60.0 if fields["spread"] == 0.05 else 50.0), 20.0
 
     scored_by(monkeypatch, scores)
-    outcome = search.run(BPR_MF, train, 3, tmp_path, CPU)
+    outcome = search_on(BPR_MF, 3, tmp_path)
     assert outcome.refits[0] == Refit(outcome.trials[0].fields, [60.0], [20.0], "it diverged")
     assert outcome.best == outcome.trials[1]
     with pytest.raises(ModelError, match="the best trials failed with other seeds: it diverged"):
-        search.run(BPR_MF, train, 1, tmp_path, CPU)
+        search_on(BPR_MF, 1, tmp_path)
 
 
 def test_the_best_of_equals_has_the_higher_mrr_then_is_the_earlier_and_failures_are_not_best() -> None:
@@ -322,12 +348,12 @@ def test_the_best_of_equals_has_the_higher_mrr_then_is_the_earlier_and_failures_
     assert Outcome(Protocol(2, 5, None, 3, 1), "", trials, anew).best == trials[3]
 
 
-def test_a_search_does_not_touch_what_another_protocol_or_budget_came_to(train: Sessions, tmp_path: Path) -> None:
+def test_a_search_does_not_touch_what_another_protocol_or_budget_came_to(tmp_path: Path) -> None:
     old = tmp_path / "search/cycle/item_knn-seed0.json"
     old.parent.mkdir(parents=True)
     old.write_text("evidence")
     for trials in (1, 2):
-        search.run(ITEM_KNN, train, trials, tmp_path, CPU)
+        search_on(ITEM_KNN, trials, tmp_path)
     assert old.read_text() == "evidence"
     assert {file.name for file in old.parent.glob("*.json")} == {
         "item_knn-seed0.json",
@@ -369,9 +395,11 @@ def test_a_committed_search_of_before_is_read_as_of_the_older_protocol() -> None
 
 
 def test_the_command_never_sees_the_test_part_and_prints_options_that_work(
-    train: Sessions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(catalog, "load_split", lambda name, data: SimpleNamespace(train=train))  # without a test part
+    split = catalog.load_split("cycle", ".")
+    useless = replace(split, test=Sessions.of([[0, 0]], split.train.n_items))
+    monkeypatch.setattr(catalog, "load_split", lambda name, data: useless)
     words = ["search", "item_knn", "--dataset", "cycle", "--trials", "4", "--quiet", "--results", str(tmp_path)]
     assert main([*words, "--set", "item_knn.neighbours=1"]) == 0
     told = capsys.readouterr().out.strip().splitlines()
@@ -387,7 +415,14 @@ def test_the_command_never_sees_the_test_part_and_prints_options_that_work(
     model = catalog.make_recommender("item_knn", fields)
     assert catalog.resolved(model) == {**catalog.resolved(model), **kept["fixed"], **kept["best"]["fields"]}
     assert kept["options"] == options and len(kept["trials"]) == 4
-    assert kept["protocol"] == {"version": 2, "trials": 4, "trial_epochs": None, "refitted": 3, "refits": 3}
+    assert kept["protocol"] == {
+        "version": 2,
+        "trials": 4,
+        "trial_epochs": None,
+        "refitted": 3,
+        "refits": 3,
+        "sampler": "optuna",
+    }
     assert kept["ranges"] == {"regularisation": [0.0, 100.0], "alpha": [0.0, 1.0]} and kept["seeds"] == [1, 2, 3]
     (found,) = stored_search.found(tmp_path, "cycle")
     assert found.protocol == Protocol(**kept["protocol"]) and len(found.refits) == 3

@@ -255,3 +255,29 @@ def test_a_search_is_one_job_and_has_no_page(tmp_path: Path, fake: Path, capsys:
     assert capsys.readouterr().out == "nothing to submit: this search is queued\n"
     assert main([*words, "--fresh"]) == 2
     assert "a job that is queued again must go on from its checkpoint" in capsys.readouterr().err
+
+
+def test_a_path_with_a_line_break_is_refused(
+    tmp_path: Path, fake: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else cells.txt has more lines than the array has tasks, and a task runs what follows the break."""
+    assert ask(tmp_path / "r\ntouch x") == 2
+    assert "a path with a line break or another control character" in capsys.readouterr().err
+    assert not list(fake.glob("sbatch-*"))
+
+
+def test_paths_that_look_like_places_of_the_script_or_of_slurm_stay_as_they_are(tmp_path: Path, fake: Path) -> None:
+    results = tmp_path / "50%j @RESTARTS@ @LINE@"
+    assert ask(results) == 0
+    (folder,) = submitted(results)
+    (output,) = [line for line in (fake / "sbatch-1").read_text().splitlines() if line.startswith("--output=")]
+    assert output == f"--output={folder}/cell-%a.log".replace("50%j", "50%%j")
+    assert f"{shlex.quote(str(folder))}/cells.txt" in (folder / "job.sh").read_text()
+
+
+def test_an_empty_job_number_is_said(
+    tmp_path: Path, fake: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "commands" / "sbatch").write_text("#!/bin/sh\n")
+    assert ask(tmp_path / "r") == 3
+    assert "sbatch gave no job number" in capsys.readouterr().err

@@ -20,7 +20,6 @@ from torch import Tensor
 from reproduce.fitting.determinism import deterministic
 from reproduce.fitting.epochs import run_epoch
 from reproduce.fitting.recommender import Journal, Recommender, setting
-from reproduce.fitting.restored import check_tensors
 from reproduce.reading.sessions import Sessions
 
 Tables = dict[str, Tensor]
@@ -107,13 +106,9 @@ class Pairwise(Recommender):
             state = journal.restore()
             epoch = 0
             if state is not None:
-                try:
-                    check_tensors(state["tables"], tables, "tables")
-                    epoch, tables = state["epoch"], {name: state["tables"][name] for name in tables}
-                    if not 1 <= epoch <= self.epochs:
-                        raise ValueError("epochs that cannot be")
-                except (KeyError, TypeError, ValueError) as error:
-                    raise journal.misfit(self.name, str(error)) from error
+                if set(state["tables"]) != set(tables):
+                    raise journal.misfit(self.name, "other tables")
+                epoch, tables = state["epoch"], state["tables"]
             tables = {name: table.to(device) for name, table in tables.items()}
             while epoch < self.epochs:
                 epoch += 1

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from reproduce import catalog, reports
-from reproduce.errors import InputError, UsageError
+from reproduce.errors import InputError, SuiteError, UsageError
 from reproduce.files import replacing
 from reproduce.fitting import user_model
 from reproduce.paper import numbers
@@ -22,6 +22,7 @@ from reproduce.runs import own_options, scheduler, slurm
 from reproduce.runs.deadline import Deadline
 from reproduce.runs.experiment import Experiment
 from reproduce.runs.request import Request, cells, digests, settings, state, words
+from reproduce.runs.runner import RunOptions, run_with
 
 # What --dry-run prints for a run in each state.
 DRY = {"stored": "stored", "outdated": "would run again", "begun": "would go on", "missing": "would run"}
@@ -76,8 +77,13 @@ def run_one(options: Namespace) -> str:
     for other in set(fields) - {model}:
         raise UsageError(f"--set {other}.…: {other} is not the model that is run")
     experiment = Experiment.of(dataset, model, fields.get(model), options.seed)
-    request = Request(datasets=[dataset], data=options.data, results=options.results, **_of_a_run(options))
-    result = scheduler.run_cell(request, experiment, catalog.load_split(experiment.dataset, options.data))
+    how = RunOptions(data=options.data, results=options.results, **_of_a_run(options))
+    try:
+        result = run_with(how, experiment)
+    except SuiteError:
+        raise
+    except Exception as error:
+        raise scheduler.unforeseen(error) from error
     return f"{experiment.path.removeprefix('runs/')}: Recall@20 {result.recall():.2f}, MRR@20 {result.mrr():.2f}"
 
 

@@ -89,7 +89,8 @@ class Shelf:
     def searches(self, dataset: str) -> list[Found]:
         """Return the searches on a data set, by file name; none, with a remark, if one is broken."""
         try:
-            return stored_search.found(self.folder, dataset)
+            searches = stored_search.found(self.folder, dataset)
+            return [one for one in searches if one.split in ("", self._digest(dataset))]
         except InputError as error:
             self._remark(str(error))
             return []

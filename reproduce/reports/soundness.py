@@ -81,7 +81,7 @@ def _origin(result: Result) -> Iterator[str]:
     published = numbers.TABLE1[column] if column else {}
     if dict(provenance["published"]) != dict(published):
         yield "its published counts are not the paper's"
-    order = "file" if name == "diginetica-file-order" else "time"
+    order = "file" if name.startswith("diginetica-file-order") else "time"
     if provenance["order"] != order:
         yield f"clicks in {provenance['order']} order, where {name} has them in {order} order"
     made_up = order == "file" and provenance["source"] == "processed files"

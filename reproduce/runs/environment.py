@@ -107,8 +107,9 @@ def commit_of_checkout() -> tuple[str | None, bool | None]:
 
 
 def forget_peak_memory(device: torch.device) -> None:
-    """Reset the peak memory of a GPU before a run; the peak of the process cannot be reset."""
+    """Free the unused memory of a GPU and reset its peak; the peak of the process cannot be reset."""
     if device.type == "cuda":
+        torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
 
 

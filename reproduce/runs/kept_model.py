@@ -1,15 +1,9 @@
-"""A fitted model beside its record: tensors and plain values, checksummed, read back without running any code.
-
-The file is a line with the sha256 of the rest, followed by the output of torch.save. It is read with `weights_only`, so
-that a hostile file cannot run code, and only after its checksum was verified, so that a flipped bit cannot change a
-recommendation.
-"""
+"""A fitted model beside its record: what it learned, as tensors and plain values; see state_file.py for the file."""
 
 from __future__ import annotations
 
-import hashlib
-import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,17 +17,15 @@ from torch import Tensor, nn
 from reproduce import catalog
 from reproduce.errors import InputError, ModelError, SuiteError, UsageError, in_a_line
 from reproduce.evaluation import ranking
-from reproduce.files import replacing
 from reproduce.fitting import user_model
 from reproduce.fitting.recommender import Recommender
-from reproduce.fitting.restored import check_tensors
 from reproduce.reading.sessions import Sessions, Split, vocabulary_digest
+from reproduce.runs import state_file
 from reproduce.runs.environment import choose_device
 from reproduce.runs.experiment import Experiment
 from reproduce.runs.record import Result, load_file, split_of_record
 
-HEAD = b"session-rec model 1 sha256 "
-ENDING = ".model"
+ENDING, KIND, REMEDY = ".model", "model", "fit it again with --keep-model"
 PLAIN = (bool, int, float, str, type(None))
 
 
@@ -46,6 +38,7 @@ class KeptModel:
     identity: str
     n_items: int
     vocabulary: np.ndarray | None  # (n_items,) the log's own ids; None if the suite does not know them
+    place: Path  # its file
 
     @cached_property
     def known(self) -> dict[str, int]:
@@ -83,6 +76,7 @@ class KeptModel:
 
         Raises:
             UsageError: there are no clicks, or the model was not fitted on one of the items.
+            InputError: what the file holds gives no scores, or some that are not finite.
         """
         (items,) = self.recommend_each([clicks], k, skip_unknown=skip_unknown, exclude_seen=exclude_seen)
         if not items:
@@ -111,7 +105,10 @@ class KeptModel:
         for part in (some[begin : begin + at_once] for begin in range(0, len(some), at_once)):
             lengths = np.array([len(clicks[i]) for i in part])
             prefixes = Sessions.packed(np.concatenate([clicks[i] for i in part]), lengths, self.n_items)
-            scores = user_model.guarded(self.model).score(prefixes)
+            with self._asked():
+                scores = user_model.guarded(self.model).score(prefixes)
+            if scores.shape != (len(part), self.n_items) or not bool(torch.isfinite(scores).all()):
+                raise InputError(f"{self.place}: its scores are not {self.n_items:,} finite numbers; {REMEDY}")
             if exclude_seen:
                 items, owner = (torch.as_tensor(array, device=scores.device) for array in prefixes.clicks())
                 scores = scores.index_put((owner, items), scores.new_full((), -torch.inf))
@@ -120,6 +117,14 @@ class KeptModel:
             for i, numbers, row in zip(part, best, values, strict=True):
                 answers[i] = [(self.id_of(n), one) for n, one in zip(numbers, row, strict=True) if one > -np.inf]
         return answers
+
+    @contextmanager
+    def _asked(self) -> Iterator[None]:
+        """Say of a model that cannot compute that its file is at fault."""
+        try:
+            yield
+        except (IndexError, KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            raise InputError(f"{self.place}: cannot score ({type(error).__name__}); {REMEDY}") from error
 
     def item_vectors(self) -> tuple[list[str], np.ndarray]:
         """Return the items' ids and a vector for each, (n_items, D), of a network or a factor model.
@@ -133,7 +138,8 @@ class KeptModel:
 
     def attention(self, clicks: Sequence[object]) -> np.ndarray | None:
         """The attention weight of every click that the model reads, (clicks read,); None if it has no attention."""
-        weights = user_model.guarded(self.model).extras(self.prefix(clicks)).get("attention")
+        with self._asked():
+            weights = user_model.guarded(self.model).extras(self.prefix(clicks)).get("attention")
         return None if weights is None else np.asarray(weights)[0]
 
     def prefix(self, clicks: Sequence[object]) -> Sessions:
@@ -158,17 +164,13 @@ def store(model: Recommender, experiment: Experiment, identity: str, split: Spli
         "vocabulary": None if split.vocabulary is None else split.vocabulary.tolist(),
         "state": {name: _packed(model.name, name, value) for name, value in vars(model).items() if name.endswith("_")},
     }
-    whole = io.BytesIO()
-    torch.save(content, whole)
-    digest = hashlib.sha256(whole.getbuffer()).hexdigest().encode()
-    with replacing(place_of(experiment, results)) as temporary:
-        temporary.write_bytes(HEAD + digest + b"\n" + whole.getbuffer())
+    state_file.write(place_of(experiment, results), KIND, content)
 
 
 def is_of(place: Path, identity: str, split: Split) -> bool:
     """Whether a file holds the kept model of a run: its identity and item ids. False if it is absent or broken."""
     try:
-        return place.is_file() and not _fault(_read(place), identity, split_of_record(split))
+        return not _fault(_read(place), identity, split_of_record(split))
     except SuiteError:
         return False
 
@@ -205,7 +207,7 @@ def load_model(place: Path | str, device: torch.device | str = "auto") -> KeptMo
     kept = _read(place)
     table = place.with_suffix(".json")
     if table.is_file() and (told := _fault(kept, (record := load_file(table)[1]).identity, record.split)):
-        raise InputError(f"{place}: {told}; fit it again with --keep-model --force")
+        raise InputError(f"{place}: {told}; {REMEDY} --force")
     where = choose_device(device)
     try:
         said = kept["experiment"]
@@ -213,35 +215,26 @@ def load_model(place: Path | str, device: torch.device | str = "auto") -> KeptMo
         if experiment.model not in catalog.recommenders():
             raise InputError(f"{place}: a model of your own, {experiment.model}.py; name its file too")
         if kept["source"] != user_model.source(experiment.model):
-            raise InputError(f"{place}: was fitted by another source of {experiment.model}.py; fit it again")
+            raise InputError(f"{place}: was fitted by another source of {experiment.model}.py; {REMEDY}")
+        if not 0 < int(kept["n_items"]) <= place.stat().st_size:  # no model learns less than a byte of an item
+            raise ValueError("more items than the file can hold")
         model = experiment.recommender()
         for name, packed in kept["state"].items():
+            if not name.endswith("_") or name.startswith("_"):
+                raise ValueError(f"{name} is not learned")
             setattr(model, name, _unpacked(model, packed, int(kept["n_items"]), where))
         words = kept["vocabulary"]
         if words is not None and (type(words) is not list or len(words) != kept["n_items"]):
             raise ValueError("a vocabulary of another length")
         vocabulary = None if words is None else np.array(words, dtype=object)
-        return KeptModel(model, experiment, str(kept["identity"]), int(kept["n_items"]), vocabulary)
+        return KeptModel(model, experiment, str(kept["identity"]), int(kept["n_items"]), vocabulary, place)
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, UsageError) as error:
         told = in_a_line(str(error).partition("\n")[0], 200)
-        raise InputError(f"{place}: does not fit its model as it is today ({told}); fit it again") from error
+        raise InputError(f"{place}: does not fit its model as it is today ({told}); {REMEDY}") from error
 
 
 def _read(place: Path) -> dict[str, Any]:
-    try:
-        raw = place.read_bytes()
-    except OSError as error:
-        raise InputError(f"{place}: no kept model can be read there ({error.strerror or error})") from error
-    head, _, whole = raw.partition(b"\n")
-    if head != HEAD + hashlib.sha256(whole).hexdigest().encode():
-        raise InputError(f"{place}: not a whole kept model: its checksum is of another content; fit it again")
-    try:
-        kept = torch.load(io.BytesIO(whole), map_location="cpu", weights_only=True)
-        if type(kept) is not dict:
-            raise ValueError("no dict")
-        return kept
-    except Exception as error:  # torch's parser may raise anything
-        raise InputError(f"{place}: not a kept model of this suite ({type(error).__name__})") from error
+    return state_file.read(place, KIND, REMEDY)
 
 
 def _packed(model: str, name: str, value: Any) -> tuple[str, Any]:
@@ -280,8 +273,7 @@ def _unpacked(model: Any, packed: Any, n_items: int, device: torch.device) -> An
         return device
     if kind == "network":
         network = model.network(n_items)
-        check_tensors(value, network.state_dict(), "network")
-        network.load_state_dict(value)
+        network.load_state_dict(value)  # raises for other names or shapes
         return network.to(device).eval()
     if kind == "tensor":
         return value.to(device)
@@ -289,10 +281,17 @@ def _unpacked(model: Any, packed: Any, n_items: int, device: torch.device) -> An
         return value.numpy()
     if kind == "sessions":
         items, starts, stops = (one.numpy() for one in value[:3])
+        ends = np.concatenate([starts, stops])
+        if ends.size and not 0 <= ends.min() <= ends.max() <= len(items):
+            raise ValueError("sessions beyond their clicks")
+        if items.size and not 0 <= items.min() <= items.max() < int(value[3]):
+            raise ValueError("items outside their catalogue")
         return Sessions(items, starts, stops, int(value[3]))
     if kind == "sparse":
         data, indices, indptr = (one.numpy() for one in value[:3])
-        return sparse.csr_array((data, indices, indptr), shape=tuple(value[3]))
+        matrix = sparse.csr_array((data, indices, indptr), shape=tuple(value[3]))
+        matrix.check_format(full_check=True)  # an index out of range would be read from foreign memory
+        return matrix
     if kind == "plain":
         return value
     raise ValueError(f"a part of the unknown kind {kind}")

@@ -1,8 +1,8 @@
-"""The shape of a record: what every key of its .json must hold, and what its arrays must be.
+"""The schema of a record: what every key of its .json must hold, and what its arrays must be.
 
-Records come from elsewhere: with a checkout, from a colleague, from a damaged disk. Nothing in a record is therefore
-trusted before it is checked here, once, when the record is loaded; code that has a Result need not check again. An
-error names the place in the record where something is wrong and never shows what was found there.
+Records come from elsewhere: with a checkout, from a colleague, from a damaged disk. A record is therefore checked as a
+whole when it is loaded; code that has a Result need not check again. A message names the place in the record where
+something is wrong and never shows what was found there.
 """
 
 from __future__ import annotations
@@ -10,12 +10,14 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import math
 import re
 import zipfile
 from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from types import NoneType, UnionType
+from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 
@@ -23,146 +25,202 @@ from reproduce.runs.experiment import MAX_SEED, SCHEMA
 
 MAX_TABLE, MAX_ARRAYS = 16 << 20, 256 << 20  # bytes of a .json, and of an .npz unpacked; the largest known has 1 MiB
 MAX_ITEMS = 2**31 - 1
+MAX_LENGTH = 100_000  # of a list
 DIGEST = "digest"  # of all other keys; older records have none
+WORDS = {bool: "true or false", int: "an integer", float: "a finite number", str: "a text", NoneType: "null"}
 
 
 class Misshapen(ValueError):
     """A file is not a valid record; the message says where, and what was expected there."""
 
 
-class OtherSchema(Misshapen):
-    """A record has another schema; the message says what to do."""
+@dataclass(frozen=True)
+class A:
+    """What is expected of a value beyond its type, in words and as a test."""
+
+    expected: str
+    test: Callable[[Any], bool]
 
 
-Shape = Callable[[Any, str], None]  # (value, its place in the record); raises Misshapen if the value does not fit
+def within(low: float, high: float) -> A:
+    return A(f"a number from {low:g} to {high:g}", lambda value: low <= value <= high)
 
 
-def _a(expected: str, test: Callable[[Any], bool]) -> Shape:
-    def check(value: Any, place: str) -> None:
-        if not test(value):
-            raise Misshapen(f"{place} is not {expected}")
-
-    return check
+def matching(expected: str, pattern: str) -> A:
+    return A(expected, lambda value: re.fullmatch(pattern, value) is not None)
 
 
-def _integer(low: int, high: int) -> Shape:
-    return _a(f"an integer from {low} to {high}", lambda value: type(value) is int and low <= value <= high)
+Text = Annotated[str, A("a text of a line", lambda value: len(value) <= 2_000 and value.isprintable())]
+Name = Annotated[str, matching("a name", "[A-Za-z0-9_-]{1,200}")]
+Sha256 = Annotated[str, matching("a sha256", "[0-9a-f]{64}")]
+Count = Annotated[int, within(0, 2**53)]
+Share = Annotated[float, within(0.0, 1.0)]
+PerCent = Annotated[float, within(0.0, 100.0)]
+Positive = Annotated[float, within(0.0, 1e300)]
+Plain = bool | int | float | str | None
+Value = Plain | list[Plain]
+Fields = dict[str, Value]
 
 
-def _number(low: float = -1e300, high: float = 1e300) -> Shape:
-    return _a(
-        f"a number from {low:g} to {high:g}" if high < 1e300 else "a finite number",
-        lambda value: type(value) in (int, float) and low <= value <= high,
-    )
+# Keys with a default may be absent. Other keys than these are allowed only where OTHERS says what they hold.
 
 
-def _maybe(shape: Shape) -> Shape:
-    return lambda value, place: None if value is None else shape(value, place)
+@dataclass
+class Cause:
+    dataset: Name
+    model: Name
+    params: Fields
+    seed: Annotated[int, within(0, MAX_SEED)]
 
 
-def _list(shape: Shape, most: int = 100_000) -> Shape:
-    def check(value: Any, place: str) -> None:
-        if type(value) is not list or len(value) > most:
-            raise Misshapen(f"{place} is not a list of at most {most:,}")
-        for i, one in enumerate(value):
-            shape(one, f"{place}[{i}]")
+@dataclass
+class Provenance:
+    source: Text
+    order: Literal["time", "file"]
+    emulated: bool
+    files: dict[str, Sha256]
+    counts: dict[str, Positive]
+    published: dict[str, Positive]
+    note: Text
+    reconstructed: bool = False
+    OTHERS: ClassVar[Any] = Value
 
-    return check
+
+@dataclass
+class SplitOfRecord:
+    digest: Name
+    n_items: Annotated[int, within(1, MAX_ITEMS)]
+    provenance: Provenance
+    vocabulary: Sha256 = ""  # of a user's own data
 
 
-def _of(shape: Shape) -> Shape:
-    """An object with any short keys, whose values all have one shape."""
+@dataclass
+class Epoch:
+    epoch: Annotated[int, within(1, 2**31)]
+    validation_recall: PerCent = 0.0
+    OTHERS: ClassVar[Any] = float
 
-    def check(value: Any, place: str) -> None:
+
+@dataclass
+class Sitting:
+    epochs: Count
+    device: Text = ""
+    threads: Count = 0
+    torch: Text = ""
+    commit: Text | None = None
+    dirty: bool | None = None
+    OTHERS: ClassVar[Any] = Value
+
+
+@dataclass
+class Environment:
+    device: Text
+    threads: Count
+    torch: Text
+    commit: Text | None
+    dirty: bool | None
+    resumed: list[Sitting]
+    source: Sha256 = ""  # of a user's own model
+    scoring_chunk: Count = 0
+    OTHERS: ClassVar[Any] = Value
+
+
+@dataclass
+class Repeat:
+    examples: Count
+    weight: float
+    even: Share
+
+
+@dataclass
+class Means:
+    examples: list[Count]
+    weight: list[list[float]]
+    repeat: Repeat
+    saturated: Share = 0.0
+    OTHERS: ClassVar[Any] = Value
+
+
+@dataclass
+class Record:
+    schema: Literal[SCHEMA]  # type: ignore[valid-type]
+    identity: Sha256
+    experiment: Cause
+    fields: Fields
+    split: SplitOfRecord
+    recall_at_20: PerCent
+    mrr_at_20: PerCent
+    examples: Annotated[int, within(1, 2**40)]
+    best_epoch: Annotated[int, within(1, 2**31)] | None
+    epochs: list[Epoch]
+    environment: Environment
+    attention: Means | None
+    arrays_sha256: Sha256
+    digest: Sha256 = ""
+
+
+def fit(value: Any, kind: Any, place: str) -> None:
+    """Raise Misshapen, naming the place, unless a value parsed from JSON is of a declared kind."""
+    origin, parts = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        fit(value, parts[0], place)
+        if not parts[1].test(value):
+            raise Misshapen(f"{place} is not {parts[1].expected}")
+    elif origin in (Union, UnionType):
+        _fit_one_of(value, parts, place)
+    elif origin is Literal:
+        if type(value) is not type(parts[0]) or value not in parts:
+            raise Misshapen(f"{place} is not {' or '.join(map(str, parts))}")
+    elif origin is list:
+        if type(value) is not list or len(value) > MAX_LENGTH:
+            raise Misshapen(f"{place} is not a list of at most {MAX_LENGTH:,}")
+        for i, member in enumerate(value):
+            fit(member, parts[0], f"{place}[{i}]")
+    elif origin is dict:
         if type(value) is not dict or len(value) > 1_000 or any(len(key) > 200 for key in value):
             raise Misshapen(f"{place} is not an object of short keys")
-        for key, one in value.items():
-            shape(one, f"{place}.{key}")
-
-    return check
-
-
-def _object(required: Mapping[str, Shape], optional: Mapping[str, Shape] | None = None, rest: Any = None) -> Shape:
-    """An object with given keys; `rest` is the shape of keys that a later version may add, None to forbid them."""
-    known = {**required, **(optional or {})}
-
-    def check(value: Any, place: str) -> None:
-        if type(value) is not dict:
-            raise Misshapen(f"{place or 'the record'} is not an object")
-        if missing := [key for key in required if key not in value]:
-            raise Misshapen(f"{place or 'the record'} lacks {', '.join(missing)}")
-        for key, one in value.items():
-            shape = known.get(key, rest)
-            if shape is None:
-                raise Misshapen(f"{place or 'the record'} has keys that no record has")
-            shape(one, f"{place}.{key}" if place else key)
-
-    return check
+        for key, member in value.items():
+            fit(member, parts[1], f"{place}.{key}")
+    elif is_dataclass(kind):
+        _fit_object(value, kind, place)
+    elif type(value) is not kind and not (kind is float and type(value) is int):
+        raise Misshapen(f"{place} is not {WORDS[kind]}")
+    elif kind is float and not abs(value) < 1e300:
+        raise Misshapen(f"{place} is not a finite number")
 
 
-_TEXT = _a("a text of a line", lambda value: type(value) is str and len(value) <= 2_000 and value.isprintable())
-_NAME = _a("a name", lambda value: type(value) is str and re.fullmatch(r"[A-Za-z0-9_-]{1,200}", value) is not None)
-_FLAG = _a("true or false", lambda value: type(value) is bool)
-_SHA256 = _a("a sha256", lambda value: type(value) is str and re.fullmatch("[0-9a-f]{64}", value) is not None)
-_COUNT = _integer(0, 2**53)
-_PER_CENT = _number(0.0, 100.0)
-_PLAIN = _a(
-    "a plain value", lambda v: v is None or type(v) in (bool, str) or (type(v) in (int, float) and math.isfinite(v))
-)
-_PLAIN_OR_MANY: Shape = lambda value, place: (_list(_PLAIN) if type(value) is list else _PLAIN)(value, place)  # noqa: E731
-_FIELDS = _of(_PLAIN_OR_MANY)
+def _fit_one_of(value: Any, kinds: tuple[Any, ...], place: str) -> None:
+    rest = [kind for kind in kinds if kind is not NoneType]
+    if value is None and len(rest) < len(kinds):
+        return None
+    if len(rest) == 1:
+        return fit(value, rest[0], place)
+    for kind in rest:
+        if type(value) is (get_origin(kind) or kind):
+            return fit(value, kind, place)
+    raise Misshapen(f"{place} is not a plain value")
 
-_PROVENANCE = _object(
-    {
-        "source": _TEXT,
-        "order": _a("time or file", lambda value: value in ("time", "file")),
-        "emulated": _FLAG,
-        "files": _of(_SHA256),
-        "counts": _of(_number(0.0)),
-        "published": _of(_number(0.0)),
-        "note": _TEXT,
-    },
-    {"reconstructed": _FLAG},
-    rest=_PLAIN_OR_MANY,
-)
-_SITTING = {"device": _TEXT, "threads": _COUNT, "torch": _TEXT, "commit": _maybe(_TEXT), "dirty": _maybe(_FLAG)}
-_SITTINGS = _list(_object({"epochs": _COUNT}, _SITTING, rest=_PLAIN_OR_MANY))
-_EPOCH = _object({"epoch": _integer(1, 2**31)}, {"validation_recall": _PER_CENT}, rest=_number())
-_MEANS = _object(
-    {
-        "examples": _list(_COUNT),
-        "weight": _list(_list(_number())),
-        "repeat": _object({"examples": _COUNT, "weight": _number(), "even": _number(0.0, 1.0)}),
-    },
-    {"saturated": _number(0.0, 1.0)},
-    rest=_PLAIN_OR_MANY,
-)
-_RECORD = _object(
-    {
-        "schema": _integer(SCHEMA, SCHEMA),
-        "identity": _SHA256,
-        "experiment": _object(
-            {"dataset": _NAME, "model": _NAME, "params": _FIELDS, "seed": _integer(0, MAX_SEED)},
-        ),
-        "fields": _FIELDS,
-        "split": _object(
-            {"digest": _NAME, "n_items": _integer(1, MAX_ITEMS), "provenance": _PROVENANCE}, {"vocabulary": _SHA256}
-        ),
-        "recall_at_20": _PER_CENT,
-        "mrr_at_20": _PER_CENT,
-        "examples": _integer(1, 2**40),
-        "best_epoch": _maybe(_integer(1, 2**31)),
-        "epochs": _list(_EPOCH),
-        "environment": _object(
-            {**_SITTING, "resumed": _SITTINGS},
-            {"source": _SHA256, "scoring_chunk": _COUNT},
-            rest=_PLAIN_OR_MANY,
-        ),
-        "attention": _maybe(_MEANS),
-        "arrays_sha256": _SHA256,
-    },
-    {DIGEST: _SHA256},
-)
+
+def _fit_object(value: Any, kind: Any, place: str) -> None:
+    if type(value) is not dict:
+        raise Misshapen(f"{place or 'the record'} is not an object")
+    kinds, required = _declared(kind)
+    if missing := [key for key in required if key not in value]:
+        raise Misshapen(f"{place or 'the record'} lacks {', '.join(missing)}")
+    for key, member in value.items():
+        declared = kinds.get(key, getattr(kind, "OTHERS", None))
+        if declared is None:
+            raise Misshapen(f"{place or 'the record'} has keys that no record has")
+        fit(member, declared, f"{place}.{key}" if place else key)
+
+
+@lru_cache
+def _declared(kind: Any) -> tuple[dict[str, Any], list[str]]:
+    """The kind of every key of a dataclass, and the keys that must be there."""
+    hints = get_type_hints(kind, globals(), include_extras=True)
+    return {key.name: hints[key.name] for key in fields(kind)}, [
+        key.name for key in fields(kind) if key.default is MISSING
+    ]
 
 
 def read_table(file: Path) -> dict[str, Any]:
@@ -196,20 +254,14 @@ def read_whole(file: Path, most: int = MAX_ARRAYS) -> bytes:
 
 
 def check_table(content: Mapping[str, Any]) -> None:
-    """Raise Misshapen if a .json does not have the shape above or was changed after it was written."""
+    """Raise Misshapen if a .json is not a Record or was changed after it was written."""
     schema = content.get("schema")
     if type(schema) is int and schema != SCHEMA:
-        told = str(schema) if abs(schema) < 10**9 else "unknown"
-        raise OtherSchema(f"schema {told}, this suite reads schema {SCHEMA}; use the suite that wrote it")
-    _RECORD(content, "")
+        named = str(schema) if abs(schema) < 10**9 else "unknown"
+        raise Misshapen(f"schema {named}, this suite reads schema {SCHEMA}; use the suite that wrote it")
+    fit(content, Record, "")
     if DIGEST in content and content[DIGEST] != digest(content):
         raise Misshapen("changed after it was written: its digest is of another content")
-
-
-def check_sittings(epochs: Any, sittings: Any) -> None:
-    """Raise Misshapen if the epochs and sittings in a checkpoint could not be stored in a record."""
-    _list(_EPOCH)(epochs, "epochs")
-    _SITTINGS(sittings, "sittings")
 
 
 def digest(content: Mapping[str, Any]) -> str:

@@ -12,28 +12,20 @@ from reproduce.errors import UsageError
 from reproduce.fitting import user_model
 from reproduce.paper.rows import Row
 from reproduce.reading import own_data
-from reproduce.runs.deadline import Deadline
 from reproduce.runs.experiment import Experiment
 from reproduce.runs.record import current, load
+from reproduce.runs.runner import RunOptions
 
 
 @dataclass(frozen=True)
-class Request:
+class Request(RunOptions):
     """What the user asks of a command: data sets, models, seeds and how to run them."""
 
     datasets: Sequence[str]
-    data: Path
-    results: Path
     models: Sequence[str] = ()  # empty: the models of the page
     seeds: Sequence[int] = (0,)
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # model -> field -> value
-    device: str = "auto"
     jobs: int = 1  # cells at a time, each in a process of its own
-    force: bool = False
-    fresh: bool = False
-    quiet: bool = False
-    keep_model: bool = False
-    deadline: Deadline | None = None  # when to stop, between two epochs
     options: Mapping[str, Any] = field(default_factory=dict)  # options of the page itself
     digests: Mapping[str, str] = field(default_factory=dict)  # data set -> digest of its split, where it is at hand
 

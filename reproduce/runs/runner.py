@@ -2,29 +2,56 @@
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
 from reproduce import catalog
 from reproduce.errors import InputError, ModelError
-from reproduce.files import Busy, is_regular, only_one, sweep
+from reproduce.evaluation import ranking
+from reproduce.files import Busy, is_regular, only_one
 from reproduce.fitting import attention, user_model
 from reproduce.fitting.determinism import deterministic
-from reproduce.fitting.recommender import Recommender
 from reproduce.reading.sessions import Split
-from reproduce.runs import kept_model, memory
+from reproduce.runs import kept_model
 from reproduce.runs.checkpoint import RunJournal
 from reproduce.runs.deadline import Deadline
 from reproduce.runs.environment import check_writable, choose_device, circumstances, forget_peak_memory, peak_memory_mib
 from reproduce.runs.experiment import Experiment
 from reproduce.runs.record import OtherData, Result, load, split_of_record, store
+
+# What torch says in a plain RuntimeError or AcceleratorError where the machine, cuBLAS, cuDNN or CUDA lacks memory.
+OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "ALLOC_FAILED", "out of memory")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """How experiments are run. None of it is part of an experiment's identity.
+
+    Args:
+        data: the folder with the logs.
+        results: the folder that holds runs/.
+        device: auto, cpu, cuda or cuda:N.
+        force: run again even if there is a record.
+        fresh: do not resume from a checkpoint.
+        quiet: do not show progress.
+        keep_model: also keep the fitted model beside the record; see kept_model. An existing record is not changed.
+        deadline: when to stop, between two epochs.
+    """
+
+    data: Path
+    results: Path
+    device: str = "auto"
+    force: bool = False
+    fresh: bool = False
+    quiet: bool = False
+    keep_model: bool = False
+    deadline: Deadline | None = None
 
 
 def run(
@@ -34,100 +61,153 @@ def run(
     results: Path | str,
     device: torch.device | str = "auto",
     force: bool = False,
-    fresh: bool = False,
-    quiet: bool = True,
-    wait: bool = True,
     keep_model: bool = False,
-    split: Split | None = None,
-    deadline: Deadline | None = None,
 ) -> Result:
     """Return the result of an experiment: read it if it is stored, otherwise run the experiment and store it.
 
+    The arguments and errors are those of RunOptions and run_with.
+    """
+    options = RunOptions(
+        data=Path(data), results=Path(results), device=str(device), force=force, quiet=True, keep_model=keep_model
+    )
+    return run_with(options, experiment)
+
+
+def run_with(options: RunOptions, experiment: Experiment, split: Split | None = None, *, wait: bool = True) -> Result:
+    """Return the result of an experiment: read it if it is stored, otherwise run the experiment and store it.
+
     Args:
-        data: the folder with the logs.
-        results: the folder that holds runs/.
-        device: auto, cpu, cuda or cuda:N.
-        force: run again even if there is a record.
-        fresh: do not resume from a checkpoint.
-        quiet: do not show progress.
-        wait: wait while another process runs this experiment, and use its result.
-        keep_model: also keep the fitted model beside the record; see kept_model. An existing record is not changed.
         split: the experiment's split, if the caller has loaded it already.
-        deadline: when to stop, between two epochs.
+        wait: wait while another process runs this experiment, and use its result.
 
     Raises:
         UsageError: there is no such data set, model, field or device, or an epoch takes longer than the deadline.
-        InputError: the data or the record is absent or broken, the checkpoint belongs to another run, or the results
-            folder is full or not writable.
+        InputError: the data or the record is absent or broken, the record is of other data, the checkpoint belongs to
+            another run, or the results folder is full or not writable.
         ModelError: the model broke its contract, memory does not suffice for it, or a run that was repeated to keep
             the model gave other ranks than the record.
         Busy: `wait` is off, and another process runs this experiment.
         TimeIsUp: the deadline came first; the checkpoint is kept.
     """
-    results = Path(results).absolute()  # a model may change the working directory
+    results = options.results.absolute()  # a model may change the working directory
     experiment = Experiment.of(experiment.dataset, experiment.model, experiment.params, experiment.seed)
-    split = split or catalog.load_split(experiment.dataset, data)
-    identity = experiment.identity(split.digest)
-    place = results / experiment.path
+    split = split or catalog.load_split(experiment.dataset, options.data)
+    identity, place = experiment.identity(split.digest), results / experiment.path
     _clear_up(place)
-    keep = kept_model.place_of(experiment, results) if keep_model else None
-    if (stored := _stored(experiment, split, results, force, keep)) is not None:
+    if (stored := _stored(options, experiment, split)) is not None:
         return stored
-    if deadline is not None:
-        deadline.check()
+    if options.deadline is not None:
+        options.deadline.check()
     check_writable(results)
-    with only_one(place.with_name(place.name + ".lock"), wait=wait, quiet=quiet):
+    with only_one(place.with_name(place.name + ".lock"), wait=wait):
         # Another process may have stored it while this one waited.
-        if (stored := _stored(experiment, split, results, force, keep)) is not None:
+        if (stored := _stored(options, experiment, split)) is not None:
             return stored
-        for ending in (".json", ".npz", ".checkpoint"):
-            sweep(place.with_name(place.name + ending))
-        where = choose_device(device)
-        journal = _journal(experiment, identity, place, circumstances(where, split.test.n_items))
-        journal.quiet, journal.fresh, journal.deadline = quiet, fresh, deadline
-        before = _stored(experiment, split, results, force)
+        before = _stored(options, experiment, split, with_model=False)
+        device = choose_device(options.device)
+        journal = RunJournal(
+            title=f"{experiment.dataset} {experiment.model}",
+            checkpoint=place.with_name(place.name + ".checkpoint"),
+            identity=identity,
+            circumstances={**circumstances(device, split.test.n_items), **user_model.described(experiment.model)},
+            quiet=options.quiet,
+            fresh=options.fresh,
+            deadline=options.deadline,
+        )
         model = experiment.recommender()
-        result = _made(model, experiment, identity, split, where, journal)
-        _keep(result, before, model, split, results, keep_model)
+        guarded, fields = user_model.guarded(model), catalog.identifying(model)
+        forget_peak_memory(device)
+        prefixes, targets = split.test.prefixes()
+        began = time.monotonic()
+        with deterministic():
+            lacking = False  # the errors below are left before a new one is raised: they keep the memory allocated
+            try:
+                guarded.fit(split.train, seed=experiment.seed, device=device, journal=journal)
+            except Exception as error:
+                if not (lacking := out_of_memory(error)):
+                    raise
+            if lacking:
+                batch = catalog.resolved(model).get("batch")
+                remedy = f"try a smaller batch, --set {model.name}.batch={batch // 2}" if batch else "it has no batch"
+                raise ModelError(f"out of memory in training; {remedy}")
+            journal.precision.look()
+            fitted = time.monotonic()
+            whole = ranking.chunk_rows(prefixes.n_items, device)
+            for chunk in dict.fromkeys((whole, max(1, whole // 2))):  # a smaller chunk gives the same ranks
+                try:
+                    greater, equal = ranking.rank_all(guarded, prefixes, targets, chunk)
+                    break
+                except Exception as error:
+                    if not out_of_memory(error):
+                        raise
+                forget_peak_memory(device)
+                print(f"{journal.title}: out of memory in scoring {chunk:,} prefixes at a time", file=sys.stderr)
+            else:
+                raise ModelError("out of memory in scoring; make room, or score with --device cpu")
+            journal.precision.look()
+            scored = time.monotonic()
+            weights = attention.collect(guarded, split.test, getattr(model, "truncation", "none"))
+        result = Result(
+            experiment=experiment,
+            identity=identity,
+            fields=fields,
+            split=split_of_record(split),
+            epochs=journal.history,
+            environment={
+                **journal.circumstances,
+                **asdict(journal.precision),
+                "scoring_chunk": chunk,
+                "resumed": journal.resumed,
+                "fit_seconds": round(fitted - began, 2),
+                "score_seconds": round(scored - fitted, 2),
+                "peak_memory_mib": peak_memory_mib(device),
+            },
+            session=split.test.prefix_owner(),
+            length=prefixes.lengths,
+            greater=greater,
+            equal=equal,
+            attention=weights,
+        )
+        if before is not None:
+            _check_same(before, result)
+        if options.keep_model:
+            kept_model.store(model, experiment, identity, split, results)
+        if before is None:
+            store(result, results)
         journal.discard()
     return before or result
 
 
-def _keep(
-    result: Result, before: Result | None, model: Recommender, split: Split, results: Path, keep_model: bool
-) -> None:
-    """Store the model first, if it is to be kept, and then the record, unless there was one `before`."""
-    if before is not None:
-        _check_same(before, result)
-    if keep_model:
-        kept_model.store(model, result.experiment, result.identity, split, results)
-    if before is None:
-        store(result, results)
+def out_of_memory(error: BaseException | None) -> bool:
+    """Whether an error means that memory ran out, of the machine or of a GPU.
+
+    Torch says so by an exception of its own only in some cases. The exception of a user's own model is the cause of
+    the ModelError that names the model.
+    """
+    if isinstance(error, ModelError):
+        return out_of_memory(error.__cause__)
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in OUT_OF_MEMORY)
 
 
-def _stored(
-    experiment: Experiment, split: Split, results: Path, force: bool, keep: Path | None = None
-) -> Result | None:
-    """The record of this very run; None if there is none, or with `force`.
-
-    Args:
-        keep: the file of the fitted model, if one is wanted; a record without it does not count.
+def _stored(options: RunOptions, experiment: Experiment, split: Split, *, with_model: bool = True) -> Result | None:
+    """The record of this very run, with its fitted model if one is wanted; None if there is none, or with --force.
 
     Raises:
-        InputError: the record is broken, and `force` is off; or it is of other data, which `force` does not replace.
+        InputError: the record is broken, and --force is not given; or it is of other data, which nothing replaces.
     """
     try:
-        stored = load(experiment, results, split.digest)
-    except OtherData:
-        raise
-    except InputError:
-        if force:
+        stored = load(experiment, options.results, split.digest)
+    except InputError as error:
+        if options.force and not isinstance(error, OtherData):
             return None
         raise
     identity = experiment.identity(split.digest)
-    if force or stored is None or stored.identity != identity:
+    if options.force or stored is None or stored.identity != identity:
         return None
-    return None if keep is not None and not kept_model.is_of(keep, identity, split) else stored
+    keep = kept_model.place_of(experiment, options.results) if options.keep_model and with_model else None
+    return stored if keep is None or kept_model.is_of(keep, identity, split) else None
 
 
 def _check_same(before: Result, result: Result) -> None:
@@ -137,15 +217,6 @@ def _check_same(before: Result, result: Result) -> None:
             f"{result.experiment.model}: made again to be kept, it gave other ranks than its record, as on another "
             "device or with other threads; with --force the record is made anew"
         )
-
-
-def _journal(experiment: Experiment, identity: str, place: Path, environment: Mapping[str, Any]) -> RunJournal:
-    return RunJournal(
-        title=f"{experiment.dataset} {experiment.model}",
-        checkpoint=place.with_name(place.name + ".checkpoint"),
-        identity=identity,
-        circumstances={**environment, **user_model.described(experiment.model)},
-    )
 
 
 def _clear_up(place: Path) -> None:
@@ -160,44 +231,3 @@ def _clear_up(place: Path) -> None:
     with suppress(FileNotFoundError, Busy, InputError), only_one(lock, wait=False):
         if table.stat().st_mtime_ns >= checkpoint.stat().st_mtime_ns:
             checkpoint.unlink()
-
-
-def _made(
-    model: Recommender, experiment: Experiment, identity: str, split: Split, device: torch.device, journal: RunJournal
-) -> Result:
-    """Fit the model, rank the target of every test prefix, and collect the attention."""
-    guarded, fields = user_model.guarded(model), catalog.identifying(model)
-    forget_peak_memory(device)
-    began = time.monotonic()
-    prefixes, targets = split.test.prefixes()
-    with deterministic():
-        memory.fit(model, lambda: guarded.fit(split.train, seed=experiment.seed, device=device, journal=journal))
-        journal.precision.look()
-        fitted = time.monotonic()
-        greater, equal, chunk = memory.rank_all(
-            guarded, prefixes, targets, experiment.path.removeprefix("runs/"), device
-        )
-        journal.precision.look()
-        scored = time.monotonic()
-        weights = attention.collect(guarded, split.test, getattr(model, "truncation", "none"))
-    return Result(
-        experiment=experiment,
-        identity=identity,
-        fields=fields,
-        split=split_of_record(split),
-        epochs=journal.history,
-        environment={
-            **journal.circumstances,
-            **asdict(journal.precision),
-            "scoring_chunk": chunk,
-            "resumed": journal.resumed,
-            "fit_seconds": round(fitted - began, 2),
-            "score_seconds": round(scored - fitted, 2),
-            "peak_memory_mib": peak_memory_mib(device),
-        },
-        session=split.test.prefix_owner(),
-        length=prefixes.lengths,
-        greater=greater,
-        equal=equal,
-        attention=weights,
-    )

@@ -8,6 +8,7 @@ contains the number of the array.
 
 from __future__ import annotations
 
+import re
 import shlex
 import shutil
 import subprocess
@@ -133,22 +134,25 @@ def queue(commands: Iterable[Sequence[str]], asked: Asked, results: Path, page: 
     check_writable(results)
     queued = _queued(results)
     lines = [line for line in map(shlex.join, commands) if line not in queued]
+    if any(not line.isprintable() for line in [*lines, str(results.resolve())]):
+        raise UsageError("--slurm: a path with a line break or another control character; rename the file or folder")
     if not lines:
         return ""
     folder = _folder(results)
+    logs = str(folder).replace("%", "%%")  # Slurm replaces %j and the like
     at_once = f"%{asked.at_once}" if asked.at_once else ""
     _write(folder / "cells.txt", "".join(f"{line}\n" for line in lines))
     _write(folder / "job.sh", _filled(JOB, FOLDER=shlex.quote(str(folder)), RESTARTS=str(asked.restarts)))
     if page:
         _write(folder / "page.sh", _filled(PAGE, LINE=shlex.join(page)))
     job = _sbatch(
-        [sbatch, f"--array=1-{len(lines)}{at_once}", f"--output={folder}/cell-%a.log", *asked.words()],
+        [sbatch, f"--array=1-{len(lines)}{at_once}", f"--output={logs}/cell-%a.log", *asked.words()],
         folder / "job.sh",
     )
     _write(folder / "job", f"{job}\n")
     if not page:
         return f"job {job}\ncommand and log: {folder}/"
-    after = [f"--dependency=afterany:{job}", f"--output={folder}/page.log", *asked.words(OF_A_GPU)]
+    after = [f"--dependency=afterany:{job}", f"--output={logs}/page.log", *asked.words(OF_A_GPU)]
     drawn = _sbatch([sbatch, *after], folder / "page.sh")
     return f"job {job}: {len(lines)} runs; job {drawn}: the page after them\ncommands and logs: {folder}/"
 
@@ -215,9 +219,9 @@ def _write(file: Path, text: str) -> None:
 
 
 def _filled(script: str, **words: str) -> str:
-    for name, value in {"PYTHON": shlex.quote(sys.executable), **words}.items():
-        script = script.replace(f"@{name}@", value)
-    return script
+    """Put words in the places of a script, each once: a word may look like another place."""
+    words["PYTHON"] = shlex.quote(sys.executable)
+    return re.sub("@([A-Z]+)@", lambda place: words[place[1]], script)
 
 
 def _sbatch(words: list[str], script: Path) -> str:
@@ -230,4 +234,9 @@ def _sbatch(words: list[str], script: Path) -> str:
         raise InputError(f"sbatch did not answer ({type(error).__name__}); ask again later") from error
     if said.returncode:
         raise InputError(f"sbatch refused: {' '.join(said.stderr.split())[:300]}; see --slurm KEY=VALUE,...")
-    return said.stdout.strip().partition(";")[0]
+    job = said.stdout.strip().partition(";")[0]
+    if not job:
+        raise InputError(
+            "sbatch gave no job number, so nothing is known of the job; look at squeue before asking again"
+        )
+    return job

@@ -32,6 +32,7 @@ class Found:
     protocol: Protocol = Protocol(1, 0, None, 0, 0)
     refits: Sequence[Refit] = ()
     label: str = ""  # of a user's own model
+    split: str = ""  # the digest of the data set's split; older searches do not say it
 
     @property
     def base(self) -> Row:
@@ -126,8 +127,11 @@ def _read(kept: dict[str, Any]) -> Found:
         raise ValueError("trials that cannot be")
     if not _sound(protocol) or not all(map(_fitted, refits)):
         raise ValueError("a protocol or refits that cannot be")
+    split = str(kept.get("split", ""))
     label = user_model.sound_label(kept.get("label")) or str(kept["model"])
-    return Found(kept["model"], kept["fixed"], fields, len(tried), scored_on, first, best, protocol, refits, label)
+    return Found(
+        kept["model"], kept["fixed"], fields, len(tried), scored_on, first, best, protocol, refits, label, split
+    )
 
 
 def _sound(protocol: Protocol) -> bool:

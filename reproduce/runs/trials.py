@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -23,9 +22,10 @@ class Protocol:
     trial_epochs: int | None  # the largest number of epochs of a neural network in a trial; None: its own
     refitted: int  # how many of the best trials are fitted again
     refits: int  # fits of each of these, each with another seed and all epochs
+    sampler: str = "optuna"  # what draws the trials, or "random"
 
     def __str__(self) -> str:
-        trials = f"{self.trials} trials"
+        trials = f"{self.trials} trials" + (" drawn at random" if self.sampler == "random" else "")
         if self.trial_epochs is not None:
             trials += f", a network in each for at most {self.trial_epochs} epochs"
         if self.version < VERSION:
@@ -41,6 +41,10 @@ class Trial:
     recall: float | None
     mrr: float | None
     why: str | None = None
+
+    def __str__(self) -> str:
+        outcome = f"Recall@20 {self.recall:.2f}, MRR@20 {self.mrr:.2f}" if self.recall is not None else f"{self.why}"
+        return f"{outcome}  {', '.join(f'{key}={value}' for key, value in self.fields.items())}"
 
 
 @dataclass(frozen=True)
@@ -90,19 +94,3 @@ def best_of(trials: Sequence[Trial]) -> list[Trial]:
     if not scored:
         raise ModelError("every trial failed; the messages above say why")
     return sorted(scored, key=lambda one: (-(one.recall or 0.0), -(one.mrr or 0.0)))
-
-
-def untried(ranges: Mapping[str, Any], done: Sequence[Trial]) -> list[dict[str, Any]]:
-    """The settings not tried yet, if every field has a list of values; none if a field has a range."""
-    if not all(isinstance(one, list) for one in ranges.values()):
-        return []
-    tried = [one.fields for one in done]
-    every = (dict(zip(ranges, values, strict=True)) for values in product(*ranges.values()))
-    return [one for one in every if one not in tried]
-
-
-def told(trial: Trial) -> str:
-    """The outcome of a trial in one line."""
-    chosen = ", ".join(f"{key}={value}" for key, value in trial.fields.items())
-    outcome = f"Recall@20 {trial.recall:.2f}, MRR@20 {trial.mrr:.2f}" if trial.recall is not None else f"{trial.why}"
-    return f"{outcome}  {chosen}"
