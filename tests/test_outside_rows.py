@@ -13,7 +13,8 @@ from reproduce import catalog
 from reproduce.errors import InputError, UsageError
 from reproduce.evaluation import comparisons
 from reproduce.reading.sessions import Split
-from reproduce.reports import measuring, outside
+from reproduce.reports import measuring
+from reproduce.runs import outside_ranks
 from reproduce.runs.experiment import Experiment
 from reproduce.runs.record import Result
 from reproduce.runs.runner import run
@@ -55,7 +56,7 @@ def test_exported_ranks_come_back_with_the_same_numbers_intervals_and_p_values(
 ) -> None:
     for seed, result in enumerate(ours[label]):
         bounds(result).sample(frac=1, random_state=seed).to_parquet(tmp_path / f"mine-seed{seed}.parquet")
-    back = outside.rows([f"Mine={tmp_path}/mine-seed*.parquet"], split, ROWS[label][3])
+    back = outside_ranks.rows([f"Mine={tmp_path}/mine-seed*.parquet"], split, ROWS[label][3])
     both = [ours, {**ours, label: back["Mine"]}]
     frames = [reproduce.compare(split, rows, metric=METRICS, family=ROWS[label][3]) for rows in both]
     pd.testing.assert_frame_equal(*frames, check_exact=True)
@@ -95,18 +96,18 @@ def test_rows_are_named_by_a_label_or_their_file_and_files_of_one_name_are_seeds
     for name in ("sasrec-seed0", "sasrec-seed7", "ease", "NARM"):
         bounds(ours["POP"][0]).to_csv(tmp_path / f"{name}.csv", index=False)
     texts = [f"{tmp_path}/sasrec-seed*.csv", f"A = B={tmp_path}/ease.csv", f"{tmp_path}/NARM.csv"]
-    found = outside.rows(texts, split)
+    found = outside_ranks.rows(texts, split)
     assert {label: [one.experiment.seed for one in some] for label, some in found.items()} == {
         "sasrec": [0, 1],
         "A = B": [0],
         "NARM (from outside)": [0],
     }
     with pytest.raises(UsageError, match=r"ease.csv: named twice"):
-        outside.rows([f"{tmp_path}/ease.csv", f"x={tmp_path}/ease.csv"], split)
+        outside_ranks.rows([f"{tmp_path}/ease.csv", f"x={tmp_path}/ease.csv"], split)
     with pytest.raises(UsageError, match=r"none\*.csv: no file has such a name"):
-        outside.rows([f"{tmp_path}/none*.csv"], split)
+        outside_ranks.rows([f"{tmp_path}/none*.csv"], split)
     with pytest.raises(InputError, match=r"none.csv: cannot be read"):
-        outside.rows([f"{tmp_path}/none.csv"], split)
+        outside_ranks.rows([f"{tmp_path}/none.csv"], split)
 
 
 def test_a_row_of_one_file_is_not_judged_unless_its_family_is_said(split: Split, ours: dict[str, list[Result]]) -> None:
