@@ -45,7 +45,10 @@ def answer(options: Namespace) -> str:
         results=options.results,
         settings=settings(options.set),
     )
-    shelf = Shelf.at(request.results)
+    measures, view = [metrics.parse(one) for one in options.metric], View(options.protocol, options.ties)
+    shown = [*measures, *(metrics.PAPERS.values() if options.page else ())]
+    request = replace(request, outside=outside_ranks.of_options(options, request.datasets, shown))
+    shelf = Shelf.of(request)
     datasets = list(request.datasets) or shelf.datasets()
     found = {dataset: recorded(request, shelf, dataset) for dataset in datasets}
     there = {dataset: rows for dataset, rows in found.items() if rows}
@@ -58,17 +61,16 @@ def answer(options: Namespace) -> str:
     if "parquet" in options.format:
         raise UsageError("export --format parquet: for --split and --per-prefix; tables are csv, latex or json")
     tables = [table for page in dict.fromkeys(options.page) for table in of_page(page, _text(page, request))]
-    measures, view = [metrics.parse(one) for one in options.metric], View(options.protocol, options.ties)
     tables = tables or [comparison(dataset, rows, measures, view, request.results) for dataset, rows in there.items()]
     folder = options.to or request.results / "export"
     files: dict[str, Callable[[Path], object]] = {}
     for table in tables:
         for kind in dict.fromkeys(options.format or FORMATS):
             files[f"{table.name}.{FORMATS[kind]}"] = _writer(table.written(kind))
-    if options.ranks:
+    if options.per_prefix:
         for dataset, rows in there.items():
             split = catalog.load_split(dataset, request.data)
-            files |= ranks(dataset, rows, split, options.ranks)
+            files |= ranks(dataset, rows, split, options.per_prefix)
     for name, write in files.items():
         with replacing(folder / name, option="--to") as temporary:
             write(temporary)
@@ -159,7 +161,7 @@ def ranks(
         import pyarrow
         import pyarrow.parquet
     except ImportError as error:
-        raise UsageError("--ranks parquet needs pyarrow: pip install 'session-rec-reproduce[parquet]'") from error
+        raise UsageError("--per-prefix parquet needs pyarrow: pip install 'session-rec-reproduce[parquet]'") from error
     table = pyarrow.Table.from_pandas(frame, preserve_index=False)
     return {f"ranks-{dataset}.parquet": lambda place: pyarrow.parquet.write_table(table, place)}
 

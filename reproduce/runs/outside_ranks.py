@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 import re
+from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,26 +36,12 @@ from reproduce.reading.plain_table import PlainTable, is_text
 from reproduce.reading.sessions import Split
 from reproduce.reading.split_files import item_ids, session_ids
 from reproduce.runs.experiment import Experiment
-from reproduce.runs.record import Result, split_of_record
+from reproduce.runs.record import OUTSIDE, OutsideResult, Result, split_of_record
 
 if TYPE_CHECKING:
     import pandas as pd
 
-OUTSIDE = "outside: "  # before the label in the place of a model's name, so that it is never a model of the suite
 FORMS = "session and length with rank, with best_rank and worst_rank, with items, or with item and rank"
-
-
-@dataclass(frozen=True, eq=False)
-class OutsideResult(Result):
-    """Ranks from outside in the form of a record; it is never stored, since how it was made is not known.
-
-    `family` says how much the row varies between seeds: as networks trained by a softmax over all items ("softmax"), as
-    models trained on pairs or samples ("sampled"), or not at all ("none"). By default only its own seeds tell.
-    """
-
-    family: str = ""
-    file: str = ""  # its name, empty if the ranks came in a frame
-    depth: int | None = None  # ranks are known down to this place; None: everywhere
 
 
 def read(source: Path | pd.DataFrame, split: Split, label: str, seed: int = 0, family: str = "") -> OutsideResult:
@@ -132,6 +119,22 @@ def _distinct(label: str) -> str:
     """Return the label, marked if a row of this suite has it too."""
     taken = {row.label for row in (*ROWS, *controls.ROWS)} | {kind.label for kind in catalog.recommenders().values()}
     return f"{label} (from outside)" if label in taken else label
+
+
+def of_options(options: Namespace, datasets: Sequence[str], measures: Sequence[Measure]) -> dict[str, Any]:
+    """Return the rows that --ranks of a command names, by data set and label; {} without the option.
+
+    Raises:
+        UsageError: not exactly one data set is named.
+        InputError: a file is refused, or its lists do not reach down to a cut-off that is shown.
+    """
+    if not options.ranks:
+        return {}
+    if len(datasets) != 1:
+        raise UsageError("--ranks needs one --dataset: what the files have ranks of")
+    found = rows(options.ranks, catalog.load_split(datasets[0], options.data), options.family)
+    check_depth([result for some in found.values() for result in some], measures)
+    return {datasets[0]: found}
 
 
 def check_depth(results: Sequence[Result], measures: Sequence[Measure]) -> None:
