@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from reproduce.catalog import load_split, make_recommender
+    from reproduce.export import compare
     from reproduce.fitting.batches import Batch
     from reproduce.fitting.neural import Neural
     from reproduce.fitting.recommender import Recommender, setting
-    from reproduce.reports.outside import compare
     from reproduce.runs.experiment import Experiment
     from reproduce.runs.kept_model import load_model
     from reproduce.runs.runner import run
@@ -57,7 +57,7 @@ _WHERE = {
     "Experiment": "reproduce.runs.experiment",
     "load_model": "reproduce.runs.kept_model",
     "run": "reproduce.runs.runner",
-    "compare": "reproduce.reports.outside",
+    "compare": "reproduce.export",
 }
 
 

@@ -236,6 +236,28 @@ def _measures(told: str, default: Sequence[str] = ()) -> _Parser:
     return options
 
 
+def _ranks() -> _Parser:
+    options = _options()
+    outside = options.add_argument_group("for ranks from other libraries (see docs/other-libraries.md)")
+    outside.add_argument(
+        "--ranks",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="[LABEL=]FILE",
+        help="also show what another library ranked: a .parquet, .csv or .tsv of every test prefix; several files of "
+        "one label are its seeds, as are those of a pattern such as mine-seed*.csv",
+    )
+    outside.add_argument(
+        "--family",
+        choices=("softmax", "sampled", "none"),
+        default="",
+        help="how much these rows vary between seeds: as networks trained by a softmax over all items, as models "
+        "trained on pairs or samples, or not at all; default: only their own seeds tell",
+    )
+    return options
+
+
 def _view() -> _Parser:
     options = _options()
     options.add_argument(
@@ -322,13 +344,14 @@ def parser() -> _Parser:
         made.set_defaults(carry_out=carry_out)
         return made
 
-    own, datasets, models, settings, data, results = (
+    own, datasets, models, settings, data, results, ranks = (
         _own_log(),
         _datasets(),
         _models(),
         _settings(),
         _data(),
         _results(),
+        _ranks(),
     )
     measures = _measures(
         "metrics at a cut-off: recall, hitrate, mrr or ndcg (default: recall@20 mrr@20)", ["recall@20", "mrr@20"]
@@ -339,7 +362,7 @@ def parser() -> _Parser:
     table2 = command(
         "table2",
         "compare the recommenders (the paper's Table 3) and the decoders (its Table 2)",
-        _page, datasets, models, settings, more, data, results, own, _running(),
+        _page, datasets, models, settings, more, data, results, own, ranks, _running(),
     )  # fmt: skip
     table2.add_argument(
         "--beyond",
@@ -367,12 +390,12 @@ def parser() -> _Parser:
     )  # fmt: skip
 
     # Pages that only show what is stored.
-    for name, told in (
-        ("lengths", "show hits, Recall and MRR by length of the prefix (the paper's Table 5)"),
-        ("significance", "compare every pair of recommenders: difference, interval, p-value"),
-        ("figure5", "draw all models as bars (the paper's Figure 5) and their learning curves"),
+    for name, told, parents in (
+        ("lengths", "show hits, Recall and MRR by length of the prefix (the paper's Table 5)", (data, ranks)),
+        ("significance", "compare every pair of recommenders: difference, interval, p-value", (data, ranks)),
+        ("figure5", "draw all models as bars (the paper's Figure 5) and their learning curves", ()),
     ):
-        command(name, told, _page, datasets, models, settings, results, own)
+        command(name, told, _page, datasets, models, settings, results, own, *parents)
     attention = command(
         "attention", "show what NARM attends to (the paper's Figure 6)", _page, datasets, settings, results, own
     )
@@ -453,8 +476,7 @@ def parser() -> _Parser:
     export = command(
         "export",
         "write tables as CSV, LaTeX and JSON, and the rank of every test prefix, from stored records",
-        _export, datasets, models, settings, measures, _view(), data, results,
-        own,
+        _export, datasets, models, settings, measures, _view(), data, results, own, ranks,
     )  # fmt: skip
     export.add_argument(
         "--page",
@@ -473,7 +495,7 @@ def parser() -> _Parser:
         help="of tables csv, latex, json; default: all three. Of a split csv or parquet; default: parquet",
     )
     export.add_argument(
-        "--ranks",
+        "--per-prefix",
         choices=("csv", "parquet"),
         metavar="FORMAT",
         help="also session, length, target and rank of every test prefix: csv, or parquet (needs the parquet extra)",

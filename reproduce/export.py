@@ -1,4 +1,7 @@
-"""`export`: tables as CSV, LaTeX and JSON, in any metric, and the rank of every test prefix, from stored records."""
+"""`export`: tables as CSV, LaTeX and JSON, in any metric, and the rank of every test prefix, from stored records.
+
+`compare` gives such a table as a data frame, and takes ranks from outside as well.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ from reproduce.reports.comparison import FULL_DECODER
 from reproduce.reports.measuring import Seeds, View
 from reproduce.reports.shelf import Shelf
 from reproduce.reports.tables import FORMATS, Exported, of_page
-from reproduce.runs import own_options
+from reproduce.runs import outside_ranks, own_options
 from reproduce.runs.listing import listed
 from reproduce.runs.record import Result
 from reproduce.runs.request import Request, settings
@@ -42,7 +45,10 @@ def answer(options: Namespace) -> str:
         results=options.results,
         settings=settings(options.set),
     )
-    shelf = Shelf.at(request.results)
+    measures, view = [metrics.parse(one) for one in options.metric], View(options.protocol, options.ties)
+    shown = [*measures, *(metrics.PAPERS.values() if options.page else ())]
+    request = replace(request, outside=outside_ranks.of_options(options, request.datasets, shown))
+    shelf = Shelf.of(request)
     datasets = list(request.datasets) or shelf.datasets()
     found = {dataset: recorded(request, shelf, dataset) for dataset in datasets}
     there = {dataset: rows for dataset, rows in found.items() if rows}
@@ -55,17 +61,16 @@ def answer(options: Namespace) -> str:
     if "parquet" in options.format:
         raise UsageError("export --format parquet: for --split and --per-prefix; tables are csv, latex or json")
     tables = [table for page in dict.fromkeys(options.page) for table in of_page(page, _text(page, request))]
-    measures, view = [metrics.parse(one) for one in options.metric], View(options.protocol, options.ties)
     tables = tables or [comparison(dataset, rows, measures, view, request.results) for dataset, rows in there.items()]
     folder = options.to or request.results / "export"
     files: dict[str, Callable[[Path], object]] = {}
     for table in tables:
         for kind in dict.fromkeys(options.format or FORMATS):
             files[f"{table.name}.{FORMATS[kind]}"] = _writer(table.written(kind))
-    if options.ranks:
+    if options.per_prefix:
         for dataset, rows in there.items():
             split = catalog.load_split(dataset, request.data)
-            files |= ranks(dataset, rows, split, options.ranks)
+            files |= ranks(dataset, rows, split, options.per_prefix)
     for name, write in files.items():
         with replacing(folder / name, option="--to") as temporary:
             write(temporary)
@@ -156,7 +161,7 @@ def ranks(
         import pyarrow
         import pyarrow.parquet
     except ImportError as error:
-        raise UsageError("--ranks parquet needs pyarrow: pip install 'session-rec-reproduce[parquet]'") from error
+        raise UsageError("--per-prefix parquet needs pyarrow: pip install 'session-rec-reproduce[parquet]'") from error
     table = pyarrow.Table.from_pandas(frame, preserve_index=False)
     return {f"ranks-{dataset}.parquet": lambda place: pyarrow.parquet.write_table(table, place)}
 
@@ -181,3 +186,56 @@ def _frame(label: str, result: Result, split: Split) -> pd.DataFrame:
             "worst_rank": counts["rank"],
         }
     )
+
+
+def compare(
+    split: Split, ranks: Mapping[str, Any], *, metric: Sequence[str] = ("recall@20", "mrr@20"), family: str = ""
+) -> pd.DataFrame:
+    """Compare rows on the same test prefixes: metrics in per cent, with 95 % intervals.
+
+    Args:
+        split: what all rows ranked.
+        ranks: by label: a file or a frame in one of the forms of `outside_ranks`, a Result of `run`, or a list of
+            these, one for each seed.
+        metric: metrics at a cut-off, such as "ndcg@10".
+        family: how much rows from outside vary between seeds; see `outside_ranks.OutsideResult`.
+
+    Returns:
+        A line for each row. For each metric, such as "Recall@20": its value, "low" and "high", the ends of its
+        interval, and "mark": "highest", "equal" (may be the best too), "behind" or "not judged".
+
+    Raises:
+        UsageError: there is no such metric.
+        InputError: a file or a frame is refused, a result is of another split, or a cut-off is beyond a row's lists.
+    """
+    found = {label: _results(split, label, source, family) for label, source in ranks.items()}
+    measures = [metrics.parse(text) for text in metric]
+    outside_ranks.check_depth([one for some in found.values() for one in some], measures)
+    several = (tuple(some) for some in found.values() if len(some) > 1 and not measuring.without_chance(some[0]))
+    seeds = Seeds(tuple(several))
+    columns: dict[tuple[str, str], list[Any]] = {("", "seeds"): [len(some) for some in found.values()]}
+    for measure in measures:
+        measured = measuring.measured(found, measure, seeds)
+        marks = measuring.marks(measured)
+        half = {label: measuring.half_width(measuring.alone(one)) for label, one in measured.items()}
+        columns[measure.title, "value"] = [one.value for one in measured.values()]
+        columns[measure.title, "low"] = [one.value - half[label] for label, one in measured.items()]
+        columns[measure.title, "high"] = [one.value + half[label] for label, one in measured.items()]
+        columns[measure.title, "mark"] = [marks[label] for label in measured]
+    return pd.DataFrame(columns, index=pd.Index(found, name="model"))
+
+
+def _results(split: Split, label: str, source: Any, family: str) -> list[Result]:
+    some = source if isinstance(source, list | tuple) else [source]
+    if not some:
+        raise UsageError(f"{label}: an empty list of ranks; give one for each seed")
+    results = []
+    for seed, one in enumerate(some):
+        if isinstance(one, Result):
+            if one.split["digest"] != split.digest:
+                raise InputError(f"{label}: a result on another split than {split.name}; run it on this one")
+            results.append(one)
+        else:
+            ranks = Path(one) if isinstance(one, str) else one
+            results.append(outside_ranks.read(ranks, split, label, seed, family))
+    return results

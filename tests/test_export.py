@@ -110,7 +110,7 @@ def test_the_rank_of_every_prefix_is_told_in_the_logs_own_ids(kind: str, tmp_pat
         pytest.importorskip("pyarrow")
     words = ["--dataset", str(log(tmp_path / "clicks.csv")), "--results", str(tmp_path / "out")]
     assert main(["table2", *words, "--quiet", "--model", "pop", "item_knn"]) == 0
-    assert main(["export", *words, "--ranks", kind, "--format", "json"]) == 0
+    assert main(["export", *words, "--per-prefix", kind, "--format", "json"]) == 0
     file = next((tmp_path / "out/export").glob(f"ranks-clicks-*.{kind}"))
     frame = pd.read_csv(file) if kind == "csv" else pd.read_parquet(file)
     assert list(frame.columns) == ["model", "seed", "session", "length", "target", "best_rank", "worst_rank"]
@@ -133,7 +133,7 @@ def test_other_data_of_the_same_name_have_no_records(tmp_path: Path, capsys: pyt
     words = ["--results", str(tmp_path / "out"), "--dataset", str(file)]
     assert main(["table2", *words, "--quiet", "--model", "pop"]) == 0
     file.write_text(file.read_text().replace("s5,", "s6,"))
-    assert main(["export", *words, "--ranks", "csv"]) == 3
+    assert main(["export", *words, "--per-prefix", "csv"]) == 3
     assert "no record to export" in capsys.readouterr().err
     assert not (tmp_path / "out/export").exists()
 

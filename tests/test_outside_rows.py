@@ -10,10 +10,12 @@ import pytest
 
 import reproduce
 from reproduce import catalog
+from reproduce.__main__ import main
 from reproduce.errors import InputError, UsageError
 from reproduce.evaluation import comparisons
 from reproduce.reading.sessions import Split
-from reproduce.reports import measuring, outside
+from reproduce.reports import measuring
+from reproduce.runs import outside_ranks
 from reproduce.runs.experiment import Experiment
 from reproduce.runs.record import Result
 from reproduce.runs.runner import run
@@ -55,7 +57,7 @@ def test_exported_ranks_come_back_with_the_same_numbers_intervals_and_p_values(
 ) -> None:
     for seed, result in enumerate(ours[label]):
         bounds(result).sample(frac=1, random_state=seed).to_parquet(tmp_path / f"mine-seed{seed}.parquet")
-    back = outside.rows([f"Mine={tmp_path}/mine-seed*.parquet"], split, ROWS[label][3])
+    back = outside_ranks.rows([f"Mine={tmp_path}/mine-seed*.parquet"], split, ROWS[label][3])
     both = [ours, {**ours, label: back["Mine"]}]
     frames = [reproduce.compare(split, rows, metric=METRICS, family=ROWS[label][3]) for rows in both]
     pd.testing.assert_frame_equal(*frames, check_exact=True)
@@ -95,18 +97,18 @@ def test_rows_are_named_by_a_label_or_their_file_and_files_of_one_name_are_seeds
     for name in ("sasrec-seed0", "sasrec-seed7", "ease", "NARM"):
         bounds(ours["POP"][0]).to_csv(tmp_path / f"{name}.csv", index=False)
     texts = [f"{tmp_path}/sasrec-seed*.csv", f"A = B={tmp_path}/ease.csv", f"{tmp_path}/NARM.csv"]
-    found = outside.rows(texts, split)
+    found = outside_ranks.rows(texts, split)
     assert {label: [one.experiment.seed for one in some] for label, some in found.items()} == {
         "sasrec": [0, 1],
         "A = B": [0],
         "NARM (from outside)": [0],
     }
     with pytest.raises(UsageError, match=r"ease.csv: named twice"):
-        outside.rows([f"{tmp_path}/ease.csv", f"x={tmp_path}/ease.csv"], split)
+        outside_ranks.rows([f"{tmp_path}/ease.csv", f"x={tmp_path}/ease.csv"], split)
     with pytest.raises(UsageError, match=r"none\*.csv: no file has such a name"):
-        outside.rows([f"{tmp_path}/none*.csv"], split)
+        outside_ranks.rows([f"{tmp_path}/none*.csv"], split)
     with pytest.raises(InputError, match=r"none.csv: cannot be read"):
-        outside.rows([f"{tmp_path}/none.csv"], split)
+        outside_ranks.rows([f"{tmp_path}/none.csv"], split)
 
 
 def test_a_row_of_one_file_is_not_judged_unless_its_family_is_said(split: Split, ours: dict[str, list[Result]]) -> None:
@@ -119,3 +121,56 @@ def test_a_result_of_another_split_is_refused(split: Split, tmp_path: Path) -> N
     other = run(Experiment.of("synthetic", "pop"), data=".", results=tmp_path, device="cpu")
     with pytest.raises(InputError, match="POP: a result on another split than cycle"):
         reproduce.compare(split, {"POP": other})
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory, ours: dict[str, list[Result]]) -> tuple[Path, Path]:
+    """A results folder with records of POP and Item-KNN, and a file with Item-KNN's ranks."""
+    folder = tmp_path_factory.mktemp("stored")
+    for model in ("pop", "item_knn"):
+        run(Experiment.of("cycle", model), data=".", results=folder, device="cpu")
+    file = folder / "mine.csv"
+    bounds(ours["Item-KNN"][0]).to_csv(file, index=False)
+    return folder, file
+
+
+@pytest.mark.parametrize("page", ["table2", "significance", "lengths"])
+def test_a_page_shows_the_row_and_is_not_written(
+    page: str, stored: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, file = stored
+    before = {place: place.stat().st_mtime_ns for place in folder.rglob("*")}
+    words = [page, "--dataset", "cycle", "--results", str(folder), "--ranks", f"Mine={file}", "--family", "none"]
+    assert main([*words, "--stored"] if page == "table2" else words) == 0
+    told = capsys.readouterr().out
+    assert "Mine" in told and "Not written, because of ranks from outside" in told
+    assert {place: place.stat().st_mtime_ns for place in folder.rglob("*")} == before
+
+
+def test_an_export_has_the_rows_numbers_to_the_last_digit(stored: tuple[Path, Path], tmp_path: Path) -> None:
+    folder, file = stored
+    words = ["export", "--dataset", "cycle", "--results", str(folder), "--ranks", str(file), "--family", "none"]
+    assert main([*words, "--to", str(tmp_path), "--format", "csv", "--metric", "recall@1", "mrr@20"]) == 0
+    table = pd.read_csv(tmp_path / "comparison-cycle.csv", index_col="model")
+    assert list(table.index) == ["POP", "Item-KNN", "mine"]
+    pd.testing.assert_series_equal(table.loc["mine"], table.loc["Item-KNN"], check_exact=True, check_names=False)
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "message"),
+    [
+        (["--dataset", "cycle", "synthetic"], 2, "--ranks needs one --dataset"),
+        (["--dataset", "synthetic"], 3, "row 1: session"),
+        (["--dataset", "cycle", "--ranks", "none.parquet"], 3, "none.parquet: cannot be read"),
+    ],
+)
+def test_ranks_that_do_not_fit_show_nothing(
+    words: list[str], status: int, message: str, stored: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, file = stored
+    wrong = file.with_name("wrong.csv")
+    wrong.write_text(file.read_text().replace("\n0,", "\nx,", 1))
+    ranks = [] if "none.parquet" in words else ["--ranks", str(wrong if "synthetic" in words else file)]
+    assert main(["table2", "--stored", "--results", str(folder), *words, *ranks]) == status
+    told = capsys.readouterr()
+    assert message in told.err and not told.out

@@ -30,7 +30,7 @@ Rows = Mapping[str, Sequence[Result]]  # label -> its records, a seed each, all 
 
 
 def draw(request: Request, failed: Mapping[str, str]) -> Drawn:
-    own = Shelf.at(request.results, request.digests)
+    own = Shelf.of(request)
     title = (
         "# Table 5: short sessions and long ones\n\n"
         "How good is each model after how many clicks, and where does NARM gain on Improved GRU-Rec? "

@@ -11,6 +11,7 @@ from typing import Any
 
 from reproduce import catalog, reports
 from reproduce.errors import InputError, SuiteError, UsageError
+from reproduce.evaluation import metrics
 from reproduce.files import replacing
 from reproduce.fitting import user_model
 from reproduce.paper import numbers
@@ -40,7 +41,7 @@ def make(name: str, options: Namespace) -> int:
     request = request_of(page, options)
     stored = getattr(options, "stored", True)
     experiments = cells(request, page.rows(request))
-    request = replace(request, digests=digests(request.datasets, request.data))
+    request = replace(request, digests=digests(request.datasets, request.data), outside=_outside(request, options))
     if getattr(options, "dry_run", False):
         for one in experiments:
             what = (
@@ -59,13 +60,26 @@ def make(name: str, options: Namespace) -> int:
     if experiments and len(failed) == len(experiments) and all(isinstance(one, InputError) for one in failed.values()):
         return InputError.status  # run_cells printed the errors; without any input there is nothing to write
     drawn = page.draw(request, {path: str(error) for path, error in failed.items()})
-    write(request.results, files_of(name, drawn, request))
+    if not request.outside:
+        write(request.results, files_of(name, drawn, request))
     print(drawn.terminal or drawn.text, end="")
-    if drawn.terminal:
+    if request.outside:
+        print(f"\nNot written, because of ranks from outside; export --page {name} --ranks ... writes its tables.")
+    elif drawn.terminal:
         print(f"\nThe whole page, with the details: {request.results / reports.file_of(name)}")
     if drawn.error:
         raise drawn.error
     return max([drawn.status, *(error.status for error in failed.values())])
+
+
+def _outside(request: Request, options: Namespace) -> dict[str, Any]:
+    """Return the rows from outside that --ranks names, on a page that takes them."""
+    if not getattr(options, "ranks", None):
+        return {}
+    from reproduce.runs import outside_ranks  # and with it pyarrow
+
+    shown = [*metrics.PAPERS.values(), *map(metrics.parse, request.options.get("metric", ()))]
+    return outside_ranks.of_options(options, request.datasets, shown)
 
 
 def run_one(options: Namespace) -> str:

@@ -20,8 +20,7 @@ from reproduce.paper.counting import OURS, Counting
 from reproduce.reports import page as pages
 from reproduce.runs.experiment import Experiment
 from reproduce.runs.listing import listed
-from reproduce.runs.outside_ranks import OutsideResult
-from reproduce.runs.record import Result, current, load
+from reproduce.runs.record import OutsideResult, Result, current, load
 
 METRICS = {key: one.title for key, one in metrics.PAPERS.items()}
 FAMILIES = {

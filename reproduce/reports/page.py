@@ -18,7 +18,7 @@ from reproduce.reading import own_data
 from reproduce.reading.sessions import as_printed, exactness
 from reproduce.reports.shelf import Shelf
 from reproduce.runs.experiment import Experiment
-from reproduce.runs.record import Result
+from reproduce.runs.record import OutsideResult, Result
 from reproduce.runs.request import Request
 
 DASH = "—"
@@ -135,13 +135,20 @@ def command(page: str, request: Request, **options: str) -> str:
 
 def about(results: Sequence[Result]) -> list[str]:
     """Return lines for a sceptical reader of records of one data set: seeds, tie rule, data, counts, environment."""
+    outside = [one for one in results if isinstance(one, OutsideResult)]
+    results = [one for one in results if not isinstance(one, OutsideResult)]
+    lines = [
+        f"{label}: ranks from outside ({', '.join(one.file for one in outside if one.label == label)}): how it was "
+        "trained is not known here."
+        for label in dict.fromkeys(one.label for one in outside)
+    ]
     if not results:
-        return []
+        return lines
     first = results[0]
     origin = first.split["provenance"]
     environments = [one.environment for one in results]
     order = {"time": "clicks in time order", "file": "clicks in the order of the source's rows"}[origin["order"]]
-    lines = [
+    lines += [
         f"Seeds: {_join(sorted({one.experiment.seed for one in results}))}. "
         "Tie rule: an item tied with the target counts as ahead of it (the authors' code has it the other way).",
         f"Data: {origin['source']}; {order}, "

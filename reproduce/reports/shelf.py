@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,8 +15,8 @@ from reproduce.paper.rows import ROWS, Row
 from reproduce.runs import stored_search
 from reproduce.runs.experiment import Experiment
 from reproduce.runs.listing import Listed, listed
-from reproduce.runs.record import Result, current, load
-from reproduce.runs.request import recorded
+from reproduce.runs.record import OUTSIDE, Result, current, load
+from reproduce.runs.request import Request, recorded
 from reproduce.runs.stored_search import Found
 
 
@@ -27,10 +27,18 @@ class Shelf:
     folder: Path
     remarks: list[str]
     digests: Mapping[str, str] = field(default_factory=dict)  # data set -> digest of its split, where it is at hand
+    outside: Mapping[str, Mapping[str, Sequence[Result]]] = field(
+        default_factory=dict
+    )  # data set -> label -> its seeds
 
     @classmethod
     def at(cls, folder: Path, digests: Mapping[str, str] | None = None) -> Shelf:
         return cls(folder, [], digests or {})
+
+    @classmethod
+    def of(cls, request: Request) -> Shelf:
+        """Return the records of the folder that a request names, and its rows from outside."""
+        return cls(request.results, [], request.digests, request.outside)
 
     def _digest(self, dataset: str) -> str:
         """Return the digest of the split whose records are shown: that at hand, else that of most records."""
@@ -42,6 +50,8 @@ class Shelf:
 
         Records that are broken, outdated or made with another source of an own model are left out, with a remark.
         """
+        if row.model.startswith(OUTSIDE):
+            return list(self.outside.get(dataset, {}).get(row.label, ()))
         if row.model in catalog.recommenders():
             params = Experiment.of(dataset, row.model, row.at(dataset).fields).params
         else:
@@ -111,7 +121,7 @@ class Shelf:
         """
         placed = {row.model for row in (*ROWS, *controls.ROWS)}
         rows = [Row(kind.label, name) for name, kind in catalog.recommenders().items() if name not in placed]
-        shelf = Shelf.at(self.folder, self.digests)
+        shelf = Shelf(self.folder, [], self.digests, self.outside)
         for dataset in datasets:
             for one in listed(self.folder, dataset):
                 if one.experiment is None or one.own is None or one.experiment.model in placed:
@@ -120,5 +130,6 @@ class Shelf:
                     self._remark(f"{one.file.name}: made with another source of {one.experiment.model}.py; left out.")
                 else:
                     rows.append(recorded(one.own.label, one.experiment.model, one.experiment.params))
+        rows += [Row(label, f"{OUTSIDE}{label}") for dataset in datasets for label in self.outside.get(dataset, {})]
         distinct = {(row.model, str(sorted(row.fields.items()))): row for row in rows}
         return [row for row in distinct.values() if any(shelf.results(row, dataset) for dataset in datasets)]

@@ -54,7 +54,7 @@ class Compared:
 
 
 def draw(request: Request, failed: Mapping[str, str]) -> Drawn:
-    own = Shelf.at(request.results, request.digests)
+    own = Shelf.of(request)
     asked = [name for name in pages.viewed_datasets(request, own) if (own.folder / "runs" / name).is_dir()]
     parts = ["# Which differences are more than noise", INTRODUCTION]
     drawn: dict[str, bytes] = {}

@@ -40,7 +40,7 @@ def rows(request: Request) -> list[Row]:
 
 def draw(request: Request, failed: Mapping[str, str]) -> Drawn:
     """Draw a section for each data set with records or just asked for; the terminal shows those asked for, or all."""
-    own, reference = Shelf.at(request.results, request.digests), pages.reference(request)
+    own, reference = Shelf.of(request), pages.reference(request)
     shown = pages.shown_datasets(request, own)
     sections = {name: _Section(request, own, reference, name, failed) for name in shown}
     title = "# Table 2: which recommender ranks the next click best?"

@@ -15,6 +15,8 @@ down to the end of the catalogue, so that metrics are known up to that depth and
 from __future__ import annotations
 
 import json
+import re
+from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,32 +26,22 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from reproduce.errors import in_a_line
+from reproduce import catalog
+from reproduce.errors import InputError, UsageError, in_a_line
+from reproduce.evaluation.metrics import Measure
+from reproduce.paper import controls
+from reproduce.paper.rows import ROWS
 from reproduce.reading import plain_table
 from reproduce.reading.plain_table import PlainTable, is_text
 from reproduce.reading.sessions import Split
 from reproduce.reading.split_files import item_ids, session_ids
 from reproduce.runs.experiment import Experiment
-from reproduce.runs.record import Result, split_of_record
+from reproduce.runs.record import OUTSIDE, OutsideResult, Result, split_of_record
 
 if TYPE_CHECKING:
     import pandas as pd
 
-OUTSIDE = "outside: "  # before the label in the place of a model's name, so that it is never a model of the suite
 FORMS = "session and length with rank, with best_rank and worst_rank, with items, or with item and rank"
-
-
-@dataclass(frozen=True, eq=False)
-class OutsideResult(Result):
-    """Ranks from outside in the form of a record; it is never stored, since how it was made is not known.
-
-    `family` says how much the row varies between seeds: as networks trained by a softmax over all items ("softmax"), as
-    models trained on pairs or samples ("sampled"), or not at all ("none"). By default only its own seeds tell.
-    """
-
-    family: str = ""
-    file: str = ""  # its name, empty if the ranks came in a frame
-    depth: int | None = None  # ranks are known down to this place; None: everywhere
 
 
 def read(source: Path | pd.DataFrame, split: Split, label: str, seed: int = 0, family: str = "") -> OutsideResult:
@@ -84,6 +76,76 @@ def read(source: Path | pd.DataFrame, split: Split, label: str, seed: int = 0, f
         file=file.name if isinstance(source, Path) else "",
         depth=depth,
     )
+
+
+def rows(texts: Sequence[str], split: Split, family: str = "") -> dict[str, list[OutsideResult]]:
+    """Read the rows that `--ranks` names, by label, each with a result for every seed.
+
+    Args:
+        texts: FILE or LABEL=FILE each; a FILE may be a pattern such as sasrec-seed*.csv. Files of one label are the
+            seeds of one row. Without a label a row is named after its file, less an ending -seed and a number.
+        family: see OutsideResult.
+
+    Raises:
+        UsageError: a pattern matches no file, or a file is named twice.
+        InputError: a file is refused; see `read`.
+    """
+    files: dict[str, list[Path]] = {}
+    for text in texts:
+        label, pattern = ("", text) if Path(text).exists() else text.rpartition("=")[::2]
+        for file in _matching(pattern):
+            files.setdefault(_distinct(label or re.sub(r"-seed[0-9]+$", "", file.stem)), []).append(file)
+    named = [file.resolve() for some in files.values() for file in some]
+    for file in named:
+        if named.count(file) > 1:
+            raise UsageError(f"--ranks {file}: named twice; several seeds of a row are several files")
+    return {
+        label: [read(file, split, label, seed, family) for seed, file in enumerate(some)]
+        for label, some in files.items()
+    }
+
+
+def _matching(pattern: str) -> list[Path]:
+    if not any(sign in pattern for sign in "*?["):
+        return [Path(pattern)]
+    whole = Path(pattern)
+    found = sorted(whole.parent.glob(whole.name))
+    if not found:
+        raise UsageError(f"--ranks {pattern}: no file has such a name")
+    return found
+
+
+def _distinct(label: str) -> str:
+    """Return the label, marked if a row of this suite has it too."""
+    taken = {row.label for row in (*ROWS, *controls.ROWS)} | {kind.label for kind in catalog.recommenders().values()}
+    return f"{label} (from outside)" if label in taken else label
+
+
+def of_options(options: Namespace, datasets: Sequence[str], measures: Sequence[Measure]) -> dict[str, Any]:
+    """Return the rows that --ranks of a command names, by data set and label; {} without the option.
+
+    Raises:
+        UsageError: not exactly one data set is named.
+        InputError: a file is refused, or its lists do not reach down to a cut-off that is shown.
+    """
+    if not options.ranks:
+        return {}
+    if len(datasets) != 1:
+        raise UsageError("--ranks needs one --dataset: what the files have ranks of")
+    found = rows(options.ranks, catalog.load_split(datasets[0], options.data), options.family)
+    check_depth([result for some in found.values() for result in some], measures)
+    return {datasets[0]: found}
+
+
+def check_depth(results: Sequence[Result], measures: Sequence[Measure]) -> None:
+    """Raise InputError if a cut-off is beyond the lists that a result was made from."""
+    deepest = max(measures, key=lambda measure: measure.k)
+    for result in results:
+        if isinstance(result, OutsideResult) and result.depth is not None and deepest.k > result.depth:
+            raise InputError(
+                f"{result.file or result.experiment.model}: its lists have at most {result.depth} items, so "
+                f"{deepest.title} is not known; recommend more items, or give ranks"
+            )
 
 
 @dataclass(frozen=True)

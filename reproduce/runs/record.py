@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 ARRAYS = ("session", "length", "greater", "equal")
 ATTENTION = ("weights", "is_target", "lengths")
+OUTSIDE = "outside: "  # before the label in the place of a model's name, so that it is never a model of the suite
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +86,23 @@ class Result:
             return self.best_epoch == self.fields.get("epochs")
         losses = [one["loss"] for one in self.epochs if "loss" in one]
         return len(losses) > 1 and losses[-1] < 0.99 * losses[-2]
+
+
+@dataclass(frozen=True, eq=False)
+class OutsideResult(Result):
+    """Ranks from outside in the form of a record; it is never stored, since how it was made is not known.
+
+    `family` says how much the row varies between seeds: as networks trained by a softmax over all items ("softmax"), as
+    models trained on pairs or samples ("sampled"), or not at all ("none"). By default only its own seeds tell.
+    """
+
+    family: str = ""
+    file: str = ""  # its name, empty if the ranks came in a frame
+    depth: int | None = None  # ranks are known down to this place; None: everywhere
+
+    @property
+    def label(self) -> str:
+        return self.experiment.model.removeprefix(OUTSIDE)
 
 
 def split_of_record(split: Split) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from reproduce.fitting import user_model
 from reproduce.paper.rows import Row
 from reproduce.reading import own_data
 from reproduce.runs.experiment import Experiment
-from reproduce.runs.record import current, load
+from reproduce.runs.record import OUTSIDE, Result, current, load
 from reproduce.runs.runner import RunOptions
 
 
@@ -28,6 +28,9 @@ class Request(RunOptions):
     jobs: int = 1  # cells at a time, each in a process of its own
     options: Mapping[str, Any] = field(default_factory=dict)  # options of the page itself
     digests: Mapping[str, str] = field(default_factory=dict)  # data set -> digest of its split, where it is at hand
+    outside: Mapping[str, Mapping[str, Sequence[Result]]] = field(
+        default_factory=dict
+    )  # data set -> label -> its seeds
 
     def rows(self, rows: Iterable[Row], extra: Iterable[Row] = ()) -> list[Row]:
         """Return a page's rows, or those of the requested models, with the fields that --set gives.
@@ -47,6 +50,7 @@ class Request(RunOptions):
                 kind = catalog.recommender(model)
                 found = ([row for row in some if row.model == model] for some in (own, more))
                 chosen += next(filter(None, found), [Row(kind.label, kind.name)])
+            chosen += [row for row in own if row.model.startswith(OUTSIDE)]
         unused = set(self.settings) - {row.model for row in chosen}
         if unused:
             known_model = catalog.recommender(sorted(unused)[0]).name
