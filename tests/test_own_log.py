@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -275,9 +277,6 @@ def test_a_wrong_rule_is_named(given: dict[str, object], message: str) -> None:
 
 
 def test_parquet_gives_the_split_of_the_same_csv(tmp_path: Path) -> None:
-    pa = pytest.importorskip("pyarrow")
-    import pyarrow.parquet as pq
-
     columns = [list(column) for column in zip(*CLICKS, strict=True)]
     plain = own_log.read("c", write(tmp_path / "c.csv", CLICKS), LOOSE)
     for kind in (pa.int64(), pa.timestamp("s"), pa.timestamp("s", tz="UTC")):

@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from reproduce import catalog
+from reproduce import catalog, cli
 from reproduce.__main__ import main
 from reproduce.errors import InputError, SuiteError, UsageError
 from reproduce.reading import content, own_log
@@ -526,3 +526,7 @@ def test_numbers_of_any_size_and_kind_keep_their_ids(tmp_path: Path) -> None:
     split = own_log.read("c", write(tmp_path / "c.csv", HEAD + "".join(f"{s},{i},{t}\n" for s, i, t in rows)), LOOSE)
     assert split.vocabulary is not None and split.vocabulary.tolist() == ids
     assert np.array_equal(split.train[0], np.arange(7))
+
+
+def test_the_command_line_offers_every_option_of_the_rules() -> None:
+    assert cli.OWN_LOG == own_log.OPTIONS

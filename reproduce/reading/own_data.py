@@ -103,6 +103,8 @@ def asked_for_as(name: str) -> str:
     taken = TAKEN[name]
     words = [taken.path.name if taken.path.is_absolute() else str(taken.path)]
     for key, value in taken.given.items():
+        if key == "test" and Path(value).is_absolute():
+            value = Path(value).name
         words += [f"--{key.replace('_', '-')}", *(value if isinstance(value, list) else [str(value)])]
     return shlex.join(words)
 
