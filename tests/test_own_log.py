@@ -45,13 +45,15 @@ def ids(split: Split) -> tuple[list[list[str]], list[list[str]]]:
     return tuple([split.vocabulary[one].tolist() for one in part.lists()] for part in (split.train, split.test))  # type: ignore[return-value]
 
 
-def literally(rows: Rows, days: int, support: int, shortest: int) -> tuple[list[list[str]], list[list[str]]]:
-    """Split the rows by the paper's rules, written out with lists and dicts."""
+def literally(
+    rows: Rows, days: int, support: int, shortest: int, second: int = 1
+) -> tuple[list[list[str]], list[list[str]]]:
+    """Split the rows by the paper's rules, written out with lists and dicts; a second is so many units of time."""
     sessions: dict[str, list[tuple[int, str]]] = {}
     for session, item, at in rows:
         sessions.setdefault(session, []).append((at, item))
     clicks = {name: [item for _, item in sorted(one, key=lambda click: click[0])] for name, one in sessions.items()}
-    ends = {name: max(at for at, _ in one) for name, one in sessions.items()}
+    ends = {name: max(at for at, _ in one) // second for name, one in sessions.items()}
     clicks = {name: one for name, one in clicks.items() if len(one) >= shortest}
     counts = Counter(item for one in clicks.values() for item in one)
     clicks = {name: [item for item in one if counts[item] >= support] for name, one in clicks.items()}

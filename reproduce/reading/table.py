@@ -337,7 +337,7 @@ class TextFile:
         try:
             names = [name.strip() for name in next(rows, [])]
         except csv.Error as error:
-            raise InputError(f"{file}: line 1: {error}; {UNCLOSED}") from error
+            raise InputError(f"{file}: line 1: {in_a_line(str(error))}; {UNCLOSED}") from error
         if not any(names):
             raise InputError(f"{file}: line 1: expected a line with the names of the columns")
         self.width = len(names)
@@ -423,7 +423,7 @@ class TextFile:
                     yield Rows([pa.array([row[i] for row in rows], pa.string()) for i in places], lines)
                     rows, lines = [], []
         except csv.Error as error:
-            raise InputError(f"{self.file}: line {at}: {error}; {UNCLOSED}") from error
+            raise InputError(f"{self.file}: line {at}: {in_a_line(str(error))}; {UNCLOSED}") from error
         if rows:
             yield Rows([pa.array([row[i] for row in rows], pa.string()) for i in places], lines)
 
