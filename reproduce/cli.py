@@ -27,7 +27,7 @@ PROGRAM = "python -m reproduce"
 INTERRUPTED, TERMINATED, UNWRITABLE = 130, 143, 3
 # The options on how a log of one's own is read, by their names among the parsed options; see reading.own_log.Rules.
 OWN_LOG = (
-    "columns", "where", "missing", "gap", "time_unit", "time_format", "test", "test_days", "test_share", "sessions",
+    "columns", "where", "missing", "gap", "time_unit", "time_format", "test", "test_days", "test_share", "newest",
     "min_support", "min_length", "max_length",
 )  # fmt: skip
 
@@ -169,7 +169,7 @@ def _own_log() -> _Parser:
         metavar="SHARE",
         help="instead of days: test on this share of the sessions, those that end last",
     )
-    own.add_argument("--sessions", metavar="N", help="read only the newest N sessions, for a quick look")
+    own.add_argument("--newest", metavar="N", help="keep only the newest N sessions, for a quick look")
     own.add_argument("--min-support", metavar="N", help="leave out items with fewer clicks (default: 5)")
     own.add_argument("--min-length", metavar="N", help="leave out sessions with fewer clicks (default: 2)")
     own.add_argument("--max-length", metavar="N", help="leave out sessions with more clicks")

@@ -132,7 +132,7 @@ def test_an_id_with_an_end_of_line_tears_no_row_of_the_ranks(tmp_path: Path) -> 
     file.write_bytes(file.read_bytes().replace(b",d,", b',"d\r1",').replace(b",e,", b',"e\n,2",'))
     words = ["--dataset", str(file), "--results", str(tmp_path / "out")]
     assert main(["table2", *words, "--quiet", "--model", "pop"]) == 0
-    assert main(["export", *words, "--ranks", "csv", "--format", "json"]) == 0
+    assert main(["export", *words, "--per-prefix", "csv", "--format", "json"]) == 0
     with next((tmp_path / "out/export").glob("ranks-clicks-*.csv")).open(newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert {row["target"] for row in rows} == {*"abcfghi", "d\r1", "e\n,2"}

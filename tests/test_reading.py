@@ -255,7 +255,7 @@ def test_long_sessions_and_all_but_the_newest_are_left_out_where_asked(tmp_path:
     file = write(tmp_path / "c.csv", PLAIN + "".join(f"z,{'xy'[k % 2]},{BEGIN + DAY + k}\n" for k in range(9)))
     split = own_log.read("c", file, Rules(min_support=1, max_length=5))
     assert len(split.train) == 2 and "1 sessions of more than 5 clicks are left out" in split.provenance.note
-    split = own_log.read("c", file, Rules(min_support=1, sessions=3))
+    split = own_log.read("c", file, Rules(min_support=1, newest=3))
     assert (len(split.train), len(split.test)) == (1, 2) and "only the newest 3 sessions" in split.provenance.note
 
 

@@ -37,7 +37,7 @@ from reproduce.reading.table import ENDINGS, Table
 from reproduce.reading.times import PER_SECOND
 
 SPANS = {"s": 1, "m": 60, "h": 3_600, "d": DAY}
-LEAST = {"test_days": 1, "min_support": 1, "min_length": 2, "max_length": 2, "sessions": 2}
+LEAST = {"test_days": 1, "min_support": 1, "min_length": 2, "max_length": 2, "newest": 2}
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Rules:
     test: str | None = None  # a second table, which holds the test sessions
     test_days: int = 1  # else: sessions that end in the last test_days days are the test
     test_share: float | None = None  # else: this share of the sessions, those that end last, is the test
-    sessions: int | None = None  # read only the newest sessions, so many
+    newest: int | None = None  # keep only so many sessions, those that end last
     min_support: int | None = None  # fewest clicks of an item that is kept; 5, or with `test` 1
     min_length: int = 2  # fewest clicks of a session that is kept
     max_length: int | None = None  # most clicks of a session that is kept
@@ -104,7 +104,7 @@ class Rules:
         """The rules that shape the split, as part of its digest; how the log is read is left out."""
         test = f"test_days={self.test_days}" if self.test_share is None else f"test_share={self.test_share:g}"
         words = ["test=given" if self.test else test, f"min_support={self.support}", f"min_length={self.min_length}"]
-        words += [f"{key}={value}" for key in ("gap", "max_length", "sessions") if (value := getattr(self, key))]
+        words += [f"{key}={value}" for key in ("gap", "max_length", "newest") if (value := getattr(self, key))]
         return " ".join(words + [f"where {name}={'|'.join(values)}" for name, values in sorted(self.where.items())])
 
 
@@ -208,9 +208,9 @@ def split(
     numbers = sessions.numbers if is_test is None else sessions.numbers[is_test]
     long = sessions.lengths > (rules.max_length or sessions.lengths.max(initial=0))
     kept = sessions.keep((sessions.lengths >= rules.min_length) & ~long)
-    if rules.sessions is not None:
+    if rules.newest is not None:
         newest = np.zeros(len(kept), bool)
-        newest[np.argsort(kept.dates, kind="stable")[-rules.sessions :]] = True
+        newest[np.argsort(kept.dates, kind="stable")[-rules.newest :]] = True
         kept = kept.keep(newest)
     kept = frequent_items(kept, rules.support, rules.min_length)
     if is_test is not None:
@@ -275,8 +275,8 @@ def _recognised(log: Table, rules: Rules) -> list[str]:
         parts.append(f"only rows with {chosen}, {log.left_out:,} others left out")
     if rules.gap is not None:
         parts.append(f"sessions cut after {rules.gap:,} seconds without a click")
-    if rules.sessions is not None:
-        parts.append(f"only the newest {rules.sessions:,} sessions")
+    if rules.newest is not None:
+        parts.append(f"only the newest {rules.newest:,} sessions")
     if rules.test is not None:
         parts.append("test: the given file")
     elif rules.test_share is not None:
