@@ -125,8 +125,8 @@ def literal_raw(raw: bytes, separator: str, bare: dict[str, int], names: dict[st
     places = bare
     if not raw.removeprefix(b"\xef\xbb\xbf")[:1].isdigit():
         header = [re.sub("[^a-z0-9]", "", name.lower()) for name in table.pop(0)]
-        if any(header.count(name) != 1 for name in names.values()):
-            raise ValueError("no such column")
+        if any(header.count(name) != 1 for name in names.values()) or not table:
+            raise ValueError("no such column, or no row")
         places = {key: header.index(name) for key, name in names.items()}
     columns = {key: [row[place] for row in table] for key, place in places.items() if place < len(table[0])}
     for key in ("session", "item", "time"):
