@@ -31,10 +31,11 @@ import numpy as np
 
 from reproduce.errors import InputError
 from reproduce.paper import numbers
-from reproduce.reading import clicklog, parsers, processed
-from reproduce.reading.clicklog import ClickLog, Column, Format
-from reproduce.reading.either import TwoForms
+from reproduce.reading import processed, split_cache, table
+from reproduce.reading.columns import Form
 from reproduce.reading.preprocessing import (
+    DAY,
+    ClickLog,
     frequent_items,
     known_items,
     longer_than_one,
@@ -45,18 +46,16 @@ from reproduce.reading.preprocessing import (
     to_sessions,
 )
 from reproduce.reading.sessions import Provenance, Sessions, Split, count
-from reproduce.reading.source import Dataset
+from reproduce.reading.source import Dataset, raw_log
 
 RAW = "train-item-views.csv"
-FORMAT = Format(
+FORM = Form(
+    usual={"session": ("sessionid",), "item": ("itemid",), "order": ("timeframe",), "time": ("eventdate",)},
+    bare={"session": "1", "item": "3", "order": "4", "time": "5"},  # the second is the user, who is not read
     separator=";",
-    fields=5,  # the second is the user, which is not read
-    columns={
-        "session": Column(0, ("sessionId", "session_id"), parsers.integers, "an integer"),
-        "item": Column(2, ("itemId", "item_id"), parsers.integers, "an integer"),
-        "time": Column(3, ("timeframe",), parsers.integers, "milliseconds, an integer"),
-        "date": Column(4, ("eventdate",), parsers.dates, "a date like 2016-05-09"),
-    },
+    unit="iso",
+    whole=True,
+    member=RAW,
 )
 FOLDER = "diginetica"
 BY_TIME, IN_FILE_ORDER = "diginetica", "diginetica-file-order"
@@ -66,9 +65,10 @@ EMULATION_SEED = 0  # ours: any fixed order of the items would do
 
 
 def read_log(file: Path) -> ClickLog:
-    """Read the raw log, with its rows in file order."""
-    columns = clicklog.read(file, FORMAT, RAW)
-    return ClickLog(columns["session"], columns["item"], columns["date"], columns["time"])
+    """Read the raw log, with its rows in file order; their time is the timeframe, in milliseconds."""
+    log = table.read([file], FORM)
+    assert log.order is not None
+    return ClickLog(log.owner, log.item, log.time // 10**6, log.order)
 
 
 def full_split(log: ClickLog, *, by_time: bool) -> tuple[Sessions, Sessions]:
@@ -77,12 +77,26 @@ def full_split(log: ClickLog, *, by_time: bool) -> tuple[Sessions, Sessions]:
     In either order of clicks, a session has the date of its last row in the file.
     """
     sessions = frequent_items(longer_than_one(sessions_of(log, by_time=by_time)))
-    train, test = split_by_date(sessions, seconds=7 * parsers.DAY)
+    train, test = split_by_date(sessions, seconds=7 * DAY)
     return numbered_again(train.sessions(), known_items(test, train).sessions())
 
 
-def _split_raw(name: str, log: ClickLog, files: dict[str, str]) -> Split:
-    return _split(name, *full_split(log, by_time=name == BY_TIME), "raw log", files)
+def _find_log(data: Path) -> list[Path]:
+    return raw_log(data, RAW)
+
+
+def _find(name: str, data: Path) -> list[Path]:
+    folder = data / FOLDER
+    if files := _find_log(data) or processed.find(folder):
+        return files + [folder / ORDER] * (len(files) > 1 and name == IN_FILE_ORDER and (folder / ORDER).exists())
+    return raw_log(data, f"{RAW}.7z", "train-item-views.7z")  # found in order to say that it is not read
+
+
+def _read(name: str, data: Path) -> Split:
+    if len(files := _find(name, data)) == 1:
+        parts = full_split(read_log(files[0]), by_time=name == BY_TIME)
+        return _split(name, *parts, "raw log", {files[0].name: split_cache.sha256(files[0])})
+    return _split_processed(name, data / FOLDER)
 
 
 def _split_processed(name: str, folder: Path) -> Split:
@@ -137,7 +151,7 @@ def read_order(file: Path, items: np.ndarray) -> tuple[np.ndarray, str]:
     line_of: dict[int, int] = {}
     known = set(items.tolist())
     for line, text in enumerate(content.splitlines(), start=1):
-        if not text.isdigit() or len(text) > parsers.LONGEST:
+        if not text.isdigit() or len(text) > 18:
             raise _misfit(
                 file, line, f"found {text[:40].decode('ascii', 'backslashreplace')!r}, expected an item number"
             )
@@ -194,21 +208,15 @@ def _split(
 
 
 def _dataset(name: str, title: str) -> Dataset:
-    in_file_order = name == IN_FILE_ORDER
-    forms = TwoForms(
+    obtain = processed.OBTAIN.format("the CIKM Cup 2016 Track 2 data (DIGINETICA, the Cup's terms)", RAW, FOLDER)
+    return Dataset(
         name,
-        RAW,
-        archives=(RAW + ".7z", "train-item-views.7z"),
-        folder=FOLDER,
-        read_log=read_log,
-        split_raw=partial(_split_raw, name),
-        split_processed=partial(_split_processed, name),
-        beside=(ORDER,) if in_file_order else (),
-    )
-    return forms.dataset(
         title,
-        "the CIKM Cup 2016 Track 2 data (DIGINETICA, the Cup's terms)",
-        f", and beside them {ORDER}, if you have it" if in_file_order else "",
+        find=partial(_find, name),
+        read=partial(_read, name),
+        obtain=obtain + f", and beside them {ORDER}, if you have it" * (name == IN_FILE_ORDER),
+        find_log=_find_log,
+        read_log=read_log,
     )
 
 

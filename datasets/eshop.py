@@ -15,10 +15,11 @@ import numpy as np
 
 from reproduce.errors import InputError
 from reproduce.files import is_regular
-from reproduce.reading import clicklog, parsers, split_cache
-from reproduce.reading.clicklog import ClickLog, Column, Format
+from reproduce.reading import content, split_cache, table
+from reproduce.reading.columns import Form
 from reproduce.reading.download import Download
 from reproduce.reading.preprocessing import (
+    ClickLog,
     DatedSessions,
     frequent_items,
     known_items,
@@ -41,24 +42,12 @@ MAX_BYTES = 64 << 20  # to unpack at most; the log has 7 MiB
 TEST_DAYS = 10  # ours: the last tenth (1 / TEST_DAYS) of the days is the test
 
 
-def models(text: np.ndarray, start: np.ndarray, stop: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Parse clothing models, a letter for the category and a number in it, into integers: B17 becomes 2017."""
-    letter = text[np.minimum(start, len(text) - 1)] - np.uint8(64)
-    number, good = parsers.integers(text, start + 1, stop)
-    return letter * np.int64(1_000) + number, good & (letter >= 1) & (letter <= 26) & (number < 1_000)
-
-
-FORMAT = Format(
+FORM = Form(
+    usual={"session": ("sessionid",), "item": ("page2clothingmodel",), "order": ("order",), "time": ("date",)},
+    columns={"time": "year+month+day"},
     separator=";",
-    fields=14,
-    columns={
-        "year": Column(0, ("year",), parsers.integers, "an integer"),
-        "month": Column(1, ("month",), parsers.integers, "an integer"),
-        "day": Column(2, ("day",), parsers.integers, "an integer"),
-        "time": Column(3, ("order",), parsers.integers, "an integer"),
-        "session": Column(5, ("session ID",), parsers.integers, "an integer"),
-        "item": Column(7, ("page 2 (clothing model)",), models, "a clothing model like B17"),
-    },
+    time_format="%Y %m %d",
+    member=MEMBER,
 )
 
 
@@ -69,18 +58,14 @@ def read_log(file: Path) -> ClickLog:
         InputError: the file is absent or broken, or does not have the expected sha256.
     """
     _verify(file)
-    columns = clicklog.read(file, FORMAT, MEMBER)
-    days, exist = parsers.days_since_1970(columns["year"], columns["month"], columns["day"])
-    if not exist.all():
-        row = int(np.argmin(exist))
-        found = "-".join(str(columns[key][row]) for key in ("year", "month", "day"))
-        raise InputError(f"{file}: line {row + 2}: the date is {found}, expected a day of the calendar")
-    return ClickLog(columns["session"], columns["item"], days * parsers.DAY, columns["time"])
+    log = table.read([file], FORM)
+    assert log.order is not None
+    return ClickLog(log.owner, log.item, log.time // 10**6, log.order)
 
 
 def _verify(file: Path) -> None:
     digest, size = hashlib.sha256(), 0
-    for block in clicklog.content(file, MEMBER):
+    for block in content.unpacked(file, MEMBER):
         digest.update(block)
         size += len(block)
         if size > MAX_BYTES:  # too large to be the log, whatever follows

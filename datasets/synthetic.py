@@ -16,8 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from reproduce.reading.parsers import DAY
-from reproduce.reading.preprocessing import to_sessions
+from reproduce.reading.preprocessing import DAY, to_sessions
 from reproduce.reading.sessions import Provenance, Split, count
 from reproduce.reading.source import Dataset
 

@@ -9,11 +9,14 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from reproduce.paper import numbers
-from reproduce.reading import clicklog, parsers, processed
-from reproduce.reading.clicklog import ClickLog, Column, Format
-from reproduce.reading.either import TwoForms
+from reproduce.reading import processed, split_cache, table
+from reproduce.reading.columns import Form
 from reproduce.reading.preprocessing import (
+    DAY,
+    ClickLog,
     frequent_items,
     known_items,
     longer_than_one,
@@ -24,17 +27,17 @@ from reproduce.reading.preprocessing import (
     to_sessions,
 )
 from reproduce.reading.sessions import Provenance, Sessions, Split, count
-from reproduce.reading.source import Dataset
+from reproduce.reading.source import Dataset, raw_log
 
 RAW = "yoochoose-clicks.dat"
-FORMAT = Format(
+UNREADABLE = (f"{RAW}.7z", "yoochoose-clicks.7z", "yoochoose-data.7z")  # found in order to say so
+FORM = Form(
+    usual={"session": ("sessionid",), "time": ("timestamp",), "item": ("itemid",)},
+    bare={"session": "1", "time": "2", "item": "3"},  # the fourth is the category, which is not read
     separator=",",
-    fields=4,  # the last is the category, which is not read
-    columns={
-        "session": Column(0, ("session_id", "sessionId"), parsers.integers, "an integer"),
-        "date": Column(1, ("timestamp",), parsers.timestamps, "a time like 2014-04-07T10:51:09.277Z"),
-        "item": Column(2, ("item_id", "itemId"), parsers.integers, "an integer"),
-    },
+    unit="iso",
+    whole=True,
+    member=RAW,
 )
 FRACTION = {"yoochoose1_64": 64, "yoochoose1_4": 4}
 # Training prefixes in each fraction: int(n / 64) and int(n / 4) of the full log's n = 23,670,982.
@@ -42,15 +45,16 @@ KEEP = {"yoochoose1_64": 369_859, "yoochoose1_4": 5_917_745}
 
 
 def read_log(file: Path) -> ClickLog:
-    """Read the raw log, in which the rows of a session are already in time order."""
-    columns = clicklog.read(file, FORMAT, RAW)
-    return ClickLog(columns["session"], columns["item"], columns["date"], time=columns["date"])
+    """Read the raw log, in which the rows of a session are already in time order; the milliseconds are cut off."""
+    log = table.read([file], FORM)
+    date = np.floor_divide(log.time, 10**6, out=log.time).astype(np.int32 if log.time.max() < 2**31 else np.int64)
+    return ClickLog(log.owner, log.item, date, date)
 
 
 def full_split(log: ClickLog) -> tuple[Sessions, Sessions]:
     """Split the whole log into train and test by the paper's rules, with sessions in time order."""
     sessions = frequent_items(longer_than_one(sessions_of(log)))
-    train, test = split_by_date(sessions, seconds=parsers.DAY)
+    train, test = split_by_date(sessions, seconds=DAY)
     return train.sessions(), known_items(test, train).sessions()
 
 
@@ -60,16 +64,24 @@ def newest(train: Sessions, test: Sessions, fraction: int) -> tuple[Sessions, Se
     return numbered_again(newest_prefixes(train, prefixes // fraction), test)
 
 
-def _split_raw(name: str, log: ClickLog, files: dict[str, str]) -> Split:
-    return _split(name, *newest(*full_split(log), FRACTION[name]), "raw log", files)
+def _find_log(data: Path) -> list[Path]:
+    return raw_log(data, RAW)
 
 
-def _split_processed(name: str, folder: Path) -> Split:
-    """Read the processed files, and cut the boundary session so that train has the paper's number of prefixes."""
-    train_clicks, test_clicks, files = processed.read(folder)
+def _find(name: str, data: Path) -> list[Path]:
+    return _find_log(data) or processed.find(data / name) or raw_log(data, *UNREADABLE)
+
+
+def _read(name: str, data: Path) -> Split:
+    """Read the raw log; or the processed files, and cut the boundary session to the paper's number of prefixes."""
+    files = _find(name, data)
+    if len(files) == 1:
+        parts = newest(*full_split(read_log(files[0])), FRACTION[name])
+        return _split(name, *parts, "raw log", {files[0].name: split_cache.sha256(files[0])})
+    train_clicks, test_clicks, hashes = processed.read(data / name)
     train, test = to_sessions(train_clicks, test_clicks)
     train, test = numbered_again(newest_prefixes(train, KEEP[name]), test)  # the cut may leave fewer items
-    return _split(name, train, test, "processed files", files)
+    return _split(name, train, test, "processed files", hashes)
 
 
 def _split(name: str, train: Sessions, test: Sessions, source: str, files: dict[str, str]) -> Split:
@@ -85,16 +97,15 @@ def _split(name: str, train: Sessions, test: Sessions, source: str, files: dict[
 
 
 def _dataset(name: str, title: str) -> Dataset:
-    forms = TwoForms(
+    return Dataset(
         name,
-        RAW,
-        archives=(RAW + ".7z", "yoochoose-clicks.7z", "yoochoose-data.7z"),
-        folder=name,
+        title,
+        find=partial(_find, name),
+        read=partial(_read, name),
+        obtain=processed.OBTAIN.format("the RecSys Challenge 2015 click log (YOOCHOOSE, CC BY-NC-ND 4.0)", RAW, name),
+        find_log=_find_log,
         read_log=read_log,
-        split_raw=partial(_split_raw, name),
-        split_processed=partial(_split_processed, name),
     )
-    return forms.dataset(title, "the RecSys Challenge 2015 click log (YOOCHOOSE, CC BY-NC-ND 4.0)")
 
 
 DATASETS = (

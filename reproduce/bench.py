@@ -31,7 +31,8 @@ from reproduce.fitting.item_softmax import item_softmax
 from reproduce.fitting.neural import Neural
 from reproduce.fitting.recommender import Journal, Recommender
 from reproduce.fitting.user_model import asked_for_as
-from reproduce.reading import parsers, split_cache
+from reproduce.reading import split_cache
+from reproduce.reading.preprocessing import DAY
 from reproduce.reading.sessions import Sessions
 from reproduce.runs.environment import choose_device, peak_memory_mib
 
@@ -267,7 +268,7 @@ def generate(file: Path, rows: int) -> None:
             stops = np.minimum(np.cumsum(lengths), rows)
             lengths = np.diff(stops, prepend=0)
             owner = np.repeat(np.arange(len(lengths)), lengths)
-            begin = rng.integers(0, DAYS * parsers.DAY, len(lengths))
+            begin = rng.integers(0, DAYS * DAY, len(lengths))
             since = np.cumsum(rng.integers(1, 200, len(owner)))
             first = np.maximum(stops - lengths, 0)[owner]
             moment = FIRST_DAY + begin[owner] + since - since[np.minimum(first, len(since) - 1)]
@@ -279,11 +280,11 @@ def generate(file: Path, rows: int) -> None:
 
 def _text(sessions: np.ndarray, moments: np.ndarray, items: np.ndarray) -> bytes:
     """Format rows, all of the same width: `10000000,2014-04-01T00:00:00.000Z,214500000,0`."""
-    days = np.datetime_as_string(np.unique(moments // parsers.DAY).astype("datetime64[D]")).astype("S10")
-    day = np.unique(moments // parsers.DAY, return_inverse=True)[1]
+    days = np.datetime_as_string(np.unique(moments // DAY).astype("datetime64[D]")).astype("S10")
+    day = np.unique(moments // DAY, return_inverse=True)[1]
     row = np.tile(np.frombuffer(b"00000000,0000-00-00T00:00:00.000Z,000000000,0\n", np.uint8), (len(items), 1))
     row[:, 9:19] = days.view(np.uint8).reshape(-1, 10)[day]
-    second = moments % parsers.DAY
+    second = moments % DAY
     for place, digits, values in (
         (0, 8, sessions), (20, 2, second // 3600), (23, 2, second // 60 % 60), (26, 2, second % 60),
         (29, 3, second * 7 % 1000), (34, 9, items),

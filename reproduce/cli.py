@@ -26,7 +26,10 @@ from reproduce.paper.variants import PAPERS, VARIANTS
 PROGRAM = "python -m reproduce"
 INTERRUPTED, TERMINATED, UNWRITABLE = 130, 143, 3
 # The options on how a log of one's own is read, by their names among the parsed options; see reading.own_log.Rules.
-OWN_LOG = ("columns", "gap", "time_unit", "test_days", "test_share", "min_support", "min_length")
+OWN_LOG = (
+    "columns", "where", "missing", "gap", "time_unit", "time_format", "test", "test_days", "test_share", "newest",
+    "min_support", "min_length", "max_length",
+)  # fmt: skip
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -137,19 +140,39 @@ def _own_log() -> _Parser:
         help="name its columns, such as session=visit item=product time=ts; default: the usual names",
     )
     own.add_argument(
+        "--where",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="NAME=VALUE",
+        help="read only rows with this value in this column, such as event_type=view",
+    )
+    own.add_argument(
+        "--missing",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="WORD",
+        help="the words that stand for a missing value (default: NA, N/A, null, None and others)",
+    )
+    own.add_argument(
         "--gap", metavar="SPAN", help="start a new session of a user after a pause of this length: 30m, 1h, ..."
     )
     own.add_argument(
-        "--time-unit", metavar="UNIT", help="the unit of its times: s, ms or us; default: judged by their size"
+        "--time-unit", metavar="UNIT", help="the unit of its times: s, ms, us or ns; default: judged by their size"
     )
+    own.add_argument("--time-format", metavar="FORM", help="the form of its times, such as %%d.%%m.%%Y, as in strptime")
+    own.add_argument("--test", metavar="PATH", help="a second table, which holds the test sessions")
     own.add_argument("--test-days", metavar="N", help="test on the sessions that end in the last N days (default: 1)")
     own.add_argument(
         "--test-share",
         metavar="SHARE",
         help="instead of days: test on this share of the sessions, those that end last",
     )
+    own.add_argument("--newest", metavar="N", help="keep only the newest N sessions, for a quick look")
     own.add_argument("--min-support", metavar="N", help="leave out items with fewer clicks (default: 5)")
     own.add_argument("--min-length", metavar="N", help="leave out sessions with fewer clicks (default: 2)")
+    own.add_argument("--max-length", metavar="N", help="leave out sessions with more clicks")
     return options
 
 

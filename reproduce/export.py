@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import csv
 from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow
+import pyarrow.parquet
 
 from reproduce import catalog, reports
 from reproduce.errors import InputError, UsageError
@@ -152,22 +155,20 @@ def ranks(
 
     Raises:
         InputError: the records were made from another split.
-        UsageError: `kind` is "parquet" and pyarrow is not installed.
     """
     frame = pd.concat([_frame(label, one, split) for label, results in rows.items() for one in results])
     if kind == "csv":
-        return {f"ranks-{dataset}.csv": lambda place: frame.to_csv(place, index=False, lineterminator="\n")}
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError as error:
-        raise UsageError("--per-prefix parquet needs pyarrow: pip install 'session-rec-reproduce[parquet]'") from error
+        return {  # all text is quoted, since an id may hold anything, ends of lines too
+            f"ranks-{dataset}.csv": lambda place: frame.to_csv(
+                place, index=False, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC
+            )
+        }
     table = pyarrow.Table.from_pandas(frame, preserve_index=False)
     return {f"ranks-{dataset}.parquet": lambda place: pyarrow.parquet.write_table(table, place)}
 
 
 def _frame(label: str, result: Result, split: Split) -> pd.DataFrame:
-    """Make the table of one record; `target` is the log's own id if the split has it, else the item's number."""
+    """Make the table of one record; sessions and targets by the log's own ids if the split has them, else by number."""
     if split.digest != result.split["digest"]:
         raise InputError(
             f"{result.experiment.path}: made from other data or other rules than {split.name} has now; name the data "
@@ -179,7 +180,7 @@ def _frame(label: str, result: Result, split: Split) -> pd.DataFrame:
         {
             "model": label,
             "seed": result.experiment.seed,
-            "session": counts["session"],
+            "session": counts["session"] if split.test_sessions is None else split.test_sessions[counts["session"]],
             "length": counts["length"],
             "target": targets if split.vocabulary is None else split.vocabulary[targets],
             "best_rank": counts["greater"] + 1,

@@ -10,7 +10,7 @@ import pytest
 from reproduce import catalog
 from reproduce.__main__ import main
 from reproduce.datasets import yoochoose
-from reproduce.reading import clicklog, split_cache
+from reproduce.reading import split_cache, table
 
 
 @pytest.fixture
@@ -34,10 +34,10 @@ def load(data: Path) -> str:
 
 
 def forbid_reading(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(file: Path, *form: object) -> None:
-        raise AssertionError(f"{file} was read again")
+    def refuse(files: list[Path], *form: object) -> None:
+        raise AssertionError(f"{files[0]} was read again")
 
-    monkeypatch.setattr(clicklog, "read", refuse)
+    monkeypatch.setattr(table, "read", refuse)
 
 
 def test_a_cached_split_is_the_same_and_the_log_is_not_read_again(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:

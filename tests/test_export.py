@@ -106,8 +106,6 @@ def log(place: Path) -> Path:
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
 def test_the_rank_of_every_prefix_is_told_in_the_logs_own_ids(kind: str, tmp_path: Path) -> None:
-    if kind == "parquet":
-        pytest.importorskip("pyarrow")
     words = ["--dataset", str(log(tmp_path / "clicks.csv")), "--results", str(tmp_path / "out")]
     assert main(["table2", *words, "--quiet", "--model", "pop", "item_knn"]) == 0
     assert main(["export", *words, "--per-prefix", kind, "--format", "json"]) == 0
@@ -120,12 +118,25 @@ def test_the_rank_of_every_prefix_is_told_in_the_logs_own_ids(kind: str, tmp_pat
     knn = frame[frame.model == "Item-KNN"].reset_index(drop=True)
     # The test part is sessions s120 to s159: d e, then e f g, then f g, and so on round the circle.
     assert knn.target[:4].tolist() == ["e", "f", "g", "g"]
+    assert knn.session[:4].tolist() == ["s120", "s121", "s121", "s122"]
     assert set(frame.target) <= set("abcdefghi")
     result = load(Experiment.of(name, "item_knn"), tmp_path / "out")
     assert result is not None
     assert (
         knn.best_rank.tolist() == (result.greater + 1).tolist() and knn.worst_rank.tolist() == result.ranks().tolist()
     )
+
+
+def test_an_id_with_an_end_of_line_tears_no_row_of_the_ranks(tmp_path: Path) -> None:
+    file = log(tmp_path / "clicks.csv")
+    file.write_bytes(file.read_bytes().replace(b",d,", b',"d\r1",').replace(b",e,", b',"e\n,2",'))
+    words = ["--dataset", str(file), "--results", str(tmp_path / "out")]
+    assert main(["table2", *words, "--quiet", "--model", "pop"]) == 0
+    assert main(["export", *words, "--per-prefix", "csv", "--format", "json"]) == 0
+    with next((tmp_path / "out/export").glob("ranks-clicks-*.csv")).open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert {row["target"] for row in rows} == {*"abcfghi", "d\r1", "e\n,2"}
+    assert all(row["worst_rank"].isdecimal() for row in rows)
 
 
 def test_other_data_of_the_same_name_have_no_records(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

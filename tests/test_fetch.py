@@ -81,7 +81,7 @@ def test_a_full_disk_is_told_with_the_option_that_helps(
         yield b"some"
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("reproduce.reading.clicklog.content", full)
+    monkeypatch.setattr("reproduce.reading.content.unpacked", full)
     assert fetch(tmp_path, f"{server}/log.zip") == 3
     assert "No space left on device); make room or choose another --data DIR" in capsys.readouterr().err
     assert not list((tmp_path / "eshop").iterdir())

@@ -135,16 +135,19 @@ def stored(tmp_path_factory: pytest.TempPathFactory, ours: dict[str, list[Result
 
 
 @pytest.mark.parametrize("page", ["table2", "significance", "lengths"])
-def test_a_page_shows_the_row_and_is_not_written(
+def test_a_page_with_the_row_is_written_beside_the_pages_of_records(
     page: str, stored: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder, file = stored
-    before = {place: place.stat().st_mtime_ns for place in folder.rglob("*")}
+    before = {place: place.read_bytes() for place in folder.glob("*.md")}
     words = [page, "--dataset", "cycle", "--results", str(folder), "--ranks", f"Mine={file}", "--family", "none"]
     assert main([*words, "--stored"] if page == "table2" else words) == 0
     told = capsys.readouterr().out
-    assert "Mine" in told and "Not written, because of ranks from outside" in told
-    assert {place: place.stat().st_mtime_ns for place in folder.rglob("*")} == before
+    written = folder / "export" / f"{page}.md"
+    assert "Mine" in told and f"The whole page, with the details: {written}" in told
+    assert "Mine: ranks from outside (mine.csv): how it was trained is not known here." in written.read_text()
+    assert {place: place.read_bytes() for place in folder.glob("*.md")} == before
+    assert main(["check", "--results", str(folder)]) == 0
 
 
 def test_an_export_has_the_rows_numbers_to_the_last_digit(stored: tuple[Path, Path], tmp_path: Path) -> None:

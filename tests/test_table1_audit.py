@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from reproduce import bench
 from reproduce.__main__ import main
 from reproduce.datasets import diginetica, yoochoose
-from reproduce.reading.clicklog import ClickLog
+from reproduce.reading.preprocessing import ClickLog
 from reproduce.reading.sessions import Sessions
 from reproduce.reports import audit, click_order, figures, table1
 
@@ -46,6 +46,15 @@ def test_a_log_sorted_by_item_is_found_to_be_and_a_shuffled_one_is_not() -> None
     assert "item order" in click_order.order_of(Sessions.of([[1, 1, 2, 3], [1, 2, 2], [2, 3, 3]])).verdict
     assert click_order.order_of(Sessions.of([[1, 2, 1], [2, 1, 1]])).verdict == "no item order"
     assert click_order.order_of(Sessions.of([[1, 2]])).verdict == "too few to tell"
+
+
+def test_a_log_without_repeats_is_judged_by_its_pairs() -> None:
+    def verdict(*sessions: list[int]) -> str:
+        return click_order.order_of(Sessions.of(sessions)).verdict
+
+    assert verdict([0, 1, 2, 3, 4], [0, 1, 2, 3, 4]) == "**item order**", "ten of ten pairs agree"
+    assert verdict([0, 1, 2, 3], [0, 1, 2, 3]) == "too few to tell", "six pairs may agree by chance"
+    assert verdict([0, 1, 2], [0, 2, 1]) == "no item order", "one pair that does not agree is enough"
 
 
 def test_time_order_is_told_by_sessions_that_never_step_back() -> None:

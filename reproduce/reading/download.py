@@ -15,7 +15,7 @@ from pathlib import Path
 
 from reproduce.errors import InputError
 from reproduce.files import replacing
-from reproduce.reading import clicklog
+from reproduce.reading import content
 
 TIMEOUT = 60  # seconds without receiving a byte
 
@@ -74,7 +74,7 @@ def _retrieve(url: str, place: Path) -> None:
 def _unpack(archive: Path, download: Download, place: Path, by_hand: str) -> None:
     digest = hashlib.sha256()
     with replacing(place, option="--data") as temporary, temporary.open("wb") as stream:
-        for block in clicklog.content(archive, download.member):
+        for block in content.unpacked(archive, download.member):
             digest.update(block)
             stream.write(block)
         if digest.hexdigest() != download.sha256:

@@ -21,17 +21,16 @@ from pathlib import Path
 from typing import Any
 
 from reproduce.errors import InputError, UsageError
-from reproduce.reading import own_folder, own_log, processed
-from reproduce.reading.own_log import Rules
+from reproduce.reading import content, own_log, processed
+from reproduce.reading.own_log import OPTIONS, Rules
 from reproduce.reading.sessions import Split
 from reproduce.reading.source import Dataset
+from reproduce.reading.table import ENDINGS as TABLES
 
 NAME = re.compile("[A-Za-z0-9_][A-Za-z0-9_-]*-[0-9a-f]{8}")  # of a user's own data, with its digest
-TABLES = (".csv", ".tsv", ".parquet")
-PACKED = (".gz", ".zip")
-ENDINGS = (*TABLES, *PACKED, ".toml", ".py")
-IN_TOML = {"file", "title", "columns", "gap", "time_unit", "test_days", "test_share", "min_support", "min_length"}
-EXCLUSIVE = {"test_days": "test_share", "test_share": "test_days"}
+ENDINGS = (*TABLES, ".snappy", *content.PACKED, *content.UNREADABLE, ".toml", ".py")
+IN_TOML = {"file", "title", *OPTIONS}
+TESTS = {"test", "test_days", "test_share"}  # of these an option on the command line replaces one in a .toml
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ def is_path(name: str, names: Container[str]) -> bool:
     """
     if name in names:
         return False
-    return "/" in name or "\\" in name or Path(name).suffix.lower() in ENDINGS or Path(name).is_dir()
+    return bool(re.search(r"[/\\*?]", name)) or Path(name).suffix.lower() in ENDINGS or Path(name).is_dir()
 
 
 def adopt(path: Path, given: Mapping[str, Any], data: Path) -> Dataset:
@@ -68,7 +67,7 @@ def adopt(path: Path, given: Mapping[str, Any], data: Path) -> Dataset:
         InputError: there is no such file or folder, it is broken, or it is of an unknown kind.
         UsageError: an option is wrong or does not apply to it.
     """
-    if not path.exists():
+    if not path.exists() and not re.search("[*?]", path.name):
         raise InputError(f"{path}: no such file or folder, and no data set has this name (python -m reproduce list)")
     stem = path.resolve().name if path.is_dir() else path.name
     while Path(stem).suffix.lower() in ENDINGS and Path(stem).stem:
@@ -104,6 +103,8 @@ def asked_for_as(name: str) -> str:
     taken = TAKEN[name]
     words = [taken.path.name if taken.path.is_absolute() else str(taken.path)]
     for key, value in taken.given.items():
+        if key == "test" and Path(value).is_absolute():
+            value = Path(value).name
         words += [f"--{key.replace('_', '-')}", *(value if isinstance(value, list) else [str(value)])]
     return shlex.join(words)
 
@@ -117,48 +118,41 @@ def word(name: str, absolute: bool) -> str:
 
 
 def _dataset(name: str, path: Path, given: Mapping[str, Any]) -> Dataset:
-    suffix = path.suffix.lower()
-    if path.is_dir():
-        return _folder(name, path, given)
-    if suffix == ".toml":
+    if path.suffix.lower() == ".toml":
         return _toml(name, path, given)
-    if suffix == ".py":
+    if path.suffix.lower() == ".py":
         return _python(path, given)
-    table = Path(path.stem).suffix.lower() if suffix in PACKED else suffix
-    if table not in TABLES and suffix != ".zip":
-        raise InputError(f"{path}: expected a .csv, .tsv or .parquet, also as .gz or .zip, a .toml, a .py or a folder")
-    return _table(name, name, path, Rules.of(given))
+    if processed.find(path):
+        _no_rules(path, given, "a folder of processed files is split already")
+        obtain = f"your own processed files: {path.name}/"
+        return Dataset(name, name, partial(_files, path), partial(_read_folder, name, path), obtain)
+    return table(name, name, path, Rules.of(given))
 
 
-def _table(name: str, title: str, file: Path, rules: Rules) -> Dataset:
+def table(name: str, title: str, source: content.Source, rules: Rules) -> Dataset:
+    """Make a data set of a table of clicks: a file, a folder or a pattern of part files, or a list of them."""
+    own_log.files(source, rules)  # absent files are an error before anything runs
+    shown = source.name if isinstance(source, Path) else str(source)
     return Dataset(
-        name=name,
-        title=title,
-        find=lambda data: [file] if file.is_file() else [],
-        read=partial(_read_table, name, file, rules),
-        obtain=f"your own log: {file.name}",
+        name, title, partial(_files, source, rules), partial(_read_table, name, source, rules), f"your own log: {shown}"
     )
 
 
-def _read_table(name: str, file: Path, rules: Rules, data: Path) -> Split:
-    return own_log.read(name, file, rules)
+def _files(source: content.Source, rules: Rules | Path, data: Path = Path()) -> list[Path]:
+    if not isinstance(rules, Rules):
+        return processed.find(Path(str(source)))
+    try:
+        return [file for part in own_log.files(source, rules) for file in part]
+    except InputError:
+        return []
 
 
-def _folder(name: str, folder: Path, given: Mapping[str, Any]) -> Dataset:
-    _no_rules(folder, given, "a folder of processed files is split already")
-    if not processed.find(folder):
-        raise InputError(f"{folder}: expected {processed.TRAIN} and {processed.TEST} in this folder")
-    return Dataset(
-        name=name,
-        title=name,
-        find=lambda data: processed.find(folder),
-        read=partial(_read_folder, name, folder),
-        obtain=f"your own processed files: {folder.name}/",
-    )
+def _read_table(name: str, source: content.Source, rules: Rules, data: Path) -> Split:
+    return own_log.read(name, source, rules)
 
 
 def _read_folder(name: str, folder: Path, data: Path) -> Split:
-    return own_folder.read(name, folder)
+    return processed.own_split(name, folder)
 
 
 def _toml(name: str, path: Path, given: Mapping[str, Any]) -> Dataset:
@@ -172,14 +166,15 @@ def _toml(name: str, path: Path, given: Mapping[str, Any]) -> Dataset:
         raise InputError(f"{path}: unknown key {unknown[0]}; there is: {', '.join(sorted(IN_TOML))}")
     if not isinstance(said.get("file"), str):
         raise InputError(f'{path}: expected file = "clicks.csv", the table that it is about')
-    file = path.parent / said["file"]
-    if not file.is_file():
-        raise InputError(f"{file}: no such file, named by {path}")
+    if isinstance(said.get("test"), str):
+        said["test"] = str(path.parent / said["test"])
     title = str(said.get("title", name)).partition("\n")[0]
-    kept = {key: value for key, value in said.items() if EXCLUSIVE.get(key) not in given}
-    rules = {**{key: value for key, value in kept.items() if key not in ("file", "title")}, **given}
+    replaced = {"file", "title", *(TESTS if TESTS & set(given) else ())}
     try:
-        return _table(name, title, file, Rules.of(rules))
+        rules = Rules.of({**{key: value for key, value in said.items() if key not in replaced}, **given})
+        return table(name, title, path.parent / said["file"], rules)
+    except InputError as error:
+        raise InputError(f"{error}, named by {path}") from error
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from error
 

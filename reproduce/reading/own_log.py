@@ -10,9 +10,9 @@ latest click, which is the same if the log is in time order.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from functools import partial
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,11 @@ import numpy as np
 import pandas as pd
 
 from reproduce.errors import InputError, UsageError
-from reproduce.reading import own_columns, own_table, split_cache
-from reproduce.reading.clicklog import ClickLog
-from reproduce.reading.own_table import Table
-from reproduce.reading.own_times import UNITS
+from reproduce.reading import content, split_cache, table
+from reproduce.reading.columns import MISSING, ROLES, Form
 from reproduce.reading.preprocessing import (
+    DAY,
+    ClickLog,
     DatedSessions,
     frequent_items,
     known_items,
@@ -32,122 +32,198 @@ from reproduce.reading.preprocessing import (
     sessions_of,
     split_by_date,
 )
-from reproduce.reading.sessions import Provenance, Sessions, Split, count
+from reproduce.reading.sessions import Provenance, Split, count
+from reproduce.reading.table import ENDINGS, Table
+from reproduce.reading.times import PER_SECOND
 
-DAY = 86_400
 SPANS = {"s": 1, "m": 60, "h": 3_600, "d": DAY}
+LEAST = {"test_days": 1, "min_support": 1, "min_length": 2, "max_length": 2, "newest": 2}
 
 
 @dataclass(frozen=True)
 class Rules:
     """How to read, cut, filter and split a log. The defaults are those of the paper for YOOCHOOSE."""
 
-    columns: Mapping[str, str] = field(default_factory=dict)  # session, user, item or time -> column name
+    columns: Mapping[str, str] = field(default_factory=dict)  # session, user, item, time, order -> column
+    where: Mapping[str, Sequence[str]] = field(default_factory=dict)  # column -> values of the rows to read
+    missing: frozenset[str] = MISSING  # words that stand for a missing value
     gap: int | None = None  # a user's next session begins after more than this many seconds without a click
-    time_unit: str | None = None  # of numeric times: s, ms or us; None: inferred from their size
-    test_days: int = 1  # sessions that end in the last test_days days are the test
-    test_share: float | None = None  # instead: this share of the sessions, those that end last, is the test
-    min_support: int = 5  # fewest clicks of an item that is kept
+    time_unit: str | None = None  # of numeric times; None: inferred from their size
+    time_format: str | None = None  # of other times, as in strptime
+    test: str | None = None  # a second table, which holds the test sessions
+    test_days: int = 1  # else: sessions that end in the last test_days days are the test
+    test_share: float | None = None  # else: this share of the sessions, those that end last, is the test
+    newest: int | None = None  # keep only so many sessions, those that end last
+    min_support: int | None = None  # fewest clicks of an item that is kept; 5, or with `test` 1
     min_length: int = 2  # fewest clicks of a session that is kept
+    max_length: int | None = None  # most clicks of a session that is kept
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Rules:
-        """Make the rules from options, given as text or as plain values.
-
-        Raises:
-            UsageError: an option is wrong; it names the option.
-        """
-        values: dict[str, Any] = {}
-        if given.get("columns"):
-            values["columns"] = _columns(given["columns"])
-        if given.get("gap") is not None:
-            values["gap"] = _seconds(str(given["gap"]))
-        if given.get("time_unit") is not None:
-            if given["time_unit"] not in UNITS:
-                raise UsageError(f"--time-unit {given['time_unit']}: there is: {', '.join(UNITS)}")
-            values["time_unit"] = given["time_unit"]
-        for key, low in (("test_days", 1), ("min_support", 1), ("min_length", 2)):
-            if given.get(key) is not None:
-                values[key] = _whole(key, given[key], low)
-        if given.get("test_share") is not None:
-            if given.get("test_days") is not None:
-                raise UsageError("--test-days and --test-share: only one of them can say what the test is")
-            values["test_share"] = _share(given["test_share"])
+        """Make the rules from options, given as text or as plain values. Raises UsageError, which names the option."""
+        values = {key: value for key, value in given.items() if value is not None}
+        if "columns" in values:
+            values["columns"] = {role: words[-1] for role, words in _pairs("columns", values["columns"]).items()}
+            for role, name in values["columns"].items():
+                if role not in ROLES:
+                    raise UsageError(f"--columns {role}={name}: expected ROLE=NAME, ROLE one of {', '.join(ROLES)}")
+        if "where" in values:
+            values["where"] = _pairs("where", values["where"])
+        if "missing" in values:
+            values["missing"] = frozenset(
+                {"", *([given["missing"]] if isinstance(given["missing"], str) else given["missing"])}
+            )
+        if "gap" in values:
+            span = re.fullmatch(r"([0-9]{1,6})([smhd])", str(given["gap"]))
+            if not span or not int(span[1]):
+                raise UsageError(f"--gap {given['gap']}: expected a number and s, m, h or d, such as 30m")
+            values["gap"] = int(span[1]) * SPANS[span[2]]
+        if values.get("time_unit", "s") not in PER_SECOND:
+            raise UsageError(f"--time-unit {given['time_unit']}: there is: {', '.join(PER_SECOND)}")
+        if "%" not in values.get("time_format", "%"):
+            raise UsageError(f"--time-format {given['time_format']}: expected a form such as %d.%m.%Y, as in strptime")
+        for key in LEAST.keys() & values.keys():
+            text = str(values[key])
+            if not re.fullmatch("[0-9]{1,9}", text) or int(text) < LEAST[key]:
+                raise UsageError(f"--{key.replace('_', '-')} {text}: expected a whole number from {LEAST[key]} on")
+            values[key] = int(text)
+        if "test_share" in values:
+            if not re.fullmatch(r"0?\.[0-9]*[1-9][0-9]*", str(values["test_share"])):
+                raise UsageError(f"--test-share {given['test_share']}: expected a number between 0 and 1, such as 0.1")
+            values["test_share"] = float(values["test_share"])
+        if len(tests := [key for key in ("test_days", "test_share", "test") if key in values]) > 1:
+            options = " and ".join(f"--{key.replace('_', '-')}" for key in tests)
+            raise UsageError(f"{options}: only one of them can say what the test is")
         return cls(**values)
 
+    @property
+    def support(self) -> int:
+        return self.min_support or (5 if self.test is None else 1)
+
     def __str__(self) -> str:
-        """The rules that shape the split, as part of its digest; column names and the unit of times are left out."""
+        """The rules that shape the split, as part of its digest; how the log is read is left out."""
         test = f"test_days={self.test_days}" if self.test_share is None else f"test_share={self.test_share:g}"
-        gap = "" if self.gap is None else f" gap={self.gap}"
-        return f"{test} min_support={self.min_support} min_length={self.min_length}{gap}"
+        words = ["test=given" if self.test else test, f"min_support={self.support}", f"min_length={self.min_length}"]
+        words += [f"{key}={value}" for key in ("gap", "max_length", "newest") if (value := getattr(self, key))]
+        return " ".join(words + [f"where {name}={'|'.join(values)}" for name, values in sorted(self.where.items())])
 
 
-def read(name: str, file: Path, rules: Rules) -> Split:
+OPTIONS = tuple(option.name for option in fields(Rules))
+
+
+def _pairs(option: str, given: Any) -> dict[str, list[str]]:
+    """Read KEY=VALUE words, or a mapping, into the values of each key."""
+    words = [str(word).partition("=")[::2] for word in given] if not isinstance(given, Mapping) else list(given.items())
+    pairs: dict[str, list[str]] = {}
+    for key, value in words:
+        if not key or not value:
+            expected = "ROLE=NAME" if option == "columns" else "NAME=VALUE"
+            raise UsageError(f"--{option} {key}={value}: expected {expected}")
+        pairs.setdefault(str(key), []).extend(map(str, value) if isinstance(value, list | tuple) else [str(value)])
+    return pairs
+
+
+def files(source: content.Source, rules: Rules) -> tuple[list[Path], list[Path]]:
+    """List the files of a log, and those of its test if that is given. Raises InputError if there are none."""
+    test = [] if rules.test is None else content.parts(rules.test, ENDINGS)
+    return content.parts(source, ENDINGS), test
+
+
+def read(name: str, source: Any, rules: Rules = Rules()) -> Split:
     """Read a table of clicks and split it.
 
+    Args:
+        source: a file, a folder, a pattern, a list of files, or a data frame of pandas or polars.
+
     Raises:
-        InputError: the file is absent or broken, a row is malformed, or the rules leave no training or test session.
+        InputError: the source is absent or broken, a row is malformed, or the rules leave no training or test session.
         UsageError: the columns that the user names do not fit the table.
     """
-    choose = partial(_choose, rules)
-    table = own_table.read(file, choose, rules.time_unit)
-    session = table.owner if rules.gap is None else cut(table.owner, table.time, rules.gap)
-    train, test, ends = split_table(session, table, rules)
-    _check(train, test, file, rules)
-    before = np.concatenate([train.clicks()[0], test.clicks()[0]])
-    train, test = numbered_again(train, test)
-    vocabulary = np.empty(train.n_items, dtype=object)
-    vocabulary[np.concatenate([train.clicks()[0], test.clicks()[0]])] = np.array(table.items, dtype=object)[before]
+    form = Form(
+        columns=rules.columns, where=rules.where, gap=rules.gap is not None, unit=rules.time_unit,
+        time_format=rules.time_format, missing=rules.missing,
+    )  # fmt: skip
+    framed = not isinstance(source, str | Path | list | tuple)
+    sources, tests = ([source], files((), rules)[1]) if framed else files(source, rules)
+    log = table.read([*sources, *tests], form)
+    session, ids = (log.owner, log.owners) if rules.gap is None else cut(log, rules.gap)
+    n_train = len(session)
+    if tests:  # a session that occurs in both files is two
+        n_train = sum(log.of_file[: len(sources)])
+        session = np.concatenate([session[:n_train], session[n_train:] + len(ids)])
+        ids = np.concatenate([ids, ids])
+    number, in_order = pd.factorize(session)
+    by_time = np.lexsort((log.time, number) if log.order is None else (log.order, log.time, number))
+    rows = ClickLog(session[by_time], log.item[by_time], log.time[by_time] // 10**6, log.time[by_time])
+    everything = sessions_of(rows)
+    is_test = np.isin(in_order, session[n_train:]) if tests else None
+    parts, notes = split(everything, rules, is_test)
+    train, test = numbered_again(*(part.sessions() for part in parts))
+    for part, sessions in (("training", train), ("test", test)):
+        if not len(sessions):
+            raise InputError(
+                f"{name if framed else source}: no {part} session is left by the rules {rules}; choose others with "
+                "--test-days or --test-share, --min-support, --min-length"
+            )
+    if len(test) == 1:
+        warnings.warn(f"{name}: the test is a single session; choose --test-days or --test-share", stacklevel=2)
+    vocabulary, items = np.empty(train.n_items, dtype=object), log.items[pd.unique(rows.item)]
+    for dated, sessions in zip(parts, (train, test), strict=True):
+        vocabulary[sessions.clicks()[0]] = items[dated.sessions().clicks()[0]]
+    ties, told = _ties(rows, log, by_time)
+    hashes = {} if framed else {file.name: split_cache.sha256(file) for file in [*sources, *tests]}
     provenance = Provenance(
-        source="own log",
-        order="time",
-        emulated=False,
-        files={file.name: split_cache.sha256(file)},
-        counts=count(train, test),
-        note=_told(table, session, rules, ends),
-        rules=str(rules),
-    )
-    return Split(name, train, test, provenance, vocabulary)
+        source="own log", order="time", emulated=False, files=hashes, counts=count(train, test),
+        note="; ".join([*_recognised(log, rules), *notes, *told]), rules=str(rules), ties=ties,
+    )  # fmt: skip
+    test_sessions = ids[parts[1].numbers[np.argsort(parts[1].dates, kind="stable")]]
+    return Split(name, train, test, provenance, vocabulary, test_sessions)
 
 
-def _choose(rules: Rules, header: list[str], where: str) -> dict[str, int]:
-    return own_columns.recognised(header, rules.columns, rules.gap is not None, where)
-
-
-def cut(user: np.ndarray, time: np.ndarray, gap: int) -> np.ndarray:
+def cut(log: Table, gap: int) -> tuple[np.ndarray, np.ndarray]:
     """Cut sessions from a log that has none: a user's next one begins after more than `gap` seconds without a click.
 
-    Args:
-        user: (rows,) numbers from 0.
-        time: (rows,) microseconds.
-        gap: seconds.
-
     Returns:
-        The session number of every row, (rows,).
+        The session number of every row, (rows,), and an id for each number: the user's, #, and the how manieth it is.
     """
-    order = np.lexsort((time, user))
-    begins = (np.diff(user[order], prepend=-1) != 0) | (np.diff(time[order], prepend=time[:1]) > gap * 10**6)
+    order = np.lexsort((log.time, log.owner))
+    user, time = log.owner[order], log.time[order]
+    other = np.diff(user, prepend=-1) != 0
+    begins = other | (np.diff(time, prepend=time[:1]) > gap * 10**6)
     session = np.empty(len(user), np.int64)
     session[order] = np.cumsum(begins) - 1
-    return session
+    first = np.maximum.accumulate(np.where(other, np.cumsum(begins), 0))[begins]  # the user's first session, from 1
+    nth = np.arange(1, len(first) + 1) - first + 1
+    return session, np.array([f"{log.owners[i]}#{n}" for i, n in zip(user[begins], nth, strict=True)], object)
 
 
-def split_table(session: np.ndarray, table: Table, rules: Rules) -> tuple[Sessions, Sessions, int]:
-    """Return train and test, with the item numbers of the table, and how many sessions are in neither part."""
-    log = ClickLog(session, table.item, table.time // 10**6, table.time)
-    sessions = sessions_of(log, by_time=True)
-    number, names = pd.factorize(session)
-    ends = np.zeros(len(names), np.int64)
-    np.maximum.at(ends, number, log.date)
-    sessions = DatedSessions(sessions.items, sessions.lengths, ends)
-    sessions = sessions.keep(sessions.lengths >= rules.min_length)
-    sessions = frequent_items(sessions, rules.min_support, rules.min_length)
-    if rules.test_share is None:
-        train, test = split_by_date(sessions, rules.test_days * DAY)
+def split(
+    sessions: DatedSessions, rules: Rules, is_test: np.ndarray | None = None
+) -> tuple[tuple[DatedSessions, DatedSessions], list[str]]:
+    """Return train and test, and what there is to say about sessions that are left out.
+
+    Args:
+        is_test: (sessions,) bool, whether each is of a given test; None: the rules say which sessions are the test.
+    """
+    numbers = sessions.numbers if is_test is None else sessions.numbers[is_test]
+    long = sessions.lengths > (rules.max_length or sessions.lengths.max(initial=0))
+    kept = sessions.keep((sessions.lengths >= rules.min_length) & ~long)
+    if rules.newest is not None:
+        newest = np.zeros(len(kept), bool)
+        newest[np.argsort(kept.dates, kind="stable")[-rules.newest :]] = True
+        kept = kept.keep(newest)
+    kept = frequent_items(kept, rules.support, rules.min_length)
+    if is_test is not None:
+        given = np.isin(kept.numbers, numbers)
+        train, test = kept.keep(~given), kept.keep(given)
+    elif rules.test_share is not None:
+        train, test = newest_share(kept, rules.test_share)
     else:
-        train, test = newest_share(sessions, rules.test_share)
-    neither = len(sessions) - len(train) - len(test)
-    return train.sessions(), known_items(test, train, rules.min_length).sessions(), neither
+        train, test = split_by_date(kept, rules.test_days * DAY)
+    notes = [f"{long.sum():,} sessions of more than {rules.max_length} clicks are left out"] if long.any() else []
+    if neither := len(kept) - len(train) - len(test):
+        notes.append(f"{neither:,} sessions that end on the second of the border are in neither part")
+    return (train, known_items(test, train, rules.min_length)), notes
 
 
 def newest_share(sessions: DatedSessions, share: float) -> tuple[DatedSessions, DatedSessions]:
@@ -157,72 +233,54 @@ def newest_share(sessions: DatedSessions, share: float) -> tuple[DatedSessions, 
     """
     if not len(sessions):
         return sessions, sessions
-    n = max(round(len(sessions) * share), 1)
-    first = np.sort(sessions.dates)[-n]
+    first = np.sort(sessions.dates)[-max(round(len(sessions) * share), 1)]
     return sessions.keep(sessions.dates < first), sessions.keep(sessions.dates >= first)
 
 
-def _check(train: Sessions, test: Sessions, file: Path, rules: Rules) -> None:
-    """Raise InputError, naming the rules, if they leave no training or no test session."""
-    for part, sessions in (("training", train), ("test", test)):
-        if not len(sessions):
-            raise InputError(
-                f"{file}: no {part} session is left by the rules {rules}; choose others with --test-days or "
-                "--test-share, --min-support, --min-length"
-            )
+def _ties(rows: ClickLog, log: Table, by_time: np.ndarray) -> tuple[float, list[str]]:
+    """Return the share of neighbouring clicks of a session whose order the file decides, and what to say of it.
+
+    Args:
+        rows: the rows by session and time.
+        by_time: (rows,) their places in the log.
+    """
+    inside = np.diff(rows.session) == 0
+    same = inside & (np.diff(rows.time) == 0)
+    beside = np.concatenate([same, [False]]) | np.concatenate([[False], same])
+    tied = pd.DataFrame({"session": rows.session, "time": rows.time, "item": rows.item})[beside]
+    again = int(tied.duplicated().sum())
+    if log.order is not None:
+        same &= np.diff(log.order[by_time]) == 0
+    notes = [f"{again:,} rows equal another in session, item and time and were kept"] if again else []
+    if not same.any():
+        return 0.0, notes
+    share = float(same.sum() / inside.sum())
+    remedy = "" if log.order is not None else " (--columns order=NAME names a column that decides)"
+    return round(share, 6), [
+        *notes,
+        f"{same.sum():,} of {inside.sum():,} neighbouring clicks ({share:.1%}) have the same time"
+        f"{'' if log.order is None else ' and order'}, and the order of the file decides{remedy}",
+    ]
 
 
-def _told(table: Table, session: np.ndarray, rules: Rules, neither: int) -> str:
+def _recognised(log: Table, rules: Rules) -> list[str]:
     """Describe, for the foot of a page, what was recognised and the rules in words."""
-    shown = [f"{role} {_short(name)}" for role, name in table.names.items()]
-    parts = [f"columns: {', '.join(shown)}", f"times: {table.times}"]
+    shown = [f"{role} {name!r:.60}" for role, name in log.names.items()]
+    parts = [f"columns: {', '.join(shown)}", f"times: {log.times}"]
+    if log.events:
+        kinds = f"{', '.join(log.events[:-1])} and {log.events[-1]}"
+        parts.append(f"{kinds} all count as clicks (--where {log.names['event']}={log.events[-1]} reads these alone)")
+    if rules.where:
+        chosen = ", ".join(f"{name}={'|'.join(values)}" for name, values in rules.where.items())
+        parts.append(f"only rows with {chosen}, {log.left_out:,} others left out")
     if rules.gap is not None:
         parts.append(f"sessions cut after {rules.gap:,} seconds without a click")
-    test = f"the last {rules.test_days} day{'s' * (rules.test_days > 1)}"
-    parts.append(f"test: {test if rules.test_share is None else f'the {rules.test_share:.4g} that end last'}")
-    parts.append(f"items of {rules.min_support} clicks or more, sessions of {rules.min_length} or more")
-    if neither:
-        parts.append(f"{neither:,} sessions that end on the second of the border are in neither part")
-    rows = pd.DataFrame({"session": session, "item": table.item, "time": table.time})
-    again = int(rows.duplicated().sum())
-    if again:
-        parts.append(f"{again:,} rows equal another in session, item and time and were kept")
-    return "; ".join(parts)
-
-
-def _short(name: str) -> str:
-    shown = repr(name)
-    return shown if len(shown) <= 60 else f"{shown[:57]}..."
-
-
-def _columns(given: Any) -> dict[str, str]:
-    pairs = given.items() if isinstance(given, Mapping) else (str(word).partition("=")[::2] for word in given)
-    columns = {str(role): str(name) for role, name in pairs}
-    for role, name in columns.items():
-        if role not in own_columns.USUAL or not name:
-            raise UsageError(f"--columns {role}={name}: expected ROLE=NAME, ROLE one of {', '.join(own_columns.USUAL)}")
-    return columns
-
-
-def _seconds(text: str) -> int:
-    found = re.fullmatch(r"([0-9]{1,6})([smhd])", text)
-    if not found or not int(found[1]):
-        raise UsageError(f"--gap {text}: expected a number and s, m, h or d, such as 30m")
-    return int(found[1]) * SPANS[found[2]]
-
-
-def _whole(key: str, value: Any, low: int) -> int:
-    text = str(value)
-    if not re.fullmatch("[0-9]{1,9}", text) or int(text) < low:
-        raise UsageError(f"--{key.replace('_', '-')} {text}: expected a whole number from {low} on")
-    return int(text)
-
-
-def _share(value: Any) -> float:
-    try:
-        share = float(value)
-    except (TypeError, ValueError):
-        share = 0.0
-    if not 0 < share < 1:
-        raise UsageError(f"--test-share {value}: expected a number between 0 and 1, such as 0.1")
-    return share
+    if rules.newest is not None:
+        parts.append(f"only the newest {rules.newest:,} sessions")
+    if rules.test is not None:
+        parts.append("test: the given file")
+    elif rules.test_share is not None:
+        parts.append(f"test: the {rules.test_share:.4g} that end last")
+    else:
+        parts.append(f"test: the last {rules.test_days} day{'s' * (rules.test_days > 1)}")
+    return [*parts, f"items of {rules.support} clicks or more, sessions of {rules.min_length} or more"]

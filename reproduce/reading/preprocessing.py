@@ -10,12 +10,25 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from reproduce.reading.clicklog import ClickLog
 from reproduce.reading.sessions import Sessions, number_items
 
 # The version of everything between a source and its split: this file, the rest of reading/, and datasets/. Raise it
 # when any split changes; otherwise the cache returns splits made by the old rules. test_rules_version.py checks it.
 RULES_VERSION = 1
+DAY = 86_400  # seconds
+
+
+@dataclass(frozen=True, eq=False)
+class ClickLog:
+    """The rows of a log in file order. Each array has shape (rows,)."""
+
+    session: np.ndarray
+    item: np.ndarray
+    date: np.ndarray  # seconds since 1970, UTC; decides between train and test
+    time: np.ndarray  # the key by which the clicks of a session are sorted, if they are sorted
+
+    def __len__(self) -> int:
+        return len(self.session)
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,19 +38,21 @@ class DatedSessions:
     items: np.ndarray  # (clicks,)
     lengths: np.ndarray  # (sessions,)
     dates: np.ndarray  # (sessions,) seconds since 1970, UTC
+    numbers: np.ndarray  # (sessions,) the session's number in the log
 
     def __len__(self) -> int:
         return len(self.lengths)
 
     def keep(self, which: np.ndarray) -> DatedSessions:
         """Keep the sessions that `which`, (sessions,) bool, marks."""
-        return DatedSessions(self.items[np.repeat(which, self.lengths)], self.lengths[which], self.dates[which])
+        items = self.items[np.repeat(which, self.lengths)]
+        return DatedSessions(items, self.lengths[which], self.dates[which], self.numbers[which])
 
     def keep_clicks(self, which: np.ndarray, shortest: int = 2) -> DatedSessions:
         """Keep the clicks that `which`, (clicks,) bool, marks; drop sessions left with fewer than `shortest` clicks."""
         kept_before = np.concatenate([[0], np.cumsum(which)])
         lengths = np.diff(kept_before[np.concatenate([[0], np.cumsum(self.lengths)])])
-        kept = DatedSessions(self.items[which], lengths, self.dates)
+        kept = replace(self, items=self.items[which], lengths=lengths)
         return kept.keep(lengths >= shortest)
 
     def sessions(self) -> Sessions:
@@ -64,7 +79,7 @@ def sessions_of(log: ClickLog, *, by_time: bool = False) -> DatedSessions:
         in_file_order = np.argsort(owner, kind="stable")
         lengths, dates = np.bincount(owner), log.date[in_file_order]
         items = items[np.lexsort((log.time, owner)) if by_time else in_file_order]
-    return DatedSessions(items, lengths, dates[np.cumsum(lengths) - 1])
+    return DatedSessions(items, lengths, dates[np.cumsum(lengths) - 1], np.asarray(names))
 
 
 def longer_than_one(sessions: DatedSessions) -> DatedSessions:

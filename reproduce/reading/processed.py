@@ -1,4 +1,9 @@
-"""Read the processed splits that circulate with later papers: two pickles of lists of ints, which are not trusted."""
+"""Read the processed splits that circulate with later papers: two pickles of lists of ints, which are not trusted.
+
+In a user's own folder, test.txt may not hold every prefix of its sessions. Then it is a chosen list of examples, and
+ranks are counted for exactly these. Sessions are reassembled as far as the list allows: they are the units of
+intervals.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +18,13 @@ import numpy as np
 
 from reproduce.errors import InputError, in_a_line
 from reproduce.files import is_regular
+from reproduce.reading.sessions import ChosenPrefixes, Provenance, Sessions, Split, count, number_items
 
 TRAIN, TEST = "all_train_seq.txt", "test.txt"
+OBTAIN = (
+    "{}: put {}, or it as .gz or .zip, into {{data}}/; or put the processed "
+    f"{TRAIN} and {TEST} that circulate with later papers into {{{{data}}}}/{{}}/"
+)
 Examples = tuple[np.ndarray, np.ndarray, np.ndarray]  # items of all prefixes, their lengths, the clicks after them
 # Fixed in advance, so that no number in an untrusted file decides how much is allocated. YOOCHOOSE 1/4 has 40 MiB.
 MAX_BYTES = 128 << 20
@@ -237,6 +247,72 @@ def _same_heads(items: np.ndarray, starts: np.ndarray, lengths: np.ndarray, i: n
     within = np.arange(len(owner)) - np.repeat(np.cumsum(shared) - shared, shared)
     differs = items[starts[i][owner] + within] != items[starts[i - 1][owner] + within]
     return np.bincount(owner[differs], minlength=len(i)) == 0
+
+
+def own_split(name: str, folder: Path) -> Split:
+    """Read the split in a user's own folder.
+
+    Raises:
+        InputError: a file is absent, broken, or not a plain pickle of lists of numbers.
+    """
+    (train_items, train_lengths), examples, files = read_examples(folder)
+    chosen = None
+    try:
+        test_items, test_lengths = whole_sessions(*examples, folder / TEST)
+    except InputError:  # a chosen list, or a complete one cut short: the file does not tell which
+        test_items, test_lengths, chosen = reassembled(examples)
+    ids = np.concatenate([train_items, test_items])
+    train_numbers, test_numbers, n_items = number_items(train_items, test_items)
+    vocabulary = np.empty(n_items, np.int64)
+    vocabulary[np.concatenate([train_numbers, test_numbers])] = ids
+    train = Sessions.packed(train_numbers, train_lengths, n_items)
+    test = Sessions.packed(test_numbers, test_lengths, n_items)
+    note = "another project's files: order as given, rules not known"
+    if chosen is not None:
+        test = ChosenPrefixes(test.items, test.starts, test.stops, n_items, chosen)
+        note += (
+            f"; the test is a chosen list of {int(chosen.sum()):,} examples, not every prefix of its "
+            f"{len(test):,} sessions, the shortest of {int(test.prefixes()[0].lengths.min())} clicks"
+        )
+    provenance = Provenance(
+        source="processed files",
+        order="file",
+        emulated=False,
+        files=files,
+        counts=count(train, test),
+        note=note,
+        chosen=chosen is not None,
+    )
+    return Split(name, train, test, provenance, vocabulary)
+
+
+def reassembled(examples: Examples) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Reassemble the sessions of a list of examples.
+
+    An example belongs to the session before it if one of the two begins with the other and the session has no example
+    of this length yet.
+
+    Returns:
+        items: (clicks,), session after session.
+        lengths: (sessions,).
+        chosen: (proper prefixes,) bool, whether each prefix is an example, in the order of Sessions.prefixes.
+    """
+    items, lengths, labels = examples
+    stops = np.cumsum(lengths)
+    sessions: list[list[int]] = []
+    taken: list[set[int]] = []  # for each session, the lengths of the prefixes that are examples
+    for start, stop, label in zip((stops - lengths).tolist(), stops.tolist(), labels.tolist(), strict=True):
+        example = [*items[start:stop].tolist(), label]
+        shorter, longer = sorted((example, sessions[-1] if sessions else []), key=len)
+        if shorter and shorter == longer[: len(shorter)] and stop - start not in taken[-1]:
+            sessions[-1] = longer
+            taken[-1].add(stop - start)
+        else:
+            sessions.append(example)
+            taken.append({stop - start})
+    chosen = [np.isin(np.arange(1, len(one)), list(kept)) for one, kept in zip(sessions, taken, strict=True)]
+    flat = np.array([item for one in sessions for item in one], dtype=np.int64)
+    return flat, np.array([len(one) for one in sessions], dtype=np.int64), np.concatenate(chosen)
 
 
 def _describe(value: object) -> str:

@@ -117,6 +117,7 @@ class Provenance:
     reconstructed: bool = False  # the emulated order is derived from what is known of the source's, not random
     rules: str = ""  # how a user's own log was split and filtered; part of the split's digest
     chosen: bool = False  # the test is a chosen list of examples, not every prefix of its sessions
+    ties: float = 0.0  # share of neighbouring clicks of a user's own log whose times do not tell their order
 
 
 def exactness(provenance: Mapping[str, Any]) -> str:
@@ -124,6 +125,8 @@ def exactness(provenance: Mapping[str, Any]) -> str:
 
     Old records lack fields that were added later.
     """
+    if ties := provenance.get("ties"):
+        return f"{max(ties, 0.001):.1%} of neighbours have equal times and keep the file's order"
     if not provenance["emulated"]:
         return "exact"
     return "reconstructed" if provenance.get("reconstructed") else "emulated"
@@ -141,7 +144,10 @@ class Split:
     train: Sessions
     test: Sessions
     provenance: Provenance
-    vocabulary: np.ndarray | None = None  # (n_items,) the log's own ids, text or integers; None: not kept
+    vocabulary: np.ndarray | None = None  # (n_items,) the log's own ids of the items, text; None: not kept
+    test_sessions: np.ndarray | None = (
+        None  # (test sessions,) the log's own ids of the test sessions, text; None: not kept
+    )
 
     @cached_property
     def digest(self) -> str:

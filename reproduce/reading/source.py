@@ -9,8 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from reproduce.reading.clicklog import ClickLog
+from reproduce.files import is_regular
+from reproduce.reading.content import PACKED
 from reproduce.reading.download import Download
+from reproduce.reading.preprocessing import ClickLog
 from reproduce.reading.sessions import Split
 
 
@@ -29,3 +31,8 @@ class Dataset:
     find_log: Callable[[Path], list[Path]] | None = None  # data folder -> the raw log; empty if absent
     read_log: Callable[[Path], ClickLog] | None = None  # raw log -> its rows
     download: Download | None = None  # for freely available logs
+
+
+def raw_log(data: Path, *names: str) -> list[Path]:
+    """Find a raw log in a data folder: the plain file, else a packed one, in a list of at most one."""
+    return [file for name in names for packing in ("", *PACKED) if is_regular(file := data / (name + packing))][:1]

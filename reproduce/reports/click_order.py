@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from reproduce import catalog
-from reproduce.reading.clicklog import ClickLog
-from reproduce.reading.preprocessing import DatedSessions, longer_than_one, sessions_of
+from reproduce.reading.preprocessing import ClickLog, DatedSessions, longer_than_one, sessions_of
 from reproduce.reading.sessions import Sessions
 from reproduce.reports import page as pages
 from reproduce.reports.page import DASH
@@ -31,8 +30,11 @@ class Order:
 
     @property
     def verdict(self) -> str:
-        """Whether the log is in item order: every repeated item is grouped, and every pair agrees."""
-        if not self.repeating or not self.pairs:
+        """Whether the log is in item order: every repeated item is grouped, and every pair agrees.
+
+        Without repeats ten pairs are enough: by chance each agrees with probability 1/2 at most.
+        """
+        if not self.pairs or (not self.repeating and self.pairs < 10 and self.agreeing == self.pairs):
             return "too few to tell"
         by_item = self.grouped == self.repeating and self.agreeing == self.pairs
         return "**item order**" if by_item else "no item order"

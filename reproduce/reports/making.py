@@ -60,13 +60,11 @@ def make(name: str, options: Namespace) -> int:
     if experiments and len(failed) == len(experiments) and all(isinstance(one, InputError) for one in failed.values()):
         return InputError.status  # run_cells printed the errors; without any input there is nothing to write
     drawn = page.draw(request, {path: str(error) for path, error in failed.items()})
-    if not request.outside:
-        write(request.results, files_of(name, drawn, request))
+    folder = request.results / "export" if request.outside else request.results  # no page has rows without records
+    write(folder, files_of(name, drawn, request))
     print(drawn.terminal or drawn.text, end="")
-    if request.outside:
-        print(f"\nNot written, because of ranks from outside; export --page {name} --ranks ... writes its tables.")
-    elif drawn.terminal:
-        print(f"\nThe whole page, with the details: {request.results / reports.file_of(name)}")
+    if drawn.terminal or request.outside:
+        print(f"\nThe whole page, with the details: {folder / reports.file_of(name)}")
     if drawn.error:
         raise drawn.error
     return max([drawn.status, *(error.status for error in failed.values())])

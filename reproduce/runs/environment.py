@@ -100,8 +100,10 @@ def commit_of_checkout() -> tuple[str | None, bool | None]:
             return None, None
         status = [*git, "status", "--porcelain", "--untracked-files=no", "--", ".", ":!results"]
         untracked = [*git, "ls-files", "--others", "--", *(f"{folder}/*.py" for folder in CODE)]
-        told = [subprocess.run(ask, capture_output=True, text=True, check=True).stdout for ask in (status, untracked)]
-        return commit, any(one.strip() for one in told)
+        changes = [
+            subprocess.run(ask, capture_output=True, text=True, check=True).stdout for ask in (status, untracked)
+        ]
+        return commit, any(map(str.strip, changes))
     except (OSError, subprocess.CalledProcessError, ValueError):
         return None, None
 

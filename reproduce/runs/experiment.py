@@ -62,8 +62,8 @@ class Experiment:
 def check_seed(seed: int) -> None:
     """Raise UsageError for a seed that some source of random numbers does not accept."""
     if not 0 <= seed <= MAX_SEED:
-        told = f"{seed:,}" if abs(seed) < 10**20 else "a number of more than 20 digits"
-        raise UsageError(f"seed {told}: must be from 0 to {MAX_SEED:,}")
+        shown = f"{seed:,}" if abs(seed) < 10**20 else "a number of more than 20 digits"
+        raise UsageError(f"seed {shown}: must be from 0 to {MAX_SEED:,}")
 
 
 def file_name(model: str, fields: Mapping[str, Any]) -> str:

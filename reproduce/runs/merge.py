@@ -27,7 +27,7 @@ class Merged:
     def __str__(self) -> str:
         words = {"brought in": self.brought, "there already, with equal ranks": self.kept}
         words["its fitted model brought in"] = self.models
-        lines = [f"{path.removeprefix('runs/')}: {told}" for told, paths in words.items() for path in paths]
+        lines = [f"{path.removeprefix('runs/')}: {done}" for done, paths in words.items() for path in paths]
         return "\n".join([*lines, *(f"{file}: left behind, part of no whole run" for file in self.skipped)])
 
 
@@ -42,18 +42,18 @@ def merge(folders: Sequence[Path], results: Path) -> Merged:
             differ in their ranks or in the cause of the run (data, fields, source). The message names the files.
     """
     done = Merged()
-    found: dict[str, list[Path]] = {}  # experiment -> its records in the folders
+    records: dict[str, list[Path]] = {}  # experiment -> its records in the folders
     for folder in folders:
         for table in _records(folder, done.skipped):
             result = _load(table)
             path = result.experiment.path
-            for other in [_file(results / path, ".json"), *found.get(path, [])[:1]]:
+            for other in [_file(results / path, ".json"), *records.get(path, [])[:1]]:
                 if other.is_file():
                     _check_same(other, _load(other), table, result)
-            found.setdefault(path, []).append(table)
-    models = {path: _models(tables, done.skipped) for path, tables in found.items()}
+            records.setdefault(path, []).append(table)
+    models = {path: _models(tables, done.skipped) for path, tables in records.items()}
     check_writable(results)
-    for path, tables in found.items():
+    for path, tables in records.items():
         _bring(path, tables[0], models[path], results / path, done)
     return done
 
@@ -103,8 +103,8 @@ def _load(table: Path) -> Result:
     return result
 
 
-def _check_same(one: Path, first: Result, other: Path, second: Result) -> None:
-    both = f"{one} and {other}"
+def _check_same(file: Path, first: Result, other: Path, second: Result) -> None:
+    both = f"{file} and {other}"
     if first.identity != second.identity:
         raise InputError(
             f"{both}: one experiment, and not one run: other data, fields or source; remove the one that is not wanted"

@@ -70,10 +70,10 @@ class Result:
     @property
     def best_epoch(self) -> int | None:
         """The epoch whose weights were kept: best validation Recall@20, the last of equals; None without validation."""
-        with_validation = [one for one in self.epochs if "validation_recall" in one]
+        with_validation = [epoch for epoch in self.epochs if "validation_recall" in epoch]
         if not with_validation:
             return None
-        return int(max(with_validation, key=lambda one: (one["validation_recall"], one["epoch"]))["epoch"])
+        return int(max(with_validation, key=lambda epoch: (epoch["validation_recall"], epoch["epoch"]))["epoch"])
 
     @property
     def unfinished(self) -> bool:
@@ -152,8 +152,8 @@ def _content(result: Result, sha256: str) -> dict[str, Any]:
         content = json.loads(json.dumps(content))
         record_shape.check_table(content)
     except (TypeError, ValueError, RecursionError) as error:
-        told = error if isinstance(error, record_shape.Misshapen) else "fields or epochs hold what JSON cannot"
-        raise ModelError(f"{name}: its run cannot be recorded: {told}") from error
+        why = error if isinstance(error, record_shape.Misshapen) else "fields or epochs hold what JSON cannot"
+        raise ModelError(f"{name}: its run cannot be recorded: {why}") from error
     return {**content, record_shape.DIGEST: record_shape.digest(content)}
 
 
@@ -184,8 +184,8 @@ def load(experiment: Experiment, results: Path, split: str | None = None) -> Res
             return None
     except OSError as error:
         raise InputError(f"{table}: cannot be read ({error.strerror or error})") from error
-    found, result = load_file(table)
-    if found["experiment"] != json.loads(json.dumps(asdict(experiment))):
+    content, result = load_file(table)
+    if content["experiment"] != json.loads(json.dumps(asdict(experiment))):
         raise InputError(f"{table}: is a record of {result.experiment.path}, not of its own name")
     if split not in (None, result.split["digest"]):
         raise OtherData(

@@ -278,7 +278,7 @@ def read_arrays(raw: bytes, names: tuple[str, ...]) -> dict[str, np.ndarray]:
     """
     try:
         with zipfile.ZipFile(io.BytesIO(raw)) as archive:
-            if sum(one.file_size for one in archive.infolist()) > MAX_ARRAYS:
+            if sum(member.file_size for member in archive.infolist()) > MAX_ARRAYS:
                 raise Misshapen(f"its arrays unpack to more than {MAX_ARRAYS >> 20} MiB")
             for name in names:
                 _check_header(archive, name)
@@ -304,13 +304,13 @@ def _check_header(archive: zipfile.ZipFile, name: str) -> None:
 def check_arrays(content: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
     """Raise Misshapen if the rank counts differ in length, are out of order, or do not fit the number of items."""
     columns = [arrays[name] for name in ("session", "length", "greater", "equal")]
-    if any(one.dtype.kind not in "iu" for one in columns):
+    if any(column.dtype.kind not in "iu" for column in columns):
         raise Misshapen("its rank counts are not integers")
-    if len({len(one) for one in columns}) > 1 or not len(columns[0]):
+    if len({len(column) for column in columns}) > 1 or not len(columns[0]):
         raise Misshapen("its arrays are not of one length")
-    if any(int(one.min()) < 0 or int(one.max()) > MAX_ITEMS for one in columns):
+    if any(int(column.min()) < 0 or int(column.max()) > MAX_ITEMS for column in columns):
         raise Misshapen("a negative count, or one beyond 31 bits")
-    session, _, greater, equal = (one.astype(np.int64) for one in columns)
+    session, _, greater, equal = (column.astype(np.int64) for column in columns)
     n_items = content["split"]["n_items"]
     if (greater + equal + 1 > n_items).any():
         raise Misshapen(f"a rank outside 1 to {n_items}")

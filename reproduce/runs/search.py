@@ -70,7 +70,7 @@ class Search:
         Raises:
             UsageError: there are no such fields, or a default is not among the values of its field.
         """
-        declared = {one.name: one.metadata.get("search") for one in fields(catalog.recommender(self.model))}  # type: ignore[arg-type]
+        declared = {field.name: field.metadata.get("search") for field in fields(catalog.recommender(self.model))}  # type: ignore[arg-type]
         chosen = {name: what for name, what in declared.items() if what and name not in self.fixed}
         if not chosen:
             raise UsageError(f"{self.model}: no field states what to search; see recommender.setting(search=...)")

@@ -63,7 +63,7 @@ exec @PYTHON@ -m reproduce @LINE@
 
 
 @dataclass(frozen=True)
-class Asked:
+class SlurmOptions:
     """The keys given with --slurm: options of sbatch, passed on unchanged, and two of our own."""
 
     keys: Mapping[str, str]
@@ -74,7 +74,7 @@ class Asked:
         return [f"--{key}={value}" for key, value in self.keys.items() if not key.startswith(tuple(without))]
 
 
-def parse(text: str) -> Asked:
+def parse(text: str) -> SlurmOptions:
     """Parse KEY=VALUE,... from the command line. Raises UsageError if it is malformed or sets a reserved key."""
     keys: dict[str, str] = {}
     for word in text.split(","):
@@ -91,10 +91,10 @@ def parse(text: str) -> Asked:
             raise UsageError(f"--slurm {key}={value}: must be a number from 1 on")
         if value:
             ours[key.replace("-", "_")] = int(value)
-    return Asked(keys, **ours)
+    return SlurmOptions(keys, **ours)
 
 
-def submit(request: Request, experiments: Sequence[Experiment], asked: Asked, page: Sequence[str]) -> str:
+def submit(request: Request, experiments: Sequence[Experiment], options: SlurmOptions, page: Sequence[str]) -> str:
     """Queue the cells that are neither stored nor queued, followed by the page, and say what was queued.
 
     Args:
@@ -109,17 +109,17 @@ def submit(request: Request, experiments: Sequence[Experiment], asked: Asked, pa
     if request.fresh:
         raise UsageError("--fresh: with --slurm a job that is queued again must go on from its checkpoint")
     missing = [
-        one
-        for one in experiments
-        if request.force or state(one, request.results, request.digests.get(one.dataset)) != "stored"
+        cell
+        for cell in experiments
+        if request.force or state(cell, request.results, request.digests.get(cell.dataset)) != "stored"
     ]
-    told = queue([command(request, one) for one in missing], asked, request.results, page)
+    queued = queue([command(request, cell) for cell in missing], options, request.results, page)
     if not missing:
-        return told or f"nothing to submit: all {len(experiments)} runs are stored"
-    return told or f"nothing to submit: of {len(experiments)} runs {len(missing)} are missing, and those are queued"
+        return queued or f"nothing to submit: all {len(experiments)} runs are stored"
+    return queued or f"nothing to submit: of {len(experiments)} runs {len(missing)} are missing, and those are queued"
 
 
-def queue(commands: Iterable[Sequence[str]], asked: Asked, results: Path, page: Sequence[str] = ()) -> str:
+def queue(commands: Iterable[Sequence[str]], options: SlurmOptions, results: Path, page: Sequence[str] = ()) -> str:
     """Queue commands as a job array, followed by a page, if any; commands that are already queued are left out.
 
     Returns:
@@ -140,29 +140,29 @@ def queue(commands: Iterable[Sequence[str]], asked: Asked, results: Path, page: 
         return ""
     folder = _folder(results)
     logs = str(folder).replace("%", "%%")  # Slurm replaces %j and the like
-    at_once = f"%{asked.at_once}" if asked.at_once else ""
+    at_once = f"%{options.at_once}" if options.at_once else ""
     _write(folder / "cells.txt", "".join(f"{line}\n" for line in lines))
-    _write(folder / "job.sh", _filled(JOB, FOLDER=shlex.quote(str(folder)), RESTARTS=str(asked.restarts)))
+    _write(folder / "job.sh", _filled(JOB, FOLDER=shlex.quote(str(folder)), RESTARTS=str(options.restarts)))
     if page:
         _write(folder / "page.sh", _filled(PAGE, LINE=shlex.join(page)))
     job = _sbatch(
-        [sbatch, f"--array=1-{len(lines)}{at_once}", f"--output={logs}/cell-%a.log", *asked.words()],
+        [sbatch, f"--array=1-{len(lines)}{at_once}", f"--output={logs}/cell-%a.log", *options.words()],
         folder / "job.sh",
     )
     _write(folder / "job", f"{job}\n")
     if not page:
         return f"job {job}\ncommand and log: {folder}/"
-    after = [f"--dependency=afterany:{job}", f"--output={logs}/page.log", *asked.words(OF_A_GPU)]
+    after = [f"--dependency=afterany:{job}", f"--output={logs}/page.log", *options.words(OF_A_GPU)]
     drawn = _sbatch([sbatch, *after], folder / "page.sh")
     return f"job {job}: {len(lines)} runs; job {drawn}: the page after them\ncommands and logs: {folder}/"
 
 
-def command(request: Request, one: Experiment) -> list[str]:
+def command(request: Request, cell: Experiment) -> list[str]:
     """The command that makes a cell's record, as a user could type it after `python -m reproduce`."""
-    model = model_word(one.model)
-    words = ["run", "--dataset", *dataset_words(one.dataset), "--model", model, "--seed", str(one.seed)]
-    if one.params:
-        words += ["--set", *(f"{one.model}.{key}={value}" for key, value in one.params.items())]
+    model = model_word(cell.model)
+    words = ["run", "--dataset", *dataset_words(cell.dataset), "--model", model, "--seed", str(cell.seed)]
+    if cell.params:
+        words += ["--set", *(f"{cell.model}.{key}={value}" for key, value in cell.params.items())]
     words += ["--data", str(request.data.resolve()), "--results", str(request.results.resolve())]
     words += ["--device", request.device]
     if request.deadline is not None:
@@ -180,9 +180,9 @@ def dataset_words(name: str) -> list[str]:
     """A data set as named in a job's command; a user's own data by its absolute path and options."""
     if name not in own_data.TAKEN:
         return [name]
-    taken = own_data.TAKEN[name]
-    words = [str(taken.path.resolve())]
-    for key, value in taken.given.items():
+    own = own_data.TAKEN[name]
+    words = [str(own.path.resolve())]
+    for key, value in own.given.items():
         words += [f"--{key.replace('_', '-')}", *(value if isinstance(value, list) else [str(value)])]
     return words
 
@@ -195,10 +195,10 @@ def _queued(results: Path) -> set[str]:
         cells = note.with_name("cells.txt").read_text(encoding="utf-8").splitlines()
         ask = ["squeue", "--noheader", "--array", "--format=%K", f"--jobs={job}"]
         try:
-            said = subprocess.run(ask, capture_output=True, text=True, timeout=SYSTEM, check=False)
+            answer = subprocess.run(ask, capture_output=True, text=True, timeout=SYSTEM, check=False)
         except (OSError, subprocess.TimeoutExpired):
             return lines
-        numbers = [int(word) for word in said.stdout.split() if word.isdecimal()]
+        numbers = [int(word) for word in answer.stdout.split() if word.isdecimal()]
         lines |= {cells[number - 1] for number in numbers if 1 <= number <= len(cells)}
     return lines
 
@@ -227,14 +227,14 @@ def _filled(script: str, **words: str) -> str:
 def _sbatch(words: list[str], script: Path) -> str:
     """Submit a script and return the job's number. Raises InputError, with Slurm's message, if it refuses."""
     try:
-        said = subprocess.run(
+        answer = subprocess.run(
             [*words, "--parsable", str(script)], capture_output=True, text=True, timeout=SYSTEM, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise InputError(f"sbatch did not answer ({type(error).__name__}); ask again later") from error
-    if said.returncode:
-        raise InputError(f"sbatch refused: {' '.join(said.stderr.split())[:300]}; see --slurm KEY=VALUE,...")
-    job = said.stdout.strip().partition(";")[0]
+    if answer.returncode:
+        raise InputError(f"sbatch refused: {' '.join(answer.stderr.split())[:300]}; see --slurm KEY=VALUE,...")
+    job = answer.stdout.strip().partition(";")[0]
     if not job:
         raise InputError(
             "sbatch gave no job number, so nothing is known of the job; look at squeue before asking again"

@@ -57,7 +57,7 @@ class Found:
     @property
     def reached(self) -> tuple[float, float]:
         """Recall@20 and MRR@20 of the best settings on the held-out sessions: of the refits, if any, or the trial."""
-        anew = [(one.recall, one.mrr) for one in self.refits if one.fields == self.best.fields]
+        anew = [(refit.recall, refit.mrr) for refit in self.refits if refit.fields == self.best.fields]
         return anew[0] if anew else (self.best.recall or 0.0, self.best.mrr or 0.0)
 
 
@@ -72,8 +72,8 @@ def found(results: Path, dataset: str) -> list[Found]:
         try:
             searches.append(_read(read_table(file)))
         except (OSError, ValueError, KeyError, TypeError, AttributeError, UsageError) as error:
-            told = f"{type(error).__name__}: {str(error)[:200]}"
-            raise InputError(f"{file}: not what a search of today stores ({told}); search again") from error
+            why = f"{type(error).__name__}: {str(error)[:200]}"
+            raise InputError(f"{file}: not what a search of today stores ({why}); search again") from error
     return searches
 
 
@@ -84,13 +84,13 @@ def by_protocol(searches: Iterable[Found]) -> dict[Protocol, list[Found]]:
     searches it. Of these, the one with the best score on the held-out sessions is kept.
     """
     groups: dict[Protocol, list[Found]] = {}
-    for one in searches:
-        group = groups.setdefault(one.protocol, [])
-        rival = next((other for other in group if request.same(other.base, one.base)), None)
+    for search in searches:
+        group = groups.setdefault(search.protocol, [])
+        rival = next((other for other in group if request.same(other.base, search.base)), None)
         if rival is None:
-            group.append(one)
-        elif one.reached > rival.reached:
-            group[group.index(rival)] = one
+            group.append(search)
+        elif search.reached > rival.reached:
+            group[group.index(rival)] = search
     return groups
 
 
@@ -106,9 +106,11 @@ def compared(searches: Iterable[Found], wanted: Sequence[Row]) -> list[Found]:
 
     groups = by_protocol(searches)
     for protocol in sorted(groups, key=rank, reverse=True):
-        chosen = [next((one for one in groups[protocol] if request.same(one.base, row)), None) for row in wanted]
+        chosen = [
+            next((search for search in groups[protocol] if request.same(search.base, row)), None) for row in wanted
+        ]
         if None not in chosen:
-            return [one for one in chosen if one is not None]
+            return [search for search in chosen if search is not None]
     return []
 
 
@@ -119,9 +121,9 @@ def _read(kept: dict[str, Any]) -> Found:
     tried, scored_on = kept["trials"], kept["scored_on"]
     if "protocol" in kept:
         protocol = Protocol(**kept["protocol"])
-        refits = [Refit(**one) for one in kept["refits"]]
+        refits = [Refit(**refit) for refit in kept["refits"]]
     else:  # from before there was a protocol: repeated draws counted as trials, and are left out here
-        different = {str(sorted(one.get("fields", {}).items())) for one in tried}
+        different = {str(sorted(trial.get("fields", {}).items())) for trial in tried}
         protocol, refits = Protocol(1, len(different), None, 0, 0), []
     if not all(map(_plausible, (first, best))) or type(scored_on) is not str or not scored_on.isprintable():
         raise ValueError("trials that cannot be")
@@ -137,7 +139,9 @@ def _read(kept: dict[str, Any]) -> Found:
 def _sound(protocol: Protocol) -> bool:
     numbers = [protocol.version, protocol.trials, protocol.refitted, protocol.refits]
     cap = protocol.trial_epochs
-    return all(type(one) is int and one >= 0 for one in numbers) and (cap is None or (type(cap) is int and cap > 0))
+    return all(type(number) is int and number >= 0 for number in numbers) and (
+        cap is None or (type(cap) is int and cap > 0)
+    )
 
 
 def _fitted(refit: Refit) -> bool:

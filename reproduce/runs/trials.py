@@ -81,16 +81,16 @@ class Outcome:
         Raises:
             ModelError: each of the best trials failed in a refit.
         """
-        sound = [one for one in self.refits if one.why is None]
+        sound = [refit for refit in self.refits if refit.why is None]
         if not sound:
             raise ModelError(f"the best trials failed with other seeds: {self.refits[0].why}")
-        top = max(sound, key=lambda one: (one.recall, one.mrr))
-        return next(one for one in self.trials if one.fields == top.fields)
+        top = max(sound, key=lambda refit: (refit.recall, refit.mrr))
+        return next(trial for trial in self.trials if trial.fields == top.fields)
 
 
 def best_of(trials: Sequence[Trial]) -> list[Trial]:
     """The trials that did not fail, best first by Recall@20, MRR@20 and age. Raises ModelError if there are none."""
-    scored = [one for one in trials if one.recall is not None]
+    scored = [trial for trial in trials if trial.recall is not None]
     if not scored:
         raise ModelError("every trial failed; the messages above say why")
-    return sorted(scored, key=lambda one: (-(one.recall or 0.0), -(one.mrr or 0.0)))
+    return sorted(scored, key=lambda trial: (-(trial.recall or 0.0), -(trial.mrr or 0.0)))
