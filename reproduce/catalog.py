@@ -17,7 +17,7 @@ import reproduce
 from reproduce.errors import InputError, UsageError, known
 from reproduce.fitting import user_model
 from reproduce.fitting.recommender import UNKNOWN, Recommender
-from reproduce.reading import held_out, own_data, split_cache
+from reproduce.reading import held_out, own_data, own_log, split_cache
 from reproduce.reading.sessions import Split
 from reproduce.reading.source import Dataset
 
@@ -86,14 +86,38 @@ def recommender(name: str) -> type[Recommender]:
     return recommenders()[known("model", name, recommenders())]
 
 
-def load_split(name: str, data: Path | str) -> Split:
-    """Load a data set from a data folder. The split of a large log is cached (reading/split_cache.py).
+def load_split(
+    source: Any,
+    data: Path | str = "data",
+    *,
+    session: str = "",
+    item: str = "",
+    time: str = "",
+    user: str = "",
+    rules: Mapping[str, Any] | None = None,
+) -> Split:
+    """Load a data set from a data folder, or split a log of one's own. A large split is cached, see split_cache.py.
+
+    Args:
+        source: the name of a data set, the path of a log, or its clicks in a data frame of pandas or polars.
+        data: the data folder.
+        session, item, time, user: the columns of a log; by default they are recognised by their usual names.
+        rules: how the log is read and split, such as {"test_days": 7}; see reading.own_log.Rules.
 
     Raises:
-        UsageError: there is no such data set.
+        UsageError: there is no such data set, or a column or a rule is wrong.
         InputError: its files are broken, or absent; then the message says which files to put where.
     """
-    found, folder = dataset(name, data=data), Path(data)
+    columns = {"session": session, "item": item, "time": time, "user": user}
+    given = {**(rules or {})}
+    if any(columns.values()):
+        given["columns"] = [f"{role}={column}" for role, column in columns.items() if column]
+    if not isinstance(source, str | Path):
+        split = own_log.read("frame", source, own_log.Rules.of(given))
+        return dataclasses.replace(split, name=f"frame-{split.digest[:8]}")
+    found, folder = dataset(str(source), given, data), Path(data)
+    if given and found.name not in own_data.TAKEN:
+        raise UsageError(f"{source}: {', '.join(given)} are for a log of your own")
     name = found.name
     if found.obtain and not found.find(folder):
         raise InputError(f"{name}: not found in {folder}/: {found.obtain.format(data=folder)}")

@@ -111,8 +111,8 @@ def _folder(text: str) -> Path:
 # --- options that several commands share ------------------------------------------------------------------------------
 
 DATASET = (
-    "a name, or your own data: a table of clicks (.csv, .tsv, .parquet; also .gz, .zip), a folder of processed files, "
-    "a .toml or .py"
+    "a name, or your own data: a log of clicks (.csv, .tsv, .inter, .jsonl, .parquet, ...; packed or in parts), "
+    "a folder of processed files, a .toml or .py"
 )
 MODEL = "a name, or the path of a .py file with your model"
 

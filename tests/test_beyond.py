@@ -34,7 +34,7 @@ def test_published_numbers_stand_only_beside_the_data_set_they_were_made_on() ->
 
 
 def test_v_sknn_is_run_with_the_setting_published_for_the_data_set() -> None:
-    wanted = Request(["yoochoose1_64", "diginetica", "cycle"], Path(), Path(), models=["vsknn"])
+    wanted = Request(["yoochoose1_64", "diginetica", "cycle"], data=Path(), results=Path(), models=["vsknn"])
     row, *others = wanted.rows(controls.ROWS)
     assert others == [] and row.label == "V-SKNN"
     assert [one.path for one in request.cells(wanted, [row])] == [

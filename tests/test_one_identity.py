@@ -120,7 +120,12 @@ def test_a_kept_model_of_other_item_ids_is_not_answered_with(capsys: pytest.Capt
     assert not kept_model.is_of(place, kept.identity, split)
     with pytest.raises(InputError, match="with other item ids than its record"):
         kept_model.load_model(place)
+    record = place.with_suffix(".json")
+    record.rename("aside.json")  # without a record beside it, it is compared with the data that are named
     capsys.readouterr()
+    assert main(["recommend", "pop", "--dataset", "clicks.csv", "--clicks", "a", "--results", "out"]) == 3
+    assert "with other item ids than the data named" in capsys.readouterr().err
+    Path("aside.json").rename(record)
     assert main(["check", "--results", "out"]) == 3
     assert "pop-seed0.model: with other item ids than its record" in capsys.readouterr().err
 

@@ -150,11 +150,13 @@ def test_lists_that_cannot_be_are_refused_with_their_row(tmp_path: Path, items: 
 def test_files_that_are_no_tables_are_refused(tmp_path: Path) -> None:
     (tmp_path / "ranks.csv").write_text("session,length,rank\n1,1,4\n0,2\n")
     (tmp_path / "ranks.parquet").write_bytes(b"PAR1 and no more")
+    (tmp_path / "latin.csv").write_bytes("session,length,größe\n1,1,4\n".encode("latin-1"))
     (tmp_path / "twice.csv").write_text("session,length,rank,Rank\n1,1,4,4\n")
     for name, message in (
         ("ranks.csv", "cannot be read as a table of ranks of every"),
         ("ranks.parquet", "cannot be read as a table of ranks of every"),
         ("twice.csv", "two columns are called rank"),
+        ("latin.csv", "cannot be read as a table of ranks of every"),
         ("none.csv", "cannot be read"),
     ):
         with pytest.raises(InputError, match=message):

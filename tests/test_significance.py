@@ -215,18 +215,16 @@ def found_by_search(alpha: float, fixed: dict[str, object], trials: int) -> Foun
     return Found("item_knn", fixed, {**fixed, "alpha": alpha} if alpha != 0.5 else fixed, trials, "", first, best)
 
 
-def test_a_tuned_row_says_what_was_tuned_and_several_searches_are_told_apart() -> None:
-    only = found_by_search(0.25, {}, 20)
-    assert [row.label for row in comparison.tuned_rows([only])] == ["Item-KNN (tuned)"]
-    assert [row.label for row in comparison.tuned_rows([only, only])] == ["Item-KNN (tuned)"]
-    again, fixed = found_by_search(0.75, {}, 40), found_by_search(0.1, {"regularisation": 5.0}, 20)
-    assert [row.label for row in comparison.tuned_rows([only, again])] == [
-        "Item-KNN (tuned, 20 trials)",
-        "Item-KNN (tuned, 40 trials)",
-    ]
-    labels = [row.label for row in comparison.tuned_rows([only, fixed])]
-    assert labels[0] == "Item-KNN (tuned)" and len(set(labels)) == 2
-    assert comparison.tuned_rows([found_by_search(0.5, {}, 20)]) == []  # the defaults were the best
+def test_of_several_searches_the_setting_whose_run_validates_best_is_shown(tmp_path: Path) -> None:
+    own = Shelf.at(tmp_path)
+    first, second = found_by_search(0.25, {}, 20), found_by_search(0.75, {}, 40)
+    assert [row.label for row in comparison.tuned_rows(own, DATASET, [first])] == ["Item-KNN (tuned)"]
+    assert comparison.tuned_rows(own, DATASET, [found_by_search(0.5, {}, 20)]) == []  # the defaults were the best
+    for alpha, validation in ((0.25, 40.0), (0.75, 60.0)):
+        run = record("item_knn", 30, {"alpha": alpha})
+        store(replace(run, epochs=[{"epoch": 1, "validation_recall": validation}]), tmp_path)
+    (shown,) = comparison.tuned_rows(own, DATASET, [first, second])
+    assert (shown.label, shown.fields["alpha"]) == ("Item-KNN (tuned)", 0.75)
 
 
 def test_rows_of_another_split_are_left_out_and_named(tmp_path: Path) -> None:

@@ -43,8 +43,8 @@ def test_sessions_and_prefixes_can_be_rebuilt_from_the_files(kind: str, tmp_path
 def test_ids_are_the_logs_own_where_the_split_has_them(tmp_path: Path) -> None:
     """Item 0 is called 01, item 1 is called "a, b"; the test session is called x."""
     train, test = Sessions.of([[0, 1], [1, 1]], 2), Sessions.of([[1, 0]], 2)
-    split = Split("shop", train, test, Provenance("own log", "time", emulated=False), np.array(["01", "a, b"], object))
-    object.__setattr__(split, "test_sessions", np.array(["x"], dtype=object))
+    items, sessions = np.array(["01", "a, b"], dtype=object), np.array(["x"], dtype=object)
+    split = Split("shop", train, test, Provenance("own log", "time", emulated=False), items, sessions)
     frames = exported(split, "parquet", tmp_path)
     assert frames[0].values.tolist() == [[0, "01", 0], [0, "a, b", 1], [1, "a, b", 0], [1, "a, b", 1]]
     assert frames[1].values.tolist() == [["x", "a, b", 0], ["x", "01", 1]]

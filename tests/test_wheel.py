@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+import reproduce
+
 ROOT = Path(__file__).resolve().parent.parent
 PARTS = ("reproduce", "baselines", "datasets", "pyproject.toml", "README.md", "LICENSE")
 BUILD = "from setuptools import build_meta; print(build_meta.build_{kind}({to!r}))"
@@ -44,6 +46,10 @@ def test_a_wheel_has_every_module_under_one_name(wheel: Path) -> None:
         names = {name for name in packed.namelist() if ".dist-info/" not in name}
     due = {f"reproduce/{file.relative_to(ROOT)}" for room in ("baselines", "datasets") for file in modules(room)}
     assert names == due | {str(file.relative_to(ROOT)) for file in modules("reproduce")} | {"reproduce/py.typed"}
+
+
+def test_the_citation_names_the_suites_version() -> None:
+    assert f"\nversion: {reproduce.__version__}\n" in (ROOT / "CITATION.cff").read_text()
 
 
 def modules(room: str) -> list[Path]:

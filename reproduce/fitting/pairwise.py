@@ -106,7 +106,7 @@ class Pairwise(Recommender):
             state = journal.restore()
             epoch = 0
             if state is not None:
-                if set(state["tables"]) != set(tables):
+                if set(state.get("tables", ())) != set(tables):
                     raise journal.misfit(self.name, "other tables")
                 epoch, tables = state["epoch"], state["tables"]
             tables = {name: table.to(device) for name, table in tables.items()}

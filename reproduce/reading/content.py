@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from reproduce.errors import InputError
+from reproduce.errors import InputError, in_a_line
 from reproduce.files import is_regular
 
 BLOCK = 8 << 20  # bytes per read
@@ -92,7 +92,7 @@ def unpacked(file: Path, member: str = "*") -> Iterator[bytes]:
     except FileNotFoundError as error:
         raise InputError(f"{file}: cannot be read ({error.strerror})") from error
     except Exception as error:  # a broken archive can make the unpackers raise anything
-        why = getattr(error, "strerror", None) or str(error).partition("\n")[0] or type(error).__name__
+        why = in_a_line(getattr(error, "strerror", None) or str(error).partition("\n")[0] or type(error).__name__)
         raise InputError(
             f"{file}: cannot be read, or is broken or cut short ({why}); get a whole copy, or unpack it by hand"
         ) from error

@@ -78,12 +78,13 @@ def read(file: Path, source: Path | pd.DataFrame, what: str) -> PlainTable:
             content = pyarrow.parquet.read_table(file)
         else:
             content = _text(file)
-    except pa.ArrowException as error:
+        content.validate(full=True)  # that text is text, above all
+        names = [name.strip().lower() for name in content.column_names]
+    except (pa.ArrowException, UnicodeDecodeError) as error:
         shown = in_a_line(str(error).partition("\n")[0], 200)
         raise InputError(f"{file}: cannot be read as a table of {what} ({shown}); write it again") from error
     except OSError as error:
         raise InputError(f"{file}: cannot be read ({error.strerror or in_a_line(str(error), 200)})") from error
-    names = [name.strip().lower() for name in content.column_names]
     for name in names:
         if names.count(name) > 1:
             raise InputError(f"{file}: two columns are called {in_a_line(name)}; keep one of them")

@@ -41,7 +41,7 @@ names the row. Several seeds are several files: `--ranks mine-seed0.csv mine-see
 
 def session_ids(split: Split) -> list[str]:
     """Return the names of the test sessions: the log's own, else their numbers from 0."""
-    own = getattr(split, "test_sessions", None)
+    own = split.test_sessions
     return list(map(str, range(len(split.test)) if own is None else own))
 
 
@@ -111,7 +111,7 @@ def _prefixes(split: Split) -> pa.Table:
 def _names(split: Split, sessions: Sessions) -> pa.Array:
     import pyarrow as pa
 
-    own = getattr(split, "test_sessions", None) if sessions is split.test else None
+    own = split.test_sessions if sessions is split.test else None
     return pa.array(np.arange(len(sessions)) if own is None else list(map(str, own)))
 
 

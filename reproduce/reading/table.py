@@ -285,8 +285,9 @@ class Ids:
     def _numeric(self, values: pa.Array) -> bool:
         if not pc.all(pc.ascii_is_decimal(values)).as_py() or pc.max(pc.binary_length(values)).as_py() > 18:
             return False
-        zero = pc.starts_with(values, "0")
-        return self.form.whole or not pc.any(zero).as_py() or pc.max(pc.binary_length(values.filter(zero))).as_py() == 1
+        if self.form.whole or not pc.any(zero := pc.starts_with(values, "0")).as_py():
+            return True
+        return pc.max(pc.binary_length(values.filter(zero))).as_py() == 1
 
     def numbered(self) -> Numbered:
         """Return the number of every row, and the ids by number, as text; what was added is freed."""
@@ -359,13 +360,14 @@ class TextFile:
                 yield from self._quoted(line, text, places, blank)
                 return
             body = text.rstrip(b"\r\n")
-            empty = [at + 1 for pair in (b"\n\n", b"\n\r", b"\r\r") if (at := text.find(pair)) >= 0]
-            if not blank and (empty or text[:1] in (b"\n", b"\r")):
-                blank = line + content.ends(text[: 0 if text[:1] in (b"\n", b"\r") else min(empty)])
-            if body and blank and blank < line + content.ends(body) + 1:
+            if text[:1] in (b"\n", b"\r"):
+                blank = blank or line
+            if body and blank:
                 raise InputError(f"{self.file}: line {blank}: {EMPTY}")
             if body:
                 yield Rows(self._parsed(line, body, places, quoted), range(line, line + len(body)))
+                if content.ends(text[len(body) :]) > 1:
+                    blank = line + content.ends(body) + 1
 
     def _parsed(self, line: int, body: bytes, places: list[int], quoted: bool) -> list[pa.Array]:
         """Read a block in which every row is a line."""
@@ -392,7 +394,12 @@ class TextFile:
             row = bad[0]
             shown = row.text.replace(self.separator, ", ")
             raise self._ragged(line + row.number - 1, row.actual_columns, shown) from error
-        return [table.column(i).combine_chunks() for i in range(len(places))]
+        columns = [table.column(i).combine_chunks() for i in range(len(places))]
+        if pc.min(pc.binary_length(columns[0])).as_py() == 0:  # which an empty line would be, in Arrow's reading
+            empty = [at + 1 for ends in (b"\n\n", b"\n\r", b"\r\r") if (at := body.find(ends)) >= 0]
+            if empty:
+                raise InputError(f"{self.file}: line {line + content.ends(body[: min(empty)])}: {EMPTY}")
+        return columns
 
     def _ragged(self, line: int, fields: int, shown: str) -> InputError:
         if not shown:

@@ -29,6 +29,8 @@ WORDS = (
     "**holds**: every statement is shown. **fails**: at least one is shown to be wrong, after Holm over the claim's "
     "statements. **incomplete**: nothing is shown to be wrong, and records are missing. Noise leads to **undecided**, "
     "never to holds or fails.",
+    "**with public code**: the same claim with BPR-MF, FPMC and GRU-Rec in the settings of public code "
+    "([table2.md](table2.md)), all rows counted alike.",
     "**provisional**: it rests on a row with fewer than three seeds.",
     f'"A is better than B" holds where the interval of the difference lies above 0, fails where it lies below, and is '
     f'"negligible" where a difference beyond {MARGIN:g} points either way is ruled out. Each interval has the level of '
@@ -56,12 +58,16 @@ def draw(request: Request, failed: Mapping[str, str]) -> Drawn:
     own = Shelf.at(request.results, request.digests)
     evidence = {name: Evidence(own, name, own.searches(name)) for name in numbers.DATASETS}
     cells = {one.name: {name: judging.judge(one, name, evidence) for name in evidence} for one in CLAIMS}
+    public = {
+        one.name: {name: judging.judge(one, name, evidence, here.predicted) for name, here in evidence.items()}
+        for one in CLAIMS
+    }
     judged = {name: pages.papers_task(name, one.records) for name, one in evidence.items()}
     parts = [
         "# The paper's claims",
         INTRODUCTION,
         "\n".join(f"- {line}" for line in _summary(cells, judged)),
-        _table(cells, judged),
+        _table(cells, public, judged),
         "\n".join(f"- {line}" for line in [*WORDS, *_power(cells, judged)]),
         _when_tuned(evidence, judged),
         "## Numbers",
@@ -110,12 +116,18 @@ def _summary(cells: Cells, judged: Mapping[str, bool]) -> list[str]:
     return lines or ["None of the paper's data sets has records yet."]
 
 
-def _table(cells: Cells, judged: Mapping[str, bool]) -> str:
-    head = ["claim", *(_title(name, counted) for name, counted in judged.items())]
+def _table(cells: Cells, public: Cells, judged: Mapping[str, bool]) -> str:
+    head = ["claim"]
+    for name, counted in judged.items():
+        head += [_title(name, counted), *(["with public code"] if counted else [])]
     lines = []
     for claim in CLAIMS:
-        said = cells[claim.name]
-        lines.append([f"{claim.name}: {claim.text}", *(_cell(said[name], counted) for name, counted in judged.items())])
+        line = [f"{claim.name}: {claim.text}"]
+        for name, counted in judged.items():
+            line.append(_cell(cells[claim.name][name], counted))
+            if counted:
+                line.append(_cell(public[claim.name][name], counted))
+        lines.append(line)
     return pages.table(head, lines, names=len(head))
 
 

@@ -1,4 +1,4 @@
-"""The rows of the main table: the published numbers, ours as published, ours, ours tuned, and their marks."""
+"""The rows of the main table: published numbers, what public code predicts, ours, ours tuned, and their marks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from reproduce.evaluation.uncertainty import Measurement
 from reproduce.paper import numbers
 from reproduce.paper.counting import Counting
 from reproduce.paper.numbers import Score
-from reproduce.paper.originals import ORIGINALS, Original
+from reproduce.paper.originals import PREDICTED, Prediction
 from reproduce.paper.rows import ROWS, Row
 from reproduce.reports import measuring
 from reproduce.reports.measuring import Mark, Seeds
@@ -39,8 +39,8 @@ class Line:
 
     row: Row
     theirs: Score | None = None  # the published numbers
-    original: Original | None = None  # how the authors most likely made those
-    original_runs: Sequence[Result] = ()
+    prediction: Prediction | None = None  # the settings and the rule of counting of public code
+    predicted_runs: Sequence[Result] = ()
     results: Sequence[Result] = ()  # ours
     tuned: Row | None = None  # the row with the fields that a search found
     tuned_runs: Sequence[Result] = ()
@@ -52,14 +52,14 @@ class Line:
 
     @property
     def records(self) -> list[Result]:
-        return [*self.results, *self.tuned_runs, *self.original_runs]
+        return [*self.results, *self.tuned_runs, *self.predicted_runs]
 
-    def as_published(self, metric: str, dataset: str, unseen: np.ndarray | None) -> float | None:
-        """Return our number with the authors' settings and way of counting; None where there are no such runs."""
-        if self.original is None or not self.original_runs:
+    def predicted(self, metric: str, dataset: str, unseen: np.ndarray | None) -> float | None:
+        """Return what public code predicts for the paper's number; None where there are no such runs."""
+        if self.prediction is None or not self.predicted_runs:
             return None
-        rule = self.original.counted(dataset)
-        return mean(counted(one, metric, rule, unseen) for one in self.original_runs)
+        rule = self.prediction.counted(dataset)
+        return mean(counted(one, metric, rule, unseen) for one in self.predicted_runs)
 
 
 def counted(result: Result, metric: str, rule: Counting, unseen: np.ndarray | None = None) -> float:
@@ -85,17 +85,19 @@ def lines(
     """Return a line for every row of a page, with its records."""
     found = []
     for row in shown:
-        original = ORIGINALS.get(row.label) if dataset in numbers.PAPER_COLUMN else None
-        if original is not None and not same(row.at(dataset), _ours(row.label, dataset)):
-            original = None  # it stands for a row with other settings
+        # DIGINETICA by time was never published by these authors.
+        of_paper = dataset in numbers.PAPER_COLUMN and dataset not in numbers.OTHER_ORDER
+        prediction = PREDICTED.get(row.label) if of_paper else None
+        if prediction is not None and not same(row.at(dataset), _ours(row.label, dataset)):
+            prediction = None  # it stands for a row with other settings
         tuned = _tuned(own, dataset, row, searches)
         results = own.results(row, dataset)
         found.append(
             Line(
                 row=row,
                 theirs=_published(row.label, dataset),
-                original=original,
-                original_runs=own.results(original.row, dataset) if original else (),
+                prediction=prediction,
+                predicted_runs=predicted_runs(own, dataset, prediction) if prediction else (),
                 results=results,
                 tuned=tuned,
                 tuned_runs=own.results(tuned, dataset) if tuned else (),
@@ -103,6 +105,12 @@ def lines(
             )
         )
     return found
+
+
+def predicted_runs(own: Shelf, dataset: str, prediction: Prediction) -> Sequence[Result]:
+    """Return the records of a prediction: of the row closer to the authors' code if it has any."""
+    closer = own.results(prediction.closer, dataset) if prediction.closer else []
+    return closer or own.results(prediction.row, dataset)
 
 
 def _others(reference: Sequence[Result], ours: Sequence[Result]) -> Sequence[Result]:
@@ -134,22 +142,16 @@ def _validated(results: Sequence[Result]) -> float:
     return max((epoch.get("validation_recall", 0.0) for one in results for epoch in one.epochs), default=-1.0)
 
 
-def tuned_rows(searches: Iterable[Found]) -> list[Row]:
-    """Return a row, labelled as tuned, for each setting that a search found better than the row's own.
+def tuned_rows(own: Shelf, dataset: str, searches: Sequence[Found]) -> list[Row]:
+    """Return a row, labelled as tuned, for each row whose search found better settings than its own.
 
-    The label names the fields that a search held fixed beyond the row's own. Where labels are still the same, it also
-    gives the number of trials.
+    Of several searches of a row only the setting whose run validates best is kept; the others are failed searches.
     """
-    named: dict[str, list[tuple[Found, Row]]] = {}
-    for one in searches:
-        if one.better and not any(same(one.row, row) for kept in named.values() for _, row in kept):
-            fixed = ", ".join(f"{key}={one.fixed[key]}" for key in sorted(one.fixed) if key not in one.base.fields)
-            named.setdefault(f"{one.base.label} (tuned{fixed and f', {fixed}'})", []).append((one, one.row))
     rows = []
-    for label, kept in named.items():
-        for found, row in kept:
-            told = label if len(kept) == 1 else f"{label[:-1]}, {found.trials} trials)"
-            rows.append(Row(told, row.model, row.fields, row.on))
+    for base in {one.base.label: one.base for one in searches if one.better}.values():
+        tuned = _tuned(own, dataset, base, searches)
+        assert tuned is not None
+        rows.append(Row(f"{base.label} (tuned)", tuned.model, tuned.fields, tuned.on))
     return rows
 
 

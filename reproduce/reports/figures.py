@@ -38,12 +38,17 @@ COLOURS = {
     "STAMP": "#AA4499",
     "SR-GNN": "#332288",
     "GRU4Rec (2018)": "#117733",
+    "SR": "#CC6677",
+    "STAMP (authors' code)": "#882255",
+    "SASRec (softmax)": "#44AA99",
+    "CORE": "#88CCEE",
+    "GRU4Rec (tied, logQ)": "#661100",
 }
 
 OTHER = "#444444"  # for anything that is not a model
 FAINT = "#888888"  # for a line shown only for comparison
 NEAR = "#EEEEEE"  # for the band that is as good as zero
-MARKERS: Mapping[str, Any] = dict(zip(COLOURS, "ovD^<P>shX*pd", strict=True))
+MARKERS: Mapping[str, Any] = dict(zip(COLOURS, "ovD^<P>shX*pd1234x", strict=True))
 SPARE_MARKERS: Sequence[Any] = ("H", "8", (4, 1, 0), (6, 1, 0), (3, 1, 0))  # the last are stars
 STYLE: Any = {
     "svg.hashsalt": "reproduce",  # ids inside an SVG are derived from this instead of drawn at random

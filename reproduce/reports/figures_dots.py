@@ -1,4 +1,4 @@
-"""The figure of the main table: the paper's number, ours as published and ours, for every row."""
+"""The figure of the main table: the paper's number, what public code predicts and ours, for every row."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from reproduce.reports.figures import STYLE, colour, files
 
 @dataclass(frozen=True)
 class Dot:
-    """Recall@20 of a row in per cent: the paper's, ours as published, and ours with its interval; any may be absent."""
+    """Recall@20 of a row in per cent: the paper's, the predicted, and ours with its interval; any may be absent."""
 
     label: str
     paper: float | None
@@ -62,7 +62,7 @@ def _panel(ax: Axes, title: str, dots: Sequence[Dot]) -> None:
             ax.plot([one.ours - one.half, one.ours + one.half], [place, place], color="black", linewidth=1.0)
             ax.plot(one.ours, place, "o", color=colour(one.label), markeredgecolor="black", markersize=7, label="ours")
         if one.original is not None:
-            style = {"markerfacecolor": "none", "markeredgecolor": "black", "markersize": 11, "label": "as published"}
+            style = {"markerfacecolor": "none", "markeredgecolor": "black", "markersize": 11, "label": "predicted"}
             ax.plot(one.original, place, "o", **style)  # type: ignore[arg-type]
         if one.paper is not None:
             style = {"color": "black", "markeredgecolor": "white", "markersize": 5, "label": "paper"}

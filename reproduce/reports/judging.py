@@ -17,6 +17,7 @@ from reproduce.evaluation.uncertainty import Estimate, Measurement, OneRun
 from reproduce.evaluation.verdicts import Verdict
 from reproduce.paper import claims, numbers
 from reproduce.paper.claims import Above, Close, Collapse, Gain, LongerGain, Statement
+from reproduce.paper.originals import PREDICTED
 from reproduce.paper.rows import Row
 from reproduce.reports import measuring
 from reproduce.reports import page as pages
@@ -93,6 +94,17 @@ class Evidence:
         if wanted and not found:
             return None
         return tuple(_as_tuned(row, found[row.label]) if row.label in found else row for row in rows)
+
+    def predicted(self, rows: tuple[Row, ...]) -> tuple[Row, ...]:
+        """Return each row of the paper with the settings of public code; others stay as they are."""
+        return tuple(_predicted(row) for row in rows)
+
+
+def _predicted(row: Row) -> Row:
+    public = PREDICTED.get(row.label)
+    if public is None or public.row.fields == row.fields:
+        return row
+    return Row(f"{row.label} (public code)", public.row.model, public.row.fields, public.row.on)
 
 
 def can_be_searched(row: Row) -> bool:

@@ -111,7 +111,7 @@ def plain_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Make a table for the terminal: without Markdown's bold, and with long column heads broken over several lines."""
     align = ["left"] + ["right"] * (len(head) - 1)
     plain = [[cell.replace("**", "") for cell in row] for row in rows]
-    titles = [title.replace(": ", ":\n").replace("as published", "as pub-\nlished") for title in head]
+    titles = [title.replace(": ", ":\n") for title in head]
     return tabulate(plain, titles, tablefmt="simple", colalign=align, disable_numparse=True)
 
 

@@ -74,7 +74,11 @@ def recorded(request: Request, own: Shelf, dataset: str) -> dict[str, list[Resul
     """
     wanted = [*ROWS, FULL_DECODER, *(row.at(dataset) for row in controls.ROWS), *own.others(dataset)]
     asked = request.rows(wanted)
-    asked += [row for row in tuned_rows(own.searches(dataset)) if not request.models or row.model in request.models]
+    asked += [
+        row
+        for row in tuned_rows(own, dataset, own.searches(dataset))
+        if not request.models or row.model in request.models
+    ]
     found = {row.label: own.results(row, dataset) for row in asked}
     kept = measuring.of_one_split(found)
     for label, results in found.items():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from statistics import mean
 
 import numpy as np
 
@@ -12,9 +11,8 @@ from reproduce.evaluation import comparisons
 from reproduce.evaluation.comparisons import Pair
 from reproduce.evaluation.uncertainty import ALPHA
 from reproduce.evaluation.verdicts import MARGIN
-from reproduce.paper.counting import NARM_CODE
 from reproduce.reports import page as pages
-from reproduce.reports.comparison import Cells, Line, counted
+from reproduce.reports.comparison import Cells, Line
 from reproduce.reports.measuring import METRICS
 
 NARM = "NARM"
@@ -38,25 +36,21 @@ def told(
         unseen: (n,) bool, the targets that train lacks; None if not known.
         folder: the results folder of the page; causes are links if it contains findings.md.
     """
-    papers = [line for line in lines if line.theirs and _papers(line)]
+    papers = [line for line in lines if line.theirs and line.prediction and line.label != "POP"]
     return [f"**{title}.** {_nearness(dataset, papers, unseen, folder)}", *_above_narm(title, cells)]
-
-
-def _papers(line: Line) -> bool:
-    return line.original is not None or line.label.startswith(f"{NARM}, ")
 
 
 def _nearness(dataset: str, papers: Sequence[Line], unseen: np.ndarray | None, folder: Path) -> str:
     near, total, off, absent = 0, 0, [], []
     for line in papers:
-        runs = line.original_runs if line.original else line.results
-        if not runs:
+        if not line.predicted_runs:
             absent.append(line.label)
             continue
         gaps = []
         for metric, name in METRICS.items():
-            rule = line.original.counted(dataset) if line.original else NARM_CODE
-            gap = mean(counted(one, metric, rule, unseen) for one in runs) - getattr(line.theirs, metric)
+            value = line.predicted(metric, dataset, unseen)
+            assert value is not None
+            gap = value - getattr(line.theirs, metric)
             total += 1
             near += abs(gap) <= MARGIN
             if abs(gap) > MARGIN:
@@ -64,7 +58,8 @@ def _nearness(dataset: str, papers: Sequence[Line], unseen: np.ndarray | None, f
         if gaps:
             why = pages.cause(dataset, line.label, folder)
             off.append(f"{line.label} {', '.join(gaps)}" + f" ({why})" * bool(why))
-    text = f"As published, {near} of {total} numbers lie within {MARGIN} points of the paper's"
+    text = f"Of the {total} numbers that public code predicts, {near} lie within {MARGIN} points of the paper's"
+    text += " (POP, whose numbers are small, is left out)"
     text += f"; not {'; '.join(off)}." if off else "."
     return text + (f" Not run: {', '.join(absent)}." if absent else "")
 

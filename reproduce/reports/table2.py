@@ -25,7 +25,7 @@ from reproduce.runs.trials import VERSION
 COLUMNS = {
     "paper": "*paper*: as printed; of later models by later authors.",
     "reference": "*reference*: the project's own runs of the same settings.",
-    "as published": "*as published*: ours with the settings and the way of counting that its authors most likely used.",
+    "predicted": "*predicted*: ours with the settings and the counting of public code; no test score was used.",
     "ours": "*ours*: published or default settings, counted honestly: rank ≤ 20, a tie against the model.",
 }
 TUNED = (
@@ -56,7 +56,7 @@ def draw(request: Request, failed: Mapping[str, str]) -> Drawn:
     ]
     figure = figures_dots.overview({one.title: one.dots() for one in sections.values() if one.of_the_paper})
     if figure:
-        caption = "The paper against ours. A filled circle is ours, a ring ours as published, a diamond the paper."
+        caption = "The paper against ours. A filled circle is ours, a ring the prediction, a diamond the paper."
         parts.insert(3, pages.figure("table2", caption))
     asked = [sections[name] for name in dict.fromkeys(request.datasets) if name in sections] or list(sections.values())
     terminal = "\n\n".join(part for one in asked for part in one.terminal())
@@ -115,7 +115,7 @@ class _Section:
             figures_dots.of(
                 line.label,
                 line.theirs.recall if line.theirs else None,
-                line.as_published("recall", self.dataset, self.unseen),
+                line.predicted("recall", self.dataset, self.unseen),
                 ours.get(line.label),
             )
             for line in self.lines
@@ -132,7 +132,7 @@ class _Section:
 
     def terminal(self) -> list[str]:
         """Return what the terminal shows: the summary, tables with fewer columns, and what failed or is missing."""
-        beside = "as published" if self.request.results.resolve() == pages.reference_folder() else "reference"
+        beside = "predicted" if self.request.results.resolve() == pages.reference_folder() else "reference"
         head, body = self._table("paper", beside, "ours")
         tables = [pages.plain_table(head, body)]
         if self._ours and self._measures:
@@ -153,7 +153,7 @@ class _Section:
     def _half(self, line: Line, one: Cells) -> dict[str, str]:
         """Return the cells of a line for one metric, by column name."""
         theirs = getattr(line.theirs, one.metric) if line.theirs else None
-        published = line.as_published(one.metric, self.dataset, self.unseen)
+        published = line.predicted(one.metric, self.dataset, self.unseen)
         mine = comparison.text_of(line, one)
         if not line.results and pages.failure(self.request, line.row, self.dataset, self.failed):
             mine = "failed"
@@ -164,7 +164,7 @@ class _Section:
         return {
             "paper": pages.published(theirs),
             "reference": text,
-            "as published": pages.published(published),
+            "predicted": pages.published(published),
             "ours": mine,
         }
 
@@ -180,7 +180,7 @@ class _Section:
         body = [
             [
                 line.label,
-                _fields(line.tuned),
+                _fields(line.tuned.fields),
                 *(
                     comparison.number(some[line.label]) if line.label in some else DASH
                     for one in self.cells.values()
@@ -237,7 +237,7 @@ class _Section:
             spread = [f"{stdev(one):.2f}" if len(one) > 1 else DASH for one in values]
             ties = [f"{comparison.at_random(line.results, metric):.2f}" for metric in METRICS]
             made.append(
-                [line.label, _fields(line.row.at(self.dataset)) or DASH, str(len(line.results)), *spread, *ties]
+                [line.label, _fields(line.row.at(self.dataset).fields) or DASH, str(len(line.results)), *spread, *ties]
             )
         head = ["", "settings other than the defaults", "seeds", "sd Recall@20", "sd MRR@20"]
         return (
@@ -245,18 +245,18 @@ class _Section:
         )
 
     def _rules(self) -> str:
-        """Return a table of how the column "as published" is made, one line per row."""
+        """Return a table of how the column "predicted" is made, one line per row."""
         made = [
             [
                 line.label,
-                _fields(line.original.row.at(self.dataset)) or "as ours",
-                line.original.counted(self.dataset).told(),
-                line.original.evidence,
+                _fields(line.predicted_runs[0].experiment.params) or "as ours",
+                line.prediction.counted(self.dataset).told(),
+                line.prediction.evidence,
             ]
             for line in self.lines
-            if line.original and line.original_runs
+            if line.prediction and line.predicted_runs
         ]
-        return pages.table(["as published", "settings", "counted", "evidence"], made, names=4) if made else ""
+        return pages.table(["predicted", "settings", "counted", "evidence"], made, names=4) if made else ""
 
 
 def _shown(request: Request, own: Shelf, dataset: str, searches: Sequence[Found]) -> list[Row]:
@@ -276,8 +276,8 @@ def _shown(request: Request, own: Shelf, dataset: str, searches: Sequence[Found]
     return shown
 
 
-def _fields(row: Row) -> str:
-    return ", ".join(f"{key} {value}" for key, value in row.fields.items())
+def _fields(fields: Mapping[str, object]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in fields.items())
 
 
 def _told(one: Found) -> str:

@@ -19,6 +19,7 @@ from reproduce.errors import InputError, ModelError, SuiteError, UsageError, in_
 from reproduce.evaluation import ranking
 from reproduce.fitting import user_model
 from reproduce.fitting.recommender import Recommender
+from reproduce.reading import own_data
 from reproduce.reading.sessions import Sessions, Split, vocabulary_digest
 from reproduce.runs import state_file
 from reproduce.runs.environment import choose_device
@@ -212,6 +213,11 @@ def load_model(place: Path | str, device: torch.device | str = "auto") -> KeptMo
     try:
         said = kept["experiment"]
         experiment = Experiment(said["dataset"], said["model"], said["params"], said["seed"])
+        own = catalog.datasets().get(experiment.dataset) if own_data.NAME.fullmatch(experiment.dataset) else None
+        if own is not None:  # a user's own data that were named: their split is at hand
+            split = own.read(Path())
+            if told := _fault(kept, experiment.identity(split.digest), split_of_record(split)):
+                raise InputError(f"{place}: {told.removesuffix('its record')}the data named; {REMEDY}")
         if experiment.model not in catalog.recommenders():
             raise InputError(f"{place}: a model of your own, {experiment.model}.py; name its file too")
         if kept["source"] != user_model.source(experiment.model):

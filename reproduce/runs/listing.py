@@ -8,7 +8,7 @@ from pathlib import Path
 
 from reproduce.fitting import user_model
 from reproduce.runs.experiment import Experiment
-from reproduce.runs.record_shape import Misshapen, check_table, read_table
+from reproduce.runs.record_shape import Misshapen, OtherSchema, check_table, read_table
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,8 @@ def _listed(results: Path, file: Path) -> Listed:
         state = file.stat()
         experiment, own, split = _experiment(file, state.st_mtime_ns, state.st_size)
         named = results / f"{experiment.path}.json"
+    except OtherSchema as error:
+        return Listed(file, None, str(error))
     except Misshapen as error:
         return Listed(file, None, f"broken record ({error}); run again with --force")
     except OSError as error:

@@ -209,6 +209,8 @@ def load_file(table: Path) -> tuple[dict[str, Any], Result]:
         if hashlib.sha256(raw).hexdigest() != content["arrays_sha256"]:
             raise InputError(f"{arrays}: not the arrays that {table.name} was written for; run again with --force")
         return content, _result(Experiment(**content["experiment"]), content, raw)
+    except record_shape.OtherSchema as error:
+        raise InputError(f"{table}: {error}") from error
     except record_shape.Misshapen as error:
         raise InputError(f"{table}: broken record ({error}); run again with --force") from error
     except OSError as error:

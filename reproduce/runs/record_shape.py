@@ -34,6 +34,10 @@ class Misshapen(ValueError):
     """A file is not a valid record; the message says where, and what was expected there."""
 
 
+class OtherSchema(Misshapen):
+    """A record has another schema; the message says what to do."""
+
+
 @dataclass(frozen=True)
 class A:
     """What is expected of a value beyond its type, in words and as a test."""
@@ -258,7 +262,7 @@ def check_table(content: Mapping[str, Any]) -> None:
     schema = content.get("schema")
     if type(schema) is int and schema != SCHEMA:
         named = str(schema) if abs(schema) < 10**9 else "unknown"
-        raise Misshapen(f"schema {named}, this suite reads schema {SCHEMA}; use the suite that wrote it")
+        raise OtherSchema(f"schema {named}, this suite reads schema {SCHEMA}; use the suite that wrote it")
     fit(content, Record, "")
     if DIGEST in content and content[DIGEST] != digest(content):
         raise Misshapen("changed after it was written: its digest is of another content")

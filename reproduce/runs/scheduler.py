@@ -144,7 +144,9 @@ def _side_by_side(
     for cannot use it. The processor's threads and the GPUs are divided among them. If this process is killed, its
     running cells finish and are recorded; the same command runs the others.
     """
-    context: Any = multiprocessing.get_context("fork" if choose_device(request.device).type == "cpu" else "spawn")
+    started = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    on_cpu = choose_device(request.device).type == "cpu" and not started
+    context: Any = multiprocessing.get_context("fork" if on_cpu else "spawn")
     own = Own.here()
     gpus = torch.cuda.device_count() if request.device in ("auto", "cuda") else 0
     threads = max(1, torch.get_num_threads() // request.jobs)

@@ -245,11 +245,19 @@ def own_json(rng: random.Random, rows: list[list[str]]) -> bytes:
     return "".join(lines).encode()
 
 
+def once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """Return a JSON object. Raises ValueError if one of the fields that are read stands in it twice."""
+    names = [name for name, _ in pairs if name in (*HEADER[:3], "events")]
+    if len(set(names)) < len(names):
+        raise ValueError("twice")
+    return dict(pairs)
+
+
 def literal_json(raw: bytes) -> list[list[str]]:
     """Return the rows of JSON lines whose values are all text. Raises ValueError, KeyError or TypeError."""
     rows = []
     for line in raw.decode().rstrip().split("\n"):
-        event = json.loads(line)
+        event = json.loads(line, object_pairs_hook=once)
         for inner in event.get("events", [event]):
             row = [event["session_id"], inner["item_id"], inner["timestamp"]]
             if not all(isinstance(text, str) for text in row):
