@@ -75,10 +75,21 @@ def index(request: Request, drawn: Mapping[str, str]) -> str:
     if (request.results / "findings.md").is_file():
         text.append("What misses the paper, and why, in words: [findings.md](findings.md).")
     text.append(_stored(own, request))
+    if (request.results / "findings.md").is_file():  # the project's reference, not a user's own results
+        text.append(CITE)
     return "\n\n".join(text) + "\n"
 
 
 PAGE = Page(draw, rows)
+CITE = """## To cite, check or send a number
+
+- To cite a number, name its row, data set and page, and the commit in the page's details;
+  [CITATION.cff](../CITATION.cff) has the paper and this suite.
+- A record is one run. Its `.json` holds the cause (data set, model, fields, seed), the circumstances (commit, versions,
+  device, threads) and the sha256 of its `.npz`: session, length, `greater` and `equal` of every test prefix.
+- `python -m reproduce check` verifies every record and draws every page again to compare it.
+- To send a record, open a pull request with its two files, made at a clean commit of this repository, and with the file
+  of the model if that is new. `check` must pass. We run it again before it is shown."""
 
 
 def others() -> dict[str, Page]:
