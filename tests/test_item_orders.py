@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from itertools import count
 from pathlib import Path
 from statistics import mean
 
@@ -92,8 +93,11 @@ def test_the_spread_adds_up_by_eye() -> None:
 def test_audit_shows_other_orders_beside_the_one_the_split_has(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def page(*datasets: str) -> str:
-        assert main(["audit", "--data", str(data), "--results", str(tmp_path / "r"), "--dataset", *datasets]) == 0
+    pages = count()
+
+    def page(*datasets: str) -> str:  # each in a folder of its own: one folder takes no second split of a name
+        results = str(tmp_path / str(next(pages)))
+        assert main(["audit", "--data", str(data), "--results", results, "--dataset", *datasets]) == 0
         return capsys.readouterr().out.partition("## What the tie rule")[0]
 
     assert "Recall@20, emulated" in page(diginetica.IN_FILE_ORDER).partition(HEADING)[2]
