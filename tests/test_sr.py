@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,24 +15,28 @@ from hypothesis import strategies as st
 from reproduce.baselines.sr import SR
 from reproduce.reading.sessions import Sessions
 
-F = {
+F: dict[str, Callable[[int], float]] = {
     "same": lambda d: 1.0,
     "div": lambda d: 1 / d,
     "quadratic": lambda d: 1 / (d * d),
-    "linear": lambda d: max(0, 10 - d) / 10,
+    "linear": lambda d: max(0.0, 1 - d / 10),
     "log": lambda d: 1 / math.log10(d + 1.7),
 }
 
 
 def literal(lists: list[list[int]], n: int, steps: int, f: str, pruning: int) -> np.ndarray:
-    """Return w, (n, n), counted pair by pair; what is smaller than the `pruning`-th of its row is 0."""
-    w = np.zeros((n, n))
+    """Return w, (n, n), counted pair by pair; what is smaller than the `pruning`-th of its row is 0.
+
+    Pairs of one distance are counted before they are weighted, so that equal counts tie to the last bit.
+    """
+    pairs = np.zeros((steps + 1, n, n))
     for session in lists:
         for i, a in enumerate(session):
             for j in range(i + 1, min(i + steps, len(session) - 1) + 1):
-                w[a, session[j]] += F[f](j - i)
+                pairs[j - i, a, session[j]] += 1
+    w = sum((pairs[d] * F[f](d) for d in range(1, steps + 1)), np.zeros((n, n)))
     for row in w:
-        row[row < sorted(row)[::-1][min(pruning, n) - 1] - 1e-12] = 0
+        row[row < sorted(row)[::-1][min(pruning, n) - 1]] = 0
     return w
 
 
