@@ -42,37 +42,36 @@ def main(words: Sequence[str] | None = None) -> int:
         words: the arguments, without the program's name; by default those of the process.
     """
     with terminal.sturdy() as output:
-        status = _status(sys.argv[1:] if words is None else list(words))
+        try:
+            whole = parser()
+            options = whole.parse_args(sys.argv[1:] if words is None else list(words))
+            if options.command is None:
+                whole.print_help()
+                status = 0
+            else:
+                given = {key: getattr(options, key, None) for key in OWN_LOG}
+                options.rules = {key: value for key, value in given.items() if value not in (None, [])}
+                options.data = getattr(options, "data", Path("data"))  # own data in a .py may read from it
+                carry_out: Callable[[Namespace], int] = options.carry_out
+                status = carry_out(options)
+        except SystemExit as end:  # --help, --version, and what argparse does not understand
+            status = int(end.code or 0)
+        except SuiteError as error:
+            print(f"reproduce: {error}", file=sys.stderr)
+            status = error.status
+        except KeyboardInterrupt:
+            again = "finished epochs and runs are kept, the same command resumes"
+            print(f"\nreproduce: interrupted; {again}", file=sys.stderr)
+            status = INTERRUPTED
+        except Terminated:
+            print("reproduce: terminated; finished epochs and runs are kept, the same command resumes", file=sys.stderr)
+            status = TERMINATED
         output.flush()
         if output.fault is not None:
             why = output.fault.strerror or output.fault
             print(f"reproduce: standard output cannot be written ({why})", file=sys.stderr)
             return status or UNWRITABLE
         return status
-
-
-def _status(words: list[str]) -> int:
-    try:
-        whole = parser()
-        options = whole.parse_args(words)
-        if options.command is None:
-            whole.print_help()
-            return 0
-        options.rules = {key: value for key in OWN_LOG if (value := getattr(options, key, None)) not in (None, [])}
-        options.data = getattr(options, "data", Path("data"))  # own data in a .py may read from it
-        carry_out: Callable[[Namespace], int] = options.carry_out
-        return carry_out(options)
-    except SystemExit as end:  # --help, --version, and what argparse does not understand
-        return int(end.code or 0)
-    except SuiteError as error:
-        print(f"reproduce: {error}", file=sys.stderr)
-        return error.status
-    except KeyboardInterrupt:
-        print("\nreproduce: interrupted; finished epochs and runs are kept, the same command resumes", file=sys.stderr)
-        return INTERRUPTED
-    except Terminated:
-        print("reproduce: terminated; finished epochs and runs are kept, the same command resumes", file=sys.stderr)
-        return TERMINATED
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import signal
@@ -17,6 +18,7 @@ import pytest
 import torch
 
 from reproduce import catalog
+from reproduce.__main__ import main
 from reproduce.errors import InputError, ModelError, SuiteError
 from reproduce.evaluation import ranking
 from reproduce.files import Busy, only_one
@@ -249,3 +251,19 @@ def test_a_full_disk_is_a_line_and_leaves_nothing_half_written(tmp_path: Path) -
         assert not [file for file in disk.rglob("*") if file.is_file()], "nothing half-written"
     finally:
         subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_from_the_command_line_to_a_models_scores_there_are_at_most_seven_calls(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind = catalog.recommender("item_knn")
+    score, calls = kind.score, []
+
+    def traced(self: Recommender, prefixes: Sessions) -> torch.Tensor:
+        calls.append([one.function for one in inspect.stack()[1:] if f"{HERE}/reproduce/" in one.filename])
+        return score(self, prefixes)
+
+    monkeypatch.setattr(kind, "score", traced)
+    words = ["table2", "--dataset", "cycle", "--model", "item_knn", "--quiet", "--results", str(tmp_path)]
+    assert main(words) == 0
+    assert calls and max(map(len, calls)) + 1 <= 7, calls[0]  # and score itself
