@@ -58,6 +58,9 @@ PUBLISHED: dict[str, dict[str, Score]] = {
     "GRU4Rec (2018)": {"yoochoose1_64": Score(65.28, 27.52), "diginetica": Score(50.97, 17.50)},  # session-rec
 }
 
+_WU, _SESSION_REC = "Wu et al. 2019, on this split", "session-rec, on a split of its own"
+SOURCES = {"STAMP": _WU, "SR-GNN": _WU, "V-SKNN": _SESSION_REC, "GRU4Rec (2018)": _SESSION_REC}
+
 
 NOTE = (
     "Controls the paper lacked, from later papers. Published: SR-GNN's paper on the same split for SR-GNN and STAMP; "
