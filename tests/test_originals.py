@@ -13,8 +13,8 @@ from reproduce.paper.originals import BPR_MF_ORDERS, EXPLAINED, GRU_REC_EXAMPLE,
 from reproduce.paper.rows import ROWS, Row
 from reproduce.reports import table2
 from reproduce.reports.records import Records
-from reproduce.runs.request import Request
 from reproduce.runs.record import Result
+from reproduce.runs.request import Request
 
 EVERY = [
     GRU_REC_EXAMPLE,
