@@ -120,7 +120,7 @@ def test_audit_shows_no_other_orders_where_the_raw_file_has_its_own(
 def test_the_tie_rule_is_shown_where_it_moves_a_tenth_of_a_point(data: Path, tmp_path: Path) -> None:
     options = ["--data", str(data), "--results", str(tmp_path), "--quiet", "--dataset", diginetica.BY_TIME]
     assert main(["audit", *options, "--model", "pop", "s_pop", "item_knn", "sknn"]) == 0
-    request = Request([diginetica.BY_TIME], data, tmp_path)
+    request = Request([diginetica.BY_TIME], data=data, results=tmp_path)
     (section,) = audit._ties(request, Records.load(tmp_path), [diginetica.BY_TIME])
     assert isinstance(section, Section)
     moved = set()

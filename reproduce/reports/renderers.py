@@ -129,7 +129,10 @@ def plain(text: str) -> str:
 
 def _wrapped(text: str, width: int, indent: str = "") -> str:
     lines = plain(text).splitlines()
-    return "\n".join(textwrap.fill(line, width, subsequent_indent=indent, break_long_words=False) for line in lines)
+    return "\n".join(
+        textwrap.fill(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+        for line in lines
+    )
 
 
 def _plain_tables(table: Table, width: int) -> Iterator[str]:
