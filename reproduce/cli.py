@@ -384,12 +384,12 @@ def parser() -> _Parser:
     table2 = command(
         "table2",
         "compare the recommenders (the paper's Table 3) and the decoders (its Table 2)",
-        _page, datasets, models, settings, more, data, results, own, ranks, _running(),
+        _page, datasets, models, settings, more, _view(), data, results, own, ranks, _running(),
     )  # fmt: skip
     table2.add_argument(
         "--beyond",
         action="store_true",
-        help=f"also the strong controls the paper lacked: {', '.join(row.label for row in controls.ROWS)}",
+        help=f"also later baselines: {', '.join(row.label for row in controls.ROWS)}",
     )
     ablation = command(
         "ablation",
@@ -407,17 +407,17 @@ def parser() -> _Parser:
     )
     command(
         "audit",
-        "measure the order of clicks and what it and the tie rule are worth",
+        "measure the order of clicks, and the effect of counting rules and tie-breaking",
         _page, datasets, models, settings, data, results, own, _running(),
     )  # fmt: skip
 
     # Pages that only show what is stored.
     for name, told, parents in (
-        ("lengths", "show hits, Recall and MRR by length of the prefix (the paper's Table 5)", (data, ranks)),
-        ("significance", "compare every pair of recommenders: difference, interval, p-value", (data, ranks)),
+        ("lengths", "show accuracy by length of the prefix (the paper's Table 5)", (data, ranks)),
+        ("significance", "compare the recommenders with NARM: differences with intervals", (data, ranks)),
         ("figure5", "draw all models as bars (the paper's Figure 5) and their learning curves", ()),
     ):
-        command(name, told, _page, datasets, models, settings, results, own, *parents)
+        command(name, told, _page, datasets, models, settings, _view(), results, own, *parents)
     attention = command(
         "attention", "show what NARM attends to (the paper's Figure 6)", _page, datasets, settings, results, own
     )
@@ -425,7 +425,7 @@ def parser() -> _Parser:
         "--session", nargs="+", type=int, default=[], metavar="N", help="test sessions, from 0 (default: a sample)"
     )
     claims = command("claims", "test the paper's claims on the stored records", _page, results)
-    claims.add_argument("--strict", action="store_true", help="exit 4 when a claim fails on the paper's data")
+    claims.add_argument("--strict", action="store_true", help="exit 4 when a claim is contradicted on the paper's data")
     command(
         "table1",
         "count the data as the paper did, beside its published counts (Table 1)",
@@ -440,6 +440,7 @@ def parser() -> _Parser:
     everything.add_argument(
         "--run", dest="stored", action="store_false", help="first make the records that are missing"
     )
+    everything.add_argument("--html", type=Path, metavar="FILE", help="also write all pages as one file to send")
 
     # Other commands.
     run = command(

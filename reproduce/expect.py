@@ -27,10 +27,9 @@ from reproduce.paper import controls
 from reproduce.paper.counting import OURS, Counting, Ties
 from reproduce.paper.rows import ROWS, Row
 from reproduce.reports import measuring
-from reproduce.reports import page as pages
 from reproduce.reports.comparison import FULL_DECODER
 from reproduce.reports.measuring import Seeds, View, Where, last_clicks
-from reproduce.reports.shelf import Shelf
+from reproduce.reports.records import Records, reference_folder
 from reproduce.runs import own_options
 from reproduce.runs.record import Result
 from reproduce.runs.request import set_fields, settings
@@ -148,14 +147,14 @@ def answer(options: Namespace) -> tuple[str, int]:
     view = View.of(vars(options))
     counted = Counted(measures, view.rule, view.where)
     row = _row(options.model, settings(options.set))
-    folders = [options.results] if options.results else [pages.reference_folder(), Path("results/local")]
-    shelves = [Shelf.at(folder) for folder in folders]
+    folders = [options.results] if options.results else [reference_folder(), Path("results/local")]
+    shelves = [Records.load(folder) for folder in folders]
     shelf = next((one for one in shelves if one.results(row, dataset)), None)
     if shelf is None:
         command = f"python -m reproduce table2 --dataset {dataset} --model {asked_for_as(row.model)}"
         raise InputError(f"no record of {row.label} on {dataset}; {command} makes one")
     results = shelf.results(row, dataset)
-    expected = _expectations(shelf.folder, results, options.values, counted)
+    expected = _expectations(shelf, results, options.values, counted)
     causes = list(_causes(shelf, row, dataset, counted))
     status = 0 if all(one.side == "within noise" for one in expected) else OUTSIDE
     words = {"row": row.label, "dataset": catalog.dataset(dataset).title, "seeds": len(results)}
@@ -176,9 +175,9 @@ def _row(name: str, fields: dict[str, dict[str, Any]]) -> Row:
 
 
 def _expectations(
-    folder: Path, results: Sequence[Result], published: Sequence[float], counted: Counted
+    records: Records, results: Sequence[Result], published: Sequence[float], counted: Counted
 ) -> list[Expectation]:
-    seeds, made = Seeds.of(folder, results[0]), []
+    seeds, made = Seeds.of(records, results[0]), []
     for measure, value in zip(counted.measures, published, strict=True):
         ours = measuring.measured({"ours": results}, measure, seeds, counted.where, counted.rule)["ours"]
         judged = measuring.alone(ours)
@@ -188,7 +187,7 @@ def _expectations(
     return made
 
 
-def _causes(shelf: Shelf, row: Row, dataset: str, counted: Counted) -> Iterator[Cause]:
+def _causes(shelf: Records, row: Row, dataset: str, counted: Counted) -> Iterator[Cause]:
     """Yield the causes that the records of the data set can show."""
     results = shelf.results(row, dataset)
     if dataset in ORDERS:

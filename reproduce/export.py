@@ -19,23 +19,22 @@ import pyarrow.parquet
 from reproduce import catalog, reports
 from reproduce.errors import InputError, UsageError
 from reproduce.evaluation import metrics
-from reproduce.evaluation.metrics import Measure
 from reproduce.files import replacing
-from reproduce.paper import controls
-from reproduce.paper.rows import ROWS
 from reproduce.reading import split_files
 from reproduce.reading.sessions import Split
-from reproduce.reports import cutoff_table, measuring
-from reproduce.reports.comparison import FULL_DECODER
+from reproduce.reports import cutoff_table, measuring, renderers
+from reproduce.reports.document import Table
 from reproduce.reports.measuring import Seeds, View
-from reproduce.reports.shelf import Shelf
-from reproduce.reports.tables import FORMATS, Exported, of_page
+from reproduce.reports.records import Records
+from reproduce.reports.significance import recorded
 from reproduce.runs import outside_ranks, own_options
 from reproduce.runs.listing import listed
 from reproduce.runs.record import Result
 from reproduce.runs.request import Request, settings
 
-Rows = dict[str, list[Result]]  # label -> its records of one split, one per seed
+FORMATS = {"csv": "csv", "latex": "tex", "json": "json"}  # format -> file name extension
+TIES = "Tie rule: an item tied with the target counts as ahead of it."
+Rows = dict[str, list[Result]]  # label -> its records, one per seed
 
 
 def answer(options: Namespace) -> str:
@@ -51,9 +50,9 @@ def answer(options: Namespace) -> str:
     measures, view = [metrics.parse(one) for one in options.metric], View(options.protocol, options.ties)
     shown = [*measures, *(metrics.PAPERS.values() if options.page else ())]
     request = replace(request, outside=outside_ranks.of_options(options, request.datasets, shown))
-    shelf = Shelf.of(request)
-    datasets = list(request.datasets) or shelf.datasets()
-    found = {dataset: recorded(request, shelf, dataset) for dataset in datasets}
+    records = Records.of_request(request)
+    datasets = list(request.datasets) or records.datasets()
+    found = {dataset: recorded(request, records, dataset) for dataset in datasets}
     there = {dataset: rows for dataset, rows in found.items() if rows}
     if not there:
         if any(listed(request.results, dataset) for dataset in datasets):
@@ -63,13 +62,19 @@ def answer(options: Namespace) -> str:
         raise InputError(f"{request.results}: no record to export; {why}")
     if "parquet" in options.format:
         raise UsageError("export --format parquet: for --split and --per-prefix; tables are csv, latex or json")
-    tables = [table for page in dict.fromkeys(options.page) for table in of_page(page, _text(page, request))]
-    tables = tables or [comparison(dataset, rows, measures, view, request.results) for dataset, rows in there.items()]
+    tables: list[tuple[str, str, Table]] = []
+    for page in dict.fromkeys(options.page):
+        document = reports.load(page).draw(replace(request, datasets=datasets), {})
+        for i, (caption, table) in enumerate(document.tables, start=1):
+            tables.append((f"{page}-{i}", f"{caption} {TIES}", table))
+    for dataset, rows in there.items() if not tables else ():
+        table = cutoff_table.table(rows, measures, Seeds.of(records, next(iter(rows.values()))[0]), view)
+        tables.append((f"comparison-{dataset}", _caption(dataset, rows, view), table))
     folder = options.to or request.results / "export"
     files: dict[str, Callable[[Path], object]] = {}
-    for table in tables:
+    for name, caption, table in tables:
         for kind in dict.fromkeys(options.format or FORMATS):
-            files[f"{table.name}.{FORMATS[kind]}"] = _writer(table.written(kind))
+            files[f"{name}.{FORMATS[kind]}"] = _writer(written(kind, name, caption, table))
     if options.per_prefix:
         for dataset, rows in there.items():
             split = catalog.load_split(dataset, request.data)
@@ -77,7 +82,7 @@ def answer(options: Namespace) -> str:
     for name, write in files.items():
         with replacing(folder / name, option="--to") as temporary:
             write(temporary)
-    return "\n".join([*(f"{folder / name}" for name in files), *shelf.remarks])
+    return "\n".join([*(f"{folder / name}" for name in files), *records.remarks(*datasets)])
 
 
 def _split(options: Namespace) -> str:
@@ -98,41 +103,15 @@ def _writer(text: str) -> Callable[[Path], object]:
     return lambda place: place.write_text(text, encoding="utf-8")
 
 
-def _text(name: str, request: Request) -> str:
-    datasets = request.datasets or Shelf.at(request.results).datasets()
-    return reports.load(name).draw(replace(request, datasets=datasets), {}).text
-
-
-def recorded(request: Request, shelf: Shelf, dataset: str) -> Rows:
-    """Find the records of each row on a data set, of the split that most rows have; add a remark on any others."""
-    shown = request.rows([*ROWS, FULL_DECODER, *controls.ROWS, *shelf.others(dataset)])
-    rows = {row.label: shelf.results(row, dataset) for row in shown}
-    kept = measuring.of_one_split(rows)
-    shelf.remarks.extend(
-        f"{dataset}, {label}: records of another split; left out."
-        for label, results in rows.items()
-        if len(kept.get(label, ())) < len(results)
-    )
-    return kept
-
-
-def comparison(dataset: str, rows: Rows, measures: Sequence[Measure], view: View, folder: Path) -> Exported:
-    """Make a table of the measures in a view, with 95 % intervals; the highest of a column is bold."""
-    columns = cutoff_table.columns(rows, measures, Seeds.of(folder, next(iter(rows.values()))[0]), view)
-    lines, values = [], []
-    for label, results in rows.items():
-        line = [label]
-        said: dict[str, Any] = {"model": label, "seeds": len(results)}
-        for title, column in columns.items():
-            cell = column[label]
-            low, high = cell.value - cell.half_width, cell.value + cell.half_width
-            shown = f"{cell.value:.2f}" + ("" if cell.sd is None else f" ± {cell.sd:.2f}")
-            shown = f"**{shown}**" if cell.value == cutoff_table.highest(column) else shown
-            line.append(f"{shown} [{low:.1f}, {high:.1f}]")
-            said |= {title: cell.value, f"{title} low": low, f"{title} high": high, f"{title} sd": cell.sd}
-        lines.append(line)
-        values.append(said)
-    return Exported(f"comparison-{dataset}", _caption(dataset, rows, view), ["model", *columns], lines, values)
+def written(kind: str, name: str, caption: str, table: Table) -> str:
+    """Return the text of a file in a format: "csv", "latex" or "json"."""
+    match kind:
+        case "csv":
+            return renderers.csv(table)
+        case "latex":
+            return renderers.latex(name, caption, table)
+        case _:
+            return renderers.as_json(name, caption, table)
 
 
 def _caption(dataset: str, rows: Rows, view: View) -> str:
@@ -142,9 +121,9 @@ def _caption(dataset: str, rows: Rows, view: View) -> str:
     once = "; of a row with one seed it is about that run" if any(len(one) == 1 for one in rows.values()) else ""
     return (
         f"{catalog.dataset(dataset).title}: {len(first.greater):,} test prefixes, ranked among all "
-        f"{first.split['n_items']:,} items; per cent. Seeds: {', '.join(map(str, numbers))}. In brackets: the 95 % "
-        f"interval over {over}{once}. Bold: the highest, whether or not it can be told from the next. "
-        + (view.told or "Tie rule: an item tied with the target counts as ahead of it.")
+        f"{first.split['n_items']:,} items; per cent. Seeds: {', '.join(map(str, numbers))}. After ±: half of the "
+        f"95 % interval over {over}{once}. Bold: the highest, whether or not it can be told from the next. "
+        + (view.told or TIES)
     )
 
 

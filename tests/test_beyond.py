@@ -69,7 +69,7 @@ def test_a_page_shows_a_row_with_the_fields_it_has_on_each_data_set(
     words = ["table2", "--dataset", "cycle", "--quiet", "--results", str(tmp_path), "--model", "sknn"]
     assert main(words) == 0
     assert (tmp_path / "runs/cycle/sknn,neighbours=7-seed0.json").is_file()
-    assert page(tmp_path).count("\n| S-KNN ") == 2  # in the table and among the details
+    assert page(tmp_path).count("\n| S-KNN ") == 1
     assert main([*words, "--set", "sknn.sample=9"]) == 0
     assert "| S-KNN (sample=9) " in page(tmp_path) and "| S-KNN " in page(tmp_path)
     assert (tmp_path / "runs/cycle/sknn,neighbours=7,sample=9-seed0.json").is_file()
@@ -83,7 +83,7 @@ def test_beyond_adds_the_controls_below_the_papers_rows(tmp_path: Path) -> None:
     table = page(tmp_path).split("\n\n|")[1].partition("\n\n")[0]
     rows = {line.split("|")[1].strip(): line.split("|")[2].strip() for line in table.splitlines()[2:]}
     assert list(rows)[:1] == ["POP"] and list(rows).index("NARM") < list(rows).index("S-KNN")
-    assert rows["S-KNN"].split() == ["≈", "100.00", "±0.0"] and rows["V-SKNN"] == "—"
+    assert rows["S-KNN"].split() == ["≈", "100.00", "±0.0"] and rows["V-SKNN"] == "not run"
     assert main([*words, "pop"]) == 0  # existing records are shown without being asked for
     assert "| S-KNN " in page(tmp_path)
 

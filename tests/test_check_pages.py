@@ -10,9 +10,8 @@ import pytest
 from reproduce.__main__ import main
 from reproduce.errors import InputError
 from reproduce.paper.rows import Row
-from reproduce.reports import check, comparison, figures
-from reproduce.reports import page as pages
-from reproduce.reports.shelf import Shelf
+from reproduce.reports import check, comparison, figures, records
+from reproduce.reports.records import Records
 from reproduce.runs import runner
 from reproduce.runs.experiment import Experiment
 
@@ -121,7 +120,7 @@ def test_figures_of_another_matplotlib_are_noted_and_not_compared(results: Path)
 def test_a_copy_of_the_reference_is_sound_elsewhere_too(
     results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pages, "reference_folder", lambda: results)
+    monkeypatch.setattr(records, "reference_folder", lambda: results)
     assert main(["all", "--results", str(results)]) == 0
     copied = tmp_path / "copied"
     shutil.copytree(results, copied)
@@ -129,11 +128,11 @@ def test_a_copy_of_the_reference_is_sound_elsewhere_too(
 
 
 def test_a_run_made_again_stands_beside_the_reference(results: Path, tmp_path: Path) -> None:
-    shelf, pop = Shelf.at(results), Row("POP", "pop")
+    shelf, pop = Records.load(results), Row("POP", "pop")
     runner.run(Experiment.of("cycle", "pop"), data=".", results=tmp_path / "again", device="cpu")
-    ours, again = shelf.results(pop, "cycle"), Shelf.at(tmp_path / "again").results(pop, "cycle")
+    ours, again = shelf.results(pop, "cycle"), Records.load(tmp_path / "again").results(pop, "cycle")
     found = [
-        comparison.lines(Shelf.at(folder), shelf, "cycle", [pop], ())[0] for folder in (results, tmp_path / "again")
+        comparison.lines(Records.load(folder), shelf, "cycle", [pop], ())[0] for folder in (results, tmp_path / "again")
     ]
     assert [len(line.reference) for line in found] == [0, 1]
     assert ours[0].identity == again[0].identity

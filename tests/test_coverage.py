@@ -29,7 +29,7 @@ from reproduce.evaluation.uncertainty import (
 )
 from reproduce.evaluation.verdicts import equivalent
 from reproduce.paper.rows import DECODERS, ROWS
-from reproduce.reports.shelf import Shelf
+from reproduce.reports.records import Records
 
 SESSIONS, TRUTH = 200, 50.0
 SEED_NOISE = 6.0  # points; the noise from sessions is 2, in a row and in the difference of two rows
@@ -188,7 +188,7 @@ WORLDS_OF_1_64 = {
 @pytest.fixture(scope="module")
 def records_of_1_64() -> dict[str, Measurement]:
     """Return what every test session does to Recall@20 of the rows."""
-    shelf = Shelf.at(Path(__file__).resolve().parent.parent / "results")
+    shelf = Records.load(Path(__file__).resolve().parent.parent / "results")
     rows = {row.label: row for row in ROWS} | {"variant": DECODERS[0]}
     found = {label: shelf.results(rows[label], "yoochoose1_64") for label in EVEN}
     return {

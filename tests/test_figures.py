@@ -1,4 +1,4 @@
-"""Figures: the same bytes when drawn again, and one colour for a model wherever it is drawn."""
+"""Figures: the same bytes when drawn again, and one look for a model wherever it is drawn."""
 
 from __future__ import annotations
 
@@ -9,62 +9,74 @@ from pathlib import Path
 import numpy as np
 
 from reproduce.paper import controls, rows
-from reproduce.reports import figures, figures_heat
+from reproduce.reports import figures
+from reproduce.reports.figures import Dot, DotPanel, Dots
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
 def draw() -> dict[str, bytes]:
-    bars = [figures.Bar("POP", 1.0, 1.5), figures.Bar("NARM", None, 2.0), figures.Bar("x", -1.0, None, (-2.0, 0.5))]
-    bars.append(figures.Bar("y", 0.2, None, (-0.4, 0.8), inner=(-0.3, 0.7)))
-    drawn = figures.bars("bars", [figures.Panel("a", "b", bars, near=0.5)] * 3)
-    line = figures.Line("NARM", [1, 2], [3.0, 4.0], [(2.0, 4.0), (3.0, 5.0)])
-    drawn |= figures.lines("lines", [figures.Panel("a", "b", [line], "c")])
-    faint = figures.Line("POP", [1, 2, 4], [3.0, 4.0, 5.0], [(2.0, 4.0)] * 3, faint=True, apart=True)
-    panel = figures.Panel("a", "b", [line, faint], "c", {1: "1", 4: ">19"})
-    drawn |= figures.curves("curves", panel, [panel] * 5)
-    mark = np.array([False, True])
-    return drawn | figures_heat.heat_map("map", [figures_heat.Session("0", np.array([0.25, 0.75], np.float16), mark)])
+    ours, paper = Dots("ours", figures.DARK), Dots("paper", figures.MID, "D", hollow=True)
+    points = [Dot(0, 0.2, ours, (-0.5, 0.9)), Dot(1, -7.0, ours, (-8.0, -6.0)), Dot(1, 0.4, paper, offset=0.2)]
+    panel = DotPanel("Recall@20", points, (-2.0, 2.0), {2: "not run"}, values=True, label="points")
+    drawn = figures.dots("dots", [["A", "B", "C"]], [[panel, panel]], band=0.5, key="within 0.5")
+    lines = [figures.Line("NARM", [1, 2, 3], [3.0, 4.0, 5.0], ring=2), figures.Line("POP", [1, 2], [3.0, 5.0])]
+    drawn |= figures.curves("curves", {"a": lines, "b": lines[:1]})
+    nan = float("nan")
+    difference = figures.Difference("V-SKNN", [0.1, nan, -30.0], [(-0.4, 0.6), (nan, nan), (-40.0, -20.0)])
+    drawn |= figures.by_bin("bins", ["1\n9k", "2\n8", ">19\n3"], lines[:1], [difference], "NARM")
+    bars = [figures.Bar("POP", 1.0, 0.2, 1.5), figures.Bar("NARM", 60.0)]
+    drawn |= figures.bars("bars", {"Recall@20": bars, "MRR@20": bars})
+    attended = figures.Attended(np.array([0.25, 0.75], np.float16), np.array([False, True]))
+    drawn |= figures.heat_maps("map", "2 sessions", {"a": [attended, attended], "b": [attended]})
+    return drawn | figures.from_last("means", {"a": [1.5, 0.9], "b": [1.2, 1.0, 0.8]})
 
 
 def test_a_figure_drawn_twice_has_the_same_bytes() -> None:
     first, second = draw(), draw()
-    assert sorted(first) == [f"{name}.{kind}" for name in ("bars", "curves", "lines", "map") for kind in ("png", "svg")]
+    names = ("bars", "bins", "curves", "dots", "map", "means")
+    assert sorted(first) == [f"{name}.{kind}" for name in names for kind in ("png", "svg")]
     assert first == second
 
 
 def test_a_figure_tells_no_date_and_no_program() -> None:
     for name, content in draw().items():
-        told = [word for word in (b"dc:date", b"Software", b"tEXt") if word in content]
-        assert told == [], name
+        assert not [word for word in (b"dc:date", b"Software", b"tEXt") if word in content], name
 
 
-def test_every_model_of_the_tables_has_a_colour_of_its_own() -> None:
+def test_every_model_of_the_tables_has_a_look_of_its_own() -> None:
     labels = [row.label for row in (*rows.ROWS, *controls.ROWS)]
-    assert set(labels) <= set(figures.COLOURS)
-    assert len({figures.COLOURS[label] for label in labels}) == len(labels)
-    assert figures.OTHER not in figures.COLOURS.values()
+    looks = [figures.look(label) for label in labels]
+    assert len({look.colour for look in looks}) == len({look.marker for look in looks}) == len(labels)
 
 
-def test_a_row_with_other_fields_keeps_its_models_colour() -> None:
-    assert figures.colour("NARM (hidden=50)") == figures.colour("NARM") != figures.colour("nobody's")
-    assert figures.marker("NARM (hidden=50)") == figures.marker("NARM") == "s"
-    assert figures.colour("GRU4Rec (2018)") != figures.colour("GRU4Rec")
+def test_a_row_with_other_fields_keeps_its_models_look() -> None:
+    assert figures.look("NARM (hidden=50)") == figures.look("NARM") != figures.look("nobody's")
+    assert figures.look("GRU4Rec (2018)") != figures.look("GRU4Rec")
 
 
-def test_a_model_that_is_not_named_here_has_a_colour_and_a_marker_that_no_other_model_has() -> None:
-    colour, marker = figures.colour("Mine"), figures.marker("Mine")
-    assert (colour, marker) == (figures.colour("Mine (k=3)"), figures.marker("Mine (k=3)"))
-    assert re.fullmatch("#[0-9A-F]{6}", colour) and colour not in {*figures.COLOURS.values(), figures.OTHER}
-    assert marker not in figures.MARKERS.values()
-    assert len({figures.colour(f"model {i}") for i in range(50)}) > 45
-    line = figures.Line("Mine", [1, 2], [3.0, 4.0], None, colour, marker)
-    assert colour.lower().encode() in figures.lines("x", [figures.Panel("a", "b", [line])])["x.svg"]
+def test_a_model_that_is_not_named_here_has_a_colour_that_no_other_model_has() -> None:
+    mine = figures.look("Mine")
+    assert mine == figures.look("Mine (k=3)")
+    assert re.fullmatch("#[0-9a-f]{6}", mine.colour)
+    assert mine.colour not in {look.colour for look in figures.LOOKS.values()}
+    assert len({figures.look(f"model {i}").colour for i in range(50)}) > 45
+    assert mine.colour.encode() in figures.curves("x", {"a": [figures.Line("Mine", [1, 2], [3.0, 4.0])]})["x.svg"]
 
 
 def test_an_svg_names_the_matplotlib_that_drew_it() -> None:
     assert figures.drawn_with(draw()["bars.svg"]) == figures.version()
     assert figures.drawn_with(b"<svg/>") == ""
+
+
+def test_a_value_off_the_scale_is_written_and_one_on_it_is_not() -> None:
+    kind = Dots("ours", figures.DARK)
+
+    def svg(value: float) -> bytes:
+        return figures.dots("x", [["A"]], [[DotPanel("t", [Dot(0, value, kind)], (-2.0, 2.0))]])["x.svg"]
+
+    assert b"<!-- \xe2\x88\x927.0 -->" in svg(-7.0)
+    assert b"<!-- +1.7 -->" not in svg(1.7)
 
 
 def test_only_figures_import_matplotlib() -> None:
@@ -75,4 +87,4 @@ def test_only_figures_import_matplotlib() -> None:
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             if any(name.partition(".")[0] == "matplotlib" for name in names):
                 importers.add(file.name)
-    assert importers == {"figures.py", "figures_dots.py", "figures_heat.py", "figures_matrix.py"}
+    assert importers == {"figures.py"}

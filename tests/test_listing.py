@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from reproduce.paper.rows import Row
-from reproduce.reports.shelf import Shelf
+from reproduce.reports.records import Records
 from reproduce.runs import listing
 from reproduce.runs.experiment import Experiment
 from reproduce.runs.listing import listed
@@ -36,10 +36,10 @@ def test_every_record_is_listed_under_the_experiment_it_says_it_is_of(results: P
 
 
 def test_a_row_gets_the_records_of_its_model_and_fields_only(results: Path) -> None:
-    own = Shelf.at(results)
+    own = Records.load(results)
     assert [one.experiment.seed for one in own.results(Row("", "item_knn", FIELDS), "cycle")] == [0, 4]
     assert [one.experiment.seed for one in own.results(Row("", "item_knn"), "cycle")] == [2]
-    assert own.remarks == []
+    assert own.remarks("cycle") == []
 
 
 def test_a_renamed_and_a_broken_record_are_said_once_and_left_out(results: Path) -> None:
@@ -47,9 +47,9 @@ def test_a_renamed_and_a_broken_record_are_said_once_and_left_out(results: Path)
     for ending in (".json", ".npz"):
         (place / f"pop-seed0{ending}").rename(place / f"pop-seed1{ending}")
     (place / "item_knn-seed2.json").write_text("[]")
-    own = Shelf.at(results)
+    own = Records.load(results)
     assert own.results(Row("", "pop"), "cycle") == own.results(Row("", "item_knn"), "cycle") == []
-    assert sorted(line.partition(" (")[0] for line in own.remarks) == [
+    assert sorted(line.partition(" (")[0] for line in own.remarks("cycle")) == [
         "item_knn-seed2.json: broken record",
         "pop-seed1.json: is a record of runs/cycle/pop-seed0, not of its own name; left out.",
     ]

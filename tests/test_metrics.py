@@ -21,7 +21,7 @@ from reproduce.evaluation.metrics import METRICS, MRR, RECALL, Measure, Metric
 from reproduce.paper.counting import NARM_CODE, OURS, Counting
 from reproduce.reports import comparison, measuring
 from reproduce.reports.measuring import View
-from reproduce.reports.shelf import Shelf
+from reproduce.reports.records import Records
 
 RULES = [Counting(below, ties) for below in (False, True) for ties in ("against", "at random", "in favour")]  # type: ignore[arg-type]
 
@@ -138,7 +138,7 @@ def test_targets_that_train_lacks_are_ranked_missed_or_left_out() -> None:
 
 def test_only_a_fraction_of_yoochoose_has_targets_that_train_lacks() -> None:
     """412 on 1/64; on DIGINETICA the least clicked items share POP's last place, and train has them all."""
-    own = Shelf.at(Path(metrics.__file__).parents[2] / "results")
+    own = Records.load(Path(metrics.__file__).parents[2] / "results")
     unseen = comparison.unseen_targets(own, "yoochoose1_64")
     assert unseen is not None and unseen.sum() == 412
     assert all(

@@ -86,11 +86,12 @@ def test_with_its_file_a_page_is_restricted_to_what_was_asked_for(
     forget(monkeypatch)
     capsys.readouterr()
     assert page(name, tmp_path, "--model", str(file)) == 0
-    told = capsys.readouterr().out
-    assert "My model (smoothing=0.25)" in told and "POP" not in told
+    csv = tmp_path / f"results/{'lengths' if name == 'lengths' else 'pairs'}.csv"
+    rows = csv.read_text()
+    assert "My model (smoothing=0.25)" in rows and "POP" not in rows
     assert page(name, tmp_path, "--model", str(file), "pop", "--set", "mine.smoothing=0.25") == 0
-    told = capsys.readouterr().out
-    assert "My model (smoothing=0.25)" in told and "POP" in told and "My model |" not in told
+    rows = csv.read_text()
+    assert "My model (smoothing=0.25)" in rows and "POP" in rows and "My model," not in rows
 
 
 def test_records_of_another_source_are_left_out_and_said_so(
@@ -101,14 +102,15 @@ def test_records_of_another_source_are_left_out_and_said_so(
     capsys.readouterr()
     assert page("lengths", tmp_path, "--model", str(file), "pop") == 0
     told = capsys.readouterr().out
-    assert "My model |" not in told
+    assert "My model" not in (tmp_path / "results/lengths.csv").read_text()
     assert "mine-seed0.json: made with another source of mine.py; left out." in told
     assert page("table2", tmp_path, "--model", str(file)) == 0  # now there is a record of the newest source
     forget(monkeypatch)
     capsys.readouterr()
     assert page("lengths", tmp_path) == 0
     told = capsys.readouterr().out
-    assert "| My model |" in told and "smoothing=0.25)" not in told
+    rows = (tmp_path / "results/lengths.csv").read_text()
+    assert ",My model," in rows and "smoothing=0.25)" not in rows
     assert "mine,smoothing=0.25-seed0.json: made with another source of mine.py; left out." in told
 
 

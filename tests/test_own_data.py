@@ -198,7 +198,7 @@ def test_the_attention_page_speaks_in_the_logs_own_ids(tmp_path: Path, capsys: p
     assert main(["table2", *words, "--model", "narm", *settings, "--quiet"]) == 0
     capsys.readouterr()
     assert main(["attention", *words, *settings, "--session", "0", "3"]) == 0
-    told = capsys.readouterr().out
+    told = (tmp_path / "out/attention.md").read_text()
     (name,) = own_data.TAKEN
     split = catalog.load_split(name, tmp_path)
     assert split.vocabulary is not None

@@ -5,8 +5,11 @@ After an intended change: REWRITE_GOLDEN=1 python -m pytest tests/test_pages.py,
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -19,10 +22,11 @@ from reproduce.__main__ import main
 from reproduce.evaluation.comparisons import Pair
 from reproduce.evaluation.uncertainty import Estimate, OneRun
 from reproduce.fitting.attention import LONGEST, Attention
-from reproduce.reports import ablation, attention, figure5, lengths, measuring, table2
+from reproduce.reports import ablation, attention, figure5, html_report, lengths, renderers, table2
 from reproduce.reports import page as pages
-from reproduce.reports.measuring import Seeds
-from reproduce.reports.shelf import Shelf
+from reproduce.reports import records as stored_records
+from reproduce.reports.document import Document
+from reproduce.reports.records import Records, papers_task
 from reproduce.runs.experiment import Experiment
 from reproduce.runs.record import Result, store
 from reproduce.runs.request import Request
@@ -111,25 +115,42 @@ def request(results: Path, datasets: tuple[str, ...] = (DATASET,)) -> Request:
     return Request(datasets=datasets, data=Path("data"), results=results, quiet=True)
 
 
+def rendered(document: Document) -> str:
+    """Return a document in every renderer, one after the other."""
+    parts = [renderers.markdown(document), renderers.terminal(document), *document.data.values()]
+    for i, (caption, table) in enumerate(document.tables):
+        parts += [renderers.latex(f"t-{i}", caption, table), renderers.csv(table)]
+        parts.append(renderers.as_json(f"t-{i}", caption, table))
+    pictures = re.compile(r"(?<=base64,)[^\"]+")  # the figures' bytes depend on the version of matplotlib
+    parts.append(pictures.sub("...", html_report.report({"page.md": document})))
+    return f"\n{'=' * 40}\n".join(parts)
+
+
 @pytest.mark.parametrize(
     ("name", "module"),
     [("table2", table2), ("ablation", ablation), ("lengths", lengths), ("attention", attention), ("figure5", figure5)],
 )
-def test_a_page_is_the_golden_one(
+def test_a_page_is_the_golden_one_in_every_renderer(
     name: str, module: type[ablation], records: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Without the reference's numbers and findings, which change with every record.
-    monkeypatch.setattr(pages, "reference_folder", lambda: records / "none")
-    text = module.draw(request(records), {}).text
+    monkeypatch.setattr(stored_records, "reference_folder", lambda: records / "none")
+    text = rendered(module.draw(request(records), {}))
     if os.environ.get("REWRITE_GOLDEN"):
-        (GOLDEN / f"{name}.md").write_text(text, encoding="utf-8")
-    assert text == (GOLDEN / f"{name}.md").read_text(encoding="utf-8")
+        (GOLDEN / f"{name}.txt").write_text(text, encoding="utf-8")
+    assert text == (GOLDEN / f"{name}.txt").read_text(encoding="utf-8")
+
+
+def test_no_table_or_sentence_of_a_terminal_is_wider_than_100_columns(records: Path) -> None:
+    for module in (table2, ablation, lengths, attention, figure5):
+        text = renderers.terminal(module.draw(request(records), {}))
+        assert max(map(len, text.splitlines())) <= renderers.WIDTH
 
 
 @pytest.mark.parametrize("module", [ablation, lengths, attention, figure5])
 def test_every_figure_that_a_page_embeds_is_there(module: type[ablation], records: Path) -> None:
     drawn = module.draw(request(records), {})
-    named = {word.partition(")")[0] for word in drawn.text.split("(figures/")[1:]}
+    named = {word.partition(")")[0] for word in renderers.markdown(drawn).split("(figures/")[1:]}
     assert named
     assert set(drawn.figures) == named
 
@@ -147,26 +168,27 @@ def test_a_page_and_its_figures_are_written_by_the_command(records: Path) -> Non
     assert snapshot(records) == before
     assert main(["lengths", "--results", "records"]) == 0
     drawn = lengths.draw(request(Path("records"), ()), {})
-    assert {file.relative_to(records) for file in snapshot(records).keys() - before.keys()} == {
-        Path("lengths.md"),
-        *(Path("figures") / name for name in drawn.figures),
-    }
-    assert (records / "lengths.md").read_text(encoding="utf-8") == drawn.text
-    for name, content in drawn.figures.items():
-        assert (records / "figures" / name).read_bytes() == content
+    files = {f"figures/{name}": content for name, content in drawn.figures.items()}
+    files |= {"lengths.md": renderers.markdown(drawn).encode(), "lengths.csv": drawn.data["lengths.csv"].encode()}
+    assert {str(file.relative_to(records)) for file in snapshot(records).keys() - before.keys()} == set(files)
+    for path, content in files.items():
+        assert (records / path).read_bytes() == content
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: str(row[0]))
-def test_hits_by_length_add_up_to_the_recall_of_table2(row: tuple[str, dict[str, object], float]) -> None:
-    result = record(*row)
-    assert 100 * sum(lengths.hits(result).values()) / len(result.greater) == pytest.approx(result.recall())
-    rows = {"x": [result]}
-    sizes = [int(measuring.of_lengths(*ends)(result).sum()) for ends in lengths.BINS.values()]
-    assert sum(sizes) == len(result.greater)
-    parts = [lengths._measured(rows, Seeds(()), *ends) for ends in lengths.BINS.values()]
-    for metric, whole in (("recall", result.recall()), ("mrr", result.mrr())):
-        total = sum(n * found[metric]["x"].value for n, found in zip(sizes, parts, strict=True))
-        assert total / len(result.greater) == pytest.approx(whole)
+def section(results: Path) -> lengths._Section:
+    return lengths._Section(request(results), Records.load(results), DATASET)
+
+
+def test_every_bin_of_the_page_adds_up_to_the_recall_and_mrr_of_table2(records: Path) -> None:
+    page = section(records)
+    sizes = {span: int(page.where(*ends).sum()) for span, ends in lengths.TICKS.items()}
+    for model, label in (("pop", "POP"), ("narm", "NARM")):
+        result = next(record(*row) for row in ROWS if row[:2] == (model, {}))
+        assert 100 * lengths.hits(result).sum() / len(result.greater) == pytest.approx(result.recall())
+        for metric, whole in (("recall", result.recall()), ("mrr", result.mrr())):
+            total = sum(n * page.measured[span][metric][label].value for span, n in sizes.items())
+            assert total / sum(sizes.values()) == pytest.approx(whole)
+            assert page.measured["all"][metric][label].value == pytest.approx(whole)
 
 
 def test_hits_are_counted_as_by_hand() -> None:
@@ -176,59 +198,59 @@ def test_hits_are_counted_as_by_hand() -> None:
         greater=np.array([0, 19, 20, 18, 500]),
         equal=np.array([0, 0, 0, 1, 0]),
     )
-    assert lengths.hits(result) == {1: 1, 2: 2}
+    assert lengths.hits(result).tolist() == [0, 1, 2, 0]
 
 
 def test_hits_of_several_seeds_are_their_mean(records: Path) -> None:
     one = record("narm", {}, 14.0)
     store(replace(one, experiment=Experiment.of(DATASET, "narm", {}, 1), greater=np.zeros_like(one.greater)), records)
-    page = lengths.draw(request(records), {}).text
-    assert "Targets among the first 20, a mean over seeds:" in page
-    (line,) = [line for line in page.splitlines() if line.startswith("| all ")]
-    first = sum(lengths.hits(one).values())
-    assert line.split("|")[5].strip() == f"{(first + len(one.greater)) / 2:,.0f}"
+    rows = csv.DictReader(io.StringIO(lengths.draw(request(records), {}).data["lengths.csv"]))
+    (line,) = [row for row in rows if (row["model"], row["clicks"]) == ("NARM", "all")]
+    first = lengths.hits(one).sum()
+    assert float(line["hits"]) == (first + len(one.greater)) / 2
 
 
-def test_the_figure_by_length_ends_with_all_longer_prefixes(records: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    panels = []
-    monkeypatch.setattr(lengths.figures, "lines", lambda name, drawn: panels.extend(drawn) or {})
-    lengths.draw(request(records), {})
-    (line,) = [line for line in panels[0].content if line.label == "NARM"]
+def test_the_longest_bin_has_all_prefixes_that_narm_does_not_read_whole(records: Path) -> None:
     one = record("narm", {}, 14.0)
     longer = one.length > 19
-    assert line.apart and list(panels[0].ticks)[-1] == line.x[-1] and panels[0].ticks[line.x[-1]] == ">19"
-    assert line.y[-1] == pytest.approx(100 * np.mean(one.ranks()[longer] <= 20))
-
-
-def test_at_most_six_lines_are_drawn_narm_and_own_models_first() -> None:
-    rows: dict[str, list[Result]] = {label: [] for label in ("POP", "S-POP", "Item-KNN", "FPMC", "GRU-Rec", "NARM")}
-    assert set(lengths._drawn_lines(rows, dict.fromkeys(rows, 1.0), [])) == set(rows)
-    rows |= {"S-KNN": [], "V-SKNN": [], "Mine": []}
-    height = {label: float(place) for place, label in enumerate(rows)}
-    assert lengths._drawn_lines(rows, height, ["Mine"]) == ["NARM", "Mine", "GRU-Rec", "Item-KNN", "S-POP", "V-SKNN"]
+    page = section(records)
+    assert int(page.where(*lengths.TICKS[">19"]).sum()) == longer.sum()
+    assert page.measured[">19"]["recall"]["NARM"].value == pytest.approx(100 * np.mean(one.ranks()[longer] <= 20))
+    assert page.drawn[0] == page.reference == "NARM" and page.rivals == ["Improved GRU-Rec", "Item-KNN"]
 
 
 def test_the_papers_numbers_stand_only_beside_the_task_that_it_ran() -> None:
     one = record("pop", {}, 60.0)
-    assert pages.papers_task("diginetica-file-order", [one])
-    assert not pages.papers_task("diginetica", [one])  # clicks by time, not in file order
-    assert not pages.papers_task("eshop", [one])
+    assert papers_task("diginetica-file-order", [one])
+    assert not papers_task("diginetica", [one])  # clicks by time, not in file order
+    assert not papers_task("eshop", [one])
     one.split["provenance"]["published"] = {"test_sequences": 60_858}
-    assert not pages.papers_task("diginetica-file-order", [one])  # a sample
+    assert not papers_task("diginetica-file-order", [one])  # a sample
 
 
-def test_losses_are_drawn_apart_and_bars_only_of_what_was_run(records: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_curves_and_bars_are_drawn_of_what_was_run(records: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     curves, bars = [], []
-    monkeypatch.setattr(figure5.figures, "curves", lambda name, shared, own: curves.append((shared, own)) or {})
-    monkeypatch.setattr(figure5.figures, "bars", lambda name, panels: bars.extend(panels) or {})
-    figure5.draw(request(records), {})
-    ((shared, losses),) = curves
-    assert [line.label for line in shared.content] == ["Improved GRU-Rec", "NARM"]
-    assert [panel.title for panel in losses] == ["Improved GRU-Rec: loss", "NARM: loss"]
-    assert [len(panel.content) for panel in losses] == [1, 1]
-    assert [bar.label for bar in bars[0].content] == ["POP", "Item-KNN", "Improved GRU-Rec", "NARM"]
-    assert all(bar.interval[0] <= bar.value <= bar.interval[1] for panel in bars for bar in panel.content)
-    assert bars[0].content[3].published == 62.58
+    monkeypatch.setattr(figure5.figures, "curves", lambda name, panels: curves.append(panels) or {})
+    monkeypatch.setattr(figure5.figures, "bars", lambda name, panels: bars.append(panels) or {})
+    page = figure5.draw(request(records), {})
+    assert page.answer[0].startswith("Every model was trained to its end")
+    ((lines,),) = (panels.values() for panels in curves)
+    assert [(line.label, line.ring) for line in lines] == [("Improved GRU-Rec", 3), ("NARM", 3)]
+    (panels,) = bars
+    assert [bar.label for bar in panels["Recall@20"]] == ["POP", "Item-KNN", "Improved GRU-Rec", "NARM"]
+    assert panels["Recall@20"][3].paper == 62.58 and panels["MRR@20"][3].value == pytest.approx(
+        record("narm", {}, 14.0).mrr()
+    )
+
+
+def test_a_run_that_kept_its_last_epoch_is_named(records: Path) -> None:
+    one = record("narm", {}, 14.0)
+    store(
+        replace(one, fields={**one.fields, "epochs": 3}, experiment=Experiment.of(DATASET, "narm", {"epochs": 3})),
+        records,
+    )
+    page = figure5.draw(replace(request(records), settings={"narm": {"epochs": "3"}}), {})
+    assert "(epochs=3) on DIGINETICA, file order (1 of 1 runs)" in page.answer[0]
 
 
 @pytest.mark.parametrize(
@@ -237,17 +259,17 @@ def test_losses_are_drawn_apart_and_bars_only_of_what_was_run(records: Path, mon
         (
             0.515,
             0.493,
-            "hold 51.5 % of the weight, where even weights would give them 49.3 %: that is next to nothing.",
+            "clicks on it have 51.5 % of the weight; even weights would give 49.3 %: next to nothing.",
         ),
-        (0.685, 0.535, "them 53.5 %: they are favoured, for the item or for their place."),
-        (0.3, 0.4, "them 40.0 %: they are neglected, for the item or for their place."),
+        (0.685, 0.535, "would give 53.5 %: favoured."),
+        (0.3, 0.4, "would give 40.0 %: neglected."),
     ],
 )
 def test_what_is_said_of_the_attention_follows_its_rule(weight: float, even: float, says: str) -> None:
     means = {**weights().means, "repeat": {"examples": 40, "weight": weight, "even": even}}
-    assert attention._summary([means]).endswith(says)
+    assert attention.summary([means]).endswith(says)
     level = {**means, "weight": [[1 / n] * n for n in range(1, LONGEST + 1)]}
-    assert "The last click holds 1.00 times an even share: it is neither favoured nor" in attention._summary([level])
+    assert "The last click has 1.00 times an even share: it is neither favoured nor" in attention.summary([level])
 
 
 def test_even_weights_give_every_distance_an_even_share() -> None:
@@ -263,14 +285,15 @@ def test_even_weights_give_every_distance_an_even_share() -> None:
 def test_prefixes_of_one_click_leave_nothing_to_attend_to(records: Path) -> None:
     short = replace(weights(), means={**weights().means, "examples": [9, *[0] * (LONGEST - 1)]})
     store(replace(record("narm", {}, 14.0), attention=short), records)
-    page = attention.draw(request(records), {}).text
-    assert "No test prefix has more than one click" in page and "![" not in page
+    page = renderers.markdown(attention.draw(request(records), {}))
+    assert "no test prefix has more than one click" in page and "![" not in page
 
 
-def test_the_same_sessions_are_drawn_every_time_and_only_ones_that_show_something() -> None:
+def test_the_same_sessions_are_drawn_every_time_and_all_of_one_length() -> None:
     kept = weights()
     assert attention.sample(kept) == attention.sample(kept)
-    assert all(4 <= kept.lengths[i] <= 19 for i in attention.sample(kept))
+    assert {int(kept.lengths[i]) for i in attention.sample(kept)} == {8}
+    assert len({int(weights().lengths[i]) for i in attention.sample(replace(kept, lengths=kept.lengths + 30))}) == 1
 
 
 def test_a_session_that_is_not_there_exits_2_and_the_others_are_drawn(
@@ -281,32 +304,33 @@ def test_a_session_that_is_not_there_exits_2_and_the_others_are_drawn(
     said = capsys.readouterr()
     assert "--session 15: diginetica-file-order has the test sessions 0 to 14; --session -1" in said.err
     page = (records / "attention.md").read_text(encoding="utf-8")
-    request = f'{{"datasets": ["{DATASET}"], "options": {{"session": [0, 15, -1]}}}}'
-    assert page == f"{said.out}\n<!-- request: {request} -->\n"
-    assert f"figures/attention-{DATASET}.png" in said.out
+    asked = f'{{"datasets": ["{DATASET}"], "options": {{"session": [0, 15, -1]}}}}'
+    assert page.endswith(f"\n<!-- request: {asked} -->\n")
+    assert "figures/attention.png" in page
 
 
 def test_a_record_of_another_split_is_left_out_and_named(records: Path) -> None:
     store(record("narm", {"encoder": "global"}, 16.0, "b" * 64), records)
     store(record("pop", {}, 60.0, "b" * 64), records)
-    page = ablation.draw(request(records), {}).text
+    page = renderers.markdown(ablation.draw(request(records), {}))
     assert f"narm,encoder=global-seed0.json: made from other data called {DATASET}; left out." in page
-    page = lengths.draw(request(records), {}).text
-    assert f"pop-seed0.json: made from other data called {DATASET}; left out." in page
-    assert "| Item-KNN" in page
-    assert "| POP" not in page
+    drawn = lengths.draw(request(records), {})
+    assert f"pop-seed0.json: made from other data called {DATASET}; left out." in renderers.markdown(drawn)
+    assert "Item-KNN" in drawn.data["lengths.csv"] and "POP" not in drawn.data["lengths.csv"]
 
 
 @pytest.mark.parametrize("module", [ablation, lengths, attention, figure5])
 def test_a_record_of_another_schema_is_named_and_the_rest_drawn(module: type[ablation], records: Path) -> None:
     file = records / "runs" / DATASET / "narm-seed0.json"
     file.write_text(json.dumps({**json.loads(file.read_text()), "schema": 99}))
-    assert "narm-seed0.json: schema 99, this suite reads schema 1" in module.draw(request(records), {}).text
+    assert "narm-seed0.json: schema 99, this suite reads schema 1" in renderers.markdown(
+        module.draw(request(records), {})
+    )
 
 
 @pytest.mark.parametrize("name", ["ablation", "lengths", "attention", "figure5", "all"])
 def test_an_empty_results_folder_makes_a_page_with_the_command_that_fills_it(name: str, tmp_path: Path) -> None:
-    page = reports.load(name).draw(request(tmp_path, ("cycle",)), {}).text
+    page = renderers.markdown(reports.load(name).draw(request(tmp_path, ("cycle",)), {}))
     assert "`python -m reproduce " in page
     assert "](figures/" not in page
 
@@ -316,32 +340,34 @@ def test_no_model_is_run_for_a_view(records: Path) -> None:
         assert reports.load(name).rows(request(records)) == []
 
 
-def test_a_resumed_run_is_told_and_so_is_what_its_sittings_differ_in() -> None:
+def test_a_resumed_run_is_told_and_so_is_what_its_parts_differ_in() -> None:
     one = record("narm", {}, 14.0)
-    assert not any("resumed" in line for line in pages.about([one]))
+    assert pages.resumed(one) == "no"
     same = {**one.environment, "epochs": 2}
     one.environment["resumed"] = [same]
-    assert f"Interrupted and resumed, which changes no rank: {DATASET}/narm-seed0." in pages.about([one])
+    assert pages.resumed(one) == "yes"
     one.environment["resumed"] = [same, {**same, "threads": 2, "epochs": 3}]
-    (line,) = [line for line in pages.about([one]) if "resumed" in line]
-    assert "may move a rank" in line and "(threads: 1 to epoch 2, 2 to epoch 3, then 1)" in line
+    assert pages.resumed(one) == "threads: 1 to epoch 2, 2 to epoch 3, then 1"
 
 
 @pytest.mark.parametrize(
-    ("told", "word"),
+    ("provenance", "order"),
     [
-        ({"emulated": False}, "exact"),  # as in records from before the order was reconstructed
-        ({"emulated": True}, "**emulated**"),
-        ({"emulated": False, "reconstructed": False}, "exact"),
-        ({"emulated": True, "reconstructed": False}, "**emulated**"),
-        ({"emulated": True, "reconstructed": True}, "**reconstructed**"),
+        ({"emulated": False}, ""),  # as in records from before the order was reconstructed
+        ({"emulated": True}, "; the order of the clicks is emulated, not read from the raw file"),
+        ({"emulated": False, "reconstructed": False}, ""),
+        (
+            {"emulated": True, "reconstructed": True},
+            "; the order of the clicks is reconstructed, not read from the raw file",
+        ),
     ],
 )
-def test_a_page_says_whether_the_order_is_exact_emulated_or_reconstructed(told: dict[str, bool], word: str) -> None:
+def test_a_page_says_whether_the_order_is_exact_emulated_or_reconstructed(
+    provenance: dict[str, bool], order: str
+) -> None:
     one = record("narm", {}, 14.0)
-    one.split["provenance"].update(told)
-    (line,) = [line for line in pages.about([one]) if line.startswith("Data: ")]
-    assert line == f"Data: made up; clicks in the order of the source's rows, {word} ({NOTE})."
+    one.split["provenance"].update(provenance)
+    assert pages.data_notes([one]) == [f"Data: made up{order}; {NOTE}."]
 
 
 @pytest.mark.parametrize(
@@ -361,16 +387,13 @@ def test_verdicts_are_those_of_the_whiskers(value: float, error: float, word: st
     assert ablation.verdict(OneRun(one)) == "one run: not judged"
 
 
-def test_an_ablation_of_single_runs_judges_nothing_and_draws_no_whisker(
-    records: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(pages, "reference_folder", lambda: records / "none")  # nor does it lend any noise
-    page = ablation.draw(request(records), {}).text
-    assert "**one run: not judged** global-only, fc-decoder" in page
-    assert "whisker" not in page.replace("A bar without a whisker is not judged.", "")
+def test_an_ablation_of_single_runs_judges_nothing(records: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stored_records, "reference_folder", lambda: records / "none")  # nor does it lend any noise
+    page = ablation.draw(request(records), {})
+    assert "Single runs are not judged" in page.answer[0] and b"not judged" in page.figures["ablation.svg"]
     store(replace(record("narm", {}, 14.0), experiment=Experiment.of(DATASET, "narm", {}, 1)), records)
-    page = ablation.draw(request(records), {}).text  # two seeds now show how far a seed moves a number
-    assert "not judged" not in page and "thin whisker" in page
+    page = ablation.draw(request(records), {})  # two seeds now show how far a seed moves a number
+    assert "not judged" not in page.answer[0] and b"not judged" not in page.figures["ablation.svg"]
 
 
 @pytest.mark.parametrize("name", ["lengths", "attention", "figure5", "significance", "claims"])
@@ -382,7 +405,7 @@ def test_a_view_without_logs_and_records_says_so_and_announces_no_synthetic_log(
     said = capsys.readouterr()
     assert said.err == ""
     assert "synthetic" not in said.out
-    assert name == "claims" or "`python -m reproduce table2`" in said.out
+    assert name == "claims" or "python -m reproduce table2" in said.out
 
 
 def test_stored_shows_what_has_records_and_no_synthetic_log(
@@ -392,51 +415,48 @@ def test_stored_shows_what_has_records_and_no_synthetic_log(
     assert main(["ablation", "--stored", "--results", str(records)]) == 0
     said = capsys.readouterr()
     assert "synthetic" not in said.out + said.err
-    assert "DIGINETICA in file order" in said.out
+    assert "DIGINETICA, file order" in said.out
 
 
 def test_a_view_shows_the_synthetic_log_where_there_is_nothing_else(records: Path) -> None:
-    assert Shelf.at(records).datasets() == [DATASET]
+    assert Records.load(records).datasets() == [DATASET]
     (records / "runs" / "synthetic").mkdir()
     shutil.copy(records / "runs" / DATASET / "pop-seed0.json", records / "runs" / "synthetic")
-    assert Shelf.at(records).datasets() == [DATASET]
+    assert Records.load(records).datasets() == [DATASET]
     shutil.rmtree(records / "runs" / DATASET)
-    assert Shelf.at(records).datasets() == ["synthetic"]
+    assert Records.load(records).datasets() == ["synthetic"]
 
 
-def test_model_restricts_a_view(records: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_model_restricts_a_view(records: Path) -> None:
     words = ["--results", "records", "--model", "pop", "item_knn"]
-    assert main(["significance", *words]) == 0
-    out = capsys.readouterr().out
-    assert "| Item-KNN − POP " in out and "NARM" not in out
-    assert main(["lengths", *words]) == 0
-    out = capsys.readouterr().out
-    tables = out.partition("<details><summary>Recall@20 and MRR@20 by length")[2]
-    models = {line.split("|")[1].strip() for line in tables.splitlines() if "|" in line}
-    assert {"POP", "Item-KNN"} < models and not {"NARM", "Improved GRU-Rec"} & models
+    for name, file in (("significance", "pairs.csv"), ("lengths", "lengths.csv")):
+        assert main([name, *words]) == 0
+        rows = list(csv.reader((records / file).open(encoding="utf-8")))
+        cells = {cell for row in rows for cell in row}
+        assert {"POP", "Item-KNN"} < cells and not {"NARM", "Improved GRU-Rec"} & cells
 
 
 def test_dataset_restricts_a_view(records: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["lengths", "--results", "records", "--dataset", "cycle"]) == 0
     out = capsys.readouterr().out
-    assert "cycle toy" in out and "DIGINETICA in file order" not in out
+    assert "cycle toy" in out and "DIGINETICA, file order" not in out
 
 
 def test_a_variant_that_failed_is_told_from_one_that_was_not_run(records: Path) -> None:
     path = Experiment.of(DATASET, "narm", {"encoder": "local"}).path
-    page = ablation.draw(request(records), {path: "out of memory"}).text
+    page = renderers.markdown(ablation.draw(request(records), {path: "out of memory"}))
     table = page.partition("| variant ")[2].partition("\n\n")[0]
     cells = {line.split("|")[1].strip(): line.split("|")[2].strip() for line in table.splitlines()[2:]}
-    assert cells["local-only"] == "failed" and cells["hybrid-50"] == "—" and "no-query" not in cells
+    assert cells["local-only"] == "failed" and cells["hybrid-50"] == "not run" and "no-query" not in cells
     assert "- local-only failed: out of memory" in page
-    (missing,) = [line for line in page.splitlines() if "<summary>Not run yet: " in line]
+    (missing,) = [line for line in page.splitlines() if line.startswith("- Not run: ")]
     assert "local-only," not in missing and "hybrid-50" in missing and "no-query" in missing
 
 
 def test_fields_set_for_an_ablation_are_those_of_every_variant(records: Path) -> None:
     asked = replace(request(records), settings={"narm": {"hidden": "50"}})
     assert [row.fields["hidden"] for row in ablation.rows(asked)] == [50] * 4
-    page = ablation.draw(asked, {}).text
+    page = renderers.markdown(ablation.draw(asked, {}))
     assert "Set for every variant: narm.hidden=50." in page
     assert "--set narm.hidden=50" in page
 
@@ -447,9 +467,9 @@ def test_all_writes_every_page_it_can_and_an_index_that_links_them(
     before = {file: file.read_bytes() for file in records.rglob("runs/*/*")}
     assert main(["all", "--results", "records", "--quiet"]) == 0
     said = capsys.readouterr()
-    assert (records / "README.md").read_text(encoding="utf-8") == said.out
-    linked = {word.partition(")")[0] for word in said.out.split("](")[1:]}
-    assert linked == {file.name for file in records.glob("*.md")} - {"README.md"}
+    index = (records / "README.md").read_text(encoding="utf-8")
+    linked = {word.partition(")")[0] for word in index.split("](")[1:]}
+    assert linked == {file.name for file in records.glob("*.md")} - {"README.md"} | {"runs.csv"}
     assert {"table2.md", "ablation.md", "lengths.md", "attention.md", "figure5.md"} <= linked
     assert "table1: left as it was: " in said.err  # the logs are not here
     assert {file: file.read_bytes() for file in records.rglob("runs/*/*")} == before

@@ -23,12 +23,12 @@ class Source:
 SESSION_REC = Source(
     "session-rec", "Ludewig, Mauro, Latifi, Jannach, UMUAI 31, 2021; tables on the pages of their code", False
 )
-SR_GNN = Source("Wu et al. 2019", "SR-GNN, AAAI 2019, Table 2", True)
+WU = Source("Wu et al. 2019", "SR-GNN, AAAI 2019, Table 2", True)
 STAMP = Source("Liu et al. 2018", "STAMP, KDD 2018, Table 3; for DIGINETICA the logs beside its code, recounted", True)
 
 # By source, data set and the label of our row: Recall@20 and MRR@20 in per cent.
 NUMBERS: Mapping[Source, Mapping[str, Mapping[str, Score]]] = {
-    SR_GNN: {
+    WU: {
         "yoochoose1_64": {"SR-GNN": Score(70.57, 30.94)},
         "diginetica": {
             "POP": Score(0.89, 0.20),
@@ -80,3 +80,8 @@ def published(label: str, dataset: str) -> list[tuple[Source, Score]]:
         for name in rows[dataset]
         if name in (label, label.partition(" (authors' code)")[0])
     ]
+
+
+def wu_2019(label: str) -> Score | None:
+    """What Wu et al. report for a row on DIGINETICA in time order, on our split; None for other rows."""
+    return NUMBERS[WU]["diginetica"].get(label)

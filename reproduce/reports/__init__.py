@@ -1,7 +1,7 @@
 """The pages, one file each. A page is drawn from stored records; drawing it trains nothing.
 
-A page is a module of that name with PAGE. It returns its text and its figures and writes no file itself. Its text
-embeds figures by their relative path, figures/<name>. Its command and options stand in cli.py.
+A page is a module of that name with PAGE. It returns a Document with its figures and CSV files and writes no file.
+Its command and options stand in cli.py.
 """
 
 from __future__ import annotations
@@ -9,28 +9,15 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
-
-from reproduce.errors import SuiteError
 
 if TYPE_CHECKING:
     from reproduce.paper.rows import Row
+    from reproduce.reports.document import Document
     from reproduce.runs.request import Request
 
 INDEX = "all"  # the page of all pages; its file is README.md, which code forges show for a folder
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """A drawn page, which the caller writes or compares with what is stored."""
-
-    text: str
-    figures: Mapping[str, bytes] = field(default_factory=dict)  # file name in figures/ -> content
-    beside: Mapping[str, str] = field(default_factory=dict)  # other pages drawn with it: file name -> text
-    status: int = 0  # the exit status where nothing failed
-    error: SuiteError | None = None  # something was requested that does not exist; the rest is drawn
-    terminal: str = ""  # printed in place of the text; empty: the text is printed
 
 
 def no_rows(request: Request) -> list[Row]:
@@ -42,7 +29,7 @@ def no_rows(request: Request) -> list[Row]:
 class Page:
     """A page, which a module in reports/ defines as PAGE."""
 
-    draw: Callable[[Request, Mapping[str, str]], Drawn]  # takes the request, and why cells failed, by their path
+    draw: Callable[[Request, Mapping[str, str]], Document]  # takes the request, and why cells failed, by their path
     rows: Callable[[Request], list[Row]] = no_rows  # the rows that it runs
     reads_logs: bool = False  # it cannot be drawn from records alone
 

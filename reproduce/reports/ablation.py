@@ -3,47 +3,75 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from statistics import mean
 
-from reproduce import catalog
 from reproduce.errors import UsageError
-from reproduce.evaluation import comparisons, metrics
+from reproduce.evaluation import comparisons
 from reproduce.evaluation.comparisons import Pair
 from reproduce.evaluation.uncertainty import ALPHA, OneRun
 from reproduce.evaluation.verdicts import MARGIN, Verdict, equivalent
 from reproduce.paper import numbers
 from reproduce.paper.rows import Row
 from reproduce.paper.variants import PAPERS, VARIANTS
-from reproduce.reports import Drawn, Page, cutoff_table, figures, measuring
+from reproduce.reports import Page, cutoff_table, figures, measuring, renderers
 from reproduce.reports import page as pages
+from reproduce.reports.document import Block, Bullets, Cell, Document, Figure, Folded, Number, Section, Table, signed
+from reproduce.reports.figures import Dot, DotPanel, Dots
 from reproduce.reports.measuring import METRICS, Seeds
-from reproduce.reports.shelf import Shelf
+from reproduce.reports.records import Records, papers_task
 from reproduce.runs.record import Result
 from reproduce.runs.request import Request, set_fields
+
+HYBRID = "hybrid"  # the variant that is NARM itself
+OURS = Dots("ours, 95 % interval", figures.DARK)
+UNJUDGED = Dots("not judged: interval over test sessions only", figures.GREY, hollow=True)
+PAPER = Dots("paper", figures.MID, "D", hollow=True)
+MARKS = (
+    "**Bold**: better or worse than NARM beyond noise. **≈**: not distinguishable from NARM. **¹**: one run. Intervals "
+    "are over test sessions and seeds and hold for all variants of a panel (Dunnett)."
+)
+Effect = Pair | OneRun
 
 
 def rows(request: Request) -> list[Row]:
     wrong = set(request.settings) - {"narm"}
     if wrong:
         raise UsageError(f"--set {sorted(wrong)[0]}.…: {sorted(wrong)[0]} is not among the models of this command")
-    return [_row(request, name) for name in _asked(request)]
+    return [_row(request, name) for name in _requested(request)]
 
 
-def draw(request: Request, failed: Mapping[str, str]) -> Drawn:
-    own = Shelf.at(request.results, request.digests)
-    asked = pages.shown_datasets(request, own)
-    title = "# Ablation: what NARM's details are worth"
-    if asked == ["synthetic"]:
-        title += ", on a synthetic log"
-    title += "\n\nWhich part of NARM moves its accuracy when it is changed or left out, the rest staying as it is?"
-    drawn: dict[str, bytes] = {}
-    parts = [_section(request, own, dataset, failed, drawn) for dataset in asked]
-    return Drawn("\n\n".join([title, *parts]) + "\n", drawn)
+def draw(request: Request, failed: Mapping[str, str]) -> Document:
+    records = Records.of_request(request)
+    datasets = pages.shown_datasets(request, records)
+    sections = [_Section(request, records, name, failed) for name in datasets]
+    shown = [section for section in sections if section.effects or section.reasons or section.variants_run()]
+    others = [section.title for section in sections if section not in shown]
+    parts: list[Block] = [f"Set for every variant: {', '.join(_given(request))}."] if _given(request) else []
+    parts += [figure] if (figure := _figure([section for section in shown if section.effects])) else []
+    parts += [MARKS] if any(section.effects for section in shown) else []
+    parts += [section.section() for section in shown]
+    if others:
+        parts.append(f"No variant is run on {pages.listed(others)}.")
+    if not shown:
+        asked = [name for name in request.datasets if name in datasets] or datasets
+        options = {"dataset": asked[0]} if asked else {}
+        parts.append(f"No variant has a record yet: {_command(request, **options)}")
+    title = "Ablation: what NARM's parts are worth"
+    return Document(
+        title + (", on a synthetic log" if datasets == ["synthetic"] else ""),
+        [line for section in shown for line in section.answer()],
+        "A variant less NARM, in points. These are the paper's Tables 4 and 2.",
+        parts,
+        pages.foot("ablation", request),
+        {"runs.csv": renderers.csv(pages.runs_table(records))},
+        shown=[name for name in dict.fromkeys(request.datasets) if name in datasets],
+    )
 
 
 PAGE = Page(draw, rows)
 
 
-def _asked(request: Request) -> Sequence[str]:
+def _requested(request: Request) -> Sequence[str]:
     return request.options.get("variant") or PAPERS
 
 
@@ -52,84 +80,150 @@ def _row(request: Request, name: str) -> Row:
     return set_fields(Row(name, "narm", VARIANTS[name].fields), request.settings.get("narm", {}))
 
 
-Effects = Mapping[str, Mapping[str, Pair | OneRun]]  # metric -> variant -> variant minus hybrid
-Theirs = Mapping[str, Mapping[str, float | None]]  # metric -> variant -> variant minus hybrid in the paper
+def _given(request: Request) -> list[str]:
+    """Return the settings of all variants, as on the command line."""
+    return [f"narm.{key}={value}" for key, value in request.settings.get("narm", {}).items()]
 
 
-def _section(request: Request, own: Shelf, dataset: str, failed: Mapping[str, str], drawn: dict[str, bytes]) -> str:
-    rows = {name: _row(request, name) for name in VARIANTS}
-    kept = {name: own.results(row, dataset) for name, row in rows.items()}
-    reasons = {name: why for name, row in rows.items() if (why := pages.failure(request, row, dataset, failed))}
-    set_for_all = [f"narm.{key}={value}" for key, value in request.settings.get("narm", {}).items()]
-    fields = {"set": " ".join(set_for_all)} if set_for_all else {}
-
-    def command(names: Sequence[str]) -> str:
-        return pages.command("ablation", request, variant=" ".join(names), dataset=dataset, **fields)
-
-    text = [f"## {catalog.dataset(dataset).title}"]
-    if set_for_all:
-        text.append(f"Set for every variant: {', '.join(set_for_all)}.")
-    effects = _effects(request, kept, own.remarks)
-    if any(effects.values()):
-        text.append(_summary(effects))
-    if reasons:
-        told = [f"- {name} failed: {why}" for name, why in reasons.items()]
-        text.append("\n".join([*told, "", f"Again: {command(list(reasons))}"]))
-    results = [one for some in kept.values() for one in some]
-    theirs = _differences_in_the_paper(dataset, results)
-    in_the_paper = {"hybrid", *(name for one in theirs.values() for name in one if one[name] is not None)}
-    shown = [name for name in VARIANTS if kept[name] or name in reasons or (results and name in in_the_paper)]
-    if shown:
-        text.append(_table(kept, shown, effects, theirs, reasons))
-    if any(effects.values()):
-        text += [_said(effects), _figure(dataset, effects, theirs, drawn)]
-    if results and (named := request.options.get("metric")):
-        measures = [metrics.parse(one) for one in named]
-        text.append(cutoff_table.text(kept, measures, Seeds.of(request.results, results[0])))
-    if shown:
-        meanings = "\n".join(f"- {name}: {VARIANTS[name].meaning}" for name in shown)
-        text.append(pages.folded("What each variant is", meanings))
-    if pages.papers_task(dataset, results) and results:
-        text.append(pages.folded("Beside the paper's Tables 4 and 2", _beside_the_paper(kept, dataset)))
-    missing = [name for name in VARIANTS if not kept[name] and name not in reasons]
-    if missing and results:
-        text.append(pages.folded(f"Not run yet: {', '.join(missing)}", f"All of them: {command(missing)}"))
-    elif missing:
-        text.append(f"No variant has a record yet: {command(_asked(request))}")
-    text += _end(results, own.remarks, command([name for name in VARIANTS if kept[name]]))
-    own.remarks.clear()
-    return "\n\n".join(text)
+def _command(request: Request, **options: str) -> str:
+    given = {"set": " ".join(_given(request))} if _given(request) else {}
+    return pages.command("ablation", request, **options, **given)
 
 
-def _end(results: Sequence[Result], remarks: Sequence[str], command: str) -> list[str]:
-    """Return how the numbers were made, folded; without records, only the remarks."""
-    if not results:
-        return list(remarks)
-    told = [*pages.about(results), f"Made by {command}.", *remarks]
-    return [pages.folded("Details", "\n".join(f"- {line}" for line in told))]
+class _Section:
+    """The variants on one data set."""
+
+    def __init__(self, request: Request, records: Records, dataset: str, failed: Mapping[str, str]) -> None:
+        self.request, self.dataset, self.title = request, dataset, pages.title_of(dataset)
+        rows = {name: _row(request, name) for name in VARIANTS}
+        self.found = {name: records.results(row, dataset) for name, row in rows.items()}
+        self.reasons = {
+            name: why for name, row in rows.items() if (why := pages.failure(request, row, dataset, failed))
+        }
+        self.remarks = records.remarks(dataset)
+        same = {name: runs for name, runs in self.found.items() if runs}
+        self.seeds = Seeds.of(records, same[HYBRID][0]) if HYBRID in same else Seeds(())
+        self.effects: dict[str, dict[str, Effect]] = {}  # metric -> variant -> variant less NARM
+        if HYBRID in same and len(same) > 1:
+            for metric in METRICS:
+                self.effects[metric] = comparisons.against(measuring.measured(same, metric, self.seeds), HYBRID)
+        self.theirs = self._differences_in_the_paper()
+
+    @property
+    def results(self) -> list[Result]:
+        return [run for runs in self.found.values() for run in runs]
+
+    def _differences_in_the_paper(self) -> dict[str, dict[str, float]]:
+        """Return variant less NARM in the paper's numbers, by variant and metric; {} where these are of another "
+        "task."""
+        if not papers_task(self.dataset, self.results):
+            return {}
+        scores = {name: one.published.get(numbers.PAPER_COLUMN[self.dataset]) for name, one in VARIANTS.items()}
+        full = scores.pop(HYBRID)
+        return {
+            name: {metric: getattr(one, metric) - getattr(full, metric) for metric in METRICS}
+            for name, one in scores.items()
+            if one and full
+        }
+
+    def variants(self) -> list[str]:
+        """Return the variants to show: those with a record, failed, or in the paper."""
+        known = [name for name in VARIANTS if self.found[name] or name in self.reasons or name in self.theirs]
+        return [name for name in known if name != HYBRID]
+
+    def variants_run(self) -> bool:
+        """Return whether anything but NARM itself has a record."""
+        return any(runs for name, runs in self.found.items() if name != HYBRID)
+
+    def answer(self) -> list[str]:
+        """Return a bullet: which variants differ, and how far the differences are from the paper's."""
+        if not self.effects:
+            return []
+        differ, alike, unjudged = [], [], False
+        gaps = []
+        for metric, effects in self.effects.items():
+            for name, effect in effects.items():
+                word = verdict(effect)
+                if word in ("better", "worse") and isinstance(effect, Pair):
+                    interval = f"{signed(effect.low, 1)} to {signed(effect.high, 1)}"
+                    differ.append(f"{name} {METRICS[metric]} {signed(effect.value, 1)} ({interval})")
+                elif word == Verdict.ONE_RUN.value:
+                    unjudged = True
+                else:
+                    alike.append(f"{name} {METRICS[metric]}")
+                if name in self.theirs:
+                    gaps.append(abs(effect.value - self.theirs[name][metric]))
+        words = [f"**{self.title}.**"]
+        if gaps:
+            words.append(f"All {len(gaps)} differences of ours lie within {max(gaps):.2f} points of the paper's.")
+        if differ:
+            words.append(f"Beyond noise: {'; '.join(differ)}.")
+        if alike:
+            words.append(f"{len(alike)} of {len(alike) + len(differ)} are not distinguishable from 0.")
+        if unjudged:
+            words.append("Single runs are not judged: how far another seed moves them is not known.")
+        return [" ".join(words)]
+
+    def section(self) -> Section:
+        parts: list[Block] = []
+        hybrid = self.found[HYBRID]
+        if hybrid:
+            scores = " / ".join(f"{mean(getattr(run, metric)() for run in hybrid):.2f}" for metric in METRICS)
+            runs = "one run" if len(hybrid) == 1 else f"{len(hybrid)} runs"
+            parts.append(f"NARM: {scores}, {runs}.")
+        names = self.variants()
+        if names:
+            parts.append(self._table(names))
+        if self.results and (measures := self.request.options.get("metric")):
+            parts += cutoff_table.blocks(self.found, measures, self.seeds)
+        if names:
+            meanings = Bullets([f"{name}: {VARIANTS[name].meaning}" for name in names])
+            parts.append(Folded("What each variant changes", [meanings]))
+        failures = [f"{name} failed: {why}" for name, why in self.reasons.items()]
+        missing = [name for name in VARIANTS if not self.found[name] and name not in self.reasons]
+        notes = [*failures, *self.remarks]
+        if missing:
+            notes.append(f"Not run: {', '.join(missing)}. {self._command(missing[:1])} runs the first.")
+        return Section(self.title, [*parts, Bullets(notes)] if notes else parts, self.dataset)
+
+    def _command(self, names: Sequence[str]) -> str:
+        return _command(self.request, variant=" ".join(names), dataset=self.dataset)
+
+    def _table(self, names: Sequence[str]) -> Table:
+        rows: list[list[Cell]] = []
+        for name in names:
+            row: list[Cell] = [name]
+            for metric in METRICS:
+                theirs = self.theirs.get(name, {}).get(metric)
+                row += [self._cell(name, metric), None if theirs is None else Number(theirs, signed=True)]
+            rows.append(row)
+        head = ["variant"] + [word for title in METRICS.values() for word in (f"{title} less NARM's", "paper")]
+        if not self.theirs:
+            head, rows = [head[0], *head[1::2]], [[row[0], *row[1::2]] for row in rows]
+        return Table(_distinct(head), rows, "Variants less NARM, points")
+
+    def _cell(self, name: str, metric: str) -> Cell:
+        effect = self.effects.get(metric, {}).get(name)
+        if effect is None:
+            results = self.found[name]
+            if name in self.reasons and not results:
+                return "failed"
+            return f"{mean(getattr(run, metric)() for run in results):.2f}, not compared" if results else "not run"
+        notes = "¹" if len(self.found[name]) == 1 else ""
+        word = verdict(effect)
+        mark = "bold" if word in ("better", "worse") else "" if isinstance(effect, OneRun) else "close"
+        return Number(effect.value, interval=_ends(effect), signed=True, mark=mark, notes=notes)  # type: ignore[arg-type]
 
 
-def _effects(request: Request, rows: Mapping[str, Sequence[Result]], remarks: list[str]) -> Effects:
-    """Return variant minus hybrid, by metric and variant.
-
-    Only variants with records of the commonest split are compared; without a hybrid of that split, none is.
-    """
-    if not rows["hybrid"]:
-        return {metric: {} for metric in METRICS}
-    same = measuring.of_one_split(rows)
-    other = [name for name, results in rows.items() if results and name not in same]
-    if "hybrid" in other:
-        remarks.append("hybrid: records of another split than the other rows'; nothing is compared with it.")
-    else:
-        remarks += [f"{name}: records of another split than the hybrid's; not compared." for name in other]
-    seeds = Seeds.of(request.results, rows["hybrid"][0])
-    return {
-        metric: comparisons.against(measuring.measured(same, metric, seeds), "hybrid") if "hybrid" in same else {}
-        for metric in METRICS
-    }
+def _distinct(head: Sequence[str]) -> list[str]:
+    """Tell the two columns of the paper apart: a table of the same names could not be exported."""
+    return [
+        f"paper: {METRICS['mrr']}" if word == "paper" and i > 2 else "paper: Recall@20" if word == "paper" else word
+        for i, word in enumerate(head)
+    ]
 
 
-def verdict(effect: Pair | OneRun) -> str:
+def verdict(effect: Effect) -> str:
     """Return the verdict that a paired difference allows, in the words of the page."""
     if isinstance(effect, OneRun):
         return Verdict.ONE_RUN.value
@@ -138,114 +232,38 @@ def verdict(effect: Pair | OneRun) -> str:
     return (Verdict.NEGLIGIBLE if equivalent(effect.alone) else Verdict.UNDECIDED).value
 
 
-def _summary(effects: Effects) -> str:
-    """List the variants under each verdict, metric by metric."""
-    lines = []
-    for metric, title in METRICS.items():
-        by_verdict: dict[str, list[str]] = {}
-        for name, one in effects[metric].items():
-            by_verdict.setdefault(verdict(one), []).append(name)
-        lines.append(f"- {title}: " + "; ".join(f"**{word}** {', '.join(names)}" for word, names in by_verdict.items()))
-    return "To the hybrid:\n\n" + "\n".join(lines)
+def _ends(effect: Effect) -> tuple[float, float]:
+    return (effect.low, effect.high) if isinstance(effect, Pair) else effect.these_runs.interval()
 
 
-def _table(
-    kept: Mapping[str, Sequence[Result]],
-    shown: Sequence[str],
-    effects: Effects,
-    theirs: Theirs,
-    failed: Mapping[str, str],
-) -> str:
-    with_paper = any(value is not None for of_metric in theirs.values() for value in of_metric.values())
-    lines = []
-    for name in shown:
-        line = [name]
-        for metric in METRICS:
-            one, value = effects[metric].get(name), theirs[metric].get(name)
-            values = [getattr(result, metric)() for result in kept[name]]
-            line.append("failed" if name in failed and not values else pages.number(values))
-            line.append(pages.DASH if one is None else _to_hybrid(one))
-            if with_paper:
-                line.append(pages.DASH if value is None else f"{value:+.2f}")
-            line.append(pages.DASH if one is None else verdict(one))
-        lines.append(line)
-    columns = ["to hybrid", *(["the paper's"] if with_paper else []), "verdict"]
-    return pages.table(["variant", *(word for title in METRICS.values() for word in (title, *columns))], lines)
-
-
-def _to_hybrid(one: Pair | OneRun) -> str:
-    half = one.high - one.value if isinstance(one, Pair) else measuring.half_width(one)
-    return f"{one.value:+.2f} ±{half:.2f}"
-
-
-def _said(effects: Effects) -> str:
-    """Explain how the verdicts are reached, for the kinds of verdict that occur."""
-    found = [one for all in effects.values() for one in all.values()]
-    told = []
-    if any(isinstance(one, Pair) for one in found):
-        told.append(
-            "± is half of a 95 % interval over test sessions and seeds; those of a metric hold for all variants "
-            "together (Dunnett). Better or worse: the interval leaves 0 out. Negligible: a difference beyond "
-            f"{MARGIN} points is ruled out (90 % interval). Undecided: neither."
-        )
-    if any(isinstance(one, OneRun) for one in found):
-        told.append(
-            "One run: nothing here tells what another seed would change, so ± is over test sessions only and says "
-            "nothing of the variant."
-        )
-    return " ".join(told)
-
-
-def _figure(dataset: str, effects: Effects, theirs: Theirs, drawn: dict[str, bytes]) -> str:
-    panels = []
-    for metric, title in METRICS.items():
-        content = []
-        for name, one in effects[metric].items():
-            whisker, inner = None, None
-            if isinstance(one, Pair):
-                whisker, inner = (one.low, one.high), one.alone.interval(1 - 2 * ALPHA)
-            published = theirs[metric].get(name)
-            content.append(figures.Bar(name, one.value, published, whisker, figures.colour("NARM"), inner))
-        near = MARGIN if any(bar.interval for bar in content) else 0.0
-        panels.append(figures.Panel(f"{title} less the hybrid's", "points", content, near=near))
-    name = f"ablation-{dataset}"
-    drawn |= figures.bars(name, panels)
-    bars = [bar for panel in panels for bar in panel.content if isinstance(bar, figures.Bar)]
-    caption = "What each change to NARM does to Recall@20 and MRR@20. To the left of zero it is a loss."
-    if any(bar.interval for bar in bars):
-        caption += (
-            " A thin whisker that leaves zero out: better or worse; a thick one within the grey band: negligible; "
-            "neither: undecided."
-        )
-    if not all(bar.interval for bar in bars):
-        caption += " A bar without a whisker is not judged."
-    if any(bar.published is not None for bar in bars):
-        caption += " Diamonds: the same difference between the paper's numbers."
-    return pages.figure(name, caption)
-
-
-def _differences_in_the_paper(dataset: str, results: Sequence[Result]) -> Theirs:
-    """Return variant minus hybrid in the paper's numbers; nothing where these are of another task."""
-    if not pages.papers_task(dataset, results):
-        return {metric: {} for metric in METRICS}
-    scores = {name: one.published.get(numbers.PAPER_COLUMN[dataset]) for name, one in VARIANTS.items()}
-    full = scores.pop("hybrid")
-    return {
-        metric: {name: getattr(one, metric) - getattr(full, metric) if one else None for name, one in scores.items()}
-        for metric in METRICS
-    }
-
-
-def _beside_the_paper(kept: Mapping[str, Sequence[Result]], dataset: str) -> str:
-    lines = []
-    for name, variant in VARIANTS.items():
-        theirs = variant.published.get(numbers.PAPER_COLUMN[dataset])
-        if theirs is None:
-            continue
-        line = [name]
-        for metric in METRICS:
-            values, value = [getattr(one, metric)() for one in kept[name]], getattr(theirs, metric)
-            line += [pages.number(values), pages.published(value), pages.difference(values, value)]
-        lines.append(line)
-    head = [word for title in METRICS.values() for word in (title, "the paper", "Δ")]
-    return pages.table(["variant", *head], lines)
+def _figure(sections: Sequence[_Section]) -> Figure | None:
+    """Draw the variants of all data sets in one figure, a line of panels for each."""
+    if not sections:
+        return None
+    labels, panels = [], []
+    for section in sections:
+        names = section.variants()
+        labels.append(names)
+        line = []
+        for metric, title in METRICS.items():
+            dots, missing = [], {}
+            for i, name in enumerate(names):
+                effect = section.effects[metric].get(name)
+                theirs = section.theirs.get(name, {}).get(metric)
+                if effect is not None:
+                    dots.append(Dot(i, effect.value, UNJUDGED if isinstance(effect, OneRun) else OURS, _ends(effect)))
+                else:
+                    missing[i] = "not run"
+                if theirs is not None:
+                    dots.append(Dot(i, theirs, PAPER, offset=0.24 if effect is not None else 0.0))
+            ends = [end for dot in dots for end in (*(dot.interval or ()), dot.value)]
+            span = min([*ends, -1.0]) - 0.3, max([*ends, 1.0]) + 0.3
+            below = "points below (−) or above (+) NARM" if section is sections[-1] else ""
+            line.append(DotPanel(f"{section.title}: {title}", dots, span, missing, label=below))
+        panels.append(line)
+    caption = (
+        "Each variant less NARM, with a 95 % interval that holds for all variants of a panel; grey: within "
+        "half a point."
+    )
+    files = figures.dots("ablation", labels, panels, band=MARGIN, key=f"within {MARGIN}")
+    return Figure("ablation", "Each variant less NARM, ours and the paper's", caption, files)

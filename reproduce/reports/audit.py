@@ -1,12 +1,10 @@
-"""The order of a log's clicks, how the paper counted, and what the tie rule is worth.
+"""The order of a log's clicks, how the paper counted, and the effect of tie-breaking.
 
-This page answers why the same model on the same log has a Recall@20 of 62.58 in one paper and of 49.70 in the next, and
-why both are right. In the NARM paper the clicks of a session are in the order of the raw file's rows. That is not the
-order of time: the rows are grouped by item and the items follow one global order, so the next click is often on the
-same item again. In the order of time the task is harder. The page measures the order of each log. Then it shows, for
-each order, the numbers of simple methods, which have no randomness, and those of NARM where it has records. If the raw
-file is absent, it also counts the simple methods in ten random orders of the items. Finally it counts the same records
-in every way in which the authors may have counted them.
+The same model on the same log has a Recall@20 of 62.58 in one paper and of 49.70 in the next, and both are right. In
+the NARM paper the clicks of a session are in the order of the raw file's rows, which are grouped by item; later papers
+sort them by time, which makes the task harder. The page measures the order of each log and shows what each order gives.
+Where the raw file is absent it also counts the simple methods in ten random orders of the items. Then it counts the
+same records in the ways in which the authors may have counted them.
 """
 
 from __future__ import annotations
@@ -15,250 +13,243 @@ from collections.abc import Mapping, Sequence
 from statistics import mean
 
 from reproduce import catalog
-from reproduce.errors import UsageError
-from reproduce.evaluation import ranking
-from reproduce.paper import controls, numbers
+from reproduce.paper import elsewhere, numbers
 from reproduce.paper.counting import EVALUATION_2016, EVALUATION_2016_YOOCHOOSE, NARM_CODE, OURS, Counting
 from reproduce.paper.numbers import Score
 from reproduce.paper.originals import BPR_MF_ORDERS, EXPLAINED, PREDICTED
 from reproduce.paper.rows import ROWS, Row
-from reproduce.reports import Drawn, Page, click_order, comparison, item_orders
+from reproduce.reports import Page, click_order, comparison, item_orders, renderers
 from reproduce.reports import page as pages
+from reproduce.reports.document import Block, Bullets, Cell, Document, Scores, Section, Table
 from reproduce.reports.measuring import METRICS
-from reproduce.reports.shelf import Shelf
+from reproduce.reports.records import Records, of_published_size, papers_task, reference
+from reproduce.reports.significance import recorded
 from reproduce.runs.environment import choose_device
-from reproduce.runs.listing import listed
 from reproduce.runs.record import Result
-from reproduce.runs.request import Request, same, set_fields
+from reproduce.runs.request import Request
 
 COUNTING = (Row("POP", "pop"), Row("S-POP", "s_pop"), Row("Item-KNN", "item_knn"))
 NARM = Row("NARM", "narm")
-ORDERS = ("diginetica-file-order", "diginetica")
-# NARM with clicks sorted by timeframe: Wu et al., Session-based Recommendation with Graph Neural Networks, AAAI 2019.
-LATER = Score(49.70, 16.17)
-RULES = (
-    OURS,
-    NARM_CODE,
-    Counting(ties="at random"),
-    EVALUATION_2016,
-    EVALUATION_2016_YOOCHOOSE,
-    Counting(below=True, ties="at random", unseen="dropped"),
-)
-MOVED = 0.1  # points: rows that the tie rule moves by less are not listed
-LONGEST = 50  # characters of a label
+FILE_ORDER, TIME_ORDER = "diginetica-file-order", "diginetica"
+RULES: Mapping[str, Counting] = {
+    "rank ≤ 20, ties against": OURS,
+    "≤ 20, ties in favour": NARM_CODE,
+    "≤ 20, ties random": Counting(ties="at random"),
+    "< 20, ties random": EVALUATION_2016,
+}
+# What differs in the last rule on YOOCHOOSE: items that do not occur in the training set are always missed.
+ON_YOOCHOOSE = {EVALUATION_2016: EVALUATION_2016_YOOCHOOSE}
+MOVED = 0.1  # points: rows that tie-breaking moves by less are not listed
 
 
 def rows(request: Request) -> list[Row]:
     return request.rows(COUNTING)
 
 
-def draw(request: Request, failed: Mapping[str, str]) -> Drawn:
-    own, reference = Shelf.at(request.results, request.digests), pages.reference(request)
-    datasets = list(dict.fromkeys([*own.datasets(), *request.datasets]))
-    parts = ["# Audit: the order of clicks, and ties", " ".join((__doc__ or "").split("\n\n", 1)[1].split())]
-    parts += ["## In which order do clicks come?", click_order.table(request)]
-    if set(ORDERS) & set(datasets):
-        parts += ["## DIGINETICA in each order", _each_order(own, reference)]
-    if ORDERS[0] in request.datasets:
-        parts += _spread(request)
-    parts += _counted(own, datasets)
-    parts += _explained(own)
-    parts += _first_rows(own, datasets)
-    parts += ["## What the tie rule is worth", _ties(own, datasets)]
-    told = [*own.remarks, *(f"{path}: failed, {why}" for path, why in failed.items())]
-    told.append(f"Made by {pages.command('audit', request)}.")
-    return Drawn("\n\n".join([*parts, "\n".join(f"- {line}" for line in told)]) + "\n")
+def draw(request: Request, failed: Mapping[str, str]) -> Document:
+    records, beside = Records.of_request(request), reference(request.results)
+    datasets = list(dict.fromkeys([*records.datasets(), *request.datasets]))
+    both = {name: _results(NARM, name, records, beside) for name in (FILE_ORDER, TIME_ORDER)}
+    parts: list[Block] = []
+    if {FILE_ORDER, TIME_ORDER} & set(datasets):
+        parts.append(
+            Section("DIGINETICA in each order", [_each_order(records, beside), *_reconstruction(both[FILE_ORDER])])
+        )
+    parts.append(Section("In which order do clicks come?", click_order.blocks(request)))
+    if FILE_ORDER in request.datasets:
+        parts += _random_orders(request)
+    parts += _how_counted(records, datasets)
+    parts += _explained(records)
+    parts += _first_rows(records, datasets)
+    parts += _ties(request, records, datasets)
+    notes = [*records.remarks(*datasets), *(f"{path}: failed, {why}" for path, why in failed.items())]
+    return Document(
+        "Audit: why 62.58 in one paper and 49.70 in another?",
+        _answer(both),
+        "",
+        [*parts, Bullets(notes)] if notes else parts,
+        pages.foot("audit", request),
+        {"runs.csv": renderers.csv(pages.runs_table(records))},
+    )
 
 
 PAGE = Page(draw, rows, reads_logs=True)
 
 
-def _each_order(own: Shelf, reference: Shelf | None) -> str:
-    head = ["", "Recall@20", "paper", "Δ", "MRR@20", "paper", "Δ"]
+def _results(row: Row, dataset: str, records: Records, beside: Records | None) -> list[Result]:
+    """Return the records of a row; the project's own where there are none, unless those here are of another split."""
+    here = records.of(dataset)
+    theirs = beside.results(row, dataset) if beside else []
+    if here and theirs and here[0].split["digest"] != theirs[0].split["digest"]:
+        theirs = []
+    return records.results(row, dataset) or theirs
+
+
+def _pair(results: Sequence[Result], rule: Counting = OURS, unseen: object = None) -> Scores | None:
+    if not results:
+        return None
+    return Scores(*(mean(comparison.counted(run, metric, rule, unseen) for run in results) for metric in METRICS))  # type: ignore[arg-type]
+
+
+def _answer(both: Mapping[str, Sequence[Result]]) -> list[str]:
+    paper, later = numbers.published(numbers.TABLE3, "NARM", FILE_ORDER), elsewhere.wu_2019("NARM")
+    ours = [_pair(both[name]) for name in (FILE_ORDER, TIME_ORDER)]
     lines = []
-    for row in (*COUNTING, NARM):
-        for dataset in ORDERS:
-            results = own.results(row, dataset)
-            title = f"{row.label}, {'file order' if dataset == ORDERS[0] else 'by time'}"
-            if not results and reference is not None and (results := reference.results(row, dataset)):
-                title += " (reference)"
-            words = {pages.order_in_a_word(one.split["provenance"]) for one in results} - {"exact"}
-            title += "".join(f", {word}" for word in sorted(words))
-            published = numbers.published(numbers.TABLE3, row.label, dataset)
-            if any(not pages.of_published_size(one.split["provenance"]) for one in results):
-                published = None
-            lines.append([title, *_against(results, published)])
-            if row is NARM and dataset == ORDERS[1] and published:
-                lines.append([f"{title}, against later papers", *_against(results, LATER)])
-    return pages.table(head, lines) + (
-        "\n\nThe paper's DIGINETICA column stands beside both orders. S-POP has nothing to tune, and its MRR depends "
-        "on the order where its Recall hardly does. Item-KNN's parameters are not the paper's, which gives none: "
-        "how it moves from one order to the other says more than its distance. A sample of the log is another "
-        "task, and the paper's numbers do not stand beside it. Later papers sort by time (NARM 49.70 / 16.17 "
-        "in Wu et al., AAAI 2019): another task, not another result."
+    if all(ours) and paper and later:
+        file, time = (cell.text for cell in ours if cell)
+        lines.append(
+            f"**The order of the clicks differs.** Same sessions, same code: NARM has {file} in the order of the raw "
+            "file "
+            f"(the paper: {paper.recall:.2f} / {paper.mrr:.2f}) and {time} in the order of time (Wu et al., AAAI 2019: "
+            f"{later.recall:.2f} / {later.mrr:.2f})."
+        )
+    lines.append(
+        "In the raw file the rows of a session are grouped by item, and the items follow one global order: the next "
+        "click "
+        "is more often on the same item again, or on a similar one."
     )
-
-
-def _spread(request: Request) -> list[str]:
-    """Measure the counting models in other orders of the items; nothing where the raw file's own order is there."""
-    split = catalog.load_split(ORDERS[0], request.data)
-    if not split.provenance.emulated:
-        return []
-    found = item_orders.measure(split, COUNTING, choose_device(request.device), quiet=request.quiet)
-    return ["### What the order of the items is worth", item_orders.table(found, split.provenance, ORDERS[0])]
-
-
-def _against(results: Sequence[Result], published: Score | None) -> list[str]:
-    line = []
-    for metric in ("recall", "mrr"):
-        values = [getattr(one, metric)() for one in results]
-        value = getattr(published, metric) if published else None
-        line += [pages.number(values), pages.published(value), pages.difference(values, value)]
-    return line
-
-
-def _counted(own: Shelf, datasets: Sequence[str]) -> list[str]:
-    """Return the paper's rows, with the settings of public code, under each rule of counting."""
-    lines = []
-    for dataset in [name for name in datasets if name in numbers.PAPER_COLUMN]:
-        unseen = comparison.unseen_targets(own, dataset)
-        for label, one in PREDICTED.items():
-            results = comparison.predicted_runs(own, dataset, one)
-            theirs = numbers.published(numbers.TABLE3, label, dataset)
-            if (
-                not results
-                or not theirs
-                or not all(pages.of_published_size(run.split["provenance"]) for run in results)
-            ):
-                continue
-            line = [dataset, label, f"{theirs.recall:.2f} / {theirs.mrr:.2f}"]
-            for rule in RULES:
-                pair = (mean(comparison.counted(run, metric, rule, unseen) for run in results) for metric in METRICS)
-                text = " / ".join(f"{value:.2f}" for value in pair)
-                line.append(f"**{text}**" if rule == one.counted(dataset) else text)
-            lines.append(line)
-    if not lines:
-        return []
-    head = ["data set", "model", "paper", *(rule.told() for rule in RULES)]
-    told = (
-        "Recall@20 / MRR@20 of the same records, counted in several ways; ties at random in expectation. Bold: the way "
-        "of the public code, with which the row is predicted. Rows have the settings of public code "
-        "([table2.md](table2.md) names both, with the evidence). Only on YOOCHOOSE does train lack items of the test; "
-        "which targets those are is read from POP's record."
-    )
-    return ["## How the paper counted", pages.table(head, lines, names=2), told]
-
-
-def explained(own: Shelf) -> list[list[str]]:
-    """Return a line for each explanation and data set: kind, settings tried, seeds, numbers, and less the paper's."""
-    lines = []
-    for one in EXPLAINED:
-        for dataset in [name for name in numbers.DATASETS if name not in numbers.OTHER_ORDER]:
-            theirs = numbers.published(numbers.TABLE3, one.label, dataset)
-            results = own.results(one.row, dataset)
-            if not theirs or (not results and not own.results(ROWS[0], dataset)):
-                continue
-            line = [one.row.label, one.kind, str(len(one.tried)), dataset, str(len(results))]
-            unseen = comparison.unseen_targets(own, dataset)
-            for metric in METRICS:
-                values = [comparison.counted(run, metric, one.counted(dataset), unseen) for run in results]
-                line += [pages.number(values), pages.difference(values, getattr(theirs, metric))]
-            lines.append(line)
     return lines
 
 
-def _explained(own: Shelf) -> list[str]:
-    lines = explained(own)
-    if not lines:
+def _each_order(records: Records, beside: Records | None) -> Table:
+    lines: list[list[Cell]] = []
+    for row in (*COUNTING, NARM):
+        results = {name: _results(row, name, records, beside) for name in (FILE_ORDER, TIME_ORDER)}
+        sizes = all(of_published_size(run.split["provenance"]) for runs in results.values() for run in runs)
+        paper = numbers.published(numbers.TABLE3, row.label, FILE_ORDER) if sizes else None
+        later = elsewhere.wu_2019(row.label) if sizes else None
+        lines.append([row.label, _pair(results[FILE_ORDER]), _score(paper), _pair(results[TIME_ORDER]), _score(later)])
+    return Table(["model", "file order", "paper", "time order", "Wu et al. 2019"], lines, "Recall@20 / MRR@20")
+
+
+def _score(score: Score | None) -> Scores | None:
+    return None if score is None else Scores(score.recall, score.mrr)
+
+
+def _reconstruction(results: Sequence[Result]) -> list[Block]:
+    """Say how the file order was obtained where it is not the raw file's own."""
+    if not results or not results[0].split["provenance"].get("reconstructed"):
         return []
-    head = [
-        "explanation",
-        "kind",
-        "tried",
-        "data set",
-        "seeds",
-        "Recall@20",
-        "less the paper's",
-        "MRR@20",
-        "less the paper's",
+    return [
+        "The file order is reconstructed: a public output of another model prints the test sessions in it. Nothing "
+        "but an "
+        "order of items was taken from there; labels and ranks are those of the processed files "
+        "([findings](findings.md#diginetica-file-order-the-order-of-the-clicks))."
     ]
-    told = (
-        "These choices were made by looking at test scores of YOOCHOOSE 1/64: they explain a number and predict none. "
-        "I: inferred, one of several public alternatives. F: fitted, a value that no public source has. Tried: from "
-        "how many settings or rules it was chosen. What the same choice gives on the other data set is its test."
-    )
-    return ["## What explains a number afterwards", pages.table(head, lines, names=2), told]
 
 
-def _first_rows(own: Shelf, datasets: Sequence[str]) -> list[str]:
-    """Return BPR-MF with wrong items drawn from the first rows of the table of clicks, for several row orders."""
-    lines = []
-    for dataset in [name for name in datasets if name in numbers.PAPER_COLUMN]:
-        theirs = numbers.published(numbers.TABLE3, "BPR-MF", dataset)
-        for row in BPR_MF_ORDERS:
-            if results := own.results(row, dataset):
-                lines.append([dataset, row.label, *_against(results, theirs)])
-    if len(lines) < 2:
+def _random_orders(request: Request) -> list[Block]:
+    """Measure the counting models in other orders of the items; nothing where the raw file's own order is there."""
+    split = catalog.load_split(FILE_ORDER, request.data)
+    if not split.provenance.emulated:
         return []
-    head = ["data set", "wrong items drawn from", "Recall@20", "paper", "Δ", "MRR@20", "paper", "Δ"]
-    told = (
-        "The public code of 2016 draws a wrong item from the item column of the first m rows of the table of clicks, m "
-        "the number of items. So which items a model learns to put down depends on how the table is sorted."
-    )
-    return ["## BPR-MF by the order of the rows", pages.table(head, lines, names=2), told]
+    found = item_orders.measure(split, COUNTING, choose_device(request.device), quiet=request.quiet)
+    return [Section("What the order of the items is worth", item_orders.blocks(found, split.provenance, FILE_ORDER))]
 
 
-def _ties(own: Shelf, datasets: Sequence[str]) -> str:
-    head = ["data set", "model", "Recall@20, against", "in favour", "Δ", "MRR@20, against", "in favour", "Δ"]
-    lines, unmoved = [], 0
+def _how_counted(records: Records, datasets: Sequence[str]) -> list[Block]:
+    """Count the paper's rows, with the settings their authors most likely used, by each rule."""
+    sections: list[Block] = []
     for dataset in datasets:
-        tuned = comparison.tuned_rows(own, dataset, own.searches(dataset))
-        for row in _rows_of(own, dataset):
-            if not (results := own.results(row, dataset)):
+        unseen = comparison.unseen_targets(records, dataset)
+        lines: list[list[Cell]] = []
+        for label, prediction in PREDICTED.items():
+            results = comparison.predicted_runs(records, dataset, prediction)
+            theirs = numbers.published(numbers.TABLE3, label, dataset)
+            if not results or not theirs or not papers_task(dataset, results):
                 continue
-            line, moves = [dataset, _short_label(row, tuned, dataset)], False
-            for metric in (ranking.recall_at, ranking.mrr_at):
-                against, favour = (
-                    [metric(one.ranks(ties_favour_target=rule)) for one in results] for rule in (False, True)
-                )
-                gain = mean(favour) - mean(against)
-                moves |= round(gain, 2) >= MOVED
-                line += [pages.number(against), pages.number(favour), f"{gain:+.2f}"]
-            if moves:
-                lines.append(line)
-            unmoved += not moves
-    told = (
-        "Against: an item tied with the target counts as ahead of it, the rule of all other pages. In favour: the "
-        "target comes first among those tied with it, as in the authors' code."
+            line: list[Cell] = [label, Scores(theirs.recall, theirs.mrr)]
+            for rule in RULES.values():
+                rule = ON_YOOCHOOSE.get(rule, rule) if dataset.startswith("yoochoose") else rule
+                cell = _pair(results, rule, unseen)
+                line.append(f"**{renderers.cell_text(cell)}**" if rule == prediction.counted(dataset) else cell)
+            lines.append(line)
+        if lines:
+            sections.append(
+                Section(pages.title_of(dataset), [Table(["model", "paper", *RULES], lines, "By rule")], dataset)
+            )
+    if not sections:
+        return []
+    text = (
+        "Recall@20 / MRR@20 of the same records. Bold: how the row was most likely counted for the paper. Rows have "
+        "the "
+        "settings that its authors most likely used. On YOOCHOOSE the last rule also misses the items that do not "
+        "occur in "
+        "the training set."
     )
-    if unmoved:
-        told += f" Not listed: {unmoved} with records where that moves neither metric by {MOVED} or more."
-    return "\n\n".join([pages.table(head, lines, names=2)] * bool(lines) + [told])
+    return [Section("How the paper counted", [text, *sections])]
 
 
-def _short_label(row: Row, tuned: Sequence[Row], dataset: str) -> str:
-    """Return the label that other pages give a row; for any other row, a label that names its fields.
+def explained(records: Records) -> list[list[Cell]]:
+    """Return a row for each explanation and data set: kind, settings tried, seeds, numbers, and less the paper's."""
+    rows: list[list[Cell]] = []
+    for one in EXPLAINED:
+        for dataset in [name for name in numbers.DATASETS if name not in numbers.OTHER_ORDER]:
+            theirs = numbers.published(numbers.TABLE3, one.label, dataset)
+            results = records.results(one.row, dataset)
+            if not theirs or (not results and not records.results(ROWS[0], dataset)):
+                continue
+            ours = _pair(results, one.counted(dataset), comparison.unseen_targets(records, dataset))
+            gap = Scores(ours.recall - theirs.recall, ours.mrr - theirs.mrr, signed=True) if ours else None
+            tried = f"{one.kind}, {len(one.tried)}"
+            rows.append([one.row.label, tried, pages.title_of(dataset), str(len(results)), ours, gap])
+    return rows
 
-    A label that would be longer than LONGEST gives the number of fields in place of their names.
-    """
-    for known in (*ROWS, *controls.ROWS, *tuned):
-        if same(known.at(dataset), row):
-            return known.label
-    label = set_fields(Row(catalog.recommender(row.model).label, row.model), row.fields).label
-    return label if len(label) <= LONGEST else f"{catalog.recommender(row.model).label} ({len(row.fields)} fields set)"
+
+def _explained(records: Records) -> list[Block]:
+    rows = explained(records)
+    if not rows:
+        return []
+    head = ["explanation", "kind, tried", "data set", "seeds", "Recall@20 / MRR@20", "less the paper's"]
+    text = (
+        "These choices were made by looking at test scores of YOOCHOOSE 1/64: they explain a number and predict "
+        "none. I: "
+        "inferred, one of several public alternatives. F: fitted. *Tried*: from how many settings or rules it was "
+        "chosen. "
+        "What the same choice gives on the other data set is its test."
+    )
+    return [Section("What explains a number afterwards", [text, Table(head, rows, "Explanations", labels=3)])]
 
 
-def _rows_of(shelf: Shelf, dataset: str) -> list[Row]:
-    """Return a row for every model and set of fields with records on a data set."""
-    found = {}
-    for one in listed(shelf.folder, dataset):
-        if one.experiment is None:
-            continue  # the shelf remarks on it when any row is read
-        try:
-            catalog.make_recommender(one.experiment.model, one.experiment.params)
-        except UsageError:
-            shelf.remarks.append(f"{one.file.name}: no model or field of the suite has this name; left out.")
-            continue
-        name = one.file.stem.removesuffix(f"-seed{one.experiment.seed}")
-        found[name] = Row(name, one.experiment.model, one.experiment.params)
-    return list(found.values())
+def _first_rows(records: Records, datasets: Sequence[str]) -> list[Block]:
+    """Show BPR-MF with negatives drawn from the first rows of the table of clicks, for several row orders."""
+    found = {row.label: [_pair(records.results(row, name)) for name in datasets] for row in BPR_MF_ORDERS}
+    kept = [name for i, name in enumerate(datasets) if sum(pairs[i] is not None for pairs in found.values()) > 1]
+    if not kept:
+        return []
+    lines = [
+        [label, *(pair for name, pair in zip(datasets, pairs, strict=True) if name in kept)]
+        for label, pairs in found.items()
+    ]
+    papers = [
+        _score(numbers.published(numbers.TABLE3, "BPR-MF", name) if papers_task(name, []) else None) for name in kept
+    ]
+    table = Table(["negatives drawn from", *map(pages.title_of, kept)], [*lines, ["**the paper**", *papers]], "BPR-MF")
+    text = (
+        "The public code of 2016 draws a negative from the item column of the first m rows of the table of clicks, m "
+        "the "
+        "number of items. So what a model learns to put down depends on how the table is sorted."
+    )
+    return [Section("BPR-MF by the order of the rows", [text, table])]
+
+
+def _ties(request: Request, records: Records, datasets: Sequence[str]) -> list[Block]:
+    """Show the rows that tie-breaking moves; a record's numbers under each rule are in runs.csv."""
+    lines: list[list[Cell]] = []
+    unmoved = 0
+    for dataset in datasets:
+        for label, results in recorded(request, records, dataset).items():
+            against, favour = (_pair(results, rule) for rule in (OURS, NARM_CODE))
+            assert against and favour
+            if max(favour.recall - against.recall, favour.mrr - against.mrr) >= MOVED:
+                lines.append(
+                    [label, pages.title_of(dataset), against, favour, _pair(results, Counting(ties="at random"))]
+                )
+            else:
+                unmoved += 1
+    text = (
+        f"{unmoved} rows with records move by less than {MOVED} points in both metrics. Every run under each "
+        "rule: runs.csv."
+    )
+    head = ["model", "data set", "ties against", "in favour", "at random"]
+    return [Section("The effect of tie-breaking", [*([Table(head, lines, "Ties", labels=2)] if lines else []), text])]

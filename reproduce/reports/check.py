@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from reproduce import catalog, reports
 from reproduce.errors import InputError, SuiteError
-from reproduce.reports import Drawn, Page, comment, figures
+from reproduce.reports import Page, comment, figures, renderers
 from reproduce.reports import all as index
 from reproduce.reports.soundness import faults
 from reproduce.runs import kept_model
@@ -104,7 +104,7 @@ def _stale_pages(results: Path, pages: Mapping[str, Page]) -> Iterator[tuple[str
         try:
             request = comment.request_of(stored, results)
             with comment.only(request):
-                drawn = Drawn(index.index(request, {})) if page is index.PAGE else page.draw(request, {})
+                document = index.index(request, ()) if page is index.PAGE else page.draw(request, {})
         except comment.NotHere as error:
             yield f"{file}: {error}", False
             known |= {Path(figure).name for one in _embedded(stored) for figure in (f"{one}.png", f"{one}.svg")}
@@ -113,10 +113,15 @@ def _stale_pages(results: Path, pages: Mapping[str, Page]) -> Iterator[tuple[str
             yield f"{file}: cannot be drawn again: {error}", True
             continue
         again = comment.again(name, page, request)
-        if _anywhere(drawn.text) != _anywhere(comment.COMMENT.sub("", stored)):
+        if _anywhere(renderers.markdown(document)) != _anywhere(comment.COMMENT.sub("", stored)):
             yield f"{file}: not what its records give; {again}", True
-        known |= set(drawn.figures)
-        yield from _stale_figures(results / "figures", drawn.figures, again)
+        for beside, text in document.data.items():
+            if not (results / beside).is_file():
+                yield f"{beside}: absent; {again}", True
+            elif (results / beside).read_bytes() != text.encode():
+                yield f"{beside}: not what its records give; {again}", True
+        known |= set(document.figures)
+        yield from _stale_figures(results / "figures", document.figures, again)
     if (results / "findings.md").is_file():
         embedded |= _embedded((results / "findings.md").read_text(encoding="utf-8"))
     for left in sorted((results / "figures").glob("*")):

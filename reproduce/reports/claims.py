@@ -1,221 +1,226 @@
-"""The claims of the paper's text, each tested on the stored records: it holds, fails, or the records cannot tell."""
+"""The claims of the paper's text, each tested on the stored records: supported, contradicted, or neither."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
-from reproduce import catalog
-from reproduce.evaluation.uncertainty import LEVEL
+from reproduce.evaluation.uncertainty import MOST_SEEDS, POWER
 from reproduce.evaluation.verdicts import MARGIN, SHARE, Verdict
 from reproduce.paper import numbers
 from reproduce.paper.claims import CLAIMS, Claim
-from reproduce.reports import Drawn, Page, judging
+from reproduce.reports import Page, judging, renderers
 from reproduce.reports import page as pages
-from reproduce.reports.judging import NOT_RUN, Evidence, Said
-from reproduce.reports.page import DASH
-from reproduce.reports.shelf import Shelf
+from reproduce.reports.document import Block, Bullets, Cell, Document, Folded, Number, Table, p_value
+from reproduce.reports.judging import Evidence, Said
+from reproduce.reports.records import Records, papers_task
 from reproduce.runs.request import Request
 
 CONTRADICTED = 4  # the exit status of --strict
+SUPPORTED, AGAINST, UNDECIDED = "supported", "contradicted", "undecided"
+NOT_TESTABLE, NOT_JUDGED, NOT_RUN, NO_CLAIM = "not testable", "not judged", "not run", "·"
 
-Cells = Mapping[str, Mapping[str, list[Said]]]  # claim -> data set -> what the records say of its statements
-
-INTRODUCTION = (
-    "Do the claims of the NARM paper's text hold on our records? Each claim comes to some statements about two rows of "
-    "the paper's tables, and each is judged with published settings, counting the noise between test sessions and "
-    "between seeds."
-)
-WORDS = (
-    "**holds**: every statement is shown. **fails**: at least one is shown to be wrong, after Holm over the claim's "
-    "statements. **incomplete**: nothing is shown to be wrong, and records are missing. Noise leads to **undecided**, "
-    "never to holds or fails.",
-    "**with public code**: the same claim with BPR-MF, FPMC and GRU-Rec in the settings of public code "
-    "([table2.md](table2.md)), all rows counted alike.",
-    "**provisional**: it rests on a row with fewer than three seeds.",
-    f'"A is better than B" holds where the interval of the difference lies above 0, fails where it lies below, and is '
-    f'"negligible" where a difference beyond {MARGIN:g} points either way is ruled out. Each interval has the level of '
-    "its step in Holm's method, so it leaves out 0 exactly if the adjusted p is below 0.05.",
-    '"Close", and "as large as the '
-    f"paper's gain\" (within {100 * SHARE:.0f} % of it, the paper's numbers being single runs too), hold by an "
-    "equivalence test only.",
-    '"one run: not judged": no model like it has several seeds, so how far another seed moves it is not known. '
-    '"cannot be tested": the paper\'s effect would be lost in the noise of this data.',
-    "YOOCHOOSE 1/64 and 1/4 have the same test sessions, so their verdicts are not independent. DIGINETICA by time is "
-    "not what the paper ran: shown, not judged.",
-)
-# The word for each verdict in a count, in this order; the first two are always given.
-COUNTED = {
-    Verdict.HOLDS: "hold",
-    Verdict.FAILS: "fail",
+WORDS = {
+    Verdict.HOLDS: SUPPORTED,
+    Verdict.FAILS: AGAINST,
     Verdict.NEGLIGIBLE: "negligible",
-    Verdict.UNDECIDED: "undecided",
-    Verdict.ONE_RUN: "not judged",
-    Verdict.UNTESTABLE: "cannot be tested",
+    Verdict.UNDECIDED: UNDECIDED,
+    Verdict.ONE_RUN: NOT_JUDGED,
+    Verdict.UNTESTABLE: NOT_TESTABLE,
+    None: NOT_RUN,
 }
+MEANING = (
+    "**Supported**: every comparison of the claim is shown. **Contradicted**: at least one is shown to be the other "
+    "way "
+    "round. **Undecided**: the noise is too large for either, or some comparisons are not run. **Not testable**: on "
+    "these test sessions an effect of the paper's size would be found in less than four cases of five. **Not "
+    "judged**: a "
+    "single run, and how far another seed would move it is not known. **Provisional**: it rests on a row with fewer "
+    "than "
+    "three seeds. *Public code*: with BPR-MF, FPMC and GRU-Rec in the settings of public code, all rows counted alike. "
+    "·: the paper does not claim it there."
+)
+METHOD = (
+    f"A comparison is shown where *p*, after Holm over the claim's comparisons, is below 0.05. Where a difference "
+    "beyond "
+    f"{MARGIN:g} points either way is ruled out, it is negligible.",
+    f'"Close", and "as large as the paper\'s gain" (within {100 * SHARE:.0f} % of it), are shown by an equivalence '
+    "test only: the 90 % interval lies within the margin.",
+    "YOOCHOOSE 1/64 and 1/4 have the same test sessions, so their verdicts are not independent. DIGINETICA in time "
+    "order "
+    "is another task; its comparisons are in claims.csv and bear on no claim.",
+    "More: [docs/method.md](../docs/method.md).",
+)
+CSV = (
+    "claim",
+    "data set",
+    "bears on the claim",
+    "comparison",
+    "paper",
+    "ours",
+    "level",
+    "p (Holm)",
+    "verdict",
+    "power",
+)
 
 
-def draw(request: Request, failed: Mapping[str, str]) -> Drawn:
-    own = Shelf.at(request.results, request.digests)
-    evidence = {name: Evidence(own, name, own.searches(name)) for name in numbers.DATASETS}
-    cells = {one.name: {name: judging.judge(one, name, evidence) for name in evidence} for one in CLAIMS}
+def draw(request: Request, failed: Mapping[str, str]) -> Document:
+    records = Records.of_request(request)
+    evidence = {name: Evidence(records, name, records.searches(name)) for name in numbers.DATASETS}
+    said = {claim.name: {name: judging.judge(claim, name, evidence) for name in evidence} for claim in CLAIMS}
     public = {
-        one.name: {name: judging.judge(one, name, evidence, here.predicted) for name, here in evidence.items()}
-        for one in CLAIMS
+        claim.name: {name: judging.judge(claim, name, evidence, here.predicted) for name, here in evidence.items()}
+        for claim in CLAIMS
     }
-    judged = {name: pages.papers_task(name, one.records) for name, one in evidence.items()}
-    parts = [
-        "# The paper's claims",
-        INTRODUCTION,
-        "\n".join(f"- {line}" for line in _summary(cells, judged)),
-        _table(cells, public, judged),
-        "\n".join(f"- {line}" for line in [*WORDS, *_power(cells, judged)]),
-        _when_tuned(evidence, judged),
-        "## Numbers",
-        *(_numbers(claim, cells[claim.name]) for claim in CLAIMS),
-        _noise(evidence),
-        "\n".join(f"- {line}" for line in [*own.remarks, f"Made by {pages.command('claims', request)}."]),
+    papers = [name for name, here in evidence.items() if papers_task(name, here.records)]
+    samples = [name for name in evidence if name not in (*papers, *numbers.OTHER_ORDER)]
+    run = [name for name in papers if any(overall(one[name]) != NOT_RUN for one in said.values() if one[name])]
+    shown = run or papers[:1] or list(evidence)[:1]
+    head = ["claim", "the paper says"]
+    head += [text for name in shown for text in (pages.title_of(name), f"{pages.title_of(name)}, public code")]
+    verdicts: list[list[Cell]] = []
+    for claim in CLAIMS:
+        both = [_verdict(one[claim.name][name]) for name in shown for one in (said, public)]
+        verdicts.append([claim.name, claim.text, *both])
+    deciding = [row for c in CLAIMS for name in shown if (row := _deciding(c, name, said[c.name][name]))]
+    remarks = records.remarks(*shown)
+    csv = [row for c in CLAIMS for name in evidence for row in _csv(c, name, said[c.name][name], name in papers)]
+    absent = [pages.title_of(name) for name in papers if name not in run]
+    parts: list[Block] = [
+        Table(head, verdicts, "Verdicts", labels=len(head)),
+        MEANING + (f" No records of {pages.listed(absent)}." if absent else ""),
+        *(f"{pages.title_of(name)}: a sample of the paper's data, which bears on no claim." for name in samples),
     ]
-    text = "\n\n".join(part for part in parts if part) + "\n"
-    return Drawn(text, status=status(cells, judged) if request.options.get("strict") else 0)
+    if deciding:
+        columns = ["claim", "data set", "comparison", "paper", "ours", "p", "seeds"]
+        parts += [
+            "**The comparison that decides**: for each claim, the one nearest to failing. Points; intervals over test "
+            "sessions and seeds, at the level of the comparison's step in Holm's method. *Seeds*: of each row, that "
+            "would "
+            "find the paper's effect four times in five.",
+            Table(columns, deciding, "The comparison that decides", labels=3),
+        ]
+    parts += [*_when_tuned(evidence, shown), Folded("Method", [Bullets(METHOD)])]
+    parts += [Bullets(remarks)] if remarks else []
+    contradicted = any(overall(one[name]) == AGAINST for one in said.values() for name in papers)
+    return Document(
+        "Do the paper's claims hold?",
+        _answer(said, run),
+        f"{len(CLAIMS)} claims of the NARM paper's text, each as comparisons of two rows of its tables.",
+        parts,
+        pages.foot("claims", request, "Every comparison: [claims.csv](claims.csv)."),
+        {"claims.csv": renderers.csv(Table(CSV, csv))},
+        status=CONTRADICTED if request.options.get("strict") and contradicted else 0,
+    )
 
 
 PAGE = Page(draw)
 
 
-def status(cells: Cells, judged: Mapping[str, bool]) -> int:
-    """Return the exit status under --strict; only verdicts on the paper's own data count."""
-    words = [judging.overall(said) for one in cells.values() for name, said in one.items() if judged[name]]
-    return CONTRADICTED if Verdict.FAILS.value in words else 0
+def overall(said: Sequence[Said]) -> str:
+    """Return one verdict for all comparisons of a claim, in the words of the page."""
+    if not said:
+        return NO_CLAIM
+    verdict = judging.overall(said)
+    return next((word for known, word in WORDS.items() if known is not None and known.value == verdict), "") or (
+        NOT_RUN if verdict == judging.NOT_RUN else UNDECIDED
+    )
 
 
-def counts(said: Sequence[Said]) -> str:
-    """Count the verdicts in words, such as "6 hold, 0 fail, 1 missing of 7"."""
-    verdicts = [one.verdict for one in said]
-    told = [f"{verdicts.count(one)} {word}" for one, word in COUNTED.items() if one in verdicts or word in "hold fail"]
-    unequal = sum(one.unequal for one in said)
-    missing = verdicts.count(None) - unequal
-    told += [f"{missing} missing"] if missing else []
-    told += [f"{unequal} not tuned equally"] if unequal else []
-    return f"{', '.join(told)} of {len(said)}"
+def _verdict(said: Sequence[Said]) -> str:
+    word = overall(said)
+    text = f"**{word}**" if word in (SUPPORTED, AGAINST) else word
+    return f"{text}, provisional" if judging.provisional(said) else text
 
 
-def _summary(cells: Cells, judged: Mapping[str, bool]) -> list[str]:
-    """Return a line for each data set that is judged and has records."""
-    lines = []
-    for name in (one for one, counted in judged.items() if counted):
-        words: dict[str, list[str]] = {}
-        for claim, said in cells.items():
-            if said[name]:
-                words.setdefault(judging.overall(said[name]), []).append(claim)
-        if set(words) > {NOT_RUN}:
-            total = sum(map(len, words.values()))
-            order = [Verdict.HOLDS.value, Verdict.FAILS.value]
-            order += [word for word in words if word not in (*order, NOT_RUN)] + [NOT_RUN]
-            told = [f"**{word}** {', '.join(words[word])}" for word in order if word in words]
-            lines.append(f"{catalog.dataset(name).title}, {total} claims: {'; '.join(told)}.")
-    return lines or ["None of the paper's data sets has records yet."]
+def _answer(said: Mapping[str, Mapping[str, list[Said]]], shown: Sequence[str]) -> list[str]:
+    """Return a bullet for each verdict, with the claims that have it."""
+    found: dict[str, dict[str, list[str]]] = {}
+    for claim, by_dataset in said.items():
+        for name in shown:
+            if (word := overall(by_dataset[name])) != NO_CLAIM:
+                found.setdefault(word, {}).setdefault(pages.title_of(name), []).append(claim)
+    total = sum(len(claims) for one in found.values() for claims in one.values())
+
+    def where(word: str) -> str:
+        return "; ".join(f"{pages.listed(claims)} on {title}" for title, claims in found[word].items())
+
+    def count(word: str) -> int:
+        return sum(map(len, found.get(word, {}).values()))
+
+    if not shown:
+        return ["None of the paper's data sets has records yet."]
+    words = [word for word in (SUPPORTED, AGAINST) if word in found]
+    lines = [f"**{word.capitalize()}** ({count(word)} of {total} tests): {where(word)}." for word in words]
+    others = sorted((word for word in found if word not in (*words, NOT_RUN)), key=count, reverse=True)
+    return [*lines, *(f"**{word.capitalize()}** ({count(word)}): {where(word)}." for word in others)][:4]
 
 
-def _table(cells: Cells, public: Cells, judged: Mapping[str, bool]) -> str:
-    head = ["claim"]
-    for name, counted in judged.items():
-        head += [_title(name, counted), *(["with public code"] if counted else [])]
-    lines = []
+def _deciding(claim: Claim, dataset: str, said: Sequence[Said]) -> list[Cell]:
+    """Return a row on the comparison of a claim that is nearest to failing; [] without one."""
+    judged = [one for one in said if one.effect is not None]
+    if not judged:
+        return []
+    failing = [one for one in judged if one.verdict is Verdict.FAILS]
+    if failing:
+        one = min(failing, key=lambda one: (one.p, one.effect.value if one.effect else 0.0))
+    else:
+        one = max(judged, key=lambda one: (one.verdict is not Verdict.HOLDS, -_distance(one)))
+    assert one.effect is not None
+    cell = Number(one.effect.value, interval=one.effect.interval(one.level), signed=True)
+    paper = None if one.published is None else Number(one.published, signed=True)
+    p = "" if math.isnan(one.p) else p_value(one.p)
+    return [claim.name, pages.title_of(dataset), one.statement, paper, cell, p, _needed(one)]
+
+
+def _needed(one: Said) -> str | None:
+    """Say how many seeds of each row would decide an undecided comparison if the paper's effect were true."""
+    if not one.undecided or math.isnan(one.power):
+        return None
+    if one.power >= POWER:
+        return f"enough ({one.power:.2f})"
+    return f">{MOST_SEEDS}" if one.seeds is None else str(one.seeds)
+
+
+def _distance(one: Said) -> float:
+    """Return how far a comparison is from failing, in standard errors."""
+    assert one.effect is not None
+    error = one.effect.s if one.effect.s > 0 else math.inf
+    return -abs(one.effect.value) / error if "within ±" in one.statement else one.effect.value / error
+
+
+def _csv(claim: Claim, dataset: str, said: Sequence[Said], bears: bool) -> list[list[Cell]]:
+    rows: list[list[Cell]] = []
+    for one in said:
+        effect = None
+        if one.effect is not None:
+            effect = Number(one.effect.value, interval=one.effect.interval(one.level))
+        paper = None if one.published is None else Number(one.published)
+        p = None if math.isnan(one.p) else Number(one.p)
+        power = None if math.isnan(one.power) else Number(one.power)
+        level = None if effect is None else Number(one.level)
+        word = "not tuned equally" if one.unequal else WORDS[one.verdict]
+        rows.append(
+            [claim.name, dataset, "yes" if bears else "no", one.statement, paper, effect, level, p, word, power]
+        )
+    return rows
+
+
+def _when_tuned(evidence: Mapping[str, Evidence], shown: Sequence[str]) -> list[Block]:
+    """Judge the claims again with every method of a comparison tuned on the same budget."""
+    rows: list[list[Cell]] = []
     for claim in CLAIMS:
-        line = [f"{claim.name}: {claim.text}"]
-        for name, counted in judged.items():
-            line.append(_cell(cells[claim.name][name], counted))
-            if counted:
-                line.append(_cell(public[claim.name][name], counted))
-        lines.append(line)
-    return pages.table(head, lines, names=len(head))
-
-
-def _title(dataset: str, judged: bool) -> str:
-    return catalog.dataset(dataset).title + ("" if judged else ", shown only")
-
-
-def _cell(said: Sequence[Said], judged: bool) -> str:
-    word = judging.overall(said)
-    if word == DASH:
-        return DASH
-    if word == NOT_RUN:
-        return f"{NOT_RUN} ({len(said)})"
-    word = f"**{word}**" + ", provisional" * judging.provisional(said)
-    return f"{word}: {counts(said)}" if judged else counts(said)
-
-
-def _when_tuned(evidence: Mapping[str, Evidence], judged: Mapping[str, bool]) -> str:
-    """Judge the claims again with every method of a statement tuned on the same budget.
-
-    The table has the claims of which at least one statement can be judged so; the others are named below it.
-    """
-    cells = {
-        one.name: {name: judging.judge(one, name, evidence, here.tuned_equally) for name, here in evidence.items()}
-        for one in CLAIMS
-    }
-    lines, rest = [], []
-    for claim in CLAIMS:
-        said = cells[claim.name]
-        if any(one.verdict is not None and one.searched for name in said for one in said[name]):
-            lines.append(
-                [f"{claim.name}: {claim.text}", *(_tuned_cell(said[n], counted) for n, counted in judged.items())]
-            )
-        else:
-            rest.append(claim.name)
-    head = ["claim", *(_title(name, counted) for name, counted in judged.items())]
-    told = "Where every method of a statement was searched on held-out training sessions, with the same budget:"
-    parts = ["## When every method is tuned equally", told, pages.table(head, lines, names=len(head)) if lines else ""]
-    if rest:
-        parts.append(f"Not tuned equally: {', '.join(rest)}, in no statement.")
-    return "\n\n".join(part for part in parts if part)
-
-
-def _tuned_cell(said: Sequence[Said], judged: bool) -> str:
-    if said and all(one.verdict is None for one in said):
-        return "not tuned equally" if any(one.unequal for one in said) else f"{NOT_RUN} ({len(said)})"
-    return _cell(said, judged)
-
-
-def _power(cells: Cells, judged: Mapping[str, bool]) -> list[str]:
-    """Return a line for each undecided claim that says how many seeds would decide it."""
-    return [
-        f"{claim} on {catalog.dataset(name).title}: {told}"
-        for claim, by_dataset in cells.items()
-        for name in (one for one, counted in judged.items() if counted)
-        if (told := judging.power_line(by_dataset[name]))
-    ]
-
-
-def _numbers(claim: Claim, cells: Mapping[str, list[Said]]) -> str:
-    """Return the statements of a claim with their numbers, folded."""
-    lines, lacking = [], []
-    for name, said in cells.items():
-        title = catalog.dataset(name).title
-        lines += [[title, *_line(one)] for one in said if one.effect is not None]
-        rows = list(dict.fromkeys(label for one in said for label in one.lacking))
-        if rows and any(one.effect is not None for one in said):
-            lacking.append(f"- {title}: no records of {', '.join(rows)}.")
-    head = ["data set", "statement", "ours", "interval (Holm)", "p (Holm)", "paper", "verdict"]
-    table = pages.table(head, lines, names=2) if lines else "No records yet."
-    return pages.folded(f"{claim.name}: {claim.text}", *filter(None, [table, "\n".join(lacking)]))
-
-
-def _line(one: Said) -> list[str]:
-    assert one.effect is not None and one.verdict is not None
-    low, high = one.effect.interval(one.level)
-    p = DASH if one.p != one.p else "< 0.0001" if one.p < 0.0001 else f"{one.p:.4f}"
-    paper = DASH if one.published is None else f"{one.published:+.2f}"
-    interval = f"{low:+.2f} to {high:+.2f}" + ("" if one.level == LEVEL else f" ({100 * one.level:.4g} %)")
-    verdict = one.verdict.value + ", provisional" * one.provisional
-    return [one.statement, f"{one.effect.value:+.2f}", interval, p, paper, verdict]
-
-
-def _noise(evidence: Mapping[str, Evidence]) -> str:
-    lines = [
-        f"- {catalog.dataset(name).title}. {one.seeds.told(metric, one.records)}"
-        for name, one in evidence.items()
-        if one.records
-        for metric in ("recall", "mrr")
-    ]
-    return pages.folded("Noise between seeds", "\n".join(lines)) if lines else ""
+        said = {name: judging.judge(claim, name, evidence, evidence[name].tuned_equally) for name in shown}
+        if any(one.verdict is not None and one.searched for name in shown for one in said[name]):
+            cells = [
+                "not tuned equally" if all(one.unequal for one in said[n]) and said[n] else _verdict(said[n])
+                for n in shown
+            ]
+            rows.append([claim.name, *cells])
+    if not rows:
+        return [
+            "No claim can be tested with equally tuned methods yet: no two methods were tuned with the same budget."
+        ]
+    head = ["claim", *map(pages.title_of, shown)]
+    return ["**With every method tuned on the same budget**:", Table(head, rows, "Tuned equally", labels=len(head))]

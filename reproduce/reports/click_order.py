@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -11,9 +10,10 @@ from reproduce import catalog
 from reproduce.reading.preprocessing import ClickLog, DatedSessions, longer_than_one, sessions_of
 from reproduce.reading.sessions import Sessions
 from reproduce.reports import page as pages
-from reproduce.reports.page import DASH
+from reproduce.reports.document import Block, Cell, Table
 from reproduce.runs.request import Request
 
+ITEM_ORDER = "item order"
 SESSIONS = 200_000  # the first of a log, which are measured: all of YOOCHOOSE's item pairs would take many minutes
 
 
@@ -37,7 +37,7 @@ class Order:
         if not self.pairs or (not self.repeating and self.pairs < 10 and self.agreeing == self.pairs):
             return "too few to tell"
         by_item = self.grouped == self.repeating and self.agreeing == self.pairs
-        return "**item order**" if by_item else "no item order"
+        return ITEM_ORDER if by_item else "no item order"
 
 
 def order_of(sessions: Sessions) -> Order:
@@ -90,48 +90,48 @@ def in_time_order(log: ClickLog) -> float:
     return 100 * (1 - len(np.unique(session[1:][back])) / max(len(several), 1))
 
 
-def table(request: Request) -> str:
-    """Return a table of the order of clicks in every log or split asked for."""
-    head = [
-        "clicks", "sessions", "in time order", "with repeats", "repeats grouped", "pairs of items", "in one order",
-        "next repeats last", "verdict",
-    ]  # fmt: skip
-    lines, seen = [], set()
+def blocks(request: Request) -> list[Block]:
+    """Return the order of clicks in every log or split asked for, as a table and what its columns mean."""
+    rows: dict[str, list[Cell]] = {}
+    orders: dict[str, Order] = {}
+    emulated = set()
     for name in request.datasets:
         dataset = catalog.dataset(name)
         files = dataset.find_log(request.data) if dataset.find_log else []
         if files and dataset.read_log:
-            if files[0] not in seen:
-                seen.add(files[0])
-                lines += _log_lines(dataset.read_log(files[0]), files[0])
+            if f"{files[0].name}, rows as they stand" not in rows:
+                log = dataset.read_log(files[0])
+                share = f"{in_time_order(log):.1f} %"
+                for what, by_time, time in (("rows as they stand", False, share), ("sorted by time", True, "100.0 %")):
+                    title = f"{files[0].name}, {what}"
+                    orders[title] = order_of(_first(sessions_of(log, by_time=by_time)))
+                    rows[title] = _row(title, orders[title], time)
             continue
         split = catalog.load_split(name, request.data)
-        origin = split.provenance
-        title = f"{name}, {origin.source}" + (f" ({pages.order_in_a_word(vars(origin))})" if origin.emulated else "")
-        line = _line(title, order_of(split.train), DASH)
-        lines.append([*line[:-1], f"{line[-1]}, by construction"] if origin.emulated else line)
-    return pages.table(head, lines) + (
-        "\n\nPairs of items are those that meet in more than one session; they are in one order if the same one comes "
-        "first in all of these. A log in item order has all repeats grouped and all pairs in one order. "
-        f"Of a log the first {SESSIONS:,} sessions are measured."
+        title = f"{pages.title_of(name)}, {split.provenance.source}"
+        orders[title] = order_of(split.train)
+        rows[title] = _row(title, orders[title], None)
+        emulated |= {title} if split.provenance.emulated else set()
+    by_item = [title for title, order in orders.items() if order.verdict == ITEM_ORDER and title not in emulated]
+    text = (
+        f"Sessions of two clicks or more, of a log the first {SESSIONS:,}. *Repeats grouped*: of the sessions that "
+        "repeat an "
+        "item, those with all its clicks adjacent. *Pairs in one order*: of the pairs of items that meet in several "
+        "sessions, those in the same order in all. In item order, all are: "
     )
+    text += (pages.listed(by_item) or "none read from a file") + (
+        f"; by construction {pages.listed(sorted(emulated))}." if emulated else "."
+    )
+    head = ["clicks", "sessions", "in time order", "repeats grouped", "pairs in one order", "next repeats last"]
+    return [Table(head, list(rows.values()), "The order of clicks"), text]
 
 
-def _log_lines(log: ClickLog, file: Path) -> list[list[str]]:
-    share = f"{in_time_order(log):.1f} %"
-    return [
-        _line(f"{file.name}, {what}", order_of(_first(sessions_of(log, by_time=by_time))), time)
-        for what, by_time, time in (("rows as they stand", False, share), ("sorted by time", True, "100.0 %"))
-    ]
+def _row(title: str, order: Order, in_time: str | None) -> list[Cell]:
+    grouped, agreeing = f"{order.grouped:,} of {order.repeating:,}", f"{order.agreeing:,} of {order.pairs:,}"
+    return [title, order.sessions, in_time, grouped, agreeing, f"{order.repeats:.1f} %"]
 
 
 def _first(sessions: DatedSessions) -> Sessions:
     kept = longer_than_one(sessions)
     lengths = kept.lengths[:SESSIONS]
     return Sessions.packed(kept.items[: int(lengths.sum())], lengths, int(kept.items.max(initial=-1)) + 1)
-
-
-def _line(title: str, order: Order, in_time: str) -> list[str]:
-    counts = (order.sessions, order.repeating, order.grouped, order.pairs, order.agreeing)
-    told = [f"{one:,}" for one in counts]
-    return [title, told[0], in_time, *told[1:], f"{order.repeats:.1f} %", order.verdict]

@@ -19,7 +19,7 @@ from reproduce.errors import InputError, SuiteError, in_a_line
 from reproduce.fitting import user_model
 from reproduce.reading import own_data
 from reproduce.reports import Page
-from reproduce.reports.shelf import Shelf
+from reproduce.reports.records import Records
 from reproduce.runs import request as requests
 from reproduce.runs.request import Request
 
@@ -33,7 +33,7 @@ class NotHere(SuiteError):
 
 def comment(page: Page, request: Request) -> str:
     """Return the last line of a page; "" where the command without options draws the same page."""
-    recorded = set(Shelf.at(request.results).datasets()) - set(own_data.TAKEN)  # pages with runs show these anyway
+    recorded = set(Records.load(request.results).datasets()) - set(own_data.TAKEN)  # pages with runs show these anyway
     parts = {
         "datasets": [one for one in request.datasets if not page.runs or one not in recorded],
         "models": list(request.models),
@@ -123,6 +123,6 @@ def again(name: str, page: Page, request: Request) -> str:
     """Return a sentence with the command that draws a page again from stored records, with the same rows."""
     runs = page.runs and name != "all"
     if runs and not request.datasets:
-        request = replace(request, datasets=Shelf.at(request.results).datasets())
+        request = replace(request, datasets=Records.load(request.results).datasets())
     words = [*requests.words(name, request), *(["--stored"] if runs else []), "--results", str(request.results)]
     return f"python -m reproduce {shlex.join(words)} draws it again"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import mean
+from typing import Literal
 
 import numpy as np
 
@@ -16,20 +17,18 @@ from reproduce.paper.numbers import Score
 from reproduce.paper.originals import PREDICTED, Prediction
 from reproduce.paper.rows import ROWS, Row
 from reproduce.reports import measuring
-from reproduce.reports.measuring import Mark, Seeds
-from reproduce.reports.page import DASH
-from reproduce.reports.shelf import Shelf
+from reproduce.reports.document import NOT_RUN, Cell, Number
+from reproduce.reports.measuring import USUAL, Mark, Seeds, View
+from reproduce.reports.records import Records
 from reproduce.runs.record import Result
 from reproduce.runs.request import same
 from reproduce.runs.stored_search import Found
 
 FULL_DECODER = Row("NARM, fully connected", "narm", {"decoder": "fully-connected"})
-TIES_MOVE = 0.5  # points: where the tie rule moves a number by more, its cell is marked
-UNFINISHED, TIES, ONE_SEED = "†", "‡", "¹"
+ONE_SEED, UNFINISHED = "¹", "†"
 MARKS = (
-    "±: the 95 % interval, over test sessions and, where the noise between seeds is known, over seeds. **Bold**: the "
-    f"highest of ours. ≈: may be the best as well. {ONE_SEED}: one seed. {UNFINISHED}: its best epoch was the last one "
-    f"allowed. {TIES}: with ties at random, not against the model, it moves by more than {TIES_MOVE} points."
+    "**Bold**: highest. **≈**: not distinguishable from the highest. "
+    f"**{ONE_SEED}**: one run. **{UNFINISHED}**: still improving at the last epoch allowed."
 )
 
 
@@ -67,7 +66,7 @@ def counted(result: Result, metric: str, rule: Counting, unseen: np.ndarray | No
     return metrics.PAPERS[metric].mean(result.greater, result.equal, rule, unseen)
 
 
-def unseen_targets(own: Shelf, dataset: str) -> np.ndarray | None:
+def unseen_targets(own: Records, dataset: str) -> np.ndarray | None:
     """Return which targets do not occur in train, (n,) bool; None where train has every item of the test.
 
     Only the fractions of YOOCHOOSE lack some: their test sessions were filtered against the whole training part. There
@@ -80,7 +79,7 @@ def unseen_targets(own: Shelf, dataset: str) -> np.ndarray | None:
 
 
 def lines(
-    own: Shelf, reference: Shelf | None, dataset: str, shown: Iterable[Row], searches: Sequence[Found]
+    own: Records, reference: Records | None, dataset: str, shown: Iterable[Row], searches: Sequence[Found]
 ) -> list[Line]:
     """Return a line for every row of a page, with its records."""
     found = []
@@ -107,7 +106,7 @@ def lines(
     return found
 
 
-def predicted_runs(own: Shelf, dataset: str, prediction: Prediction) -> Sequence[Result]:
+def predicted_runs(own: Records, dataset: str, prediction: Prediction) -> Sequence[Result]:
     """Return the records of a prediction: of the row closer to the authors' code if it has any."""
     closer = own.results(prediction.closer, dataset) if prediction.closer else []
     return closer or own.results(prediction.row, dataset)
@@ -129,7 +128,7 @@ def _published(label: str, dataset: str) -> Score | None:
     return numbers.published(numbers.TABLE3, label, dataset)
 
 
-def _tuned(own: Shelf, dataset: str, row: Row, searches: Sequence[Found]) -> Row | None:
+def _tuned(own: Records, dataset: str, row: Row, searches: Sequence[Found]) -> Row | None:
     """Return the row with the settings that a search found; of several searches, the one whose run validates best.
 
     Validation is on training sessions. A setting can win a search and still do worse in the whole training.
@@ -142,7 +141,7 @@ def _validated(results: Sequence[Result]) -> float:
     return max((epoch.get("validation_recall", 0.0) for one in results for epoch in one.epochs), default=-1.0)
 
 
-def tuned_rows(own: Shelf, dataset: str, searches: Sequence[Found]) -> list[Row]:
+def tuned_rows(own: Records, dataset: str, searches: Sequence[Found]) -> list[Row]:
     """Return a row, labelled as tuned, for each row whose search found better settings than its own.
 
     Of several searches of a row only the setting whose run validates best is kept; the others are failed searches.
@@ -166,18 +165,16 @@ class Cells:
     reference: Mapping[str, Measurement] = field(default_factory=dict)
 
 
-def cells(made: Sequence[Line], metric: str, seeds: Seeds) -> Cells:
+def cells(made: Sequence[Line], metric: str, seeds: Seeds, view: View = USUAL) -> Cells:
     """Measure the lines' records of one split; reference runs of that split compete for the mark of the highest."""
-    ours = measuring.of_one_split({line.label: line.results for line in made})
-    kept = {(label, "ours"): results for label, results in ours.items()}
-    first = next(iter(ours.values()), [])
-    digest = first[0].split["digest"] if first else ""
+    kept = {(line.label, "ours"): line.results for line in made if line.results}
+    digest = next(iter(kept.values()))[0].split["digest"] if kept else ""
     for line in made:
         for kind, results in (("tuned", line.tuned_runs), ("reference", line.reference)):
-            if results and {one.split["digest"] for one in results} == {digest}:
+            if results and {run.split["digest"] for run in results} == {digest}:
                 kept[line.label, kind] = list(results)
     named = {f"{kind} {label}": results for (label, kind), results in kept.items()}
-    found = measuring.measured(named, metric, seeds)
+    found = measuring.measured(named, metric, seeds, view.where, view.rule)
     by_kind = {
         kind: {label: found[f"{kind} {label}"] for label, one in kept if one == kind}
         for kind in ("ours", "tuned", "reference")
@@ -187,32 +184,22 @@ def cells(made: Sequence[Line], metric: str, seeds: Seeds) -> Cells:
     return Cells(metric, by_kind["ours"], marks, by_kind["tuned"], by_kind["reference"])
 
 
-def text_of(line: Line, one: Cells) -> str:
-    """Return the cell of the column "ours": the number and its interval, with marks."""
+def cell(line: Line, cells: Cells) -> Cell:
+    """Return the cell of our number of a line: its interval, its mark and its signs."""
     if not line.results:
-        return DASH
-    measurement = one.measured.get(line.label)
-    if measurement is None:  # of another split than the others: no interval, no comparison
-        return f"{mean(getattr(result, one.metric)() for result in line.results):.2f}"
-    text = number(measurement)
-    mark = one.marks.get(line.label)
-    text = {"highest": f"**{text}**", "equal": f"≈ {text}"}.get(str(mark), text)
-    signs = signs_of(line.results, one.metric)
-    return f"{text} {signs}" if signs else text
+        return NOT_RUN
+    return number(cells.measured[line.label], cells.marks.get(line.label), signs_of(line.results))
 
 
-def number(one: Measurement) -> str:
-    return f"{one.value:.2f} ±{measuring.half_width(measuring.alone(one)):.1f}"
+def number(one: Measurement, mark: Mark | None = None, notes: str = "") -> Number:
+    marks: dict[Mark | None, Literal["bold", "close"]] = {"highest": "bold", "equal": "close"}
+    half = measuring.half_width(measuring.alone(one))
+    sd = float(one.points.std(ddof=1)) if len(one.points) > 1 else None
+    return Number(one.value, half=half, mark=marks.get(mark, ""), notes=notes, sd=sd)
 
 
-def signs_of(results: Sequence[Result], metric: str) -> str:
-    """Return the signs of the legend that apply to a number: one seed, training unfinished, moved by ties."""
+def signs_of(results: Sequence[Result]) -> str:
+    """Return the signs of the legend that apply to a number: one run, training unfinished."""
     one_seed = len(results) == 1 and not measuring.without_chance(results[0])
-    unfinished = any(one.unfinished for one in results)
-    moved = abs(at_random(results, metric) - mean(getattr(one, metric)() for one in results)) > TIES_MOVE
-    return ONE_SEED * one_seed + UNFINISHED * unfinished + TIES * moved
-
-
-def at_random(results: Sequence[Result], metric: str) -> float:
-    """Return the expected metric with ties in random order, in per cent."""
-    return mean(counted(one, metric, Counting(ties="at random")) for one in results)
+    unfinished = any(run.unfinished for run in results)
+    return ONE_SEED * one_seed + UNFINISHED * unfinished

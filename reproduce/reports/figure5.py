@@ -4,113 +4,101 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-
-from reproduce import catalog
 from reproduce.paper import controls, numbers
 from reproduce.paper.rows import ROWS
-from reproduce.reports import Drawn, Page, figures, measuring
+from reproduce.reports import Page, figures, measuring
 from reproduce.reports import page as pages
-from reproduce.reports.measuring import METRICS, Seeds
-from reproduce.reports.shelf import Shelf
+from reproduce.reports.document import Block, Bullets, Document, Figure, Section
+from reproduce.reports.measuring import METRICS, Seeds, View
+from reproduce.reports.records import Records, papers_task
 from reproduce.runs.record import Result
 from reproduce.runs.request import Request
 
 Rows = Mapping[str, Sequence[Result]]  # label -> its records on one data set, at least one
 
 
-def draw(request: Request, failed: Mapping[str, str]) -> Drawn:
-    own = Shelf.at(request.results, request.digests)
-    datasets = pages.viewed_datasets(request, own)
-    title = (
-        "# Figure 5: all models, and how they learned\n\n"
-        "How good is every model beside the others and beside the paper, and was each trained to its end?"
+def draw(request: Request, failed: Mapping[str, str]) -> Document:
+    records = Records.of_request(request)
+    found: dict[str, dict[str, list[Result]]] = {}
+    notes: list[str] = []
+    for dataset in pages.viewed_datasets(request, records):
+        shown = request.rows([*ROWS, *controls.ROWS, *records.others(dataset)])
+        rows = {row.label: runs for row in shown if (runs := records.results(row, dataset))}
+        if rows:
+            found[dataset] = rows
+        if missing := [row.model for row in shown if row.label not in rows and row in ROWS]:
+            command = pages.command("table2", request, dataset=dataset, model=" ".join(missing))
+            notes.append(f"{pages.title_of(dataset)}, not run yet: {command}")
+        notes += records.remarks(dataset)
+    if not found:
+        notes = [*notes, pages.no_records(request)]
+    view = View.of(request.options)
+    papers = [name for name, rows in found.items() if papers_task(name, _runs(rows))]
+    parts: list[Block] = [_curves(found)] if any(run.epochs for rows in found.values() for run in _runs(rows)) else []
+    parts += [
+        Section(pages.title_of(name), [_bars(name, found[name], records, view)], name) for name in papers or found
+    ]
+    return Document(
+        "Figure 5: all models, and how they learned",
+        _answer(found),
+        view.told,
+        [*parts, Bullets(notes)] if notes else parts,
+        pages.foot("figure5", request),
     )
-    drawn: dict[str, bytes] = {}
-    parts = [_section(request, own, one, drawn) for one in datasets]
-    told = f"Drawn by {pages.command('figure5', request)}."
-    return Drawn("\n\n".join([title, *(parts or [pages.no_records(request)]), told]) + "\n", drawn)
 
 
 PAGE = Page(draw)
 
 
-def _section(request: Request, own: Shelf, dataset: str, drawn: dict[str, bytes]) -> str:
-    shown = request.rows([*ROWS, *controls.ROWS, *own.others(dataset)])
-    found = {row.label: results for row in shown if (results := own.results(row, dataset))}
-    text = [f"## {catalog.dataset(dataset).title}"]
-    if found:
-        text += [_bars(request, dataset, found, drawn), _curves(dataset, found, drawn)]
-    missing = [row.model for row in shown if row.label not in found and row in ROWS]
-    if missing:
-        command = pages.command("table2", request, dataset=dataset, model=" ".join(missing))
-        text.append(f"Not run yet, and not drawn: {command}")
-    text += own.remarks
-    own.remarks.clear()
-    return "\n\n".join(text)
+def _runs(rows: Rows) -> list[Result]:
+    return [run for runs in rows.values() for run in runs]
 
 
-def _bars(request: Request, dataset: str, found: Rows, drawn: dict[str, bytes]) -> str:
-    panels = []
-    bars = [_measured(request, found, metric) for metric in METRICS]
-    for (metric, title), measured in zip(METRICS.items(), bars, strict=True):
-        content = []
-        for label, results in found.items():
-            theirs = numbers.published(numbers.TABLE3, label, dataset)
-            published = getattr(theirs, metric) if theirs and pages.papers_task(dataset, results) else None
-            value, interval = measured[label]
-            content.append(figures.Bar(label, value, published, interval, figures.colour(label)))
-        panels.append(figures.Panel(title, "per cent", content))
-    name = f"figure5-{dataset}"
-    drawn |= figures.bars(name, panels)
-    caption = "Recall@20 and MRR@20 of every model with a record. Whiskers are 95 % intervals."
-    if any(isinstance(bar, figures.Bar) and bar.published is not None for panel in panels for bar in panel.content):
-        caption += " Diamonds are the paper's numbers; one within its whisker is within the noise of ours."
-    return pages.figure(name, caption)
-
-
-def _measured(request: Request, found: Rows, metric: str) -> dict[str, tuple[float, tuple[float, float]]]:
-    """Return each row's number and its interval, cut to 0 to 100 per cent; rows of each split are measured apart."""
-    intervals = {}
-    for digest in dict.fromkeys(results[0].split["digest"] for results in found.values()):
-        rows = {
-            label: [one for one in results if one.split["digest"] == digest]
-            for label, results in found.items()
-            if results[0].split["digest"] == digest
-        }
-        seeds = Seeds.of(request.results, next(iter(rows.values()))[0])
-        for label, one in measuring.measured(rows, metric, seeds).items():
-            judged = measuring.alone(one)
-            half = float(np.nan_to_num(measuring.half_width(judged)))
-            intervals[label] = judged.value, (max(0.0, judged.value - half), min(100.0, judged.value + half))
-    return intervals
-
-
-def _curves(dataset: str, found: Rows, drawn: dict[str, bytes]) -> str:
-    """Draw the validation Recall of all models on one axis, and each loss on its own, as losses do not compare."""
-    trained = {label: results[0].epochs for label, results in found.items() if results[0].epochs}
+def _answer(found: Mapping[str, Rows]) -> list[str]:
+    """Say which models kept the last epoch that they were allowed, so that more training may help them."""
+    trained = {label for rows in found.values() for label, runs in rows.items() if runs[0].best_epoch is not None}
+    unfinished = [
+        f"{label} on {pages.title_of(dataset)} ({last} of {len(runs)} runs)"
+        for dataset, rows in found.items()
+        for label, runs in rows.items()
+        if (last := sum(run.unfinished for run in runs))
+    ]
     if not trained:
-        return "No neural model has a record yet, so there is no learning curve."
-    shared, losses = [], []
-    for label, epochs in trained.items():
-        style = {"colour": figures.colour(label), "marker": figures.marker(label)}
-        told = [one for one in epochs if "validation_recall" in one]
-        if told:
-            values = [one["epoch"] for one in told], [one["validation_recall"] for one in told]
-            shared.append(figures.Line(label, *values, **style))
-        told = [one for one in epochs if "loss" in one]
-        if told:
-            line = figures.Line("", [one["epoch"] for one in told], [one["loss"] for one in told], **style)
-            losses.append(figures.Panel(f"{label}: loss", "", [line]))
-    name = f"curves-{dataset}"
-    drawn |= figures.curves(name, figures.Panel("Validation Recall@20", "per cent", shared, "epoch"), losses)
-    best = ", ".join(
-        f"{label} {found[label][0].best_epoch or f'{len(trained[label])} (its last)'}" for label in trained
-    )
-    caption = "Recall@20 on the validation part and, below, each model's mean training loss, by epoch"
-    caption += " (the first seed's run). " if any(len(one) > 1 for one in found.values()) else ". "
-    return pages.figure(
-        name,
-        caption + "A curve that is flat at its end was trained to its end; one still rising was not. Losses are of "
-        f"different kinds: compare the shape, not the height. Epochs kept: {best}.",
-    )
+        return []
+    if not unfinished:
+        return ["Every model was trained to its end: no run was still improving at the last epoch allowed."]
+    return [
+        f"**Still improving at the last epoch allowed**, so that more epochs may help: {'; '.join(unfinished)}. All "
+        "other runs ended by themselves."
+    ]
+
+
+def _curves(found: Mapping[str, Rows]) -> Figure:
+    panels: dict[str, list[figures.Line]] = {}
+    for dataset, rows in found.items():
+        lines = []
+        for label, runs in rows.items():
+            epochs = [epoch for epoch in runs[0].epochs if "validation_recall" in epoch]
+            if epochs:
+                x, y = [epoch["epoch"] for epoch in epochs], [epoch["validation_recall"] for epoch in epochs]
+                lines.append(figures.Line(label, x, y, ring=runs[0].best_epoch))
+        if lines:
+            panels[pages.title_of(dataset)] = lines
+    caption = "Recall@20 on the validation part, per cent, by epoch; first seed. Ring: the epoch that was kept."
+    return Figure("curves", "Learning curves by data set", caption, figures.curves("curves", panels) if panels else {})
+
+
+def _bars(dataset: str, rows: Rows, records: Records, view: View) -> Figure:
+    seeds = Seeds.of(records, next(iter(rows.values()))[0])
+    panels: dict[str, list[figures.Bar]] = {}
+    for metric, title in METRICS.items():
+        measured = measuring.measured(rows, metric, seeds, view.where, view.rule)
+        panels[title] = []
+        for label, one in measured.items():
+            theirs = numbers.published(numbers.TABLE3, label, dataset) if papers_task(dataset, rows[label]) else None
+            half = measuring.half_width(measuring.alone(one))
+            panels[title].append(figures.Bar(label, one.value, half, getattr(theirs, metric) if theirs else None))
+    name = f"figure5-{dataset}"
+    title = pages.title_of(dataset)
+    caption = "Every model with a record; whiskers are 95 % intervals over test sessions and, where known, seeds."
+    return Figure(name, f"{title}: Recall@20 and MRR@20 of every model", caption, figures.bars(name, panels))

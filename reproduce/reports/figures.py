@@ -1,14 +1,14 @@
-"""Figures drawn from numbers, as the content of their files; the same numbers give the same bytes.
+"""Figures from numbers, as the content of their files; the same numbers give the same bytes.
 
-Only this module and the figures_* modules import matplotlib. A model has the same colour on every page.
-Colour-blind readers can tell the colours apart (Okabe and Ito's palette; Tol's muted one for the controls); lines also
-differ by marker, for print. For a model that is not listed here, both are derived from its label.
+Only this module imports matplotlib. A figure is as wide as a page of a code forge. A model has the same colour, marker
+and line on every page; no difference is shown by colour alone.
 """
 
 from __future__ import annotations
 
 import colorsys
 import io
+import math
 import re
 import zlib
 from collections.abc import Mapping, Sequence
@@ -16,252 +16,87 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import matplotlib
-import matplotlib.lines
-import matplotlib.patches
 import matplotlib.ticker
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure, FigureBase
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
+from matplotlib.transforms import blended_transform_factory
 
-COLOURS = {
-    "POP": "#999999",
-    "S-POP": "#E69F00",
-    "Item-KNN": "#F0E442",
-    "BPR-MF": "#CC79A7",
-    "FPMC": "#56B4E9",
-    "GRU-Rec": "#009E73",
-    "Improved GRU-Rec": "#D55E00",
-    "NARM": "#0072B2",
-    "S-KNN": "#DDCC77",
-    "V-SKNN": "#999933",
-    "STAMP": "#AA4499",
-    "SR-GNN": "#332288",
-    "GRU4Rec (2018)": "#117733",
-    "SR": "#CC6677",
-    "STAMP (authors' code)": "#882255",
-    "SASRec (softmax)": "#44AA99",
-    "CORE": "#88CCEE",
-    "GRU4Rec (tied, logQ)": "#661100",
-}
+from reproduce.reports.document import signed
 
-OTHER = "#444444"  # for anything that is not a model
-FAINT = "#888888"  # for a line shown only for comparison
-NEAR = "#EEEEEE"  # for the band that is as good as zero
-MARKERS: Mapping[str, Any] = dict(zip(COLOURS, "ovD^<P>shX*pd1234x", strict=True))
-SPARE_MARKERS: Sequence[Any] = ("H", "8", (4, 1, 0), (6, 1, 0), (3, 1, 0))  # the last are stars
+WIDTH = 8.4  # inches: the 836 pixels of a page on a code forge
+INK, GREY, PALE, STRIPE = "#1a1a1a", "#767676", "#ececec", "#f7f7f7"
+DARK, MID, GREEN = "#08306b", "#c1440e", "#2b8c6b"  # apart in grey too
 STYLE: Any = {
     "svg.hashsalt": "reproduce",  # ids inside an SVG are derived from this instead of drawn at random
-    "font.size": 9,
+    "font.family": "DejaVu Sans",
+    "font.size": 9.5,
+    "axes.titlesize": 10.5,
+    "axes.titlelocation": "left",
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "axes.titlesize": 10,
+    "axes.edgecolor": GREY,
+    "axes.labelcolor": INK,
+    "xtick.color": GREY,
+    "ytick.color": GREY,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
     "legend.frameon": False,
+    "legend.fontsize": 8.8,
 }
 
 
 @dataclass(frozen=True)
-class Bar:
-    """A bar: a value, its interval and the published value, each of which may be absent."""
+class Look:
+    """How a model is drawn on every page."""
 
-    label: str
-    value: float | None
-    published: float | None = None
-    interval: tuple[float, float] | None = None
-    colour: str = OTHER
-    inner: tuple[float, float] | None = None  # a narrower interval, drawn thicker
+    colour: str
+    marker: str
+    line: str = "-"
 
 
-@dataclass(frozen=True)
-class Line:
-    label: str
-    x: Sequence[float]
-    y: Sequence[float]
-    band: Sequence[tuple[float, float]] | None = None
-    colour: str = OTHER
-    marker: Any = ""  # empty: chosen by its place among the lines
-    faint: bool = False  # thin and grey, behind the others, without its band
-    apart: bool = False  # the last point is of another kind: a dotted line leads to it, its band is a whisker
+LOOKS = {
+    "NARM": Look(DARK, "o"),
+    "Improved GRU-Rec": Look(MID, "s"),
+    "V-SKNN": Look(GREEN, "^", "--"),
+    "GRU-Rec": Look("#b98300", "D"),
+    "Item-KNN": Look(GREY, "v", ":"),
+    "POP": Look("#a6a6a6", "x", ":"),
+    "S-POP": Look("#8c8c8c", "+", ":"),
+    "BPR-MF": Look("#9a5b96", "<", "--"),
+    "FPMC": Look("#4f93b8", ">", "--"),
+    "S-KNN": Look("#7d8b2f", "h", "--"),
+    "STAMP": Look("#aa4499", "p"),
+    "SR-GNN": Look("#332288", "P"),
+    "GRU4Rec (2018)": Look("#117733", "d", ":"),
+    "SASRec": Look("#5d3a9b", "X"),
+    "CORE": Look("#00798c", "*"),
+}
 
 
-@dataclass(frozen=True)
-class Panel:
-    """One pair of axes; `label` is for the axis of the values: horizontal for bars, vertical for lines."""
-
-    title: str
-    label: str
-    content: Sequence[Bar] | Sequence[Line]
-    below: str = ""  # label of the horizontal axis, for lines
-    ticks: Mapping[float, str] = field(default_factory=dict)  # of the horizontal axis, for lines; empty: whole numbers
-    near: float = 0.0  # for bars: shade values this close to zero
-
-
-def prefix_lengths(shares: Mapping[str, np.ndarray], name: str = "prefix-lengths") -> dict[str, bytes]:
-    """Draw the share of test prefixes with 1, 2, ... clicks, in per cent, with a panel per data set.
-
-    The last bar has all longer prefixes.
-    """
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(6.4, 1.0 + 1.7 * len(shares)), layout="constrained")
-        panels = figure.subplots(len(shares), 1, sharex=True, squeeze=False)[:, 0]
-        for panel, (title, share) in zip(panels, shares.items(), strict=True):
-            place = np.arange(1, len(share) + 1)
-            panel.bar(place, share, color="#33638d")
-            panel.set_title(title, loc="left", fontsize=9)
-            panel.set_ylabel("test prefixes, %")
-            panel.set_xticks(place, [*map(str, place[:-1]), f">{len(share) - 1}"])
-        panels[-1].set_xlabel("clicks in the prefix")
-        return files(figure, name)
-
-
-def colour(label: str) -> str:
-    """Return the colour of a model; a row with other fields has that of its model: "NARM (hidden=50)" that of NARM."""
-    if label in COLOURS:
-        return COLOURS[label]
+def look(label: str) -> Look:
+    """Return the look of a row: that of its model, as in "NARM (hidden=50)"; derived from the label where unknown."""
     model = label.partition(" (")[0]
-    if model in COLOURS:
-        return COLOURS[model]
+    if known := LOOKS.get(label) or LOOKS.get(model):
+        return known
     chance = zlib.crc32(model.encode()) / 2**32  # 0 to 1, the same for a label everywhere
-    red, green, blue = colorsys.hls_to_rgb(chance, 0.45, 0.55)
-    return "#" + "".join(f"{round(255 * part):02X}" for part in (red, green, blue))
-
-
-def marker(label: str) -> Any:
-    """Return the marker of a model, found in the same way as its colour."""
-    model = label if label in MARKERS else label.partition(" (")[0]
-    return MARKERS.get(model, SPARE_MARKERS[zlib.crc32(model.encode()) % len(SPARE_MARKERS)])
-
-
-def bars(name: str, panels: Sequence[Panel], columns: int = 2) -> dict[str, bytes]:
-    """Draw horizontal bars from zero, with a black diamond for the published value and a whisker for the interval.
-
-    The panels side by side must have the same labels, which are written only to the left of the first.
-    """
-    rows = [panels[i : i + columns] for i in range(0, len(panels), columns)]
-    heights = [0.9 + 0.27 * max(len(one.content) for one in row) for row in rows]
-    with matplotlib.rc_context(STYLE):
-        figure = Figure((4.2 * columns, sum(heights) + 0.3), layout="constrained")
-        axes = figure.subplots(len(rows), columns, squeeze=False, height_ratios=heights).ravel()
-        for i, (ax, panel) in enumerate(zip(axes, panels, strict=False)):
-            _bars(ax, panel, named=i % columns == 0)
-        for ax in axes[len(panels) :]:
-            ax.set_axis_off()
-        handles = _handles(panels)
-        if handles:
-            figure.legend(handles=handles, loc="outside lower right", ncols=len(handles))
-        return files(figure, name)
-
-
-def _handles(panels: Sequence[Panel]) -> list[Any]:
-    """Return the legend of what is drawn besides the bars."""
-    drawn = [bar for panel in panels for bar in panel.content if isinstance(bar, Bar)]
-    line = matplotlib.lines.Line2D
-    diamond = line([], [], marker="D", color="black", markersize=4, linestyle="", label="the paper")
-    known = [
-        (any(one.interval for one in drawn), line([], [], color="black", linewidth=1.2, label="95 % interval")),
-        (any(one.inner for one in drawn), line([], [], color="black", linewidth=3.6, label="90 % interval")),
-        (any(one.near for one in panels), matplotlib.patches.Patch(color=NEAR, label="negligible")),
-        (any(one.published is not None for one in drawn), diamond),
-    ]
-    return [handle for there, handle in known if there]
-
-
-def _bars(ax: Axes, panel: Panel, *, named: bool) -> None:
-    ax.set_title(panel.title, loc="left")
-    ax.set_xlabel(panel.label)
-    labels = [bar.label for bar in panel.content]
-    ax.set_yticks(range(len(labels)), labels if named else [""] * len(labels))
-    ax.set_ylim(len(labels) - 0.4, -0.6)  # the first on top; an axis without bars has some height too
-    ax.tick_params(axis="y", length=0)
-    ax.axvline(0, color="black", linewidth=0.8)
-    if panel.near:
-        ax.axvspan(-panel.near, panel.near, color=NEAR, linewidth=0, zorder=0)
-    for place, bar in enumerate(panel.content):
-        assert isinstance(bar, Bar)
-        if bar.value is not None:
-            ax.barh(place, bar.value, height=0.65, color=bar.colour, edgecolor="black", linewidth=0.4)
-        for span, width in ((bar.interval, 1.2), (bar.inner, 3.6)):
-            if span is not None:
-                ax.plot(span, [place - 0.12] * 2, color="black", linewidth=width, solid_capstyle="butt")
-        if bar.published is not None:  # below the whisker, which it would hide
-            ax.plot(bar.published, place + 0.14, marker="D", color="black", markersize=4, markeredgecolor="white")
-
-
-def lines(name: str, panels: Sequence[Panel]) -> dict[str, bytes]:
-    """Draw panels side by side, with a band around each line that has one and a legend of the lines with a label."""
-    with matplotlib.rc_context(STYLE):
-        figure = Figure((4.2 * len(panels), 3.4), layout="constrained")
-        handles: dict[str, Any] = {}
-        for ax, panel in zip(figure.subplots(1, len(panels), squeeze=False).ravel(), panels, strict=True):
-            handles |= _lines(ax, panel)
-        _legend(figure, handles)
-        return files(figure, name)
-
-
-def curves(name: str, shared: Panel, own: Sequence[Panel], columns: int = 4) -> dict[str, bytes]:
-    """Draw a wide panel above small ones, each with an axis of its own."""
-    rows = -(-len(own) // columns)
-    with matplotlib.rc_context(STYLE):
-        figure = Figure((8.4, 0.3 + 3.0 * bool(shared.content) + 1.7 * rows), layout="constrained")
-        heights = [3.0] * bool(shared.content) + [1.7 * rows] * bool(own)
-        parts = list(figure.subfigures(len(heights), 1, squeeze=False, height_ratios=heights).ravel())
-        if shared.content:
-            wide = parts.pop(0)
-            _legend(wide, _lines(wide.subplots(), shared))
-        if own:
-            axes = parts[0].subplots(rows, columns, squeeze=False).ravel()
-            for ax, panel in zip(axes, own, strict=False):
-                _lines(ax, panel)
-            for ax in axes[len(own) :]:
-                ax.set_axis_off()
-        return files(figure, name)
-
-
-def _legend(figure: FigureBase, handles: Mapping[str, Any]) -> None:
-    if handles:
-        figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=min(len(handles), 6))
-
-
-def _lines(ax: Axes, panel: Panel) -> dict[str, Any]:
-    """Draw the lines of a panel; return their legend handles by label."""
-    ax.set_title(panel.title, loc="left")
-    ax.set_xlabel(panel.below)
-    ax.set_ylabel(panel.label)
-    ax.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator("auto", integer=True))
-    if panel.ticks:
-        ax.set_xticks(list(panel.ticks), list(panel.ticks.values()))
-    handles = {}
-    for i, line in enumerate(panel.content):
-        assert isinstance(line, Line)
-        style: dict[str, Any] = {"marker": line.marker or "osD^vP"[i % 6], "markersize": 4, "markeredgewidth": 0.3}
-        style |= {"color": FAINT if line.faint else line.colour, "linewidth": 1.0 if line.faint else 1.5}
-        style |= {"markeredgecolor": FAINT if line.faint else "black"}
-        whole = len(line.x) - line.apart
-        drawn = ax.plot(line.x[:whole], line.y[:whole], **style)[0]
-        if line.apart:
-            last = line.x[-1] + 0.25 * (i - (len(panel.content) - 1) / 2)  # side by side, or whiskers would overlap
-            ax.plot([line.x[-2], last], line.y[-2:], **style | {"marker": "", "linestyle": ":", "linewidth": 0.8})
-            ax.plot([last], line.y[-1:], **style)
-        if line.label:
-            handles[line.label] = drawn
-        if line.band is not None and not line.faint:
-            low, high = zip(*line.band, strict=True)
-            ax.fill_between(line.x[:whole], low[:whole], high[:whole], color=line.colour, alpha=0.2, linewidth=0)
-            if line.apart:
-                ax.plot([last] * 2, [low[-1], high[-1]], color=line.colour, linewidth=1.2)
-    return handles
+    red, green, blue = colorsys.hls_to_rgb(chance, 0.4, 0.55)
+    return Look("#" + "".join(f"{round(255 * part):02x}" for part in (red, green, blue)), "H8P*"[int(4 * chance)], "-.")
 
 
 def files(figure: Figure, name: str) -> dict[str, bytes]:
     """Return name.png and name.svg with their content, neither with a date in it."""
     FigureCanvasAgg(figure)
-    made = {}
+    content = {}
     with matplotlib.rc_context(STYLE):
         for kind, metadata in (("png", {"Software": None}), ("svg", {"Date": None})):
-            content = io.BytesIO()
-            figure.savefig(content, format=kind, dpi=150, metadata=metadata)
-            made[f"{name}.{kind}"] = content.getvalue()
-    return made
+            stream = io.BytesIO()
+            figure.savefig(stream, format=kind, dpi=200, metadata=metadata)
+            content[f"{name}.{kind}"] = stream.getvalue()
+    return content
 
 
 def version() -> str:
@@ -270,9 +105,353 @@ def version() -> str:
 
 
 def drawn_with(svg: bytes) -> str:
-    """Return the version of matplotlib that drew an SVG; "" where it does not say.
+    """Return the version of matplotlib that drew an SVG, which another version may draw with other bytes; or ""."""
+    match = re.search(rb"Matplotlib v([\w.+]+)", svg[:4000])
+    return match[1].decode() if match else ""
 
-    Another version may draw the same numbers with other bytes.
+
+# Dots by row: differences with whiskers
+
+
+@dataclass(frozen=True)
+class Dots:
+    """A kind of point, drawn with one shape and named in the key."""
+
+    label: str
+    colour: str
+    marker: str = "o"
+    hollow: bool = False
+
+
+@dataclass(frozen=True)
+class Dot:
+    """A point in a row of a panel, with its interval; `offset` moves it down, in rows."""
+
+    row: int
+    value: float
+    kind: Dots
+    interval: tuple[float, float] | None = None
+    offset: float = 0.0
+
+
+@dataclass(frozen=True)
+class DotPanel:
+    title: str
+    dots: Sequence[Dot]
+    span: tuple[float, float]  # of the axis; what lies beyond is drawn at its edge, with its value
+    missing: Mapping[int, str] = field(default_factory=dict)  # row -> what stands there instead of a point
+    values: bool = False  # write each value at the right of its row
+    label: str = ""  # of the axis
+
+
+def dots(
+    name: str,
+    labels: Sequence[Sequence[str]],
+    panels: Sequence[Sequence[DotPanel]],
+    *,
+    band: float = 0.0,
+    key: str = "",
+    row_height: float = 0.29,
+) -> dict[str, bytes]:
+    """Draw panels with a row for each label and zero as a line.
+
+    Args:
+        name: of the files.
+        labels: the rows' labels, for each line of panels.
+        panels: the panels of each line, side by side, from the same rows.
+        band: shade what is closer to zero than this.
+        key: what the band means.
     """
-    found = re.search(rb"Matplotlib v([\w.+]+)", svg[:4000])
-    return found[1].decode() if found else ""
+    with matplotlib.rc_context(STYLE):
+        heights = [row_height * len(rows) + 0.75 for rows in labels]
+        figure = Figure((WIDTH, sum(heights) + 0.35))
+        grid = figure.subplots(len(panels), len(panels[0]), squeeze=False, height_ratios=heights, sharey="row")
+        small = len(panels[0]) > 2
+        for axes, rows, line in zip(grid, labels, panels, strict=True):
+            for ax, panel in zip(axes, line, strict=True):
+                _dot_panel(ax, rows, panel, band, small=small)
+        kinds = dict.fromkeys(dot.kind for line in panels for panel in line for dot in panel.dots)
+        handles: list[Any] = [_handle(kind) for kind in kinds]
+        if band and key:
+            handles.append(Rectangle((0, 0), 1, 1, color=PALE, label=key))
+        figure.legend(handles=handles, ncols=4, loc="lower center", columnspacing=1.3, handletextpad=0.5)
+        lines = -(-len(handles) // 4)
+        figure.tight_layout(rect=(0, 0.24 * lines / figure.get_figheight(), 1, 1), w_pad=1.0 if small else 2.0)
+        return files(figure, name)
+
+
+def _handle(kind: Dots) -> Line2D:
+    fill = "white" if kind.hollow else kind.colour
+    return Line2D([], [], color=kind.colour, lw=1.4, marker=kind.marker, mfc=fill, mew=1.4, ms=6, label=kind.label)
+
+
+def _dot_panel(ax: Axes, labels: Sequence[str], panel: DotPanel, band: float, *, small: bool) -> None:
+    low, high = panel.span
+    if band:
+        ax.axvspan(-band, band, color=PALE, lw=0, zorder=0)
+    ax.axvline(0, color=INK, lw=1, zorder=1)
+    for row in range(1, len(labels), 2):
+        ax.axhspan(row - 0.5, row + 0.5, color=STRIPE, lw=0, zorder=-1)
+    for dot in panel.dots:
+        _dot(ax, dot, panel, small=small)
+    for row, text in panel.missing.items():
+        ax.text(high, row, text, ha="right", va="center", color=GREY, fontsize=8.5)
+    ax.set_xlim(low, high)
+    ax.set_ylim(len(labels) - 0.5, -0.5)
+    ax.set_yticks(range(len(labels)), labels)
+    ax.tick_params(axis="y", length=0, pad=7)
+    ax.spines["left"].set_visible(False)
+    ax.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(4 if small else 6, steps=[1, 2, 5, 10]))
+    ax.xaxis.set_major_formatter(lambda x, _: signed(x, 0 if float(x).is_integer() else 1))
+    ax.set_title(panel.title, fontsize=9 if small else None)
+    ax.set_xlabel(panel.label, fontsize=8.5 if small else None)
+
+
+def _dot(ax: Axes, dot: Dot, panel: DotPanel, *, small: bool) -> None:
+    (low, high), y, kind = panel.span, dot.row + dot.offset, dot.kind
+    size, font = (4.2, 7.6) if small else (6.2, 8.5)
+    style: dict[str, Any] = {"ms": size, "mec": kind.colour, "mfc": "white" if kind.hollow else kind.colour, "mew": 1.4}
+    text = signed(dot.value, 1 if abs(dot.value) >= 0.95 else 2)
+    if low <= dot.value <= high:
+        if dot.interval is not None and all(map(math.isfinite, dot.interval)):
+            ends = [max(dot.interval[0], low), min(dot.interval[1], high)]
+            ax.plot(ends, [y, y], color=kind.colour, lw=1.5, solid_capstyle="butt", zorder=2)
+        ax.plot(dot.value, y, marker=kind.marker, zorder=3, ls="", clip_on=False, **style)
+        if panel.values:
+            place = blended_transform_factory(ax.transAxes, ax.transData)
+            ax.text(1.01, y, text, transform=place, va="center", fontsize=font)
+        return
+    side = 1 if dot.value > high else -1
+    edge = high if side > 0 else low
+    ax.plot(edge, y, marker=">" if side > 0 else "<", zorder=3, ls="", clip_on=False, **style)
+    words: dict[str, Any] = {"textcoords": "offset points", "va": "center", "fontsize": font, "color": kind.colour}
+    ax.annotate(signed(dot.value, 1), (edge, y), xytext=(-7 * side, 0), ha="right" if side > 0 else "left", **words)
+
+
+# Lines with their names at the end
+
+
+@dataclass(frozen=True)
+class Line:
+    label: str
+    x: Sequence[float]
+    y: Sequence[float]
+    ring: float | None = None  # the x of the point to draw a ring around
+
+
+def _lines(ax: Axes, lines: Sequence[Line], *, markers: bool, gap: float) -> None:
+    """Draw lines and write each name beside the line's end; names that would overlap are pushed apart."""
+    ends = []
+    for line in lines:
+        style = look(line.label)
+        marker = style.marker if markers else ""
+        ax.plot(line.x, line.y, color=style.colour, ls=style.line, lw=1.8, marker=marker, ms=5, clip_on=False)
+        if line.ring is not None and line.ring in line.x:
+            y = line.y[list(line.x).index(line.ring)]
+            ax.plot(line.ring, y, "o", ms=6.5, mfc="white", mec=style.colour, mew=1.6, clip_on=False, zorder=4)
+        ends.append((line.y[-1], line.x[-1], line.label, style.colour))
+    bottom, top = ax.get_ylim()
+    least, (left, right) = gap * (top - bottom), ax.get_xlim()
+    ends.sort()
+    places = [end[0] for end in ends]
+    for _ in range(50):
+        for i in range(len(places) - 1):
+            if (overlap := least - places[i + 1] + places[i]) > 0:
+                places[i], places[i + 1] = places[i] - overlap / 2, places[i + 1] + overlap / 2
+    for (_, x, label, colour), place in zip(ends, places, strict=True):
+        beside = x + 0.03 * (right - left)
+        ax.text(beside, place, label, color=colour, fontsize=8.8, va="center", clip_on=False)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A reference row less another on the prefixes of each bin, with intervals; NaN where a bin is empty."""
+
+    label: str  # of the other row, which gives colour and marker
+    values: Sequence[float]
+    intervals: Sequence[tuple[float, float]]
+
+
+def by_bin(
+    name: str, ticks: Sequence[str], levels: Sequence[Line], differences: Sequence[Difference], reference: str
+) -> dict[str, bytes]:
+    """Draw levels by bin on the left and, on the right, the reference less others, with whiskers."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure((WIDTH, 3.6))
+        left, right = figure.subplots(1, 2) if differences else (figure.subplots(), None)
+        x = range(len(ticks))
+        _lines(left, levels, markers=True, gap=0.07)
+        left.set(title="Recall@20, per cent", xlabel="clicks in the prefix; number of test prefixes")
+        left.set_xticks(list(x), ticks)
+        left.set_xlim(-0.3, len(ticks) - 0.85)
+        if right is not None:
+            _differences(right, ticks, differences, reference)
+        figure.tight_layout(w_pad=1)
+        figure.subplots_adjust(left=0.045, right=0.99 if differences else 0.75, wspace=0.47)
+        return files(figure, name)
+
+
+def _differences(ax: Axes, ticks: Sequence[str], differences: Sequence[Difference], reference: str) -> None:
+    ax.axhline(0, color=INK, lw=1)
+    ends = [end for one in differences for pair in one.intervals[:-1] for end in pair if math.isfinite(end)]
+    low, high = min([*ends, -1.5]), max([*ends, 1.5])
+    pad = 0.12 * (high - low)
+    low, high = low - pad, high + 2.2 * pad  # room for the key
+    for k, one in enumerate(differences):
+        style = look(one.label)
+        for i, (value, (least, most)) in enumerate(zip(one.values, one.intervals, strict=True)):
+            x = i + (k - (len(differences) - 1) / 2) * 0.32
+            if not math.isfinite(value):
+                continue
+            if low <= value <= high:
+                ax.plot([x, x], [max(least, low), min(most, high)], color=style.colour, lw=1.7, solid_capstyle="butt")
+                ax.plot(x, value, style.marker, ms=5, color=style.colour)
+            else:
+                side = 1 if value > high else -1
+                edge = high if side > 0 else low
+                ax.plot(x, edge, "^" if side > 0 else "v", ms=7, color=style.colour, clip_on=False)
+                words: dict[str, Any] = {"textcoords": "offset points", "fontsize": 8.5, "color": style.colour}
+                ax.annotate(signed(value, 0), (x, edge), xytext=(-7, -5 * side), ha="right", va="center", **words)
+        label = f"{reference} − {one.label}"
+        ax.plot([], [], color=style.colour, marker=style.marker, ms=5, lw=1.7, label=label)
+    for i in range(0, len(ticks), 2):
+        ax.axvspan(i - 0.5, i + 0.5, color=STRIPE, lw=0, zorder=-1)
+    ax.set(title="Differences in Recall@20, points", ylim=(low, high), xlim=(-0.5, len(ticks) - 0.5))
+    ax.set_xticks(range(len(ticks)), ticks)
+    ax.yaxis.set_major_formatter(lambda y, _: signed(y, 0 if float(y).is_integer() else 1))
+    ax.set_xlabel(f"above 0: {reference} is better")
+    ax.legend(loc="upper left")
+
+
+def curves(name: str, panels: Mapping[str, Sequence[Line]]) -> dict[str, bytes]:
+    """Draw a panel of learning curves for each title, two beside each other."""
+    with matplotlib.rc_context(STYLE):
+        rows = -(-len(panels) // 2)
+        figure = Figure((WIDTH, 0.3 + 2.4 * rows))
+        axes = figure.subplots(rows, 2, squeeze=False).ravel()
+        longest = max((x for lines in panels.values() for line in lines for x in line.x), default=1.0)
+        for ax, (title, lines) in zip(axes, panels.items(), strict=False):
+            ax.set_xlim(0, 1.42 * longest)
+            _lines(ax, lines, markers=False, gap=0.085)
+            ax.set_title(title)
+            ax.set_xlabel("epoch")
+            ax.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(6, integer=True))
+        for ax in axes[len(panels) :]:
+            ax.set_axis_off()
+        figure.tight_layout(w_pad=1.5)
+        return files(figure, name)
+
+
+# Bars
+
+
+@dataclass(frozen=True)
+class Bar:
+    label: str
+    value: float
+    half: float = math.nan  # of its interval
+    paper: float | None = None
+
+
+def bars(name: str, panels: Mapping[str, Sequence[Bar]]) -> dict[str, bytes]:
+    """Draw horizontal bars with whiskers, and a diamond for the paper's number; all panels have the same rows."""
+    with matplotlib.rc_context(STYLE):
+        count = max(len(content) for content in panels.values())
+        figure = Figure((WIDTH, 0.26 * count + 1.1))
+        for ax, (title, content) in zip(figure.subplots(1, len(panels), sharey=True), panels.items(), strict=True):
+            ax.set_title(f"{title}, per cent")
+            ax.set_yticks(range(len(content)), [bar.label for bar in content])
+            ax.set_ylim(len(content) - 0.4, -0.6)
+            ax.tick_params(axis="y", length=0)
+            for place, bar in enumerate(content):
+                ax.barh(place, bar.value, height=0.62, color="#b9cbe0", zorder=1)
+                if math.isfinite(bar.half):
+                    ends = [max(0.0, bar.value - bar.half), min(100.0, bar.value + bar.half)]
+                    ax.plot(ends, [place, place], color=DARK, lw=1.5, solid_capstyle="butt", zorder=2)
+                if bar.paper is not None:
+                    ax.plot(bar.paper, place, "D", ms=5.5, mfc="white", mec=MID, mew=1.4, zorder=3)
+        handles = [Rectangle((0, 0), 1, 1, color="#b9cbe0", label="ours"), Line2D([], [], color=DARK, lw=1.5)]
+        handles[1].set_label("95 % interval")
+        if any(bar.paper is not None for content in panels.values() for bar in content):
+            handles.append(Line2D([], [], ls="", marker="D", mfc="white", mec=MID, mew=1.4, label="paper"))
+        figure.legend(handles=handles, ncols=3, loc="lower center")
+        figure.tight_layout(rect=(0, 0.26 / figure.get_figheight(), 1, 1), w_pad=1.5)
+        return files(figure, name)
+
+
+def histograms(name: str, panels: Mapping[str, np.ndarray]) -> dict[str, bytes]:
+    """Draw shares in per cent by 1, 2, ... clicks, a panel for each title; the last bar has all longer prefixes."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure((WIDTH, 0.7 + 1.4 * len(panels)))
+        axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
+        for ax, (title, shares) in zip(axes, panels.items(), strict=True):
+            places = range(1, len(shares) + 1)
+            ax.bar(places, shares, color=DARK)
+            ax.set_title(f"{title}: test prefixes, per cent")
+            ax.set_xticks(places, [*map(str, places[:-1]), f">{len(shares) - 1}"])
+        axes[-1].set_xlabel("clicks in the prefix")
+        figure.tight_layout()
+        return files(figure, name)
+
+
+# Attention
+
+
+@dataclass(frozen=True)
+class Attended:
+    """The attention over the clicks of a session, and which clicks are on the item that is clicked next."""
+
+    weights: np.ndarray  # (clicks,), they sum to 1
+    is_target: np.ndarray  # (clicks,) bool
+
+
+def heat_maps(name: str, label: str, panels: Mapping[str, Sequence[Attended]]) -> dict[str, bytes]:
+    """Draw a map for each title: a row a session, oldest click left, in multiples of an even share on one scale."""
+    rows = max(len(content) for content in panels.values())
+    with matplotlib.rc_context(STYLE):
+        figure = Figure((WIDTH, 1.35 + 0.185 * rows))
+        for ax, (title, content) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
+            clicks = max(len(one.weights) for one in content)
+            shares = np.full((len(content), clicks), np.nan)
+            for i, one in enumerate(content):
+                shares[i, : len(one.weights)] = one.weights.astype(float) * len(one.weights)
+                for j in np.flatnonzero(one.is_target):
+                    ax.plot(j + 0.5, i + 0.5, "o", ms=4, mfc="white", mec=INK, mew=1)
+            image = ax.pcolormesh(shares, cmap="Blues", vmin=0, vmax=4, edgecolors="#c9c9c9", lw=0.8)
+            ax.set_ylim(rows, 0)
+            ax.set_title(title, fontsize=9.3)
+            ax.set_xticks([0.5, clicks - 0.5] if clicks > 1 else [0.5], ["first click", "last"][: min(clicks, 2)])
+            ax.set_yticks([])
+            ax.spines[:].set_visible(False)
+            ax.tick_params(length=0)
+        figure.axes[0].set_ylabel(label)
+        height = figure.get_figheight()
+        figure.tight_layout(rect=(0, 0.5 / height, 1, 1), w_pad=1)
+        place = figure.add_axes((0.17, 0.34 / height, 0.36, 0.11 / height))
+        scale = figure.colorbar(image, cax=place, orientation="horizontal", extend="max")
+        scale.outline.set_visible(False)
+        scale.set_ticks([0, 1, 2, 3, 4], labels=["0", "even share", "2×", "3×", "4×"])
+        figure.text(0.6, 0.34 / height, "○  a click on the item that is clicked next", fontsize=9)
+        return files(figure, name)
+
+
+def from_last(name: str, lines: Mapping[str, Sequence[float]]) -> dict[str, bytes]:
+    """Draw mean attention by the number of clicks before the last, in multiples of an even share."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure((WIDTH, 2.9))
+        ax = figure.subplots()
+        longest = max(map(len, lines.values()))
+        styles = [(DARK, "o", "-"), (MID, "s", "-"), ("#b98300", "D", "--"), (GREEN, "^", "-"), (GREY, "v", ":")]
+        for i, (label, values) in enumerate(lines.items()):
+            colour, marker, style = styles[i % len(styles)]
+            ax.plot(range(len(values)), values, color=colour, marker=marker, ms=5.5, ls=style, lw=1.7, label=label)
+        ax.axhline(1, color=INK, lw=1)
+        ax.text(longest - 0.9, 1, "even share", va="center", fontsize=8.8)
+        ax.set_xlim(-0.2, longest - 0.95)
+        ax.set_ylim(0)
+        ax.set_xticks(range(longest), ["last", *map(str, range(1, longest))])
+        ax.set_xlabel("clicks before the last one")
+        ax.set_title("Mean attention, as a multiple of an even share")
+        ax.legend(loc="upper right")
+        figure.tight_layout()
+        return files(figure, name)

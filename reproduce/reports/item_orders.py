@@ -22,7 +22,8 @@ from reproduce.paper.numbers import Score
 from reproduce.paper.rows import Row
 from reproduce.reading.preprocessing import sort_by_item
 from reproduce.reading.sessions import Provenance, Sessions, Split, exactness
-from reproduce.reports import page as pages
+from reproduce.reports.document import Block, Cell, Number, Scores, Table
+from reproduce.reports.records import of_published_size
 
 SEEDS = range(10)
 
@@ -56,7 +57,7 @@ def measure(split: Split, rows: Sequence[Row], device: torch.device, *, quiet: b
     return found
 
 
-def table(found: Mapping[str, Sequence[Score]], origin: Provenance, dataset: str) -> str:
+def blocks(found: Mapping[str, Sequence[Score]], origin: Provenance, dataset: str) -> list[Block]:
     """Return the table of the numbers, with the paper's beside them.
 
     Args:
@@ -64,29 +65,17 @@ def table(found: Mapping[str, Sequence[Score]], origin: Provenance, dataset: str
         origin: of the split that was measured.
         dataset: the data set of that split.
     """
-    word, size = exactness(vars(origin)), pages.of_published_size(vars(origin))
-    head = [""]
-    for metric in ("Recall@20", "MRR@20"):
-        head += [f"{metric}, {word}", "ten random orders", "paper"]
-    lines = []
+    word = exactness(vars(origin))
+    rows: list[list[Cell]] = []
     for label, (own, *random) in found.items():
-        published = numbers.published(numbers.TABLE3, label, dataset) if size else None
-        line = [label]
+        theirs = numbers.published(numbers.TABLE3, label, dataset) if of_published_size(vars(origin)) else None
+        spans = []
         for metric in ("recall", "mrr"):
-            values = [getattr(one, metric) for one in random]
-            line += [
-                f"{getattr(own, metric):.2f}",
-                f"{mean(values):.2f} ({min(values):.2f} to {max(values):.2f})",
-                pages.published(getattr(published, metric) if published else None),
-            ]
-        lines.append(line)
-    told = (
-        f"Counted anew from {origin.source}, ties against. Beside the {word} order ten random orders of the items "
-        f"(seeds {SEEDS[0]} to {SEEDS[-1]}): their mean, in brackets the least and the greatest."
-    )
+            values = [getattr(score, metric) for score in random]
+            spans.append(Number(mean(values), interval=(min(values), max(values))))
+        rows.append([label, Scores(own.recall, own.mrr), *spans, Scores(theirs.recall, theirs.mrr) if theirs else None])
+    head = ["model", f"{word} order", "random: Recall@20", "random: MRR@20", "paper"]
+    text = f"Ties against; ten random orders of the items (seeds {SEEDS[0]} to {SEEDS[-1]}), mean (least to greatest)."
     if origin.reconstructed:
-        told += (
-            " In the raw file's order similar products lie near each other, in a random one they do not: a number "
-            "outside the brackets owes that to it."
-        )
-    return f"{pages.table(head, lines)}\n\n{told}"
+        text += " A random order lacks the nearness of similar products: what lies outside the brackets is owed to it."
+    return [Table(head, rows, "Orders of the items"), text]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -20,9 +19,9 @@ from reproduce.paper.claims import Above, Close, Collapse, Gain, LongerGain, Sta
 from reproduce.paper.originals import PREDICTED
 from reproduce.paper.rows import Row
 from reproduce.reports import measuring
-from reproduce.reports import page as pages
+from reproduce.reports.document import UNKNOWN
 from reproduce.reports.measuring import METRICS, Seeds
-from reproduce.reports.shelf import Shelf
+from reproduce.reports.records import Records
 from reproduce.runs import stored_search
 from reproduce.runs.record import Result
 from reproduce.runs.stored_search import Found
@@ -35,7 +34,7 @@ Chosen = Callable[[tuple[Row, ...]], tuple[Row, ...] | None]  # the rows to take
 class Evidence:
     """The records of one data set that bear on claims, read and measured when they are first needed."""
 
-    def __init__(self, own: Shelf, dataset: str, searches: Sequence[Found] = ()) -> None:
+    def __init__(self, own: Records, dataset: str, searches: Sequence[Found] = ()) -> None:
         self.dataset, self._own = dataset, own
         # In an older protocol a single fit decided which setting won: that is no basis for a comparison.
         self.searches = [one for one in searches if one.protocol.version == VERSION]
@@ -43,7 +42,6 @@ class Evidence:
         self.seeds = Seeds(())
         self._results: dict[str, list[Result]] = {}
         self._measured: dict[tuple[str, str, tuple[int, int] | None], Measurement] = {}
-        self._digest = self._commonest()
 
     @property
     def records(self) -> list[Result]:
@@ -51,25 +49,14 @@ class Evidence:
         return [one for results in self._results.values() for one in results]
 
     def results(self, row: Row) -> list[Result]:
-        """Return the records of a row; none where one is of another split than most rows of the claims."""
+        """Return the records of a row."""
         key = f"{row.label} {sorted(row.at(self.dataset).fields.items())}"
         if key not in self._results:
             found = self._own.results(row, self.dataset)
-            if any(one.split["digest"] != self._digest for one in found):
-                self._own.remarks.append(f"{self.dataset}, {row.label}: records of another split; left out.")
-                found = []
             if found and not self.records:
-                self.seeds = Seeds.of(self._own.folder, found[0])
+                self.seeds = Seeds.of(self._own, found[0])
             self._results[key] = found
         return self._results[key]
-
-    def _commonest(self) -> str:
-        """Return the digest of the split that most rows of the claims have records of; "" without records."""
-        statements = [one for claim in claims.CLAIMS for one in claim.statements.get(self.column, ())]
-        rows = {row.label: row for one in statements for row in claims.rows(one)}
-        found = [results[0] for row in rows.values() if (results := self._own.results(row, self.dataset))]
-        digests = Counter({one.experiment.path: str(one.split["digest"]) for one in found}.values())  # each run once
-        return digests.most_common(1)[0][0] if digests else ""
 
     def measured(self, row: Row, metric: str, lengths: tuple[int, int] | None = None) -> Measurement:
         """Measure a metric, in per cent, of a row that has records.
@@ -188,7 +175,7 @@ def overall(said: Sequence[Said]) -> str:
     """Return one verdict for all statements: a failure outweighs missing records, and these outweigh "undecided"."""
     found = {one.verdict for one in said}
     if not said:
-        return pages.DASH
+        return UNKNOWN
     if Verdict.FAILS in found:
         return Verdict.FAILS.value
     if len(found) == 1:

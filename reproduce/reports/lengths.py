@@ -1,236 +1,231 @@
-"""Hits, Recall and MRR by the length of the prefix (the paper's Table 5), from stored ranks: no model is run."""
+"""Recall, MRR and hits by the length of the prefix (the paper's Table 5), from stored ranks: no model is run."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from statistics import mean
 
 import numpy as np
 
-from reproduce import catalog
-from reproduce.evaluation.metrics import RECALL
-from reproduce.evaluation.uncertainty import Judged, OneRun, relative_gain
+from reproduce.evaluation import metrics
+from reproduce.evaluation.uncertainty import Judged, Measurement, OneRun, difference, relative_gain
 from reproduce.paper import controls, numbers
 from reproduce.paper.rows import ROWS
-from reproduce.reports import Drawn, Page, figures, measuring
+from reproduce.reports import Page, figures, measuring, renderers
 from reproduce.reports import page as pages
-from reproduce.reports.measuring import METRICS, Seeds
-from reproduce.reports.shelf import Shelf
+from reproduce.reports.document import Block, Bullets, Cell, Document, Figure, Number, Section, Table, signed
+from reproduce.reports.measuring import METRICS, Seeds, View
+from reproduce.reports.records import Records, papers_task
 from reproduce.runs.record import Result
 from reproduce.runs.request import Request
 
+NARM, IMPROVED = "NARM", "Improved GRU-Rec"
 LONGEST = 19  # clicks in the paper's longest prefixes
-OVER = "over 19"
-BINS = {"1-3": (1, 3), "4-17": (4, 17), "18-19": (18, 19), OVER: (20, np.iinfo(np.int64).max)}
-STRONG = ("NARM", "Improved GRU-Rec", "GRU-Rec", "Item-KNN", "S-POP")  # rows of the paper that are drawn first
-LINES = 6  # per panel: more could not be told apart
-APART = LONGEST + 2.0  # where the figure puts all longer prefixes
+NO_END = np.iinfo(np.int64).max
+OVER, UP_TO = ">19", "up to 19"
+TICKS = {
+    "1": (1, 1), "2": (2, 2), "3": (3, 3), "4–5": (4, 5), "6–9": (6, 9), "10–19": (10, 19), OVER: (20, NO_END),
+}  # fmt: skip
+SPANS = {**TICKS, UP_TO: (1, LONGEST), "all": (1, NO_END)}
+TABLE5 = {"1–3": (1, 3), "4–17": (4, 17), "18–19": (18, 19)}  # the ranges that the paper compares
+DRAWN = (NARM, IMPROVED, "V-SKNN", "GRU-Rec", "Item-KNN")  # rows that are drawn first
+LINES = 5  # in the left panel: more could not be told apart
+RIVALS = (IMPROVED, "V-SKNN")  # rows that the reference is compared with first
 
 Rows = Mapping[str, Sequence[Result]]  # label -> its records, a seed each, all of one split
+CSV = ("data set", "model", "clicks", "prefixes", "hits", "Recall@20", "MRR@20")
 
 
-def draw(request: Request, failed: Mapping[str, str]) -> Drawn:
-    own = Shelf.of(request)
-    title = (
-        "# Table 5: short sessions and long ones\n\n"
-        "How good is each model after how many clicks, and where does NARM gain on Improved GRU-Rec? "
-        "Per cent of the test prefixes; ± is half of a 95 % interval."
+def draw(request: Request, failed: Mapping[str, str]) -> Document:
+    records = Records.of_request(request)
+    sections = [_Section(request, records, name) for name in pages.viewed_datasets(request, records)]
+    parts: list[Block] = [section.section() for section in sections] or [pages.no_records(request)]
+    csv = [row for section in sections for row in section.csv()]
+    return Document(
+        "Table 5: short prefixes and long ones",
+        [line for section in sections[:4] if (line := section.answer())],
+        "Recall@20 after so many clicks, in per cent of the test prefixes of that length. NARM and Improved GRU-Rec "
+        f"read the first {LONGEST} clicks of a prefix. Intervals are 95 %, over test sessions and, where known, seeds. "
+        f"{View.of(request.options).told}".rstrip(),
+        parts,
+        pages.foot("lengths", request, "Every model and length, with MRR@20 and hits: [lengths.csv](lengths.csv)."),
+        {"lengths.csv": renderers.csv(Table(CSV, csv))},
     )
-    drawn: dict[str, bytes] = {}
-    parts = [_section(request, own, one, drawn) for one in pages.viewed_datasets(request, own)]
-    return Drawn("\n\n".join([title, *(parts or [pages.no_records(request)])]) + "\n", drawn)
 
 
 PAGE = Page(draw)
 
 
-def hits(result: Result) -> dict[int, int]:
-    """Count the targets ranked among the first 20, by the number of clicks before them."""
-    lengths = result.length[result.ranks() <= RECALL.k]
-    return {int(n): int(count) for n, count in zip(*np.unique(lengths, return_counts=True), strict=True)}
+@lru_cache(maxsize=256)
+def hits(result: Result) -> np.ndarray:
+    """Count the targets ranked among the first 20; entry n has those after n clicks."""
+    hit = metrics.RECALL.values(result.greater, result.equal) > 0
+    return np.bincount(result.length[hit], minlength=int(result.length.max(initial=0)) + 1)
 
 
-def _section(request: Request, own: Shelf, dataset: str, drawn: dict[str, bytes]) -> str:
-    head = f"## {catalog.dataset(dataset).title}"
-    shown = request.rows([*ROWS, *controls.ROWS, *own.others(dataset)])
-    found = {row.label: own.results(row, dataset) for row in shown}
-    rows = measuring.of_one_split(found)
-    if not rows:
-        command = pages.command("table2", request, dataset=dataset)
-        return "\n\n".join([head, f"No record yet: {command} makes them.", *own.remarks])
-    seeds = Seeds.of(request.results, next(iter(rows.values()))[0])
-    binned = {name: _measured(rows, seeds, *ends) for name, ends in BINS.items()}
-    strong = [row.label for row in own.others(dataset)]
-    text = [head, _summary(binned)]
-    dropped = [label for label, results in found.items() if len(results) > len(rows.get(label, ()))]
-    if dropped:
-        text.append(f"Left out, their records are of another split: {', '.join(dropped)}.")
-    text.append(_figure(rows, seeds, binned[OVER], strong, dataset, drawn))
-    if "NARM" in rows and "Improved GRU-Rec" in rows:
-        text.append(_gains(rows, seeds, dataset))
-    counts = {name: int(measuring.of_lengths(*ends)(next(iter(rows.values()))[0]).sum()) for name, ends in BINS.items()}
-    text.append(pages.folded("Recall@20 and MRR@20 by length, every model", *_binned(rows, binned, counts)))
-    text.append(pages.folded("Hits by length, every model", _hit_table(rows, dataset)))
-    told = [_noise(binned), *pages.about([one for results in rows.values() for one in results])]
-    told.append(f"Drawn by {pages.command('lengths', request, dataset=dataset)}.")
-    text.append(pages.folded("Details", "\n".join(f"- {line}" for line in [*told, *own.remarks])))
-    own.remarks.clear()
-    return "\n\n".join(text)
+class _Section:
+    """The rows of one data set, measured by the length of the prefix."""
 
+    def __init__(self, request: Request, records: Records, dataset: str) -> None:
+        self.request, self.dataset, self.title = request, dataset, pages.title_of(dataset)
+        self.view = View.of(request.options)
+        own = records.others(dataset)
+        shown = request.rows([*ROWS, *controls.ROWS, *own])
+        self.rows: Rows = {row.label: runs for row in shown if (runs := records.results(row, dataset))}
+        self.remarks = records.remarks(dataset)
+        self.seeds = Seeds.of(records, next(iter(self.rows.values()))[0]) if self.rows else Seeds(())
+        self.overall = {label: mean(run.recall() for run in runs) for label, runs in self.rows.items()}
+        ranked = sorted(self.overall, key=lambda label: -self.overall[label])
+        self.reference = NARM if NARM in self.rows else next(iter(ranked), "")
+        first = [row.label for row in own if row.label in self.rows]
+        order = [label for label in dict.fromkeys([self.reference, *first, *DRAWN, *ranked]) if label in self.rows]
+        self.drawn = order[:LINES]
+        rivals = [label for label in dict.fromkeys([*first, *RIVALS, *ranked]) if label in self.rows]
+        self.rivals = [label for label in rivals if label != self.reference][:2]
+        self.measured = {
+            name: {metric: self._measure(metric, *span) for metric in METRICS}
+            for name, span in {**SPANS, **TABLE5}.items()
+            if self.where(*span).any()
+        }
 
-def _measured(rows: Rows, seeds: Seeds, low: int, high: int) -> dict[str, dict[str, Judged]]:
-    """Measure each metric of each row over the prefixes of low to high clicks; empty where there is no such prefix."""
-    where = measuring.of_lengths(low, high)
-    if not where(next(iter(rows.values()))[0]).any():
-        return {}
-    found = {metric: measuring.measured(rows, metric, seeds, where) for metric in METRICS}
-    return {metric: {label: measuring.alone(one) for label, one in all.items()} for metric, all in found.items()}
+    def _measure(self, metric: str, low: int, high: int) -> dict[str, Measurement]:
+        lengths, where = measuring.of_lengths(low, high), self.view.where
+        chosen = lengths if where is None else lambda run: lengths(run) & where(run)
+        return measuring.measured(self.rows, metric, self.seeds, chosen, self.view.rule)
 
+    def where(self, low: int, high: int) -> np.ndarray:
+        """Return which test prefixes have low to high clicks: (n,) bool."""
+        length = next(iter(self.rows.values()))[0].length if self.rows else np.empty(0)
+        return np.asarray((length >= low) & (length <= high))
 
-Binned = Mapping[str, Mapping[str, Mapping[str, Judged]]]
+    def against(self, rival: str, span: str) -> Judged | None:
+        """Return the reference less another row in Recall@20 on the prefixes of a span; None where there are none."""
+        if span not in self.measured:
+            return None
+        rows: dict[str, Measurement] = self.measured[span]["recall"]
+        return difference(rows[self.reference], rows[rival])
 
+    def answer(self) -> str:
+        """Say how the reference stands to its rivals on prefixes of up to 19 clicks and on longer ones."""
+        words = []
+        for rival in self.rivals:
+            short, longer = (self.against(rival, span) for span in (UP_TO, OVER))
+            if short is not None:
+                text = f"{_interval(short)} to {rival} on prefixes of up to {LONGEST} clicks"
+                words.append(text + (f", {_interval(longer)} on longer ones" if longer is not None else ""))
+        return f"**{self.title}.** {self.reference}: {'; '.join(words)}." if words else ""
 
-def _with_half(one: Judged, places: int) -> str:
-    half = min(100.0, measuring.half_width(one))  # of two or three sessions an interval can exceed 100 %
-    return f"{one.value:.{places}f}" + ("" if math.isnan(half) else f" ±{half:.1f}")
+    def section(self) -> Section:
+        if not self.rows:
+            command = pages.command("table2", self.request, dataset=self.dataset)
+            return Section(self.title, [f"No record yet: {command} makes them.", *self.remarks], self.dataset)
+        parts: list[Block] = [self._figure(), self._table()]
+        if self._of_the_paper() and {NARM, IMPROVED} <= self.rows.keys():
+            parts += ["The paper's Table 5, targets among the first 20 (ours, then the paper's):", self._table5()]
+        if any(isinstance(self.against(rival, "all"), OneRun) for rival in self.rivals):
+            parts.append("Intervals are over test sessions only: no row has several seeds here.")
+        return Section(self.title, [*parts, Bullets(self.remarks)] if self.remarks else parts, self.dataset)
 
+    def _of_the_paper(self) -> bool:
+        runs = [run for some in self.rows.values() for run in some]
+        return numbers.PAPER_COLUMN.get(self.dataset) == "DIGINETICA" and papers_task(self.dataset, runs)
 
-def _summary(binned: Binned) -> str:
-    """Give the Recall@20 of NARM from short to long prefixes, and the row that beats it on the longest, if any.
+    def _table(self) -> Table:
+        rows: list[list[Cell]] = []
+        for span in SPANS:
+            if span in self.measured:
+                level = _number(self.measured[span]["recall"][self.reference])
+                effects = [_effect(self.against(rival, span)) for rival in self.rivals]
+                rows.append([span, int(self.where(*SPANS[span]).sum()), level, *effects])
+        head = ["clicks", "prefixes", self.reference, *(f"{self.reference} − {rival}" for rival in self.rivals)]
+        return Table(head, rows, "Recall@20 by length of the prefix")
 
-    Without NARM, the row that is the highest on the shortest prefixes takes its place.
-    """
-    recalls = {name: found["recall"] for name, found in binned.items() if found}
-    first, last = (list(recalls.values())[i] for i in (0, -1))
-    label = "NARM" if "NARM" in first else max(first, key=lambda one: first[one].value)
-    told = [f"{_with_half(found[label], 1)} ({name} clicks)" for name, found in recalls.items()]
-    sentence = f"Recall@20 of {label}: {', '.join(told)}."
-    highest = max(last, key=lambda one: last[one].value)
-    if last[highest].value > last[label].value:
-        sentence += f" The highest of the longest is {highest}: {_with_half(last[highest], 1)}."
-    return sentence
-
-
-def _drawn_lines(rows: Rows, overall: Mapping[str, float], own: Sequence[str]) -> list[str]:
-    """Choose at most LINES rows: NARM, a user's own models, the others in STRONG, then the highest of the rest."""
-    first = [label for label in [*STRONG[:1], *own, *STRONG[1:]] if label in rows]
-    rest = sorted((label for label in rows if label not in first), key=lambda label: -overall[label])
-    return [*first, *rest][:LINES]
-
-
-def _figure(
-    rows: Rows,
-    seeds: Seeds,
-    longer: dict[str, dict[str, Judged]],
-    own: Sequence[str],
-    dataset: str,
-    drawn: dict[str, bytes],
-) -> str:
-    overall = {label: float(np.mean([one.recall() for one in results])) for label, results in rows.items()}
-    chosen = _drawn_lines(rows, overall, own)
-    faint = [label for label in chosen if len(rows) > LINES and label not in (*STRONG, *own)]
-    some = {label: rows[label] for label in chosen}
-    points = {float(n): found for n in range(1, LONGEST + 1) if (found := _measured(some, seeds, n, n))}
-    points |= {APART: longer} if longer else {}
-    ticks = {float(n): str(n) for n in range(1, LONGEST + 1, 2)} | ({APART: f">{LONGEST}"} if longer else {})
-    panels = []
-    for metric, title in METRICS.items():
-        content = [
-            figures.Line(
-                label,
-                list(points),
-                [found[metric][label].value for found in points.values()],
-                [_band(found[metric][label]) for found in points.values()],
-                figures.colour(label),
-                figures.marker(label),
-                faint=label in faint,
-                apart=bool(longer) and len(points) > 1,
+    def _table5(self) -> Table:
+        """Compare hits and NARM's gain over Improved GRU-Rec, in per cent, with the paper's, in its three ranges."""
+        rows: list[list[Cell]] = []
+        for name, (low, high) in TABLE5.items():
+            if name not in self.measured:
+                continue
+            theirs = [sum(pair[i] for n, pair in numbers.TABLE5.items() if low <= n <= high) for i in (0, 1)]
+            found = self.measured[name]["recall"]
+            gain = relative_gain(found[NARM], found[IMPROVED])
+            ours = [_hits(self.rows[label], low, high) for label in (IMPROVED, NARM)]
+            pairs = [f"{a:,.0f}; {b:,}" for a, b in zip(ours, theirs, strict=True)]
+            rows.append(
+                [name, *pairs, _effect(gain, 1), Number(100 * (theirs[1] / theirs[0] - 1), places=1, signed=True)]
             )
-            for label in chosen
-        ]
-        panels.append(figures.Panel(title, "per cent", content, "clicks in the prefix", ticks))
-    name = f"lengths-{dataset}"
-    drawn |= figures.lines(name, panels)
-    caption = "Recall@20 and MRR@20 by the number of clicks before the target. Bands are 95 % intervals"
-    caption += f"; the last point takes all prefixes of more than {LONGEST} clicks together." if longer else "."
-    if faint:
-        caption += f" Grey: the highest of the others, {' and '.join(faint)}."
-    if len(rows) > len(chosen):
-        caption += " The models that are not drawn are in the tables."
-    return pages.figure(name, caption)
+        return Table(["clicks", IMPROVED, NARM, "gain, per cent", "gain in the paper"], rows, "The paper's Table 5")
 
-
-def _band(one: Judged) -> tuple[float, float]:
-    half = np.nan_to_num(measuring.half_width(one))
-    return max(0.0, one.value - half), min(100.0, one.value + half)
-
-
-def _gains(rows: Rows, seeds: Seeds, dataset: str) -> str:
-    """Return a table for the paper's claim that NARM's gain in hits, in per cent, is largest at 4 to 17 clicks."""
-    with_paper = dataset in numbers.PAPER_COLUMN
-    lines = []
-    for name, (low, high) in BINS.items():
-        where = measuring.of_lengths(low, high)
-        here = pages.DASH
-        if where(rows["NARM"][0]).any():
-            pair = {label: rows[label] for label in ("NARM", "Improved GRU-Rec")}
-            gain = relative_gain(*measuring.measured(pair, "recall", seeds, where).values())
-            half = measuring.half_width(gain)
-            here = pages.DASH if math.isnan(gain.value) else f"{gain.value:+.1f}"
-            here += "" if math.isnan(half) else f" ±{half:.1f}"
-        theirs = [sum(pair[i] for n, pair in numbers.TABLE5.items() if low <= n <= high) for i in (0, 1)]
-        printed = f"{100 * (theirs[1] / theirs[0] - 1):+.1f}" if theirs[0] else pages.DASH
-        lines.append([name, here, *([printed] if with_paper else [])])
-    head = ["clicks", "here", *(["the paper, on DIGINETICA"] if with_paper else [])]
-    return "Gain in hits of NARM over Improved GRU-Rec, in per cent:\n\n" + pages.table(head, lines)
-
-
-def _binned(rows: Rows, binned: Binned, counts: Mapping[str, int]) -> list[str]:
-    head = [f"{name} ({n:,})" for name, n in counts.items() if n]
-    text = ["In brackets: the number of test prefixes of that length."]
-    for metric, title in METRICS.items():
+    def _figure(self) -> Figure:
+        spans = [span for span in TICKS if span in self.measured]
+        ticks = [f"{span}\n{_short(int(self.where(*TICKS[span]).sum()))}" for span in spans]
         lines = [
-            [label, *(_with_half(found[metric][label], 2) for found in binned.values() if found)] for label in rows
+            figures.Line(label, range(len(spans)), [self.measured[s]["recall"][label].value for s in spans])
+            for label in self.drawn
         ]
-        text.append(pages.table([title, *head], lines))
-    return text
-
-
-def _noise(binned: Binned) -> str:
-    judged = [one for found in binned.values() for all in found.values() for one in all.values()]
-    if any(isinstance(one, OneRun) for one in judged):
-        return (
-            "Intervals: over test sessions and seeds, except where the noise between seeds of a model is not known; "
-            "there over test sessions only."
+        differences = []
+        for rival in self.rivals:
+            effects = [e for span in spans if (e := self.against(rival, span)) is not None]
+            differences.append(figures.Difference(rival, [e.value for e in effects], [_ends(e) for e in effects]))
+        name = f"lengths-{self.dataset}"
+        caption = (
+            f"Left: Recall@20 by length. Right: {self.reference} less others on the same prefixes, 95 % intervals."
         )
-    return "Intervals: over test sessions and seeds."
+        files = figures.by_bin(name, ticks, lines, differences, self.reference)
+        return Figure(name, f"{self.title}: Recall@20 by length of the prefix", caption, files)
+
+    def csv(self) -> list[list[Cell]]:
+        """Return the rows of lengths.csv: each length alone, and spans with 95 % intervals."""
+        rows: list[list[Cell]] = []
+        for label, runs in self.rows.items():
+            longest = min(LONGEST, int(runs[0].length.max(initial=0)))
+            for n in range(1, longest + 1):
+                where = self.where(n, n)
+                if where.any() and str(n) not in self.measured:
+                    values = [
+                        Number(mean(100 * float(one.values(run.greater, run.equal)[where].mean()) for run in runs))
+                        for one in metrics.PAPERS.values()
+                    ]
+                    rows.append(self._line(label, str(n), (n, n), *values))
+            for span, ends in {**SPANS, **TABLE5}.items():
+                if span in self.measured:
+                    rows.append(
+                        self._line(label, span, ends, *(_number(self.measured[span][m][label]) for m in METRICS))
+                    )
+        return rows
+
+    def _line(self, label: str, name: str, ends: tuple[int, int], *values: Number) -> list[Cell]:
+        prefixes = str(int(self.where(*ends).sum()))
+        return [self.dataset, label, name, prefixes, Number(_hits(self.rows[label], *ends)), *values]
 
 
-def _hit_table(rows: Rows, dataset: str) -> str:
-    """Return the table as the paper prints it, a line per length: its two models beside its counts, then all others."""
-    results = [one for some in rows.values() for one in some]
-    published = dict(zip(("Improved GRU-Rec", "NARM"), zip(*numbers.TABLE5.values(), strict=True), strict=True))
-    if numbers.PAPER_COLUMN.get(dataset) != "DIGINETICA" or not pages.papers_task(dataset, results):
-        published = {}
-    columns = [*published, *(label for label in rows if label not in published)]
-    examples = np.bincount(results[0].length, minlength=LONGEST + 2)
-    spans = {str(n): (n, n) for n in range(1, LONGEST + 1)} | {OVER: BINS[OVER], "all": (1, BINS[OVER][1])}
-    counts = {label: [hits(one) for one in some] for label, some in rows.items()}
-    head = ["clicks", "prefixes"]
-    for label in columns:
-        head += [label, "the paper"] if label in published else [label]
-    lines = []
-    for name, (low, high) in spans.items():
-        line = [name, f"{int(examples[low : high + 1 if high <= LONGEST else None].sum()):,}"]
-        for label in columns:
-            line.append(f"{_mean_hits(counts[label], low, high):,.0f}" if label in counts else pages.DASH)
-            if label in published:
-                theirs = sum(published[label][low - 1 : high])
-                line.append(f"{theirs:,}" if theirs else pages.DASH)
-        lines.append(line)
-    said = "Targets among the first 20" + (", a mean over seeds" if len(results) > len(rows) else "") + ":"
-    return said + "\n\n" + pages.table(head, lines)
+def _hits(runs: Sequence[Result], low: int, high: int) -> float:
+    """Return the number of targets among the first 20 after low to high clicks, a mean over seeds."""
+    return sum(int(hits(run)[low : high + 1].sum()) for run in runs) / len(runs)
 
 
-def _mean_hits(counts: Sequence[Mapping[int, int]], low: int, high: int) -> float:
-    return sum(count for one in counts for n, count in one.items() if low <= n <= high) / len(counts)
+def _number(one: Measurement) -> Number:
+    half = min(100.0, measuring.half_width(measuring.alone(one)))  # of two or three sessions it can exceed 100 %
+    return Number(one.value, half=half)
+
+
+def _ends(effect: Judged) -> tuple[float, float]:
+    estimate = effect.these_runs if isinstance(effect, OneRun) else effect
+    return estimate.interval()
+
+
+def _effect(effect: Judged | None, places: int = 2) -> Number | None:
+    if effect is None or math.isnan(effect.value):
+        return None
+    return Number(effect.value, interval=_ends(effect), places=places, signed=True)
+
+
+def _interval(effect: Judged) -> str:
+    low, high = _ends(effect)
+    return f"{signed(effect.value, 1)} ({signed(low, 1)} to {signed(high, 1)})"
+
+
+def _short(count: int) -> str:
+    return f"{count / 1000:.0f}k" if count >= 1000 else str(count)

@@ -16,9 +16,10 @@ from reproduce.files import replacing
 from reproduce.fitting import user_model
 from reproduce.paper import numbers
 from reproduce.reading.own_data import TAKEN
-from reproduce.reports import Drawn, Page
+from reproduce.reports import Page, html_report, renderers
 from reproduce.reports.comment import comment
-from reproduce.reports.shelf import Shelf
+from reproduce.reports.document import Document
+from reproduce.reports.records import Records
 from reproduce.runs import own_options, scheduler, slurm
 from reproduce.runs.deadline import Deadline
 from reproduce.runs.experiment import Experiment
@@ -27,7 +28,15 @@ from reproduce.runs.runner import RunOptions, run_with
 
 # What --dry-run prints for a run in each state.
 DRY = {"stored": "stored", "outdated": "would run again", "begun": "would go on", "missing": "would run"}
-PAGE_OPTIONS = ("beyond", "metric", "session", "strict", "variant")  # those that change what a page shows
+PAGE_OPTIONS = (
+    "beyond",
+    "metric",
+    "protocol",
+    "session",
+    "strict",
+    "ties",
+    "variant",
+)  # those that change what a page shows
 
 
 def make(name: str, options: Namespace) -> int:
@@ -59,15 +68,18 @@ def make(name: str, options: Namespace) -> int:
     failed = scheduler.run_cells(request, experiments)
     if experiments and len(failed) == len(experiments) and all(isinstance(one, InputError) for one in failed.values()):
         return InputError.status  # run_cells printed the errors; without any input there is nothing to write
-    drawn = page.draw(request, {path: str(error) for path, error in failed.items()})
+    document = page.draw(request, {path: str(error) for path, error in failed.items()})
     folder = request.results / "export" if request.outside else request.results  # no page has rows without records
-    write(folder, files_of(name, drawn, request))
-    print(drawn.terminal or drawn.text, end="")
-    if drawn.terminal or request.outside:
-        print(f"\nThe whole page, with the details: {folder / reports.file_of(name)}")
-    if drawn.error:
-        raise drawn.error
-    return max([drawn.status, *(error.status for error in failed.values())])
+    write(folder, files_of(name, document, request))
+    if report := getattr(options, "html", None):
+        with replacing(report, option="--html") as temporary:
+            documents = {reports.file_of(name): document, **document.beside}
+            temporary.write_text(html_report.report(documents), encoding="utf-8")
+    print(renderers.terminal(document), end="")
+    print(f"\nThe whole page, with figures and details: {folder / reports.file_of(name)}")
+    if document.error:
+        raise document.error
+    return max([document.status, *(error.status for error in failed.values())])
 
 
 def _outside(request: Request, options: Namespace) -> dict[str, Any]:
@@ -99,19 +111,20 @@ def run_one(options: Namespace) -> str:
     return f"{experiment.path.removeprefix('runs/')}: Recall@20 {result.recall():.2f}, MRR@20 {result.mrr():.2f}"
 
 
-def files_of(name: str, drawn: Drawn, request: Request) -> dict[str, bytes]:
-    """Return what to write, by its path in the results folder: a page, its figures and the pages drawn with it.
+def files_of(name: str, document: Document, request: Request) -> dict[str, bytes]:
+    """Return what to write, by its path in the results folder: a page, its figures and CSV files, and those beside it.
 
     Each page but the index ends in the request that it was drawn with.
     """
-    texts = {**drawn.beside, reports.file_of(name): drawn.text}
-    for other, page in reports.pages().items():
-        file = reports.file_of(other)
-        if file in texts and other != reports.INDEX:
-            its_own = request if other == name else replace(request, datasets=list(TAKEN), options={})
-            texts[file] += comment(page, its_own)
-    figures = {f"figures/{file}": content for file, content in drawn.figures.items()}
-    return {**figures, **{file: text.encode() for file, text in texts.items()}}
+    names = {reports.file_of(other): (other, page) for other, page in reports.pages().items()}
+    files: dict[str, bytes] = {}
+    for file, drawn in {reports.file_of(name): document, **document.beside}.items():
+        other, page = names[file]
+        its_own = request if other == name else replace(request, datasets=list(TAKEN), options={})
+        files[file] = (renderers.markdown(drawn) + comment(page, its_own) * (other != reports.INDEX)).encode()
+        files |= {path: text.encode() for path, text in drawn.data.items()}
+        files |= {f"figures/{path}": content for path, content in drawn.figures.items()}
+    return files
 
 
 def stored_only(name: str, request: Request, options: Namespace) -> list[str]:
@@ -142,7 +155,7 @@ def request_of(page: Page, options: Namespace) -> Request:
         settings=settings(given.get("set", [])),
         seeds=given.get("seed", (0,)),
         jobs=given.get("jobs", 1),
-        options={key: given[key] for key in PAGE_OPTIONS if given.get(key)},
+        options={key: given[key] for key in PAGE_OPTIONS if given.get(key) not in (None, False, [], "all", "against")},
         **_of_a_run(options),
     )
 
@@ -167,7 +180,7 @@ def _datasets(page: Page, options: Namespace, named: list[str]) -> list[str]:
     if named or not (page.runs or page.reads_logs):
         return named
     if page.runs and options.stored:
-        return Shelf.at(options.results).datasets()
+        return Records.load(options.results).datasets()
     found = [name for name in numbers.DATASETS if catalog.dataset(name).find(options.data)]
     if not found:
         print(

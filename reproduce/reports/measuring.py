@@ -6,21 +6,29 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
 
 from reproduce import catalog
-from reproduce.errors import InputError
 from reproduce.evaluation import comparisons, metrics
 from reproduce.evaluation.metrics import Measure
-from reproduce.evaluation.uncertainty import Judged, Measurement, Noise, OneRun, contrast, measure, pooled_noise
+from reproduce.evaluation.uncertainty import (
+    Estimate,
+    Judged,
+    Measurement,
+    Noise,
+    OneRun,
+    contrast,
+    measure,
+    pooled_noise,
+)
 from reproduce.paper.counting import OURS, Counting
-from reproduce.reports import page as pages
+from reproduce.reports.records import Records, reference
 from reproduce.runs.experiment import Experiment
 from reproduce.runs.listing import listed
-from reproduce.runs.record import OutsideResult, Result, current, load
+from reproduce.runs.record import OutsideResult, Result
 
 METRICS = {key: one.title for key, one in metrics.PAPERS.items()}
 FAMILIES = {
@@ -68,6 +76,9 @@ class View:
         return f"In this view {' and '.join(told)}." if told else ""
 
 
+USUAL = View()  # that of the reference
+
+
 def last_clicks(result: Result) -> np.ndarray:
     """Return the test prefixes whose target is the last click of its session: the longest prefix of each session."""
     longest = np.zeros(int(result.session.max(initial=-1)) + 1, dtype=result.length.dtype)
@@ -91,25 +102,24 @@ class Seeds:
     lent: Mapping[str, Lent] = field(default_factory=dict)  # for each family with records here, but no such row
 
     @classmethod
-    def of(cls, results: Path, like: Result) -> Seeds:
+    def of(cls, records: Records, like: Result) -> Seeds:
         """Collect the rows with the split of `like` from a results folder and from the project's reference folder.
 
-        A run that is in both folders counts once. Outdated and broken records are left out; `Shelf` makes the remarks.
-        A family of models that has records here but no row with several seeds borrows those of another data set of the
-        reference folder: the one with the most degrees of freedom, and of equals the one with the most test sessions.
+        A run that is in both folders counts once. A family of models that has records here but no row with several
+        seeds borrows those of another data set of the reference folder: the one with the most degrees of freedom, and
+        of equals the one with the most test sessions.
         """
         digest, dataset = like.split["digest"], like.experiment.dataset
         found: dict[tuple[str, str], dict[int, Result]] = {}
-        reference = pages.reference_folder()
-        for folder in dict.fromkeys([results.resolve(), reference]):
-            for one in listed(folder, dataset):
-                result = None if one.experiment is None else _usable(one.experiment, folder)
-                if result is not None and result.split["digest"] == digest:
-                    found.setdefault(_row(result.experiment), {}).setdefault(result.experiment.seed, result)
+        project = reference(records.folder) or records
+        for source in (records, project):
+            for run in source.of(dataset):
+                if run.split["digest"] == digest and run.experiment.model in catalog.recommenders():
+                    found.setdefault(_row(run.experiment), {}).setdefault(run.experiment.seed, run)
         rows = [tuple(runs.values()) for runs in found.values() if not without_chance(next(iter(runs.values())))]
         several = tuple(runs for runs in rows if len(runs) > 1)
         lacking = {family(runs[0]) for runs in rows} - {family(runs[0]) for runs in several}
-        lent = {one: lender for one in sorted(lacking & FAMILIES.keys()) if (lender := _lender(reference, one))}
+        lent = {one: lender for one in sorted(lacking & FAMILIES.keys()) if (lender := _lender(project, one))}
         return cls(several, lent)
 
     def noise_of(self, worth: Worth, like: Mapping[str, Measurement], where: Where | None = None) -> dict[str, Noise]:
@@ -169,23 +179,20 @@ def _row(experiment: Experiment) -> tuple[str, str]:
     return experiment.model, str(sorted(experiment.params.items()))
 
 
-def _lender(folder: Path, name: str) -> Lent | None:
-    """Return the data set of a folder that knows most about the noise of a family; None if none knows any."""
-    seeds: dict[str, Counter[tuple[str, str]]] = {}
-    for place in sorted((folder / "runs").glob("*/")):
-        experiments = [one.experiment for one in listed(folder, place.name) if one.experiment]
-        of_family = [_row(one) for one in experiments if _family_of(one.model) == name]
-        seeds[place.name] = Counter(of_family)
-    df = {dataset: sum(count - 1 for count in counts.values()) for dataset, counts in seeds.items()}
+def _lender(records: Records, name: str) -> Lent | None:
+    """Return the data set that knows most about the noise of a family; None if none knows any."""
+    degrees: dict[str, int] = {}
+    for dataset in records.datasets():
+        experiments = [one.experiment for one in listed(records.folder, dataset) if one.experiment]
+        counts = Counter(_row(one) for one in experiments if _family_of(one.model) == name)
+        degrees[dataset] = sum(count - 1 for count in counts.values())
     lenders = []
-    for dataset in (one for one in df if 0 < df[one] == max(df.values())):
-        several = [row for row, count in seeds[dataset].items() if count > 1]
-        runs: dict[tuple[str, str], list[Result]] = {row: [] for row in several}
-        for one in listed(folder, dataset):
-            if one.experiment and _row(one.experiment) in runs and (result := _usable(one.experiment, folder)):
-                runs[_row(one.experiment)].append(result)
-        kept = of_one_split({str(row): results for row, results in runs.items()}).values()
-        if rows := tuple(tuple(results) for results in kept if len(results) > 1):
+    for dataset in (one for one in degrees if 0 < degrees[one] == max(degrees.values())):
+        runs: dict[tuple[str, str], list[Result]] = {}
+        for run in records.of(dataset):
+            if family(run) == name:
+                runs.setdefault(_row(run.experiment), []).append(run)
+        if rows := tuple(tuple(results) for results in runs.values() if len(results) > 1):
             lenders.append(Lent(dataset, rows))
     return max(lenders, key=lambda one: int(one.rows[0][0].session[-1]), default=None)
 
@@ -227,14 +234,6 @@ def measured_by(
     }
 
 
-def of_one_split(rows: Mapping[str, Sequence[Result]]) -> dict[str, list[Result]]:
-    """Keep, by row, the records of the split that most rows have; of equally common splits, the first."""
-    digests = [digest for results in rows.values() for digest in {one.split["digest"] for one in results}]
-    most = max(dict.fromkeys(digests), key=digests.count, default=None)
-    kept = {label: [one for one in results if one.split["digest"] == most] for label, results in rows.items()}
-    return {label: results for label, results in kept.items() if results}
-
-
 def marks(rows: Mapping[str, Measurement]) -> dict[str, Mark]:
     """Mark the highest row and the others that may also be the best, by multiple comparisons with the best.
 
@@ -260,8 +259,12 @@ def alone(one: Measurement) -> Judged:
 
 def half_width(judged: Judged) -> float:
     """Return half the width of the 95 % interval, from the sessions alone if the noise between seeds is not known."""
-    estimate = judged.these_runs if isinstance(judged, OneRun) else judged
-    return estimate.high - estimate.value
+    return estimate(judged).high - judged.value
+
+
+def estimate(judged: Judged) -> Estimate:
+    """Return an effect with its noise, from the sessions alone if the noise between seeds is not known."""
+    return judged.these_runs if isinstance(judged, OneRun) else judged
 
 
 def of_lengths(low: int, high: int) -> Where:
@@ -276,7 +279,13 @@ def _measurement(runs: Sequence[Result], worth: Worth, where: Where | None) -> M
 
 
 def _counted(metric: str | Measure, rule: Counting) -> Worth:
-    return lambda one: 100.0 * _measure(metric).values(one.greater, one.equal, rule)
+    return lambda one: _values(one, _measure(metric), rule)
+
+
+@lru_cache(maxsize=256)  # a page measures the same runs on many sets of prefixes
+def _values(result: Result, measure: Measure, rule: Counting) -> np.ndarray:
+    """Return the value of each test prefix of a run, in points."""
+    return 100.0 * measure.values(result.greater, result.equal, rule)
 
 
 def _measure(metric: str | Measure) -> Measure:
@@ -301,13 +310,3 @@ def family(result: Result) -> str:
 def _family_of(model: str) -> str:
     kind = catalog.recommenders().get(model)
     return (kind.family if kind else "") or model
-
-
-def _usable(experiment: Experiment, folder: Path) -> Result | None:
-    if experiment.model not in catalog.recommenders():
-        return None
-    try:
-        result = load(experiment, folder)
-    except InputError:
-        return None
-    return result if result is not None and current(result) else None

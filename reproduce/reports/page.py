@@ -1,27 +1,44 @@
-"""Parts that the pages share: which data sets to show, formatted numbers and tables, and facts about the records."""
+"""What pages share beside records: which data sets they show, the commands they print, and their foot."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from statistics import mean, stdev
-from typing import Any
 
-from tabulate import tabulate
-
-import reproduce
 from reproduce import catalog
-from reproduce.paper import numbers
+from reproduce.evaluation import metrics
+from reproduce.paper.counting import Counting
 from reproduce.paper.rows import Row
 from reproduce.reading import own_data
-from reproduce.reading.sessions import as_printed, exactness
-from reproduce.reports.shelf import Shelf
+from reproduce.reading.sessions import exactness
+from reproduce.reports.document import Number, Table
+from reproduce.reports.records import Records, of_published_size, reference_folder
 from reproduce.runs.experiment import Experiment
 from reproduce.runs.record import OutsideResult, Result
 from reproduce.runs.request import Request
 
-DASH = "—"
+TITLES = {  # the names of the paper's data in titles and figures, parallel and short
+    "yoochoose1_64": "YOOCHOOSE 1/64",
+    "yoochoose1_4": "YOOCHOOSE 1/4",
+    "diginetica-file-order": "DIGINETICA, file order",
+    "diginetica": "DIGINETICA, time order",
+    "eshop": "E-shop",
+}
+
+
+def title_of(dataset: str) -> str:
+    return TITLES.get(dataset) or catalog.dataset(dataset).title
+
+
+def shown_datasets(request: Request, records: Records) -> list[str]:
+    """Return the data sets with records or just asked for: the paper's in its order, then the others."""
+    names = dict.fromkeys([*records.datasets(), *request.datasets])
+    return [*(name for name in TITLES if name in names), *(name for name in names if name not in TITLES)]
+
+
+def viewed_datasets(request: Request, records: Records) -> list[str]:
+    """Return the data sets that a page without runs shows: those asked for, or else all with records."""
+    return list(dict.fromkeys(request.datasets)) or shown_datasets(request, records)
 
 
 def failure(request: Request, row: Row, dataset: str, failed: Mapping[str, str]) -> str:
@@ -30,93 +47,6 @@ def failure(request: Request, row: Row, dataset: str, failed: Mapping[str, str])
         return ""
     paths = (Experiment.of(dataset, row.model, row.at(dataset).fields, seed).path for seed in request.seeds)
     return next((failed[path] for path in paths if path in failed), "")
-
-
-def reference_folder() -> Path:
-    """Return the folder results/ of the checkout, with the project's own reference runs."""
-    return Path(reproduce.__file__).resolve().parent.parent / "results"
-
-
-def reference(request: Request) -> Shelf | None:
-    """Return the reference to show beside the user's records; None if it does not exist or is the user's folder."""
-    folder = reference_folder()
-    return None if folder == request.results.resolve() or not folder.is_dir() else Shelf.at(folder)
-
-
-def number(values: Sequence[float]) -> str:
-    """Format one value with two decimals, or several as mean ± standard deviation."""
-    if not values:
-        return DASH
-    return f"{mean(values):.2f}" + (f" ± {stdev(values):.2f}" if len(values) > 1 else "")
-
-
-def difference(values: Sequence[float], published: float | None) -> str:
-    return DASH if not values or published is None else f"{mean(values) - published:+.2f}"
-
-
-def of_published_size(provenance: Mapping[str, Any]) -> bool:
-    """Return whether the test part is as large as the paper's; True if the paper does not have the data set.
-
-    False means that the data are a sample or another version.
-    """
-    ours, theirs = (provenance[key].get("test_sequences") for key in ("counts", "published"))
-    return theirs is None or ours == theirs
-
-
-def published(value: float | None) -> str:
-    return DASH if value is None else f"{value:.2f}"
-
-
-def shown_datasets(request: Request, own: Shelf) -> list[str]:
-    """Return the data sets with records or just asked for: the paper's in its order, then the others."""
-    asked = list(dict.fromkeys([*own.datasets(), *request.datasets]))
-    return [name for name in numbers.DATASETS if name in asked] + [
-        name for name in asked if name not in numbers.DATASETS
-    ]
-
-
-def viewed_datasets(request: Request, own: Shelf) -> list[str]:
-    """Return the data sets that a page without runs shows: those asked for, or else all with records."""
-    return list(dict.fromkeys(request.datasets)) or own.datasets()
-
-
-def figure(name: str, caption: str) -> str:
-    """Embed a figure of the results folder by its relative path, with a caption and a link to the SVG."""
-    return f"![{caption.partition('. ')[0]}](figures/{name}.png)\n\n*{caption}* ([SVG](figures/{name}.svg))"
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[str]], names: int = 1) -> str:
-    """Make a Markdown table: `names` left-aligned columns, then right-aligned numbers with unbroken intervals."""
-    align = ["left"] * names + ["right"] * (len(head) - names)
-    kept = [[*row[:names], *(_unbroken(cell) for cell in row[names:])] for row in rows]
-    return tabulate(kept, head, tablefmt="pipe", colalign=align, disable_numparse=True)
-
-
-def _unbroken(cell: str) -> str:
-    return cell.replace(" ", "\N{NO-BREAK SPACE}") if "±" in cell or " to " in cell else cell
-
-
-def folded(summary: str, *parts: str) -> str:
-    """Make a section that is folded until the reader clicks its summary, where HTML is rendered."""
-    return "\n\n".join([f"<details><summary>{summary}</summary>", *parts, "</details>"])
-
-
-def papers_task(dataset: str, results: Sequence[Result]) -> bool:
-    """Return whether the paper's numbers are for exactly this task: the same order of clicks, and no sample."""
-    known = dataset in numbers.PAPER_COLUMN and dataset not in numbers.OTHER_ORDER
-    return known and all(of_published_size(one.split["provenance"]) for one in results)
-
-
-def plain_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Make a table for the terminal: without Markdown's bold, and with long column heads broken over several lines."""
-    align = ["left"] + ["right"] * (len(head) - 1)
-    plain = [[cell.replace("**", "") for cell in row] for row in rows]
-    titles = [title.replace(": ", ":\n") for title in head]
-    return tabulate(plain, titles, tablefmt="simple", colalign=align, disable_numparse=True)
-
-
-def no_records(request: Request) -> str:
-    return f"No records yet: {command('table2', request)} makes some."
 
 
 def command(page: str, request: Request, **options: str) -> str:
@@ -133,121 +63,108 @@ def command(page: str, request: Request, **options: str) -> str:
     return "`" + " ".join(words) + "`"
 
 
-def about(results: Sequence[Result]) -> list[str]:
-    """Return lines for a sceptical reader of records of one data set: seeds, tie rule, data, counts, environment."""
-    outside = [one for one in results if isinstance(one, OutsideResult)]
-    results = [one for one in results if not isinstance(one, OutsideResult)]
-    lines = [
-        f"{label}: ranks from outside ({', '.join(one.file for one in outside if one.label == label)}): how it was "
-        "trained is not known here."
-        for label in dict.fromkeys(one.label for one in outside)
+def no_records(request: Request) -> str:
+    return f"No records yet: {command('table2', request)} makes some."
+
+
+def foot(page: str, request: Request, data: str = "", **options: str) -> str:
+    """Return the last line of a page: its command, and the CSV files with what it does not show."""
+    text = f"Made by {command(page, request, **options)}. Seeds, settings, device and commit of every run: "
+    text += "[runs.csv](runs.csv)."
+    return f"{text} {data}".rstrip()
+
+
+def data_notes(results: Sequence[Result]) -> list[str]:
+    """Return what a reader must know about the data behind records of one data set; [] without records."""
+    outside = [run for run in results if isinstance(run, OutsideResult)]
+    results = [run for run in results if not isinstance(run, OutsideResult)]
+    foreign = [
+        f"{label}: ranks from outside ({', '.join(run.file for run in outside if run.label == label)}): how it was "
+        "trained "
+        "is not known here."
+        for label in dict.fromkeys(run.label for run in outside)
     ]
     if not results:
-        return lines
-    first = results[0]
-    origin = first.split["provenance"]
-    environments = [one.environment for one in results]
-    order = {"time": "clicks in time order", "file": "clicks in the order of the source's rows"}[origin["order"]]
-    lines += [
-        f"Seeds: {_join(sorted({one.experiment.seed for one in results}))}. "
-        "Tie rule: an item tied with the target counts as ahead of it (the authors' code has it the other way).",
-        f"Data: {origin['source']}; {order}, "
-        + order_in_a_word(origin)
-        + (f" ({origin['note']})" if origin["note"] else "")
-        + ".",
-        _counts(origin),
-        f"Made on {_join({one['device'] for one in environments})}, "
-        f"{_join({one['threads'] for one in environments})} threads, "
-        f"torch {_join({one['torch'] for one in environments})}, "
-        f"at commit {_join({_commit(one) for one in environments})}.",
-    ]
-    if len({one.split["digest"] for one in results}) > 1:
-        lines.append("**These records are of different splits under one name; do not compare them.**")
-    for one in results:
-        lines += _sittings(one)
-    return [line for line in lines if line]
+        return foreign
+    origin = results[0].split["provenance"]
+    word = exactness(origin)
+    order = "" if word == "exact" else f"; the order of the clicks is {word}, not read from the raw file"
+    lines = [*foreign, f"Data: {origin['source']}{order}{'; ' + origin['note'] if origin['note'] else ''}."]
+    if not all(of_published_size(run.split["provenance"]) for run in results):
+        lines.append(
+            "**Not the paper's data**, a sample or another version: its numbers say nothing about the paper's."
+        )
+    return lines
 
 
-def order_in_a_word(provenance: Mapping[str, Any]) -> str:
-    """Say in one word how the order of clicks relates to the source's; bold unless it is exact."""
-    word = exactness(provenance)
-    return word if word == "exact" else f"**{word}**"
-
-
-# Ranks may differ if one of these changes between the sittings of a run, the parts it was interrupted into.
+# The circumstances of a run that may change ranks.
 CIRCUMSTANCES = ("device", "threads", "torch", "scoring_chunk")
 
 
-def _sittings(result: Result) -> list[str]:
-    """Say in a line how the sittings of an interrupted run differ in what may change ranks; [] if it has only one."""
-    last, name = result.environment, result.experiment.path.removeprefix("runs/")
+def resumed(result: Result) -> str:
+    """Say whether a run was interrupted, and what differed between its parts that may move a rank."""
+    last = result.environment
     before = last["resumed"]
     if not before:
-        return []
-    changed = [key for key in CIRCUMSTANCES if any(one.get(key) != last.get(key) for one in before)]
-    if not changed:
-        return [f"Interrupted and resumed, which changes no rank: {name}."]
-    told = []
-    for key in changed:
-        sittings = [f"{one.get(key)} to epoch {one['epochs']}" for one in before]
-        told.append(f"{key}: {', '.join(sittings)}, then {last.get(key)}")
-    return [f"Interrupted and resumed under other circumstances, which may move a rank: {name} ({'; '.join(told)})."]
+        return "no"
+    parts = []
+    for key in CIRCUMSTANCES:
+        if any(part.get(key) != last.get(key) for part in before):
+            values = [f"{part.get(key)} to epoch {part['epochs']}" for part in before]
+            parts.append(f"{key}: {', '.join(values)}, then {last.get(key)}")
+    return "; ".join(parts) or "yes"
 
 
-def cause(dataset: str, label: str, folder: Path) -> str:
-    """Say in half a sentence why a row misses the paper's number; "" if no cause is given.
-
-    This is the first line, in italics, of the row's section in the project's results/findings.md. The text is a link if
-    `folder`, the results folder of the page, contains findings.md; a user's folder does not.
-    """
-    file = reference_folder() / "findings.md"
-    text = file.read_text(encoding="utf-8") if file.is_file() else ""
-    found = re.search(rf"(?m)^## {re.escape(dataset)}: {re.escape(label)}\n\n\*([^*\n]+)\*$", text)
-    if not found:
-        return ""
-    anchor = re.sub(r"[^\w\- ]", "", f"{dataset}: {label}".lower()).replace(" ", "-")
-    told = found[1].rstrip(".")
-    return f"[{told}](findings.md#{anchor})" if (folder / "findings.md").is_file() else told
+def settings_of(fields: Mapping[str, object]) -> str:
+    return ", ".join(f"{key}={value}" for key, value in sorted(fields.items()))
 
 
-def findings(dataset: str) -> str:
-    """Return the hand-written sections of results/findings.md on a data set, with headings `## <dataset>: <model>`."""
-    file = reference_folder() / "findings.md"
-    if not file.is_file():
-        return ""
-    sections = re.split(r"(?m)^(?=## )", file.read_text(encoding="utf-8"))
-    ours = [one.strip() for one in sections if re.match(rf"## {re.escape(dataset)}:", one)]
-    return "\n\n".join("#" + one.replace("\n## ", "\n### ") for one in ours)
+def runs_table(records: Records) -> Table:
+    """Return a row for every usable record of a folder: what was run, what came out, and under what circumstances."""
+    rules = [Counting(ties=ties) for ties in ("against", "at random", "in favour")]
+    head = ["data set", "model", "settings", "seed", "test prefixes"]
+    head += [f"{title}, ties {rule.ties}" for rule in rules for title in ("Recall@20", "MRR@20")]
+    head += ["epoch kept", "epochs run", "epochs allowed", "validation Recall@20", "device", "threads", "torch"]
+    head += ["commit", "uncommitted changes", "resumed", "fit seconds", "peak memory MiB", "catalogue", "click order"]
+    rows = []
+    for dataset in records.datasets():
+        for run in records.of(dataset):
+            where, kept = run.environment, run.best_epoch
+            values = [
+                measure.mean(run.greater, run.equal, rule) for rule in rules for measure in metrics.PAPERS.values()
+            ]
+            validation = [epoch["validation_recall"] for epoch in run.epochs if epoch["epoch"] == kept]
+            rows.append(
+                [
+                    dataset,
+                    run.experiment.model,
+                    settings_of(run.experiment.params),
+                    str(run.experiment.seed),
+                    str(len(run.greater)),
+                    *map(Number, values),
+                    *map(_known, (kept, len(run.epochs) or None)),
+                    _known(run.fields.get("epochs")),
+                    Number(validation[0]) if validation else None,
+                    where["device"],
+                    _known(where["threads"]),
+                    where["torch"],
+                    _known(where["commit"]),
+                    _known(where["dirty"]),
+                    resumed(run),
+                    _known(where.get("fit_seconds")),
+                    _known(where.get("peak_memory_mib")),
+                    str(run.split["n_items"]),
+                    exactness(run.split["provenance"]),
+                ]
+            )
+    return Table(head, rows, "every run")
 
 
-def _counts(provenance: Mapping[str, Any]) -> str:
-    ours, theirs = provenance["counts"], provenance["published"]
-    names = {
-        "clicks": "clicks",
-        "train_sequences": "train sequences",
-        "test_sequences": "test sequences",
-        "items": "items",
-        "average_length": "average length",
-    }
-    told = []
-    for key, name in names.items():
-        if key not in ours:
-            continue
-        value = as_printed(key, ours[key])
-        if key in theirs and as_printed(key, theirs[key]) != value:
-            value += f" (paper {as_printed(key, theirs[key])})"
-        told.append(f"{name} {value}")
-    equal = theirs and all(as_printed(key, ours[key]) == as_printed(key, value) for key, value in theirs.items())
-    end = ", all as in the paper's Table 1." if equal else "."
-    if not of_published_size(provenance):
-        end += " **Not the paper's data: the differences to its numbers say nothing.**"
-    return "Counts: " + ", ".join(told) + end
+def _known(value: object) -> str | None:
+    return None if value is None else str(value)
 
 
-def _commit(environment: Mapping[str, object]) -> str:
-    commit = environment["commit"]
-    return "unknown" if commit is None else str(commit)[:10] + (" with changes" if environment["dirty"] else "")
-
-
-def _join(values: Iterable[object]) -> str:
-    return ", ".join(str(value) for value in sorted(values, key=str))
+def listed(words: Iterable[str]) -> str:
+    """Join words as in a sentence: a, b and c."""
+    words = list(words)
+    return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)

@@ -8,81 +8,86 @@ import numpy as np
 
 from reproduce import catalog
 from reproduce.reading.sessions import Sessions, Split, as_printed
-from reproduce.reports import Drawn, Page, figures
+from reproduce.reports import Page, figures
 from reproduce.reports import page as pages
+from reproduce.reports.document import Block, Bullets, Cell, Document, Figure, Folded, Table
 from reproduce.runs.request import Request
 
 COLUMNS = {
     "clicks": "all clicks",
-    "train_sequences": "train sequences",
+    "train_sequences": "training sequences",
     "test_sequences": "test sequences",
     "items": "items",
     "average_length": "average length",
 }
 LONGEST = 19  # clicks in the longest prefixes of the paper's Table 5
-
-MEANING = """- *train* and *test sequences* are prefixes: a session of n clicks gives n - 1, each with its next click.
-- *all clicks* are those of whole sessions, of train and test together.
-- *average length* is the mean over all prefixes of their clicks **plus one**, the click to predict."""
+MEANING = (
+    "*Sequences* are prefixes: a session of n clicks gives n − 1, each with its next click.",
+    "*All clicks* are those of whole sessions, training and test sets together.",
+    "*Average length* is the mean over all prefixes of their clicks **plus one**, the click to predict.",
+)
 # What was found out about the paper's data sets; a key is the beginning of a data set's name.
 FOUND = {
-    "yoochoose": "- *items* of YOOCHOOSE are those that occur in some prefix: an item that is only ever the last click "
+    "yoochoose": "*Items* of YOOCHOOSE are those that occur in some prefix: an item that is only ever the last click "
     "of its session is not counted.",
-    "yoochoose1_4": "- YOOCHOOSE 1/4's 8,326,407 clicks are very likely a slip (the public preprocessing gives "
+    "yoochoose1_4": "YOOCHOOSE 1/4's 8,326,407 clicks are very likely a slip (the public preprocessing gives "
     "7,911,603), and its 5,917,746 is 5,917,745 rounded up.",
-    "diginetica": "- *items* of DIGINETICA are those of train.",
+    "diginetica": "*Items* of DIGINETICA are those of the training set.",
 }
 
 
-def draw(request: Request, failed: Mapping[str, str]) -> Drawn:
+def draw(request: Request, failed: Mapping[str, str]) -> Document:
     splits = [catalog.load_split(name, request.data) for name in request.datasets]
-    drawn = figures.prefix_lengths({catalog.dataset(one.name).title: length_shares(one.test) for one in splits})
-    counted = [line for split in splits for line in _against_the_paper(split)]
-    honest = [[one.name, *_honest(one)] for one in splits]
-    head = [
-        "data set", "train sessions", "test sessions", "clicks per session", "items in train", "items in train or test",
-        "test labels not in train", "next click repeats the last",
-    ]  # fmt: skip
-    text = (
-        "\n\n".join(
-            [
-                "# Table 1: statistics of the data",
-                "How much data is there, and is it the paper's?",
-                pages.table(["data set", "", *COLUMNS.values()], counted),
-                pages.folded("What these columns count, as the paper's numbers show", _meaning(splits)),
-                "The same splits as a reader would count them:",
-                pages.table(head, honest),
-                pages.figure(
-                    "prefix-lengths", "How many clicks a test prefix has; the last bar takes all longer ones."
-                ),
-                "\n".join(_source(one) for one in splits),
-                f"Made by {pages.command('table1', request)}.",
-            ]
-        )
-        + "\n"
+    head = ["data set", *COLUMNS.values()]
+    counts: list[list[Cell]] = [[pages.title_of(one.name), *(_count(one, key) for key in COLUMNS)] for one in splits]
+    first = ["data set", "training sessions", "test sessions", "clicks per session", "repeats"]
+    second = ["data set", "items in training", "items in all", "unseen test labels"]
+    plain = [_as_a_reader(one) for one in splits]
+    meaning = [*MEANING, *(text for key, text in FOUND.items() if any(one.name.startswith(key) for one in splits))]
+    shares = {pages.title_of(one.name): length_shares(one.test) for one in splits}
+    caption = "How many clicks a test prefix has; the last bar takes all longer ones."
+    parts: list[Block] = [
+        Table(head, counts, "Counted as the paper counts"),
+        "As a reader would count; *repeats* are next clicks on the same item as the last, *unseen* test labels do not "
+        "occur in the training set:",
+        Table(first, [row[:5] for row in plain], "Sessions"),
+        Table(second, [[row[0], *row[5:]] for row in plain], "Items"),
+        Figure("prefix-lengths", "Clicks in a test prefix", caption, figures.histograms("prefix-lengths", shares)),
+        Folded("What the columns count, and the files", [Bullets([*meaning, *map(_source, splits)])]),
+    ]
+    return Document(
+        "Table 1: is it the paper's data?", _answer(splits), "", parts, f"Made by {pages.command('table1', request)}."
     )
-    return Drawn(text, drawn)
 
 
 PAGE = Page(draw, reads_logs=True)
 
 
-def _meaning(splits: Sequence[Split]) -> str:
-    names = [one.name for one in splits if one.provenance.published]
-    return "\n".join([MEANING, *(told for key, told in FOUND.items() if any(name.startswith(key) for name in names))])
+def _differs(split: Split, key: str) -> bool:
+    theirs = split.provenance.published
+    return bool(theirs) and as_printed(key, split.provenance.counts[key]) != as_printed(key, theirs[key])
 
 
-def _against_the_paper(split: Split) -> list[list[str]]:
-    ours, theirs = split.provenance.counts, split.provenance.published
-    lines = [[split.name, "ours", *(as_printed(key, ours[key]) for key in COLUMNS)]]
-    if theirs:
-        lines.append(["", "the paper", *(as_printed(key, theirs[key]) for key in COLUMNS)])
-        equal = [as_printed(key, ours[key]) == as_printed(key, theirs[key]) for key in COLUMNS]
-        lines.append(["", "equal", *("yes" if one else "**no**" for one in equal)])
-    return lines
+def _count(split: Split, key: str) -> str:
+    """Return a count, with the paper's where it differs."""
+    ours = as_printed(key, split.provenance.counts[key])
+    return f"**{ours}** (paper {as_printed(key, split.provenance.published[key])})" if _differs(split, key) else ours
 
 
-def _honest(split: Split) -> list[str]:
+def _answer(splits: Sequence[Split]) -> list[str]:
+    papers = [one for one in splits if one.provenance.published]
+    equal = [pages.title_of(one.name) for one in papers if not any(_differs(one, key) for key in COLUMNS)]
+    lines = []
+    if equal:
+        lines.append(f"**Yes:** all five counts of {pages.listed(equal)} are the paper's.")
+    for one in papers:
+        if wrong := [COLUMNS[key] for key in COLUMNS if _differs(one, key)]:
+            lines.append(f"**{pages.title_of(one.name)}:** not the paper's {pages.listed(wrong)} (bold below).")
+    others = [pages.title_of(one.name) for one in splits if one not in papers]
+    return [*lines, f"Not in the paper: {pages.listed(others)}."] if others else lines
+
+
+def _as_a_reader(split: Split) -> list[Cell]:
     train, test = split.train, split.test
     sessions = len(train) + len(test)
     known = np.zeros(train.n_items, dtype=bool)
@@ -90,13 +95,14 @@ def _honest(split: Split) -> list[str]:
     _, labels = test.prefixes()
     unseen = int((~known[labels]).sum())
     return [
-        f"{len(train):,}",
-        f"{len(test):,}",
+        pages.title_of(split.name),
+        len(train),
+        len(test),
         f"{(train.lengths.sum() + test.lengths.sum()) / sessions:.2f}",
-        f"{int(known.sum()):,}",
-        f"{train.n_items:,}",
-        f"{unseen:,} ({100 * unseen / len(labels):.2f} %)",
         f"{repeats(train, test):.1f} %",
+        int(known.sum()),
+        train.n_items,
+        f"{unseen:,} ({100 * unseen / len(labels):.2f} %)",
     ]
 
 
@@ -117,4 +123,4 @@ def _source(split: Split) -> str:
     origin = split.provenance
     files = ", ".join(f"{name} ({sha[:12]})" for name, sha in origin.files.items())
     note = f"; {origin.note}" if origin.note else ""
-    return f"- {split.name}: {origin.source}" + (f", {files}" if files else "") + note + "."
+    return f"{split.name}: {origin.source}" + (f", {files}" if files else "") + note + "."

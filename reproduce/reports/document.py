@@ -1,0 +1,216 @@
+"""A page as a document: what it says, free of any output format.
+
+The renderers make Markdown, text for a terminal, LaTeX, CSV, JSON and HTML of it.
+
+Texts use four marks of Markdown and no others: **bold**, *italic*, `code` and [link](address).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from reproduce.errors import SuiteError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+UNKNOWN = "—"  # a number that cannot be computed, such as an interval from a single session
+NOT_RUN = "not run"
+
+
+def signed(value: float, places: int = 2) -> str:
+    """Format a difference with its sign: +0.37, −1.20."""
+    return decimal(value, places, sign=True)
+
+
+def decimal(value: float, places: int = 2, *, sign: bool = False) -> str:
+    """Format a number with a fixed number of decimals and a true minus sign; a rounded zero has no sign."""
+    if not math.isfinite(value):
+        return UNKNOWN
+    text = f"{value:{'+' if sign else ''}.{places}f}"
+    if not text.strip("+-0."):
+        return text.lstrip("+-")
+    return text.replace("-", "−")
+
+
+def p_value(p: float) -> str:
+    """Format a p-value with two digits."""
+    if math.isnan(p):
+        return UNKNOWN
+    return "<0.0001" if p < 0.0001 else f"{p:.4f}" if p < 0.001 else f"{p:.3f}" if p < 0.01 else f"{p:.2f}"
+
+
+@dataclass(frozen=True)
+class Number:
+    """A number in a table, with its uncertainty and its marks.
+
+    `half` is half of a 95 % interval around a value; `interval` is given with a difference instead.
+    """
+
+    value: float
+    half: float | None = None
+    interval: tuple[float, float] | None = None
+    places: int = 2
+    signed: bool = False
+    mark: Literal["", "bold", "close"] = ""
+    notes: str = ""  # ¹, †, or the letter of a prediction
+    sd: float | None = None  # over seeds; exported, not shown
+
+    @property
+    def text(self) -> str:
+        """The number without its mark."""
+        text = decimal(self.value, self.places, sign=self.signed)
+        if self.half is not None and math.isfinite(self.half):
+            text += f" ±{self.half:.1f}"
+        if self.interval is not None:
+            low, high = (decimal(end, self.places, sign=self.signed) for end in self.interval)
+            text += f" ({low} to {high})"
+        return text
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Recall@20 and MRR@20 in one cell."""
+
+    recall: float
+    mrr: float
+    notes: str = ""
+    signed: bool = False
+
+    @property
+    def text(self) -> str:
+        return " / ".join(decimal(value, sign=self.signed) for value in (self.recall, self.mrr))
+
+
+Cell = str | int | Number | Scores | None  # None: the column does not apply to the row
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table whose cells know what they are; its first `labels` columns name the row."""
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+    title: str = ""  # what the table shows, for exported files
+    labels: int = 1
+
+    def frame(self) -> pd.DataFrame:
+        """Return plain values: a number and its ends, marks and notes have a column each where any row has them."""
+        import pandas as pd
+
+        rows = [self._values(row) for row in self.rows]
+        keys: dict[str, None] = {}
+        for column in self.columns:  # keep the parts of a column together
+            parts = [key for row in rows for key in row if key == column or key.startswith(f"{column}: ")]
+            keys |= dict.fromkeys(sorted(dict.fromkeys(parts), key=_part))
+        return pd.DataFrame([[row.get(key) for key in keys] for row in rows], columns=list(keys))
+
+    def _values(self, row: Sequence[Cell]) -> dict[str, object]:
+        values: dict[str, object] = {}
+        for column, cell in zip(self.columns, row, strict=True):
+            match cell:
+                case Number():
+                    low, high = cell.interval or (None, None)
+                    if cell.half is not None:
+                        low, high = cell.value - cell.half, cell.value + cell.half
+                    parts: dict[str, object] = {"": cell.value, ": low": low, ": high": high, ": sd": cell.sd}
+                    parts |= {": mark": cell.mark, ": notes": cell.notes}
+                    values |= {f"{column}{key}": value for key, value in parts.items() if value not in (None, "")}
+                case Scores():
+                    values |= {f"{column}: Recall@20": cell.recall, f"{column}: MRR@20": cell.mrr}
+                    values |= {f"{column}: notes": cell.notes} if cell.notes else {}
+                case _:
+                    values[column] = cell
+        return values
+
+
+def _part(key: str) -> int:
+    order = ("", "Recall@20", "MRR@20", "low", "high", "sd", "mark", "notes")
+    last = key.rpartition(": ")[2]
+    return order.index(last) if last in order else 0
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure and the content of its files, by file name; `alt` says in words what the caption says, but shorter."""
+
+    name: str
+    alt: str
+    caption: str
+    files: Mapping[str, bytes]
+
+
+@dataclass(frozen=True)
+class Bullets:
+    lines: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Folded:
+    """Parts that a reader unfolds; a terminal shows them only if they say what a figure does."""
+
+    summary: str
+    parts: Sequence[Block]
+    on_terminal: bool = False
+
+
+@dataclass(frozen=True)
+class Section:
+    """Parts under a heading, about one data set if `dataset` names it."""
+
+    title: str
+    parts: Sequence[Block]
+    dataset: str = ""
+
+
+Block = str | Table | Figure | Bullets | Folded | Section
+
+
+@dataclass(frozen=True)
+class Document:
+    """A page: its title, its answer in at most four bullets, and its parts."""
+
+    title: str
+    answer: Sequence[str] = ()
+    introduction: str = ""  # a sentence before the answer
+    parts: Sequence[Block] = ()
+    foot: str = ""  # the command that makes the page, and where more is
+    data: Mapping[str, str] = field(default_factory=dict)  # CSV files beside the page: file name -> content
+    beside: Mapping[str, Document] = field(default_factory=dict)  # other pages drawn with it, by file name
+    shown: Sequence[str] = ()  # the data sets to show on a terminal; empty: all
+    status: int = 0  # the exit status if nothing failed
+    error: SuiteError | None = None  # something asked for that does not exist; the rest is drawn
+
+    def blocks(self) -> Iterator[tuple[tuple[str, ...], Block]]:
+        """Yield every part, also those inside others, with the headings above it."""
+        yield from _within(self.parts, (self.title,))
+
+    @property
+    def figures(self) -> dict[str, bytes]:
+        """The content of every figure file, by its name in figures/."""
+        found: dict[str, bytes] = {}
+        for _, block in self.blocks():
+            if isinstance(block, Figure):
+                found |= block.files
+        return found
+
+    @property
+    def tables(self) -> list[tuple[str, Table]]:
+        """The tables in their order, each with a caption: the headings above it and its title."""
+        found = []
+        for headings, block in self.blocks():
+            if isinstance(block, Table):
+                found.append((". ".join(filter(None, [*headings, block.title])) + ".", block))
+        return found
+
+
+def _within(parts: Sequence[Block], headings: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Block]]:
+    for part in parts:
+        yield headings, part
+        if isinstance(part, Section):
+            yield from _within(part.parts, (*headings, part.title))
+        elif isinstance(part, Folded):
+            yield from _within(part.parts, (*headings, part.summary))

@@ -1,0 +1,202 @@
+"""The records of a results folder, each read once, found by row and data set; the logs are not needed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import reproduce
+from reproduce import catalog
+from reproduce.errors import InputError
+from reproduce.fitting import user_model
+from reproduce.paper import controls, numbers
+from reproduce.paper.rows import ROWS, Row
+from reproduce.runs import stored_search
+from reproduce.runs.experiment import Experiment
+from reproduce.runs.listing import Listed, listed
+from reproduce.runs.record import OUTSIDE, Result, current, load
+from reproduce.runs.request import Request, recorded
+from reproduce.runs.stored_search import Found
+
+
+class Records:
+    """The records of a folder. A data set's are read when they are first asked for, and only once."""
+
+    def __init__(self, folder: Path, digests: Mapping[str, str]) -> None:
+        self.folder, self._digests = folder, digests
+        self._usable: dict[str, dict[str, Result]] = {}  # data set -> path of the experiment -> record
+        self._remarks: dict[str, dict[str, None]] = {}  # data set -> why records could not be used
+        self._own: dict[str, list[Listed]] = {}  # data set -> the usable records of own models
+        self._outside: Mapping[str, Mapping[str, Sequence[Result]]] = {}  # data set -> label -> ranks from outside
+
+    @classmethod
+    def load(cls, folder: Path, digests: Mapping[str, str] | None = None) -> Records:
+        """Return the records of a folder.
+
+        Args:
+            folder: the results folder.
+            digests: of data sets whose split is at hand; records of another split under their names are left out. For
+                the others, the split of most records is taken.
+        """
+        return cls(folder, digests or {})
+
+    @classmethod
+    def of_request(cls, request: Request) -> Records:
+        """Return the records of the folder that a request names."""
+        records = cls.load(request.results, request.digests)
+        records._outside = request.outside
+        return records
+
+    def of(self, dataset: str) -> list[Result]:
+        """Return all usable records on a data set, ordered by file name."""
+        if dataset not in self._usable:
+            self._read(dataset)
+        return list(self._usable[dataset].values())
+
+    def results(self, row: Row, dataset: str) -> list[Result]:
+        """Return the records of a row on a data set, ordered by seed."""
+        if row.model.startswith(OUTSIDE):
+            return list(self._outside.get(dataset, {}).get(row.label, ()))
+        if row.model in catalog.recommenders():
+            params = Experiment.of(dataset, row.model, row.at(dataset).fields).params
+        else:
+            params = row.fields
+        wanted = [
+            run for run in self.of(dataset) if (run.experiment.model, run.experiment.params) == (row.model, params)
+        ]
+        return sorted(wanted, key=lambda run: run.experiment.seed)
+
+    def remarks(self, *datasets: str) -> list[str]:
+        """Return a line for each record on the data sets that could not be used, with the reason."""
+        lines: dict[str, None] = {}
+        for dataset in datasets:
+            self.of(dataset)
+            lines |= self._remarks[dataset]
+        return list(lines)
+
+    def searches(self, dataset: str) -> list[Found]:
+        """Return the searches on a data set, by file name; none, with a remark, if one is broken."""
+        try:
+            searches = stored_search.found(self.folder, dataset)
+            return [search for search in searches if search.split in ("", self._digest(dataset))]
+        except InputError as error:
+            self.of(dataset)
+            self._remarks[dataset][str(error)] = None
+            return []
+
+    def datasets(self) -> list[str]:
+        """Return the data sets with records: the paper's in its order, then the others except the synthetic log."""
+        here = {file.parent.name for file in (self.folder / "runs").glob("*/*.json")} & set(catalog.datasets())
+        known = [name for name in numbers.DATASETS if name in here]
+        others = sorted(here - set(known) - {"synthetic"})
+        return known + others or sorted(here)  # the synthetic log only if there is nothing else
+
+    def others(self, *datasets: str) -> list[Row]:
+        """Return the rows with a record on one of the data sets whose model is neither in the paper nor a control.
+
+        A model of the suite has one row, with its default fields. An own model has a row for every setting that was
+        run, whether or not its file was named: a record states the model's label and the fields that were set.
+        """
+        placed = {row.model for row in (*ROWS, *controls.ROWS)}
+        rows = [Row(kind.label, name) for name, kind in catalog.recommenders().items() if name not in placed]
+        for dataset in datasets:
+            self.of(dataset)
+            for entry in self._own[dataset]:
+                assert entry.own is not None and entry.experiment is not None
+                if entry.experiment.model not in placed:
+                    rows.append(recorded(entry.own.label, entry.experiment.model, entry.experiment.params))
+            rows += [Row(label, f"{OUTSIDE}{label}") for label in self._outside.get(dataset, {})]
+        distinct = {(row.model, str(sorted(row.fields.items()))): row for row in rows}
+        return [row for row in distinct.values() if any(self.results(row, dataset) for dataset in datasets)]
+
+    def _digest(self, dataset: str) -> str:
+        """Return the digest of the split whose records are shown: that at hand, else that of most records."""
+        splits = Counter(entry.split for entry in listed(self.folder, dataset) if entry.experiment is not None)
+        return self._digests.get(dataset) or max(splits, key=splits.__getitem__, default="")
+
+    def _read(self, dataset: str) -> None:
+        usable, remarks, own = {}, dict[str, None](), []
+        entries, digest = listed(self.folder, dataset), self._digest(dataset)
+        for entry in entries:
+            if entry.experiment is None:
+                remarks[f"{entry.file.name}: {entry.fault}"] = None
+                continue
+            if entry.split != digest:
+                remarks[f"{entry.file.name}: made from other data called {dataset}; left out."] = None
+                continue
+            if self._of_other_source(entry, entries):
+                reason = f"made with another source of {entry.experiment.model}.py; left out."
+                remarks[f"{entry.file.name}: {reason}"] = None
+                continue
+            try:
+                result = _load(entry.experiment.path, self.folder, *_state(entry.file))
+            except InputError as error:
+                remarks[f"{entry.file.name}: {str(error).partition(': ')[2]}"] = None
+                continue
+            if entry.own is None and result.experiment.model not in catalog.recommenders():
+                continue
+            if current(result):
+                usable[entry.experiment.path] = result
+                own += [entry] if entry.own is not None else []
+            else:
+                remarks[f"{entry.file.name}: made with fields the model no longer has; left out."] = None
+        self._usable[dataset], self._remarks[dataset], self._own[dataset] = usable, remarks, own
+
+    @staticmethod
+    def _of_other_source(entry: Listed, entries: Sequence[Listed]) -> bool:
+        """Return whether a record of an own model was made with another source.
+
+        Its source is compared with that of the file that was named or, if none was, with that of the newest run on the
+        data set.
+        """
+        if entry.own is None or entry.experiment is None:
+            return False
+        model = entry.experiment.model
+        if model in catalog.recommenders():
+            return entry.own.source != user_model.source(model)
+        runs = [other.own for other in entries if other.own and other.experiment and other.experiment.model == model]
+        return entry.own.source != max(runs, key=lambda run: run.started).source
+
+
+def _state(file: Path) -> tuple[int, int]:
+    state = file.stat()
+    return state.st_mtime_ns, state.st_size
+
+
+@lru_cache(maxsize=512)
+def _load(path: str, folder: Path, modified: int, size: int) -> Result:
+    """Load a record; `modified` and `size` tell the cache of a changed file."""
+    entry = next(entry for entry in listed(folder, Path(path).parent.name) if entry.file == folder / f"{path}.json")
+    assert entry.experiment is not None
+    result = load(entry.experiment, folder)
+    assert result is not None
+    return result
+
+
+def reference_folder() -> Path:
+    """Return the folder results/ of the checkout, with the project's own reference runs."""
+    return Path(reproduce.__file__).resolve().parent.parent / "results"
+
+
+def reference(results: Path) -> Records | None:
+    """Return the reference to show beside the user's records; None if it does not exist or is the user's folder."""
+    folder = reference_folder()
+    return None if folder == results.resolve() or not folder.is_dir() else Records.load(folder)
+
+
+def of_published_size(provenance: Mapping[str, Any]) -> bool:
+    """Return whether the test set is as large as the paper's; True if the paper does not have the data set.
+
+    False means that the data are a sample or another version.
+    """
+    ours, theirs = (provenance[key].get("test_sequences") for key in ("counts", "published"))
+    return theirs is None or ours == theirs
+
+
+def papers_task(dataset: str, results: Sequence[Result]) -> bool:
+    """Return whether the paper's numbers are for exactly this task: the same order of clicks, and no sample."""
+    known = dataset in numbers.PAPER_COLUMN and dataset not in numbers.OTHER_ORDER
+    return known and all(of_published_size(run.split["provenance"]) for run in results)
