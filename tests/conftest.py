@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import hypothesis
 import pytest
 import torch
 
@@ -13,6 +14,8 @@ import reproduce.datasets
 from reproduce.evaluation import devices
 
 reproduce.datasets.__path__.append(str(Path(__file__).resolve().parent / "sources"))  # adds the data set `cycle`
+hypothesis.settings.register_profile("suite")  # a slow machine is no failure
+hypothesis.settings.load_profile("suite")
 torch.set_num_threads(1)  # tensors are tiny here: more threads only wait for each other
 
 

@@ -57,7 +57,7 @@ def original_s_pop(train: list[list[int]], session: list[int], popular: int) -> 
     return [session.count(i) + (Fraction(n[i], n[i] + 1) if n[i] >= least else 0) for i in range(6)]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(log, log, st.integers(0, 7))
 def test_s_pop_orders_the_items_as_the_original_formula(
     train: list[list[int]], sessions: list[list[int]], popular: int
@@ -113,7 +113,7 @@ def together(one: list[int], i: int, j: int, counts: str) -> int:
     return sum(j in one for a in one if a == i)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(log, st.sampled_from(["original", "product", "sessions"]), st.integers(1, 3), st.sampled_from([0.0, 0.5, 0.8]))
 def test_item_knn_equals_brute_force(lists: list[list[int]], counts: str, k: int, alpha: float) -> None:
     n = [sum((i in one) if counts == "sessions" else one.count(i) for one in lists) for i in range(6)]

@@ -144,7 +144,7 @@ def test_a_page_with_the_row_is_written_beside_the_pages_of_records(
     assert main([*words, "--stored"] if page == "table2" else words) == 0
     told = capsys.readouterr().out
     written = folder / "export" / f"{page}.md"
-    assert "Mine" in told and f"The whole page, with the details: {written}" in told
+    assert "Mine" in told and f"The whole page, with figures and details: {written}" in told
     assert "Mine: ranks from outside (mine.csv): how it was trained is not known here." in written.read_text()
     assert {place: place.read_bytes() for place in folder.glob("*.md")} == before
     assert main(["check", "--results", str(folder)]) == 0

@@ -71,7 +71,7 @@ def test_scores_equal_the_equations_in_numpy(heads: int, layers: int) -> None:
         np.testing.assert_allclose(row, w["emb.weight"] @ state, rtol=1e-9, atol=1e-12)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(LISTS, st.sampled_from(["first", "last"]))
 def test_every_position_of_every_session_is_passed_once_with_the_click_after_it(
     lists: list[list[int]], truncation: str

@@ -450,13 +450,13 @@ def test_what_a_search_found_stands_in_a_table_beside_the_defaults(tmp_path: Pat
     )
     fill = "--model item_knn --set item_knn.regularisation=5.0"
     assert told in page.read_text() and fill in page.read_text()
-    assert "### Tuned" not in page.read_text()
+    assert "tuned settings" not in page.read_text()
     assert main([*words, *fill.split()[2:]]) == 0
     assert f"{fill}`" not in page.read_text()
-    table = page.read_text().partition("### Tuned")[2].partition("<details>")[0]
+    table = page.read_text().partition("tuned settings")[2].partition("\n\n")[0]
     (row,) = [line for line in table.splitlines() if line.startswith("| Item-KNN ")]
     cells = [cell.split() for cell in row.split("|")[2:5]]
-    assert cells == [["regularisation", "5.0"], ["100.00", "±0.0"], ["100.00", "±0.0"]]
+    assert cells == [["regularisation=5.0"], ["100.00", "±0.0"], ["50.00", "±0.0"]]
 
     anew = {"fields": {"regularisation": 5.0}, "recalls": [44.0, 45.0, 46.0], "mrrs": [22.0] * 3}
     protocol = {"version": 2, "trials": 7, "trial_epochs": 5, "refitted": 3, "refits": 3}

@@ -79,7 +79,7 @@ def scored(model: SKNN, train: list[list[int]], sessions: list[list[int]]) -> np
     return model.score(Sessions.of(sessions, N_ITEMS)).numpy()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(train=LOGS, sessions=LOGS, k=st.integers(1, 5), sample=st.integers(1, 6))
 def test_sknn_equals_a_slow_one(train: list[list[int]], sessions: list[list[int]], k: int, sample: int) -> None:
     expected = [brute_sknn(train, one, k, sample) for one in sessions]
@@ -108,7 +108,7 @@ MODELS = st.builds(
 )
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(train=LOGS, sessions=LONG, model=MODELS)
 def test_vsknn_equals_a_slow_one(train: list[list[int]], sessions: list[list[int]], model: VSKNN) -> None:
     expected = [brute_vsknn(train, one, model) for one in sessions]

@@ -141,7 +141,7 @@ def test_the_network_computes_the_equations_of_its_form(form: str, edges: str, s
 
 
 @pytest.mark.parametrize("form", ["paper", "code"])
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(sessions_drawn)
 def test_on_any_session_too(form: str, sessions: list[list[int]]) -> None:
     for edges in ("counted", "binary"):

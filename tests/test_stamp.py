@@ -85,7 +85,7 @@ def test_the_network_computes_the_equations_of_its_form(form: str, norm: float) 
 
 
 @pytest.mark.parametrize("form", ["paper", "code"])
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.lists(st.integers(0, N_ITEMS - 1), min_size=1, max_size=9), min_size=1, max_size=4))
 def test_on_any_session_too(form: str, sessions: list[list[int]]) -> None:
     for norm in (0.0, 1.0):
@@ -134,7 +134,7 @@ def test_every_tensors_gradient_is_cut_by_itself_before_the_step() -> None:
 logs = st.lists(st.lists(st.integers(0, N_ITEMS - 1), min_size=1, max_size=6), min_size=1, max_size=12)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(logs, st.integers(1, 4), st.sampled_from(["none", "first", "last"]))
 def test_a_batch_has_sessions_of_one_length_and_their_prefixes_of_one_length(
     lists: list[list[int]], most: int, truncation: str

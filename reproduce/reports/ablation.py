@@ -15,6 +15,7 @@ from reproduce.paper.rows import Row
 from reproduce.paper.variants import PAPERS, VARIANTS
 from reproduce.reports import Page, cutoff_table, figures, measuring, renderers
 from reproduce.reports import page as pages
+from reproduce.reports.comparison import TOO_FEW, few_seeds
 from reproduce.reports.document import Block, Bullets, Cell, Document, Figure, Folded, Number, Section, Table, signed
 from reproduce.reports.figures import Dot, DotPanel, Dots
 from reproduce.reports.measuring import METRICS, Seeds
@@ -27,8 +28,8 @@ OURS = Dots("ours, 95 % interval", figures.DARK)
 UNJUDGED = Dots("not judged: interval over test sessions only", figures.GREY, hollow=True)
 PAPER = Dots("paper", figures.MID, "D", hollow=True)
 MARKS = (
-    "**Bold**: better or worse than NARM beyond noise. **≈**: not distinguishable from NARM. **¹**: one run. Intervals "
-    "are over test sessions and seeds and hold for all variants of a panel (Dunnett)."
+    "**Bold**: better or worse than NARM beyond noise. **≈**: not distinguishable from NARM. "
+    f"{TOO_FEW} Intervals are over test sessions and seeds and hold for all variants of a panel (Dunnett)."
 )
 Effect = Pair | OneRun
 
@@ -209,7 +210,7 @@ class _Section:
             if name in self.reasons and not results:
                 return "failed"
             return f"{mean(getattr(run, metric)() for run in results):.2f}, not compared" if results else "not run"
-        notes = "¹" if len(self.found[name]) == 1 else ""
+        notes = few_seeds(self.found[name])
         word = verdict(effect)
         mark = "bold" if word in ("better", "worse") else "" if isinstance(effect, OneRun) else "close"
         return Number(effect.value, interval=_ends(effect), signed=True, mark=mark, notes=notes)  # type: ignore[arg-type]

@@ -99,14 +99,12 @@ def _answer(both: Mapping[str, Sequence[Result]]) -> list[str]:
         file, time = (cell.text for cell in ours if cell)
         lines.append(
             f"**The order of the clicks differs.** Same sessions, same code: NARM has {file} in the order of the raw "
-            "file "
-            f"(the paper: {paper.recall:.2f} / {paper.mrr:.2f}) and {time} in the order of time (Wu et al., AAAI 2019: "
-            f"{later.recall:.2f} / {later.mrr:.2f})."
+            f"file (the paper: {paper.recall:.2f} / {paper.mrr:.2f}) and {time} in the order of time (Wu et al., AAAI "
+            f"2019: {later.recall:.2f} / {later.mrr:.2f})."
         )
     lines.append(
         "In the raw file the rows of a session are grouped by item, and the items follow one global order: the next "
-        "click "
-        "is more often on the same item again, or on a similar one."
+        "click is more often on the same item again, or on a similar one."
     )
     return lines
 
@@ -172,8 +170,7 @@ def _how_counted(records: Records, datasets: Sequence[str]) -> list[Block]:
         return []
     text = (
         "Recall@20 / MRR@20 of the same records. Bold: how the row was most likely counted for the paper. Rows have "
-        "the "
-        "settings that its authors most likely used. On YOOCHOOSE the last rule also misses the items that do not "
+        "the settings that its authors most likely used. On YOOCHOOSE the last rule also misses the items that do not "
         "occur in "
         "the training set."
     )
@@ -227,8 +224,7 @@ def _first_rows(records: Records, datasets: Sequence[str]) -> list[Block]:
     table = Table(["negatives drawn from", *map(pages.title_of, kept)], [*lines, ["**the paper**", *papers]], "BPR-MF")
     text = (
         "The public code of 2016 draws a negative from the item column of the first m rows of the table of clicks, m "
-        "the "
-        "number of items. So what a model learns to put down depends on how the table is sorted."
+        "the number of items. So what a model learns to put down depends on how the table is sorted."
     )
     return [Section("BPR-MF by the order of the rows", [text, table])]
 

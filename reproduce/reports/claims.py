@@ -31,24 +31,20 @@ WORDS = {
 }
 MEANING = (
     "**Supported**: every comparison of the claim is shown. **Contradicted**: at least one is shown to be the other "
-    "way "
-    "round. **Undecided**: the noise is too large for either, or some comparisons are not run. **Not testable**: on "
-    "these test sessions an effect of the paper's size would be found in less than four cases of five. **Not "
-    "judged**: a "
-    "single run, and how far another seed would move it is not known. **Provisional**: it rests on a row with fewer "
-    "than "
-    "three seeds. *Public code*: with BPR-MF, FPMC and GRU-Rec in the settings of public code, all rows counted alike. "
+    "way round. **Undecided**: the noise is too large for either, or some comparisons are not run. **Not testable**: "
+    "on these test sessions an effect of the paper's size would be found in less than four cases of five. **Not "
+    "judged**: a single run, and how far another seed would move it is not known. **Provisional**: it rests on a row "
+    "with fewer than three seeds. *Public code*: with BPR-MF, FPMC and GRU-Rec in the settings of public code, all "
+    "rows counted alike. "
     "·: the paper does not claim it there."
 )
 METHOD = (
     f"A comparison is shown where *p*, after Holm over the claim's comparisons, is below 0.05. Where a difference "
-    "beyond "
-    f"{MARGIN:g} points either way is ruled out, it is negligible.",
+    f"beyond {MARGIN:g} points either way is ruled out, it is negligible.",
     f'"Close", and "as large as the paper\'s gain" (within {100 * SHARE:.0f} % of it), are shown by an equivalence '
     "test only: the 90 % interval lies within the margin.",
     "YOOCHOOSE 1/64 and 1/4 have the same test sessions, so their verdicts are not independent. DIGINETICA in time "
-    "order "
-    "is another task; its comparisons are in claims.csv and bear on no claim.",
+    "order is another task; its comparisons are in claims.csv and bear on no claim.",
     "More: [docs/method.md](../docs/method.md).",
 )
 CSV = (
@@ -97,8 +93,7 @@ def draw(request: Request, failed: Mapping[str, str]) -> Document:
         parts += [
             "**The comparison that decides**: for each claim, the one nearest to failing. Points; intervals over test "
             "sessions and seeds, at the level of the comparison's step in Holm's method. *Seeds*: of each row, that "
-            "would "
-            "find the paper's effect four times in five.",
+            "would find the paper's effect four times in five.",
             Table(columns, deciding, "The comparison that decides", labels=3),
         ]
     parts += [*_when_tuned(evidence, shown), Folded("Method", [Bullets(METHOD)])]

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from reproduce.evaluation import metrics
-from reproduce.evaluation.uncertainty import Measurement
+from reproduce.evaluation.uncertainty import FEW, Measurement
 from reproduce.paper import numbers
 from reproduce.paper.counting import Counting
 from reproduce.paper.numbers import Score
@@ -25,10 +25,11 @@ from reproduce.runs.request import same
 from reproduce.runs.stored_search import Found
 
 FULL_DECODER = Row("NARM, fully connected", "narm", {"decoder": "fully-connected"})
-ONE_SEED, UNFINISHED = "¹", "†"
+FEW_SEEDS, UNFINISHED = "¹", "†"
+TOO_FEW = f"**{FEW_SEEDS}**: fewer than {FEW} runs, so its verdicts are provisional."
 MARKS = (
     "**Bold**: highest. **≈**: not distinguishable from the highest. "
-    f"**{ONE_SEED}**: one run. **{UNFINISHED}**: still improving at the last epoch allowed."
+    f"{TOO_FEW} **{UNFINISHED}**: still improving at the last epoch allowed."
 )
 
 
@@ -199,7 +200,11 @@ def number(one: Measurement, mark: Mark | None = None, notes: str = "") -> Numbe
 
 
 def signs_of(results: Sequence[Result]) -> str:
-    """Return the signs of the legend that apply to a number: one run, training unfinished."""
-    one_seed = len(results) == 1 and not measuring.without_chance(results[0])
+    """Return the signs of the legend that apply to a number: few runs, training unfinished."""
     unfinished = any(run.unfinished for run in results)
-    return ONE_SEED * one_seed + UNFINISHED * unfinished
+    return few_seeds(results) + UNFINISHED * unfinished
+
+
+def few_seeds(results: Sequence[Result]) -> str:
+    """Return the sign of a row of chance with too few runs for a verdict that is not provisional."""
+    return FEW_SEEDS if len(results) < FEW and not measuring.without_chance(results[0]) else ""

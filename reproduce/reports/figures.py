@@ -74,6 +74,9 @@ LOOKS = {
     "GRU4Rec (2018)": Look("#117733", "d", ":"),
     "SASRec": Look("#5d3a9b", "X"),
     "CORE": Look("#00798c", "*"),
+    "SR": Look("#cc6677", "8", "--"),
+    "STAMP (authors' code)": Look("#882255", "H", ":"),
+    "GRU4Rec (tied, logQ)": Look("#661100", "1", ":"),
 }
 
 
@@ -84,7 +87,7 @@ def look(label: str) -> Look:
         return known
     chance = zlib.crc32(model.encode()) / 2**32  # 0 to 1, the same for a label everywhere
     red, green, blue = colorsys.hls_to_rgb(chance, 0.4, 0.55)
-    return Look("#" + "".join(f"{round(255 * part):02x}" for part in (red, green, blue)), "H8P*"[int(4 * chance)], "-.")
+    return Look("#" + "".join(f"{round(255 * part):02x}" for part in (red, green, blue)), "234"[int(3 * chance)], "-.")
 
 
 def files(figure: Figure, name: str) -> dict[str, bytes]:

@@ -75,6 +75,7 @@ class _Section:
         shown = request.rows([*ROWS, *controls.ROWS, *own])
         self.rows: Rows = {row.label: runs for row in shown if (runs := records.results(row, dataset))}
         self.remarks = records.remarks(dataset)
+        self.remarks += pages.outside_notes([run for runs in self.rows.values() for run in runs])
         self.seeds = Seeds.of(records, next(iter(self.rows.values()))[0]) if self.rows else Seeds(())
         self.overall = {label: mean(run.recall() for run in runs) for label, runs in self.rows.items()}
         ranked = sorted(self.overall, key=lambda label: -self.overall[label])

@@ -74,16 +74,18 @@ def foot(page: str, request: Request, data: str = "", **options: str) -> str:
     return f"{text} {data}".rstrip()
 
 
+def outside_notes(results: Sequence[Result]) -> list[str]:
+    """Return a line for each row whose ranks come from another program."""
+    files = {run.label: run.file for run in results if isinstance(run, OutsideResult)}
+    return [
+        f"{label}: ranks from outside ({file}): how it was trained is not known here." for label, file in files.items()
+    ]
+
+
 def data_notes(results: Sequence[Result]) -> list[str]:
     """Return what a reader must know about the data behind records of one data set; [] without records."""
-    outside = [run for run in results if isinstance(run, OutsideResult)]
+    foreign = outside_notes(results)
     results = [run for run in results if not isinstance(run, OutsideResult)]
-    foreign = [
-        f"{label}: ranks from outside ({', '.join(run.file for run in outside if run.label == label)}): how it was "
-        "trained "
-        "is not known here."
-        for label in dict.fromkeys(run.label for run in outside)
-    ]
     if not results:
         return foreign
     origin = results[0].split["provenance"]

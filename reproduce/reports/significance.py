@@ -13,7 +13,7 @@ from reproduce.paper.counting import Counting
 from reproduce.paper.rows import ROWS
 from reproduce.reports import Page, figures, measuring, renderers
 from reproduce.reports import page as pages
-from reproduce.reports.comparison import FULL_DECODER
+from reproduce.reports.comparison import FULL_DECODER, TOO_FEW, few_seeds
 from reproduce.reports.document import Block, Bullets, Cell, Document, Figure, Folded, Number, Section, Table, signed
 from reproduce.reports.figures import Dot, DotPanel, Dots
 from reproduce.reports.measuring import METRICS, Seeds, View
@@ -59,7 +59,7 @@ def draw(request: Request, failed: Mapping[str, str]) -> Document:
         "Each model less NARM, on the same test prefixes, in points. A 95 % interval that leaves out 0 is a "
         f"difference. {View.of(request.options).told}".rstrip(),
         [
-            "**Bold**: better than NARM. **≈**: not distinguishable from it. **¹**: one run. Unmarked: worse.",
+            f"**Bold**: better than NARM. **≈**: not distinguishable from it. Unmarked: worse. {TOO_FEW}",
             *sections,
             Folded("Method", [METHOD]),
         ],
@@ -87,6 +87,7 @@ class _Compared:
     def __init__(self, request: Request, records: Records, dataset: str) -> None:
         self.dataset, self.title = dataset, pages.title_of(dataset)
         self.found, self.remarks = recorded(request, records, dataset), records.remarks(dataset)
+        self.remarks += pages.outside_notes([run for runs in self.found.values() for run in runs])
         self.seeds = Seeds.of(records, next(iter(self.found.values()))[0]) if self.found else Seeds(())
         self.view = View.of(request.options)
         where, rule = self.view.where, self.view.rule
@@ -134,9 +135,7 @@ class _Compared:
         for label in self._ordered():
             cells = [_cell(effects[label]) for effects in self.effects.values()]
             runs = self.found[label]
-            rows.append(
-                [label, f"{len(runs)}" + ("" if measuring.without_chance(runs[0]) or len(runs) > 1 else " ¹"), *cells]
-            )
+            rows.append([label, f"{len(runs)} {few_seeds(runs)}".rstrip(), *cells])
         return Table(head, rows, f"differences from {self.reference}, points, with 95 % intervals")
 
     def _figure(self) -> Figure:

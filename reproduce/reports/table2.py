@@ -36,8 +36,7 @@ HOW_TO_READ = (
 )
 TUNED = (
     "Settings found by a search on held-out training sessions. Budgets differ and some rows were not searched, so "
-    "these "
-    "numbers are not compared with the others."
+    "these numbers are not compared with the others."
 )
 
 
@@ -365,7 +364,8 @@ def _dots(found: Sequence[tuple[int, str, Dots, float, tuple[float, float] | Non
 
 def _shown(request: Request, records: Records, dataset: str, searches: Sequence[Found]) -> list[Row]:
     """Return the rows to show: the paper's, baselines and searched rows with records, others asked for or recorded."""
-    shown: list[Row] = [*ROWS]
+    asked_for = rows(request)
+    shown = [row for row in ROWS if row in asked_for or records.results(row, dataset)]
     if records.results(FULL_DECODER, dataset):
         shown.append(FULL_DECODER)
     shown += [row for row in controls.ROWS if request.options.get("beyond") or records.results(row, dataset)]
@@ -373,7 +373,7 @@ def _shown(request: Request, records: Records, dataset: str, searches: Sequence[
         if search.base.label not in {row.label for row in shown} and records.results(search.row, dataset):
             shown.append(search.base)
     placed = [row.at(dataset) for row in (*shown, *(search.row for search in searches))]
-    for row in [*rows(request), *records.others(dataset)]:
+    for row in [*asked_for, *records.others(dataset)]:
         if not any(same(row.at(dataset), other) for other in placed):
             shown.append(row)
             placed.append(row.at(dataset))

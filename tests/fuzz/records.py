@@ -25,7 +25,7 @@ from trees import changed
 from reproduce import reports
 from reproduce.errors import InputError, SuiteError
 from reproduce.reports import all as index
-from reproduce.reports import check
+from reproduce.reports import check, renderers
 from reproduce.runs import record, record_shape, runner
 from reproduce.runs.experiment import Experiment
 from reproduce.runs.request import Request
@@ -129,10 +129,11 @@ def attempt(rng: random.Random, folder: Path, pages: int) -> str:
     for name in rng.sample(sorted(PAGES), pages):
         page = PAGES[name]
         try:
-            text = index.index(request, ()) if page is index.PAGE else page.draw(request, {}).text
+            document = index.index(request, ()) if page is index.PAGE else page.draw(request, {})
         except SuiteError as error:
             assert name in ("table1", "audit"), f"{name}: not drawn: {error}"  # these two need the logs
             continue
+        text = renderers.markdown(document)
         assert text.startswith("# ") and len(text) < 200_000, name
     try:
         loaded = record.load(NARM, results)
