@@ -82,6 +82,8 @@ def test_the_table_is_printed_within_100_columns_and_the_page_written(
 
 def test_a_run_not_made_is_a_dash_with_the_command_that_fills_it(capsys: pytest.CaptureFixture[str]) -> None:
     main(["table2", *QUICK])
+    assert "NARM" not in capsys.readouterr().out  # not asked for
+    main(["table2", "--dataset", "cycle", "--stored"])
     out = capsys.readouterr().out
     line = next(line for line in out.splitlines() if line.startswith("NARM "))
     assert line.split() == ["NARM", "not", "run", "not", "run"]

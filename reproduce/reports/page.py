@@ -69,6 +69,8 @@ def no_records(request: Request) -> str:
 
 def foot(page: str, request: Request, data: str = "", **options: str) -> str:
     """Return the last line of a page: its command, and the CSV files with what it does not show."""
+    if len(request.datasets) == 1 and request.datasets[0] in own_data.TAKEN:
+        options = {"dataset": request.datasets[0], **options}
     text = f"Made by {command(page, request, **options)}. Seeds, settings, device and commit of every run: "
     text += "[runs.csv](runs.csv)."
     return f"{text} {data}".rstrip()

@@ -366,9 +366,7 @@ def _shown(request: Request, records: Records, dataset: str, searches: Sequence[
     """Return the rows to show: the paper's, baselines and searched rows with records, others asked for or recorded."""
     asked_for = rows(request)
     shown = [row for row in ROWS if row in asked_for or records.results(row, dataset)]
-    if records.results(FULL_DECODER, dataset):
-        shown.append(FULL_DECODER)
-    shown += [row for row in controls.ROWS if request.options.get("beyond") or records.results(row, dataset)]
+    shown += [row for row in (FULL_DECODER, *controls.ROWS) if row in asked_for or records.results(row, dataset)]
     for search in searches:  # includes a model that was run only with the settings found
         if search.base.label not in {row.label for row in shown} and records.results(search.row, dataset):
             shown.append(search.base)
