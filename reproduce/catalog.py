@@ -72,17 +72,20 @@ def dataset(name: str, given: Mapping[str, Any] | None = None, data: Path | str 
     return datasets()[known("data set", name, datasets())]
 
 
-def recommender(name: str) -> type[Recommender]:
+def recommender(name: str, *, load: bool = True) -> type[Recommender]:
     """Return a model class by its name, or by the path of a .py file with a user's own model.
 
     A user's own model is named after its file.
+
+    Args:
+        load: run such a file in this process; otherwise the class is a stand-in, see fitting/user_model.py.
 
     Raises:
         UsageError: there is no model of that name; the message gives the nearest names.
         InputError: there is no such file.
     """
     if name.endswith(".py"):
-        name = user_model.adopt(Path(name), _recommenders().__contains__)
+        name = user_model.adopt(Path(name), _recommenders().__contains__, load=load)
     return recommenders()[known("model", name, recommenders())]
 
 
