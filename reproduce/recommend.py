@@ -34,7 +34,7 @@ def answer(options: Namespace) -> str:
     model = catalog.recommender(options.model, load=False).name
     place = _place(options, model)
     if user_model.stands_in(model):
-        text: str = own_process.call(user_model.MODELS[model].file, _answer_of_own_model, place, options)
+        text: str = own_process.call(user_model.MODELS[model].file, _answer_of_own_model, place.absolute(), options)
         return text
     return _answer(place, options)
 

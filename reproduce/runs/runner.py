@@ -56,6 +56,10 @@ class RunOptions:
     keep_model: bool = False
     deadline: Deadline | None = None
 
+    def at_home(self) -> RunOptions:
+        """Return the same options with absolute folders, whatever a model does to the working directory."""
+        return replace(self, data=self.data.absolute(), results=self.results.absolute())
+
 
 def run(
     experiment: Experiment,
@@ -96,7 +100,8 @@ def run_with(options: RunOptions, experiment: Experiment, split: Split | None = 
     experiment = Experiment.of(experiment.dataset, experiment.model, experiment.params, experiment.seed)
     split = split or catalog.load_split(experiment.dataset, options.data)
     if user_model.stands_in(experiment.model):
-        own_process.call(user_model.MODELS[experiment.model].file, run_loaded, options, experiment, split, wait)
+        file = user_model.MODELS[experiment.model].file
+        own_process.call(file, run_loaded, options.at_home(), experiment, split, wait)
         result = load(experiment, results, split.digest)
         assert result is not None
         return result

@@ -164,7 +164,7 @@ def _started(request: Request, cell: Experiment, threads: int, wait: bool, conte
     """Start the process of a cell; return it and the connection by which its error comes, or None."""
     if user_model.stands_in(cell.model):
         file, split = user_model.MODELS[cell.model].file, catalog.load_split(cell.dataset, request.data)
-        return own_process.start(file, run_loaded, request, cell, split, wait)
+        return own_process.start(file, run_loaded, request.at_home(), cell, split, wait)
     data = [(own.path, own.given, own.data) for own in TAKEN.values()]
     reader, writer = context.Pipe(duplex=False)
     process = context.Process(target=_cell_process, args=(request, cell, data, threads, wait, writer))
