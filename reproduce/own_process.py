@@ -15,6 +15,7 @@ import sys
 import traceback as tracebacks
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -67,8 +68,10 @@ def start(file: Path, work: Callable[..., object], *args: Any) -> tuple[Any, Any
     processes = context()
     reader, writer = processes.Pipe(duplex=False)
     where = list(_datasets().__path__)
-    process = processes.Process(target=_answer, args=(writer, shows_tracebacks(), where, file, work, args))
-    process.start()
+    # The server's own standard error may be another one by now; a connection is how a descriptor can be sent.
+    with Connection(os.dup(2), readable=False) as errors:
+        process = processes.Process(target=_answer, args=(writer, errors, shows_tracebacks(), where, file, work, args))
+        process.start()
     writer.close()
     return process, reader
 
@@ -121,10 +124,17 @@ def ended(code: int | None) -> str:
 
 
 def _answer(
-    writer: Any, traceback: bool, folders: list[str], file: Path, work: Callable[..., object], args: Sequence[Any]
+    writer: Any,
+    errors: Connection,
+    traceback: bool,
+    folders: list[str],
+    file: Path,
+    work: Callable[..., object],
+    args: Sequence[Any],
 ) -> None:
     """Send what `work` returns or raises, and end the process at once, whatever threads it has left running."""
-    os.dup2(2, 1)
+    for number in (1, 2):
+        os.dup2(errors.fileno(), number)
     heed_sigterm()
     show_tracebacks(traceback)
     _datasets().__path__[:] = folders  # the same data sets

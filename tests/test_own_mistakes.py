@@ -111,14 +111,14 @@ def test_what_several_rules_meet_is_one_line(tmp_path: Path, capsys: pytest.Capt
 
 
 @pytest.mark.parametrize("command", ["contract", "table2"])
-def test_traceback_shows_where_once(command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_traceback_shows_where_once(command: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     file = write(tmp_path, NEURAL.replace(LOSS, "return self.deeper()\n\n    def deeper(self):\n        1 / 0"))
     for words in ([], ["--traceback"]):
         if command == "contract":
             assert main(["contract", file, *words]) == 1
         else:
             assert table2(tmp_path, "--model", file, *words) == 1
-        told = capsys.readouterr().err
+        told = capfd.readouterr().err
         assert told.count("Traceback (most recent call last)") == len(words)
         assert told.count("return self.deeper()") == len(words)
 
