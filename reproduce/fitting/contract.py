@@ -29,6 +29,7 @@ from reproduce.reading.sessions import Sessions
 Maker = Callable[[], Recommender]
 Rule = Callable[[Maker, torch.device], str]
 N_ITEMS = 31  # of the random log; no field below has this value, so an axis of this length is that of the items
+NO_FILE = Path()  # a model that no file of one's own defines
 TOLERANCE = 1e-5  # relative to the greatest absolute score of a prefix
 SMALL = {"epochs": 1, "batch": 16, "embedding": 16, "hidden": 24}
 TOY = {
@@ -166,7 +167,7 @@ RULES: Mapping[str, Rule] = {
 }
 
 
-def unusable(make: Maker, device: torch.device, file: Path) -> str:
+def unusable(make: Maker, device: torch.device, file: Path = NO_FILE) -> str:
     """Say why a model cannot be fitted or its scores cannot be ranked; empty if both work.
 
     Args:
@@ -183,7 +184,7 @@ def unusable(make: Maker, device: torch.device, file: Path) -> str:
     return ""
 
 
-def broken(make: Maker, device: torch.device, file: Path) -> list[str]:
+def broken(make: Maker, device: torch.device, file: Path = NO_FILE) -> list[str]:
     """List the rules that a model breaks, one line each: the rule's name, and what was found."""
     lines = []
     for name, rule in RULES.items():
