@@ -134,6 +134,7 @@ SCORES = "torch.as_tensor(self.counts_[prefixes.last], device=self.device_)"
     [
         (BEGIN, f"import sys; sys.exit(0); {BEGIN}", "cycle/mine-seed0: raised SystemExit: 0 (mine.py:"),
         (SCORES, "exit()", "cycle/mine-seed0: raised SystemExit"),
+        (BEGIN, f"raise MemoryError; {BEGIN}", "cycle/mine-seed0: out of memory in training; it has no batch"),
         (BEGIN, f"raise GeneratorExit; {BEGIN}", "cycle/mine-seed0: raised GeneratorExit"),
         (BEGIN, f"raise BaseException('a\\nb'); {BEGIN}", "cycle/mine-seed0: raised BaseException: a"),
         ("import numpy as np\n", "import numpy as np\nraise SystemExit(0)\n", "mine: mine.py raised SystemExit: 0"),

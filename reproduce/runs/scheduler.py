@@ -162,7 +162,7 @@ def _side_by_side(
 
 def _started(request: Request, cell: Experiment, threads: int, wait: bool, context: Any) -> tuple[Any, Any]:
     """Start the process of a cell; return it and the connection by which its error comes, or None."""
-    if user_model.stands_in(cell.model):
+    if cell.model in user_model.MODELS:
         file, split = user_model.MODELS[cell.model].file, catalog.load_split(cell.dataset, request.data)
         return own_process.start(file, run_loaded, request.at_home(), cell, split, wait)
     data = [(own.path, own.given, own.data) for own in TAKEN.values()]
