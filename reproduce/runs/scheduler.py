@@ -138,7 +138,7 @@ def _side_by_side(
                 device = f"cuda:{slot % gpus}" if gpus > 1 else request.device
                 try:
                     process, reader = _started(replace(request, device=device), cell, threads, wait, context)
-                except SuiteError as fault:  # its data cannot be read
+                except SuiteError as fault:  # its data or its own model's file cannot be used
                     free.append(slot)
                     ended(cell, fault)
                     continue
@@ -162,6 +162,8 @@ def _side_by_side(
 
 def _started(request: Request, cell: Experiment, threads: int, wait: bool, context: Any) -> tuple[Any, Any]:
     """Start the process of a cell; return it and the connection by which its error comes, or None."""
+    if issubclass(kind := catalog.recommender(cell.model), user_model.Unusable):
+        raise ModelError(kind.why)
     if cell.model in user_model.MODELS:
         file, split = user_model.MODELS[cell.model].file, catalog.load_split(cell.dataset, request.data)
         return own_process.start(file, run_loaded, request.at_home(), cell, split, wait)
