@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import reproduce
-from reproduce.errors import InputError, UsageError, known
+from reproduce.errors import InputError, UsageError, in_a_line, known
 from reproduce.fitting import user_model
 from reproduce.fitting.recommender import UNKNOWN, Recommender
 from reproduce.reading import held_out, own_data, own_log, split_cache
@@ -57,10 +57,13 @@ def dataset(name: str, given: Mapping[str, Any] | None = None, data: Path | str 
         UsageError: there is no data set of that name; the message gives the nearest names.
         InputError: there is no such file.
     """
-    if own_data.is_path(name, datasets()):
-        own = own_data.adopt(Path(name), given or {}, Path(data))
-        datasets()[own.name] = own
-        return own
+    try:
+        if own_data.is_path(name, datasets()):
+            own = own_data.adopt(Path(name), given or {}, Path(data))
+            datasets()[own.name] = own
+            return own
+    except OSError as error:  # a path that is too long, or may not be entered
+        raise InputError(f"{in_a_line(name)}: cannot be read ({error.strerror or error})") from error
     if name.endswith(held_out.SUFFIX):
         whole = dataset(name.removesuffix(held_out.SUFFIX), given, data)
         title = f"{whole.title}, held-out training sessions"

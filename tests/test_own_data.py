@@ -14,7 +14,7 @@ import torch
 
 from reproduce import catalog
 from reproduce.__main__ import main
-from reproduce.errors import InputError
+from reproduce.errors import InputError, UsageError
 from reproduce.evaluation.ranking import rank, rank_all
 from reproduce.fitting.recommender import Journal
 from reproduce.reading import own_data, processed
@@ -160,6 +160,12 @@ def test_a_python_file_offers_a_data_set(tmp_path: Path) -> None:
         ("pop.toml", "fil = 3", InputError, "unknown key fil; there is: columns, file"),
         ("pop.toml", "fil", InputError, "not TOML"),
         ("pop.toml", 'file = "no.csv"', InputError, r"no such file, .*, named by"),
+        ("pop.toml", 'file = "c.csv"\ncolumns = 5', UsageError, "--columns: expected a list, not 5"),
+        ("pop.toml", 'file = "c.csv"\ntime_unit = ["s"]', UsageError, "--time-unit: expected a word or a number"),
+        ("pop.toml", f"file = 'c.csv'\nmin_support = {'9' * 5000}", InputError, "not TOML: Exceeds the limit"),
+        ("pop.toml", f"file = {'[' * 9999}{']' * 9999}", InputError, "not TOML: maximum recursion depth exceeded"),
+        ("pop.toml", f"file = '{'n' * 300}.csv'", InputError, "cannot be read .File name too long"),
+        ("n" * 300 + ".csv", None, InputError, "cannot be read .File name too long"),
         ("pop.py", "DATASETS = ()", InputError, "expected DATASETS, a tuple of one"),
         ("pop.py", "1 / 0", InputError, "raised ZeroDivisionError: division by zero"),
     ],

@@ -161,7 +161,7 @@ def _toml(name: str, path: Path, given: Mapping[str, Any]) -> Dataset:
         said = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # numbers of thousands of digits too
         raise InputError(f"{path}: not TOML: {error}") from error
     if unknown := sorted(set(said) - IN_TOML):
         raise InputError(f"{path}: unknown key {unknown[0]}; there is: {', '.join(sorted(IN_TOML))}")
