@@ -89,6 +89,7 @@ FORMS: dict[str, str | bytes] = {
     "c.csv.zip": zipped(RAW),
     "c.zip": zipped(RAW),
     "c.jsonl": JSON,
+    "cr.jsonl": JSON.replace("\n", "\r").encode(),
     "c.jsonl.gz": gzip.compress(JSON.encode()),
     "otto.jsonl": OTTO,
     "session-alone.jsonl": f'{{"session":"e","item":"x","ts":{BEGIN},"x":null}}\n{JSON}',
@@ -423,7 +424,7 @@ REFUSED: list[tuple[str, str | bytes, str]] = [
     ("c.jsonl", LINES + '{"session":"a","item":1,"ts":1600000000}{"a":1}\n', "line 31: not JSON"),
     ("c.jsonl", LINES + '{"session":null,"item":1,"ts":1600000000}\n', "line 31: the session is missing"),
     ("c.jsonl", LINES + '{"session":"a","session":"b","item":1,"ts":1600000000}\n', "line 31: .*specified twice"),
-    ("c.jsonl", LINES + "\n" + LINES, "line 31: not JSON"),
+    ("c.jsonl", LINES + "\n" + LINES, "line 31: it is empty, and rows follow"),
     ("c.jsonl", LINES + "[1]\n", "line 31: a list, expected an object"),
     ("c.jsonl", LINES + '{"session":true,"item":1,"ts":1600000000}\n', "line 31: .*session.* to boolean"),
     ("c.jsonl", LINES + '{"session":"a","item":99999999999999999999,"ts":1600000000}\n', "line 31: "),
@@ -453,7 +454,7 @@ def test_what_is_malformed_is_refused_with_its_line(
     case: int, block: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name, text, message = REFUSED[case]
-    if "." not in name.replace("c.csv", ""):
+    if name in ("c.csv", "c.jsonl"):
         monkeypatch.setattr(content, "BLOCK", block)
     with pytest.raises(InputError) as caught:
         own_log.read("c", write(tmp_path / name, text), LOOSE)

@@ -256,7 +256,7 @@ def once(pairs: list[tuple[str, object]]) -> dict[str, object]:
 def literal_json(raw: bytes) -> list[list[str]]:
     """Return the rows of JSON lines whose values are all text. Raises ValueError, KeyError or TypeError."""
     rows = []
-    for line in raw.decode().rstrip().split("\n"):
+    for line in re.split("\r\n|\r|\n", raw.decode().rstrip()):
         event = json.loads(line, object_pairs_hook=once)
         for inner in event.get("events", [event]):
             row = [event["session_id"], inner["item_id"], inner["timestamp"]]
