@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import pickle
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -195,6 +197,15 @@ def test_data_counts_ones_own_log_and_says_how_it_was_read(tmp_path: Path, capsy
     assert f"{name}: columns: session 'session_id'" in told and "items of 2 clicks or more" in told
     assert "not here" not in told
     assert main(["data", "--dataset", str(tmp_path / "none.csv")]) == 3
+
+
+def test_a_warning_is_a_line_that_names_no_file_of_the_suite(tmp_path: Path) -> None:
+    file = log(tmp_path / "clicks.csv")
+    file.write_text(file.read_text() + "z,item 1,1700000000\nz,item 2,1700000001\n")
+    words = [sys.executable, "-m", "reproduce", "data", "--dataset", str(file)]
+    told = subprocess.run(words, capture_output=True, text=True, check=True, cwd=Path(__file__).parent.parent)
+    expected = "clicks: the test is a single session; choose --test-days or --test-share"
+    assert told.stderr == f"reproduce: warning: {expected}\n"
 
 
 def test_the_attention_page_speaks_in_the_logs_own_ids(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
