@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import reproduce
-from reproduce.errors import InputError, UsageError, known
+from reproduce.errors import InputError, UsageError, in_a_line, known
 from reproduce.fitting import user_model
 from reproduce.fitting.recommender import UNKNOWN, Recommender
 from reproduce.reading import held_out, own_data, own_log, split_cache
@@ -57,10 +57,13 @@ def dataset(name: str, given: Mapping[str, Any] | None = None, data: Path | str 
         UsageError: there is no data set of that name; the message gives the nearest names.
         InputError: there is no such file.
     """
-    if own_data.is_path(name, datasets()):
-        own = own_data.adopt(Path(name), given or {}, Path(data))
-        datasets()[own.name] = own
-        return own
+    try:
+        if own_data.is_path(name, datasets()):
+            own = own_data.adopt(Path(name), given or {}, Path(data))
+            datasets()[own.name] = own
+            return own
+    except OSError as error:  # a path that is too long, or may not be entered
+        raise InputError(f"{in_a_line(name)}: cannot be read ({error.strerror or error})") from error
     if name.endswith(held_out.SUFFIX):
         whole = dataset(name.removesuffix(held_out.SUFFIX), given, data)
         title = f"{whole.title}, held-out training sessions"
@@ -72,17 +75,20 @@ def dataset(name: str, given: Mapping[str, Any] | None = None, data: Path | str 
     return datasets()[known("data set", name, datasets())]
 
 
-def recommender(name: str) -> type[Recommender]:
+def recommender(name: str, *, load: bool = True) -> type[Recommender]:
     """Return a model class by its name, or by the path of a .py file with a user's own model.
 
     A user's own model is named after its file.
+
+    Args:
+        load: run such a file in this process; otherwise the class is a stand-in, see fitting/user_model.py.
 
     Raises:
         UsageError: there is no model of that name; the message gives the nearest names.
         InputError: there is no such file.
     """
     if name.endswith(".py"):
-        name = user_model.adopt(Path(name), _recommenders().__contains__)
+        name = user_model.adopt(Path(name), _recommenders().__contains__, load=load)
     return recommenders()[known("model", name, recommenders())]
 
 

@@ -246,9 +246,9 @@ def _device(default: str = "auto") -> _Parser:
     return options
 
 
-def _seed() -> _Parser:
+def _seed(default: int | None = 0, told: str = "default: 0") -> _Parser:
     options = _options()
-    options.add_argument("--seed", type=int, default=0, metavar="N", help="default: 0")
+    options.add_argument("--seed", type=int, default=default, metavar="N", help=told)
     return options
 
 
@@ -476,7 +476,7 @@ def parser() -> _Parser:
     recommend = command(
         "recommend",
         "print what a kept model offers after some clicks",
-        _recommend, _one_dataset(required=False), own, settings, _seed(), _device(), results,
+        _recommend, _one_dataset(required=False), own, settings, _seed(None, "if several are kept"), _device(), results,
     )  # fmt: skip
     recommend.add_argument("model", metavar="MODEL", help=f"{MODEL}, or of a .model file that --keep-model wrote")
     recommend.add_argument(
@@ -640,7 +640,7 @@ def _check(options: Namespace) -> int:
         from reproduce.reports import check
         from reproduce.runs import own_options
     for file in options.model:
-        catalog.recommender(file)
+        catalog.recommender(file, load=False)
     own_options.datasets(options.dataset, options.rules, options.data)
     return _told(check.report(options.results))
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterable
-from pathlib import Path
 
 
 class SuiteError(Exception):
@@ -38,10 +38,10 @@ def known(what: str, name: str, names: Iterable[str]) -> str:
     if name not in names:
         near = difflib.get_close_matches(name, names, n=3)
         own = OWN.get(what, "")
-        if own and Path(f"{name}.py").is_file():
+        if own and os.path.isfile(f"{name}.py"):  # noqa: PTH113 (False for a name that is too long)
             near.insert(0, f"{name}.py")
         hint = f"did you mean {' or '.join(near)}? " if near else ""
-        raise UsageError(f"unknown {what} {name!r}; {hint}available: {', '.join(names) or 'none'}{own}")
+        raise UsageError(f"unknown {what} {in_a_line(repr(name))}; {hint}available: {', '.join(names) or 'none'}{own}")
     return name
 
 

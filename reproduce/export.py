@@ -41,7 +41,7 @@ def answer(options: Namespace) -> str:
     if options.split:
         return _split(options)
     request = Request(
-        models=[catalog.recommender(name).name for name in options.model],
+        models=[catalog.recommender(name, load=False).name for name in options.model],
         datasets=own_options.datasets(options.dataset, options.rules, options.data),
         data=options.data,
         results=options.results,

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
+import torch
 from tabulate import tabulate
 
-from reproduce import catalog
+from reproduce import catalog, own_process
 from reproduce.errors import InputError, ModelError, known
 from reproduce.fitting import user_model
 from reproduce.fitting.contract import RULES, broken, unusable
@@ -125,24 +127,37 @@ def contract(models: Sequence[str], device_name: str, traceback: bool) -> str:
     Raises:
         ModelError: a model breaks a rule or cannot be used; one line per mistake.
     """
-    user_model.show_tracebacks(traceback)
+    own_process.show_tracebacks(traceback)
     device = choose_device(device_name)
     kept, failed = [], []
     for model in models:
-        kind = catalog.recommender(model)
-        if issubclass(kind, user_model.Unusable):
-            failed.append(kind.why)
-            continue
-        make = partial(catalog.make_recommender, kind.name)
-        if wrong := unusable(make, device):
-            failed += [wrong, f"{kind.name} must fit and score before the {len(RULES)} rules can be asked"]
-            continue
-        lines = broken(make, device)
-        failed += [f"{kind.name} breaks a rule: {line}" for line in _each_once(lines)]
-        kept.append(f"{kind.name} keeps {len(RULES) - len(lines)} of {len(RULES)} rules")
+        kind = catalog.recommender(model, load=False)
+        if user_model.stands_in(kind.name):
+            lines, last = own_process.call(user_model.MODELS[kind.name].file, _of_own_model, device)
+        else:
+            lines, last = _of_model(kind.name, Path(inspect.getfile(kind)), device)
+        failed += lines
+        kept.append(last)
     if failed:
-        raise ModelError("\n".join([*failed, *kept]))
+        raise ModelError("\n".join([*failed, *filter(None, kept)]))
     return "\n".join(kept)
+
+
+def _of_own_model(file: Path, device: torch.device) -> tuple[list[str], str]:
+    return _of_model(catalog.recommender(str(file)).name, file, device)
+
+
+def _of_model(name: str, file: Path, device: torch.device) -> tuple[list[str], str]:
+    """Check a model; return a line for each fault, and how many rules it keeps, "" if it cannot be asked."""
+    make = partial(catalog.make_recommender, name)
+    kind = catalog.recommender(name)
+    if issubclass(kind, user_model.Unusable):
+        return [kind.why], ""
+    if wrong := unusable(make, device, file):
+        return [wrong, f"{name} must fit and score before the {len(RULES)} rules can be asked"], ""
+    lines = broken(make, device, file)
+    told = [f"{name} breaks a rule: {line}" for line in _each_once(lines)]
+    return told, f"{name} keeps {len(RULES) - len(lines)} of {len(RULES)} rules"
 
 
 def _each_once(lines: Sequence[str]) -> list[str]:

@@ -16,12 +16,12 @@ from pathlib import Path
 import numpy as np
 from tabulate import tabulate
 
-from reproduce import catalog
+from reproduce import catalog, own_process
 from reproduce.errors import InputError, UsageError
 from reproduce.fitting import user_model
-from reproduce.reading import own_data, plain_table
+from reproduce.reading import plain_table
 from reproduce.runs import kept_model, own_options, request
-from reproduce.runs.experiment import Experiment
+from reproduce.runs.experiment import Experiment, file_name
 
 
 def answer(options: Namespace) -> str:
@@ -29,7 +29,23 @@ def answer(options: Namespace) -> str:
         raise UsageError(
             "recommend needs --clicks, items as the log calls them, the oldest first, or --sessions, a file of them"
         )
-    kept = kept_model.load_model(_place(options), options.device)
+    if options.model.endswith(kept_model.ENDING):
+        return _answer(Path(options.model), options)
+    model = catalog.recommender(options.model, load=False).name
+    place = _place(options, model)
+    if user_model.stands_in(model):
+        text: str = own_process.call(user_model.MODELS[model].file, _answer_of_own_model, place.absolute(), options)
+        return text
+    return _answer(place, options)
+
+
+def _answer_of_own_model(file: Path, place: Path, options: Namespace) -> str:
+    catalog.recommender(str(file))
+    return _answer(place, options)
+
+
+def _answer(place: Path, options: Namespace) -> str:
+    kept = kept_model.load_model(place, options.device)
     how = {"skip_unknown": options.skip_unknown, "exclude_seen": options.exclude_seen}
     if options.sessions:
         sessions = read_sessions(options.sessions)
@@ -86,28 +102,37 @@ def written(answers: Mapping[str, Sequence[tuple[str, float]]], kind: str) -> st
     return text.getvalue().rstrip("\n")
 
 
-def _place(options: Namespace) -> Path:
-    """Find the path of the kept model.
+def _place(options: Namespace, model: str) -> Path:
+    """Find the kept model of a name: the only one with the data set, settings and seed, as far as these are given.
 
     Raises:
-        InputError: no model is kept there; the message has the command that keeps it.
-        UsageError: the data set is not named, or a name or setting is wrong.
+        InputError: none is kept; the message has the command that keeps it.
+        UsageError: there are several, or a name or setting is wrong.
     """
-    if options.model.endswith(kept_model.ENDING):
-        return Path(options.model)
-    model = catalog.recommender(options.model).name
-    if not options.dataset:
-        raise UsageError("recommend needs --dataset, what the model was fitted on, or the path of a .model file")
-    (dataset,) = own_options.datasets([options.dataset], options.rules, options.data)
-    fields = request.settings(options.set)
-    for other in set(fields) - {model}:
-        raise UsageError(f"--set {other}.…: {other} is not the model asked")
-    one = Experiment.of(dataset, model, fields.get(model), options.seed)
-    place = kept_model.place_of(one, options.results)
-    if not place.is_file():
-        settings = " ".join(f"{model}.{key}={value}" for key, value in one.params.items())
-        words = ["--dataset", own_data.asked_for_as(dataset), "--model", user_model.asked_for_as(model)]
-        words += ["--set", settings] * bool(settings) + ["--seed", str(one.seed)] * bool(one.seed)
-        command = f"python -m reproduce run {' '.join(words)} --keep-model"
-        raise InputError(f"{place}: no model is kept there; {command} keeps it")
-    return place
+    datasets = own_options.datasets([options.dataset] if options.dataset else [], options.rules, options.data)
+    settings = request.settings(options.set)
+    for other in set(settings) - {model}:
+        raise UsageError(f"--set {other}.…: {other} is not the model that recommends")
+    params = Experiment.of("synthetic", model, settings.get(model)).params
+    found = []
+    for place in sorted((options.results / "runs").glob(f"*/{model}*-seed*{kept_model.ENDING}")):
+        name, _, seed = place.name.removesuffix(kept_model.ENDING).rpartition("-seed")
+        fits_settings = name == file_name(model, params) if settings else name.partition(",")[0] == model
+        fits_seed = options.seed is None or seed == str(options.seed)
+        if fits_settings and fits_seed and (not datasets or place.parent.name == datasets[0]):
+            found.append(place)
+    if len(found) == 1:
+        return found[0]
+    if found:
+        places = "".join(f"\n  {place}" for place in found)
+        raise UsageError(f"{len(found)} models are kept; choose with --dataset, --set, --seed or a file:{places}")
+    asked = request.Request(
+        datasets=datasets or ["NAME"],
+        data=options.data,
+        results=options.results,
+        models=[model],
+        settings=settings,
+        seeds=(options.seed or 0,),
+    )
+    command = request.command_line("run", asked, "--keep-model")
+    raise InputError(f"{options.results}: no such model is kept; {command} keeps it")

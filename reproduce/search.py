@@ -9,7 +9,7 @@ from typing import Any
 
 from tabulate import tabulate
 
-from reproduce import catalog
+from reproduce import catalog, own_process
 from reproduce.errors import UsageError
 from reproduce.fitting import user_model
 from reproduce.reading import own_data
@@ -23,9 +23,9 @@ SHOWN = 5
 
 
 def answer(options: Namespace) -> str:
-    user_model.show_tracebacks(options.traceback)
+    own_process.show_tracebacks(options.traceback)
     asked = slurm.parse(options.slurm) if options.slurm else None
-    model = catalog.recommender(options.model).name
+    model = catalog.recommender(options.model, load=False).name
     (dataset,) = own_options.datasets([options.dataset], options.rules, options.data)
     settings = request.settings(options.set)
     for other in set(settings) - {model}:

@@ -23,6 +23,8 @@ class Stream:
             self._stream.write(text)
         except OSError as error:
             self._drop(error)
+        except ValueError:  # a user's own code closed it
+            self._stream = open(os.devnull, "w")  # noqa: PTH123, SIM115
         return len(text)
 
     def flush(self) -> None:
@@ -30,6 +32,8 @@ class Stream:
             self._stream.flush()
         except OSError as error:
             self._drop(error)
+        except ValueError:  # a user's own code closed it
+            self._stream = open(os.devnull, "w")  # noqa: PTH123, SIM115
 
     def _drop(self, error: OSError) -> None:
         """Send the rest to the null device, what is still buffered included."""

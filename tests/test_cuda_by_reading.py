@@ -69,9 +69,11 @@ def test_where_cuda_is_started_cells_are_spawned_and_know_own_models(
     monkeypatch.setattr(scheduler.multiprocessing, "get_context", lambda way: ways.append(way) or get_context(way))
     monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
     request = Request(["synthetic"], data=Path(), results=tmp_path, device="cpu", jobs=2, quiet=True)
-    assert scheduler.run_cells(request, [Experiment.of("synthetic", str(tmp_path / "level.py"))]) == {}
-    assert ways == ["spawn"]
-    assert (tmp_path / "runs/synthetic/level-seed0.json").is_file()
+    cells = [Experiment.of("synthetic", name) for name in (str(tmp_path / "level.py"), "pop")]
+    assert scheduler.run_cells(request, cells) == {}
+    assert "spawn" in ways and "fork" not in ways
+    for name in ("level", "pop"):
+        assert (tmp_path / f"runs/synthetic/{name}-seed0.json").is_file()
 
 
 def test_a_fit_on_a_cpu_seeds_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:

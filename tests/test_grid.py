@@ -28,7 +28,7 @@ from reproduce.runs import scheduler
 from reproduce.runs.experiment import Experiment
 from reproduce.runs.record import Result
 from reproduce.runs.request import Request
-from reproduce.runs.runner import RunOptions, out_of_memory, run_with
+from reproduce.runs.runner import RunOptions, run_with
 from reproduce.runs.scheduler import cheap_first, run_cells
 
 HERE = Path(__file__).resolve().parent.parent
@@ -151,13 +151,6 @@ def test_out_of_memory_in_training_names_the_remedy_and_is_not_tried_again(
     assert isinstance(why, ModelError) and str(why) == told
     assert len(fits) == 1
     assert why.__cause__ is None and why.__context__ is None  # either would hold the memory
-
-
-def test_an_own_models_lack_of_memory_is_told_apart_too() -> None:
-    wrapped = ModelError("mine: fit raised MemoryError")
-    assert not out_of_memory(wrapped)
-    wrapped.__cause__ = MemoryError()
-    assert out_of_memory(wrapped)
 
 
 def test_a_cell_that_another_process_runs_is_left_to_it(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import pickle
+import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -125,12 +126,16 @@ def log(place: Path) -> Path:
 def test_recommend_speaks_in_the_logs_own_ids_and_shows_the_attention(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["--dataset", str(log(tmp_path / "clicks.csv")), "--results", str(tmp_path / "out")]
+    (tmp_path / "my shop").mkdir()
+    file = log(tmp_path / "my shop/clicks.csv")
+    words = ["--dataset", str(file), "--test-days", "1", "--results", str(tmp_path / "out")]
     settings = ["--set", "narm.epochs=1", "narm.batch=16"]
     assert main(["recommend", "narm", *words, *settings, "--clicks", "item a"]) == 3
     told = capsys.readouterr().err
-    assert "no model is kept there; python -m reproduce run --dataset clicks.csv --model narm" in told
-    assert main(["run", "--model", "narm", *words, *settings, "--quiet", "--keep-model"]) == 0
+    assert "no such model is kept; " in told and told.endswith(" keeps it\n")
+    pasted = shlex.split(told.partition("; ")[2].removesuffix(" keeps it\n"))
+    assert pasted[:4] == ["python", "-m", "reproduce", "run"]
+    assert main([*pasted[3:], "--quiet"]) == 0
     capsys.readouterr()
     asked = ["--clicks", "item a", "item b", "--top", "5"]
     assert main(["recommend", "narm", *words, *settings, *asked]) == 0
@@ -227,13 +232,32 @@ def test_item_vectors_come_with_the_logs_own_ids(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_recommended_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["recommend", "pop", "--clicks", "1"]) == 2
-    assert "recommend needs --dataset" in capsys.readouterr().err
+    nowhere = ["--clicks", "1", "--results", str(tmp_path / "nowhere")]
+    assert main(["recommend", "pop", *nowhere]) == 3
+    assert "no such model is kept; python -m reproduce run --dataset NAME" in capsys.readouterr().err
     place = kept(tmp_path, "pop")
     assert main(["recommend", str(place)]) == 2
     assert "recommend needs --clicks" in capsys.readouterr().err
     assert main(["recommend", str(tmp_path / "none.model"), "--clicks", "1"]) == 3
     assert "no model is there" in capsys.readouterr().err
+
+
+def test_a_name_finds_the_only_kept_model_or_lists_those_there_are(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--dataset", "cycle", "--results", str(tmp_path), "--quiet", "--keep-model", "--model", "item_knn"]
+    ask = ["recommend", "item_knn", "--clicks", "1", "--results", str(tmp_path)]
+    assert main(["run", *words]) == 0
+    assert main(ask) == 0
+    assert "item_knn on cycle, after 1" in capsys.readouterr().out
+    assert main(["run", *words, "--seed", "1"]) == 0
+    assert main(["run", *words, "--set", "item_knn.alpha=0.4"]) == 0
+    assert main(ask) == 2
+    told = capsys.readouterr().err
+    assert "3 models are kept; choose with --dataset, --set, --seed or a file:" in told
+    assert told.count(".model\n") == 3
+    for choice in (["--seed", "1"], ["--set", "item_knn.alpha=0.4"]):
+        assert main([*ask, *choice]) == 0
 
 
 OWN = """

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 ROOMS = ("baselines", "datasets", "reproduce")
 # The layers of the suite: a module imports from its own layer and those above it in this list, never from below.
 FLOORS = (
-    ("errors", "files", "paper", "terminal"),
+    ("errors", "files", "own_process", "paper", "terminal"),
     ("reading",),
     ("evaluation",),
     ("fitting",),

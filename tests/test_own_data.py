@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import pickle
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +16,7 @@ import torch
 
 from reproduce import catalog
 from reproduce.__main__ import main
-from reproduce.errors import InputError
+from reproduce.errors import InputError, UsageError
 from reproduce.evaluation.ranking import rank, rank_all
 from reproduce.fitting.recommender import Journal
 from reproduce.reading import own_data, processed
@@ -160,6 +162,12 @@ def test_a_python_file_offers_a_data_set(tmp_path: Path) -> None:
         ("pop.toml", "fil = 3", InputError, "unknown key fil; there is: columns, file"),
         ("pop.toml", "fil", InputError, "not TOML"),
         ("pop.toml", 'file = "no.csv"', InputError, r"no such file, .*, named by"),
+        ("pop.toml", 'file = "c.csv"\ncolumns = 5', UsageError, "--columns: expected a list, not 5"),
+        ("pop.toml", 'file = "c.csv"\ntime_unit = ["s"]', UsageError, "--time-unit: expected a word or a number"),
+        ("pop.toml", f"file = 'c.csv'\nmin_support = {'9' * 5000}", InputError, "not TOML: Exceeds the limit"),
+        ("pop.toml", f"file = {'[' * 9999}{']' * 9999}", InputError, "not TOML: maximum recursion depth exceeded"),
+        ("pop.toml", f"file = '{'n' * 300}.csv'", InputError, "cannot be read .File name too long"),
+        ("n" * 300 + ".csv", None, InputError, "cannot be read .File name too long"),
         ("pop.py", "DATASETS = ()", InputError, "expected DATASETS, a tuple of one"),
         ("pop.py", "1 / 0", InputError, "raised ZeroDivisionError: division by zero"),
     ],
@@ -189,6 +197,15 @@ def test_data_counts_ones_own_log_and_says_how_it_was_read(tmp_path: Path, capsy
     assert f"{name}: columns: session 'session_id'" in told and "items of 2 clicks or more" in told
     assert "not here" not in told
     assert main(["data", "--dataset", str(tmp_path / "none.csv")]) == 3
+
+
+def test_a_warning_is_a_line_that_names_no_file_of_the_suite(tmp_path: Path) -> None:
+    file = log(tmp_path / "clicks.csv")
+    file.write_text(file.read_text() + "z,item 1,1700000000\nz,item 2,1700000001\n")
+    words = [sys.executable, "-m", "reproduce", "data", "--dataset", str(file)]
+    told = subprocess.run(words, capture_output=True, text=True, check=True, cwd=Path(__file__).parent.parent)
+    expected = "clicks: the test is a single session; choose --test-days or --test-share"
+    assert told.stderr == f"reproduce: warning: {expected}\n"
 
 
 def test_the_attention_page_speaks_in_the_logs_own_ids(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

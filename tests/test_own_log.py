@@ -266,6 +266,10 @@ def test_rules_are_part_of_the_digest_and_of_the_note(tmp_path: Path) -> None:
     [
         ({"gap": "30"}, "--gap 30: expected a number and s, m, h or d"),
         ({"columns": ["click=x"]}, "--columns click=x: expected ROLE=NAME"),
+        ({"columns": ["time=x", "time=y"]}, "--columns time: named twice, as x and y"),
+        ({"columns": ["time=x", "item=x"]}, "--columns time=x item=x: one column for two roles"),
+        ({"test_days": ""}, "--test-days : expected a whole number"),
+        ({"test_days": True}, "--test-days: expected a word or a number, not True"),
         ({"test_days": "0"}, "--test-days 0: expected a whole number from 1 on"),
         ({"min_length": "1"}, "--min-length 1: expected a whole number from 2 on"),
         ({"test_share": "1"}, "--test-share 1: expected a number between 0 and 1"),

@@ -128,8 +128,12 @@ def rank_all(
 
 
 def check_shape(model: Scorer, scores: Tensor, prefixes: Sessions) -> None:
-    """Raise ModelError unless a model's scores of the prefixes have shape (prefixes, n_items)."""
+    """Raise ModelError unless a model's scores of the prefixes are plain real numbers, (prefixes, n_items)."""
     wanted = (len(prefixes), prefixes.n_items)
+    if isinstance(scores, Tensor):
+        odd = scores.layout != torch.strided or scores.is_nested or scores.is_quantized or scores.is_complex()
+        if odd or scores.device.type == "meta":
+            raise ModelError(f"{_name(model)}: score must return plain real numbers, in a dense tensor")
     if not isinstance(scores, Tensor) or tuple(scores.shape) != wanted:
         found = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
         raise ModelError(f"{_name(model)}: score must return a tensor of shape {wanted}, not {found}")

@@ -11,6 +11,7 @@ import dataclasses
 import json
 import random
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,9 +19,9 @@ import torch
 from scipy import sparse
 from torch import Tensor, nn
 
+from reproduce import own_process
 from reproduce.errors import ModelError
 from reproduce.evaluation import ranking
-from reproduce.fitting import user_model
 from reproduce.fitting.determinism import deterministic
 from reproduce.fitting.recommender import Journal, Recommender
 from reproduce.reading.sessions import Sessions
@@ -28,6 +29,7 @@ from reproduce.reading.sessions import Sessions
 Maker = Callable[[], Recommender]
 Rule = Callable[[Maker, torch.device], str]
 N_ITEMS = 31  # of the random log; no field below has this value, so an axis of this length is that of the items
+NO_FILE = Path()  # a model that no file of one's own defines
 TOLERANCE = 1e-5  # relative to the greatest absolute score of a prefix
 SMALL = {"epochs": 1, "batch": 16, "embedding": 16, "hidden": 24}
 TOY = {
@@ -165,30 +167,32 @@ RULES: Mapping[str, Rule] = {
 }
 
 
-def unusable(make: Maker, device: torch.device) -> str:
+def unusable(make: Maker, device: torch.device, file: Path = NO_FILE) -> str:
     """Say why a model cannot be fitted or its scores cannot be ranked; empty if both work.
 
-    The words are those of a table in which the model fails.
+    Args:
+        file: that defines the model.
     """
     train, test = random_log()
-    model = user_model.Guard(small(make(), SMALL))
     try:
-        model.fit(train, seed=0, device=device, journal=Journal())
-        ranking.rank_all(model, test, np.zeros(len(test), np.int64))
+        with deterministic():
+            ranking.rank_all(fitted(make, train, device), test, np.zeros(len(test), np.int64))
     except ModelError as error:
         return str(error)
+    except BaseException as error:  # SystemExit too
+        return own_process.raised(error, file)
     return ""
 
 
-def broken(make: Maker, device: torch.device) -> list[str]:
+def broken(make: Maker, device: torch.device, file: Path = NO_FILE) -> list[str]:
     """List the rules that a model breaks, one line each: the rule's name, and what was found."""
     lines = []
     for name, rule in RULES.items():
         try:
-            with user_model.own_model(), deterministic():
+            with deterministic():
                 found = rule(make, device)
-        except user_model.Raised as error:  # reported under the rule that ran into it
-            found = str(error)
+        except BaseException as error:  # reported under the rule that ran into it, SystemExit too
+            found = str(error) if isinstance(error, ModelError) else own_process.raised(error, file)
         if found:
             lines.append(f"{name}: {found}")
     return lines

@@ -1,50 +1,49 @@
-"""A user's own model: its file joins the catalogue under its name, and errors are reported in a line that names it.
+"""A user's own model: a file that defines one dataclass that is a Recommender, as the files in baselines/ do.
 
-The file defines one dataclass that is a Recommender, as the files in baselines/ do. A file that cannot be used joins as
-a model that fails with the reason, so that the other cells of a table still run.
+A command knows such a model by a stand-in, a class with the same fields and label but without the file's code, which
+runs in processes of its own only (own_process.py). There, and where the library is used, the class itself is loaded. A
+file that cannot be used gives a model that fails with the reason, so that the other cells of a table still run.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
+import importlib
 import importlib.util
 import inspect
-import os
 import sys
-import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar, Literal, get_origin, get_type_hints
 
-import numpy as np
 import torch
 
-from reproduce.errors import InputError, ModelError, SuiteError, UsageError, in_a_line
-from reproduce.files import Terminated
-from reproduce.fitting.determinism import Precision, deterministic
-from reproduce.fitting.recommender import Journal, Recommender
+from reproduce import own_process
+from reproduce.errors import InputError, ModelError, UsageError
+from reproduce.fitting.recommender import UNKNOWN, Journal, Recommender, setting
 from reproduce.reading.sessions import Sessions
+
+CLASS_VARIABLES = ("label", "learns_order", "deterministic", "family")  # that a stand-in has too
 
 
 @dataclasses.dataclass(frozen=True)
 class Own:
-    """A user's model, loaded from a file."""
+    """A user's model, known from a file."""
 
     file: Path
-    text: bytes  # as it was when the file was loaded
     sha256: str  # of the text: another source makes another experiment
     kind: type[Recommender]
+    stands_in: bool  # whether `kind` is a stand-in, whose runs happen in another process
 
 
-MODELS: dict[str, Own] = {}  # the models loaded by this process, by name
+MODELS: dict[str, Own] = {}  # the models known to this process, by name
 
 
 @dataclasses.dataclass
 class Unusable(Recommender):
-    """Stands in for the model of a file that cannot be used."""
+    """The model of a file that cannot be used."""
 
     why: ClassVar[str]
 
@@ -55,13 +54,12 @@ class Unusable(Recommender):
         raise ModelError(self.why)
 
 
-def adopt(file: Path, taken: Callable[[str], bool]) -> str:
-    """Load a model from its file and return its name, which is the file's name without .py.
-
-    Loading the same file again gives the same model.
+def adopt(file: Path, taken: Callable[[str], bool], *, load: bool) -> str:
+    """Add the model of a file and return its name, which is the file's name without .py.
 
     Args:
         taken: whether the suite itself has a model of a given name.
+        load: run the file here and add its class; otherwise a stand-in is added.
 
     Raises:
         InputError: the file cannot be read.
@@ -80,24 +78,77 @@ def adopt(file: Path, taken: Callable[[str], bool]) -> str:
     known = MODELS.get(name)
     if known is not None and known.file.resolve() != file.resolve():
         raise UsageError(f"{file}: {known.file} is a model called {name} too; rename one of the files")
-    if known is None or known.sha256 != sha256:
-        MODELS[name] = Own(file, source, sha256, _kind(name, file))
+    if known is None or known.sha256 != sha256 or (load and known.stands_in):
+        kind = _loaded(name, file) if load else _stand_in(name, file)
+        kind.name = name
+        kind.label = sound_label(getattr(kind, "label", None)) or name
+        MODELS[name] = Own(file, sha256, kind, stands_in=not (load or issubclass(kind, Unusable)))
     return name
 
 
-def _kind(name: str, file: Path) -> type[Recommender]:
+def _unusable(name: str, why: str) -> type[Recommender]:
+    return type(name, (Unusable,), {"why": why})
+
+
+def _loaded(name: str, file: Path) -> type[Recommender]:
+    """Return the class that a file defines, by running it here."""
     try:
-        with own_model():
-            found = _find(_load(name, file))
-    except Raised as error:
-        found = str(error)
-    if isinstance(found, str):
-        kind: type[Recommender] = type(name, (Unusable,), {"why": f"{name}: {file.name} {found}"})
-    else:
-        kind = found
-    kind.name = name
-    kind.label = sound_label(getattr(kind, "label", None)) or name
-    return kind
+        found = _find(_load(name, file))
+    except BaseException as error:  # the code may raise anything, SystemExit too
+        if isinstance(error, KeyboardInterrupt):
+            raise
+        found = own_process.raised(error, file)
+    return found if not isinstance(found, str) else _unusable(name, f"{name}: {file.name} {found}")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Declared:
+    """What a stand-in is made from: plain values, which can be sent from the process that ran the file."""
+
+    base: tuple[str, str]  # module and name of the suite's class that the model is derived from
+    variables: dict[str, Any]
+    fields: list[tuple[str, Any, Any, dict[str, Any]]]  # name, type, default, arguments of `setting`
+
+
+def _declared(file: Path, name: str) -> _Declared | str:
+    """Describe the class that a file defines; a text says why it cannot be used."""
+    kind = _loaded(name, file)
+    if issubclass(kind, Unusable):
+        return kind.why
+    base = next(one for one in kind.__mro__ if one.__module__.startswith("reproduce."))
+    types = get_type_hints(kind)
+    fields = [
+        (
+            one.name,
+            types[one.name],
+            one.default,
+            {key: value for key, value in one.metadata.items() if value is not UNKNOWN},
+        )
+        for one in dataclasses.fields(kind)  # type: ignore[arg-type]
+    ]
+    variables = {key: getattr(kind, key) for key in CLASS_VARIABLES if hasattr(kind, key)}
+    return _Declared((base.__module__, base.__qualname__), variables, fields)
+
+
+def _stand_in(name: str, file: Path) -> type[Recommender]:
+    """Return a class with the fields, label and base of the class that a file defines; it runs none of its code."""
+    try:
+        declared = own_process.call(file, _declared, name)
+    except ModelError as error:
+        return _unusable(name, f"{name}: {file.name} {error}")
+    if isinstance(declared, str):
+        return _unusable(name, declared)
+    module, base_name = declared.base
+    base = getattr(importlib.import_module(module), base_name)
+    methods = dict.fromkeys({"fit", "score", *base.__abstractmethods__}, _elsewhere)
+    fields = [(key, kind, setting(default, **words)) for key, kind, default, words in declared.fields]
+    return dataclasses.make_dataclass(
+        name, fields, bases=(base,), namespace={**methods, **declared.variables}, kw_only=True
+    )
+
+
+def _elsewhere(self: Recommender, *args: object, **named: object) -> Any:
+    raise ModelError(f"{self.name}: its code runs in a process of its own only")
 
 
 def sound_label(label: Any) -> str:
@@ -155,130 +206,9 @@ def _wrong_fields(kind: type[Recommender]) -> str:
     return ""
 
 
-@dataclasses.dataclass
-class _Traceback:
-    shown: bool = False
-    printed: set[str] = dataclasses.field(default_factory=set)  # a repeated error is printed once
-
-
-_traceback = _Traceback()
-
-
-def show_tracebacks(on: bool) -> None:
-    """Set whether errors of a user's model are also printed with a traceback on standard error (--traceback)."""
-    _traceback.shown, _traceback.printed = on, set()
-
-
-def shows_tracebacks() -> bool:
-    return _traceback.shown
-
-
-class Raised(Exception):
-    """What a user's model raised, in one line."""
-
-
-@contextmanager
-def own_model() -> Iterator[None]:
-    """Guard a call into a user's model: it may not end the process or the grid, or move the working directory.
-
-    Whatever it raises becomes Raised, even SystemExit; only the suite's own errors, Ctrl-C and SIGTERM pass through.
-    """
-    here = Path.cwd()
-    try:
-        yield
-    except (SuiteError, KeyboardInterrupt, Terminated):
-        raise
-    except BaseException as error:
-        told = raised(error)
-        if _traceback.shown and told not in _traceback.printed:
-            _traceback.printed.add(told)
-            traceback.print_exception(error)
-        raise Raised(told) from error
-    finally:
-        os.chdir(here)
-
-
-def raised(error: BaseException) -> str:
-    """Describe an exception in one line: type, message and innermost place, in a user's model if there is one."""
-    frames = traceback.extract_tb(error.__traceback__)
-    files = {str(one.file) for one in MODELS.values()}
-    place = next((one for one in reversed(frames) if one.filename in files), frames[-1] if frames else None)
-    try:
-        text = in_a_line(str(error).partition("\n")[0], 200)
-    except Exception:  # its __str__ fails too
-        text = ""
-    where = "" if isinstance(error, SyntaxError) or not place else f" ({Path(place.filename).name}:{place.lineno})"
-    return f"raised {type(error).__name__}{f': {text}' if text else ''}{where}"
-
-
-class Guard(Recommender):
-    """A wrapper of a user's model: the model gets copies, and every fault becomes a ModelError that names it.
-
-    The model computes as the suite's do, with deterministic algorithms and without TF32, and may not change that.
-    """
-
-    def __init__(self, model: Recommender) -> None:
-        self.model = model
-
-    @property
-    def name(self) -> str:  # type: ignore[override]
-        return self.model.name
-
-    def fit(self, train: Sessions, *, seed: int, device: torch.device, journal: Journal) -> None:
-        before = repr(_fields(self.model))
-        self._call("fit", lambda given: self.model.fit(given, seed=seed, device=device, journal=journal), train)
-        if repr(_fields(self.model)) != before:
-            raise ModelError(f"{self.name}: fit changed the model's fields; learned state has names that end in _")
-
-    def score(self, prefixes: Sessions) -> torch.Tensor:
-        scores = self._call("score", self.model.score, prefixes)
-        if isinstance(scores, torch.Tensor) and (wrong := _unusable(scores)):
-            raise ModelError(f"{self.name}: score must return plain real numbers, not {wrong}")
-        return scores
-
-    def extras(self, prefixes: Sessions) -> dict[str, Any]:
-        extras = self._call("extras", self.model.extras, prefixes)
-        if not isinstance(extras, dict):
-            raise ModelError(f"{self.name}: extras must return a dict, not a {type(extras).__name__}")
-        attention = extras.get("attention")
-        plain = isinstance(attention, np.ndarray) and attention.ndim == 2 and attention.dtype.kind in "fiu"
-        if attention is None or (plain and len(attention) == len(prefixes) and np.isfinite(attention).all()):
-            return extras
-        raise ModelError(f"{self.name}: attention must be an array of finite weights, (prefixes, clicks)")
-
-    def _call(self, verb: str, work: Callable[[Sessions], Any], sessions: Sessions) -> Any:
-        given = Sessions(sessions.items.copy(), sessions.starts.copy(), sessions.stops.copy(), sessions.n_items)
-        precision = Precision()
-        try:
-            with own_model(), deterministic():
-                answer = work(given)
-                precision.look()
-        except Raised as error:
-            raise ModelError(f"{self.name}: {verb} {error}") from error.__cause__
-        if precision != Precision():
-            raise ModelError(f"{self.name}: {verb} turned deterministic algorithms off or TF32 on; leave both alone")
-        for array in ("items", "starts", "stops"):
-            if not np.array_equal(getattr(given, array), getattr(sessions, array)):
-                raise ModelError(f"{self.name}: {verb} changed the {array} of the sessions it was given")
-        return answer
-
-
-def _fields(model: Recommender) -> dict[str, Any]:
-    return {one.name: getattr(model, one.name, None) for one in dataclasses.fields(model)}  # type: ignore[arg-type]
-
-
-def _unusable(scores: torch.Tensor) -> str:
-    """Say why a tensor's numbers cannot be compared; "" if they can."""
-    if scores.layout != torch.strided or scores.is_nested:
-        return "a sparse or nested tensor"
-    if scores.is_quantized or scores.device.type == "meta":
-        return "a quantised tensor" if scores.is_quantized else "a tensor without numbers (device meta)"
-    return "" if not scores.is_complex() else f"numbers of type {str(scores.dtype).removeprefix('torch.')}"
-
-
-def guarded(model: Recommender) -> Recommender:
-    """Return the model itself if it is the suite's, or in a Guard if it is a user's."""
-    return Guard(model) if any(type(model) is one.kind for one in MODELS.values()) else model
+def stands_in(name: str) -> bool:
+    """Return whether a model is known by a stand-in, so that its code must run in a process of its own."""
+    return name in MODELS and MODELS[name].stands_in
 
 
 def asked_for_as(name: str) -> str:

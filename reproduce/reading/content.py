@@ -47,6 +47,8 @@ def parts(source: Source, endings: Sequence[str]) -> list[Path]:
         files = sorted(map(Path, glob.glob(str(source))), key=_by_name)  # noqa: PTH207 - patterns may be absolute
     if source != () and (not files or not all(map(is_regular, files))):
         which = next((file for file in files if not is_regular(file)), source)
+        if isinstance(which, Path | str) and Path(which).exists() and not Path(which).is_dir():
+            raise InputError(f"{which}: a pipe or a device, expected a file; save its content to one")
         raise InputError(f"{which}: no such file, or a folder without files of a log ({', '.join(endings)})")
     for file in files:
         if ending(file) not in endings and file.suffix.lower() not in (".zip", *UNREADABLE):

@@ -20,7 +20,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from reproduce.errors import InputError, UsageError
+from reproduce import own_process
+from reproduce.errors import InputError, ModelError, UsageError
 from reproduce.reading import content, own_log, processed
 from reproduce.reading.own_log import OPTIONS, Rules
 from reproduce.reading.sessions import Split
@@ -72,7 +73,7 @@ def adopt(path: Path, given: Mapping[str, Any], data: Path) -> Dataset:
     stem = path.resolve().name if path.is_dir() else path.name
     while Path(stem).suffix.lower() in ENDINGS and Path(stem).stem:
         stem = Path(stem).stem
-    source = _dataset(re.sub(r"[^A-Za-z0-9_-]+", "_", stem).lstrip("-") or "data", path, given)
+    source = _dataset(re.sub(r"[^A-Za-z0-9_-]+", "_", stem).lstrip("-") or "data", path, given, data)
     if source.obtain and not source.find(data):
         raise InputError(f"{path}: its files are not in {data}/; {source.obtain.format(data=data)}")
     split = source.read(data)
@@ -117,11 +118,11 @@ def word(name: str, absolute: bool) -> str:
     return str(path.resolve() if absolute else path)
 
 
-def _dataset(name: str, path: Path, given: Mapping[str, Any]) -> Dataset:
+def _dataset(name: str, path: Path, given: Mapping[str, Any], data: Path) -> Dataset:
     if path.suffix.lower() == ".toml":
         return _toml(name, path, given)
     if path.suffix.lower() == ".py":
-        return _python(path, given)
+        return _python(path, given, data)
     if processed.find(path):
         _no_rules(path, given, "a folder of processed files is split already")
         obtain = f"your own processed files: {path.name}/"
@@ -160,7 +161,7 @@ def _toml(name: str, path: Path, given: Mapping[str, Any]) -> Dataset:
         said = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # numbers of thousands of digits too
         raise InputError(f"{path}: not TOML: {error}") from error
     if unknown := sorted(set(said) - IN_TOML):
         raise InputError(f"{path}: unknown key {unknown[0]}; there is: {', '.join(sorted(IN_TOML))}")
@@ -179,22 +180,31 @@ def _toml(name: str, path: Path, given: Mapping[str, Any]) -> Dataset:
         raise UsageError(f"{path}: {error}") from error
 
 
-def _python(path: Path, given: Mapping[str, Any]) -> Dataset:
+def _python(path: Path, given: Mapping[str, Any], data: Path) -> Dataset:
+    """Return the data set of a .py, read in a process of its own."""
     _no_rules(path, given, "a .py says itself how it is split")
+    try:
+        name, title, split = own_process.call(path, _read_python, data)
+    except ModelError as error:
+        raise InputError(f"{path}: {error}") from error
+    return Dataset(name=name, title=title, find=lambda data: [path], read=lambda data: split, obtain="")
+
+
+def _read_python(path: Path, data: Path) -> tuple[str, str, Split]:
     spec = importlib.util.spec_from_file_location(f"_own_data_{re.sub(r'[^A-Za-z0-9_]', '_', path.stem)}", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[module.__name__] = module  # where dataclasses look up their module
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:  # a user's code may raise anything
-        raise InputError(f"{path}: raised {type(error).__name__}: {str(error).partition(chr(10))[0]}") from error
+    spec.loader.exec_module(module)
     found = getattr(module, "DATASETS", None)
     if not isinstance(found, tuple) or len(found) != 1 or not isinstance(found[0], Dataset):
         raise InputError(f"{path}: expected DATASETS, a tuple of one reproduce.reading.source.Dataset")
-    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_-]*", found[0].name):
-        raise InputError(f"{path}: a data set called {found[0].name!r}; use letters, digits, _ and -")
-    return found[0]
+    source = found[0]
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_-]*", source.name):
+        raise InputError(f"{path}: a data set called {source.name!r}; use letters, digits, _ and -")
+    if source.obtain and not source.find(data):
+        raise InputError(f"{path}: its files are not in {data}/; {source.obtain.format(data=data)}")
+    return source.name, str(source.title), source.read(data)
 
 
 def _no_rules(path: Path, given: Mapping[str, Any], why: str) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from reproduce.errors import InputError, UsageError
+from reproduce.errors import InputError, UsageError, in_a_line
 from reproduce.reading import content, split_cache, table
 from reproduce.reading.columns import MISSING, ROLES, Form
 from reproduce.reading.preprocessing import (
@@ -37,6 +37,7 @@ from reproduce.reading.table import ENDINGS, Table
 from reproduce.reading.times import PER_SECOND
 
 SPANS = {"s": 1, "m": 60, "h": 3_600, "d": DAY}
+LISTS: Mapping[str, tuple[type, ...]] = {"columns": (Mapping,), "where": (Mapping,), "missing": (str,)}
 LEAST = {"test_days": 1, "min_support": 1, "min_length": 2, "max_length": 2, "newest": 2}
 
 
@@ -62,11 +63,22 @@ class Rules:
     def of(cls, given: Mapping[str, Any]) -> Rules:
         """Make the rules from options, given as text or as plain values. Raises UsageError, which names the option."""
         values = {key: value for key, value in given.items() if value is not None}
+        for key, value in values.items():
+            kinds = (list, tuple, *LISTS[key]) if key in LISTS else (str, int, float)
+            if not isinstance(value, kinds) or isinstance(value, bool):
+                expected = "a list" if key in LISTS else "a word or a number"
+                raise UsageError(f"--{key.replace('_', '-')}: expected {expected}, not {in_a_line(str(value))}")
         if "columns" in values:
-            values["columns"] = {role: words[-1] for role, words in _pairs("columns", values["columns"]).items()}
-            for role, name in values["columns"].items():
+            columns = _pairs("columns", values["columns"])
+            for role, names in columns.items():
+                name = "=".join(names)
                 if role not in ROLES:
                     raise UsageError(f"--columns {role}={name}: expected ROLE=NAME, ROLE one of {', '.join(ROLES)}")
+                if len(names) > 1:
+                    raise UsageError(f"--columns {role}: named twice, as {' and '.join(names)}")
+                if other := [key for key in columns if key != role and columns[key] == names]:
+                    raise UsageError(f"--columns {role}={name} {other[0]}={name}: one column for two roles")
+            values["columns"] = {role: name for role, (name,) in columns.items()}
         if "where" in values:
             values["where"] = _pairs("where", values["where"])
         if "missing" in values:

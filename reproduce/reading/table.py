@@ -464,8 +464,8 @@ class JsonFile:
         self.schema: dict[str, pa.DataType] = {}
         if not self.first[1].strip():
             raise InputError(f"{self.where}: expected an object in each line")
-        for line, text in enumerate(self.first[1].split(b"\n", self.LOOK)[: self.LOOK], 1):
-            if text.strip():
+        for line, text in enumerate(self.first[1].splitlines()[: self.LOOK], 1):
+            if text.strip():  # else it is told when the rows are read, unless it is at the end
                 for name, value in self._object(line, text).items():
                     self.schema[name] = _either(self.schema.get(name), _kind(value))
         self.schema = {name: kind for name, kind in self.schema.items() if kind != pa.null()}
@@ -475,6 +475,8 @@ class JsonFile:
         self.header: list[str] | int = self.outer + [field.name for field in self.inner]
 
     def _object(self, line: int, text: bytes) -> dict[str, Any]:
+        if not text.strip():
+            raise InputError(f"{self.file}: line {line}: {EMPTY}")
         try:
             value = json.loads(text)
         except (ValueError, RecursionError) as error:
@@ -493,14 +495,19 @@ class JsonFile:
         if self.nested and inside:
             kept[self.nested] = pa.list_(pa.struct(inside))
         options = pj.ParseOptions(explicit_schema=pa.schema(kept), unexpected_field_behavior="ignore")
+        blank = 0  # the line of an empty one, which must not be followed by others
         for line, block in itertools.chain([self.first], self.blocks):
-            body = block.rstrip()
-            if not body:
+            if not (body := block.rstrip()):
+                blank = blank or line
                 continue
+            if blank:
+                raise InputError(f"{self.file}: line {blank}: {EMPTY}")
+            if content.ends(block[len(body) :]) > 1:
+                blank = line + content.ends(body) + 1
             try:
                 table = _objects(body, options)
             except pa.ArrowException as error:
-                raise self._fault(line, body.split(b"\n"), options) from error
+                raise self._fault(line, body.splitlines(), options) from error
             columns = {name: table.column(name).combine_chunks() for name in kept}
             lines: Sequence[int] = range(line, line + len(table))
             if self.nested and inside:
@@ -585,9 +592,9 @@ class ParquetFile:
                     self.source = pq.ParquetFile(pa.BufferReader(whole.read()))
             else:
                 self.source = pq.ParquetFile(file)
-        except (OSError, pa.ArrowException) as error:
+            self.header: list[str] | int = self.source.schema_arrow.names
+        except (OSError, ValueError, pa.ArrowException) as error:  # such as a name that is not UTF-8
             raise self._broken(error) from error
-        self.header: list[str] | int = self.source.schema_arrow.names
 
     def _broken(self, error: Exception) -> InputError:
         why = in_a_line(str(error).partition("\n")[0])

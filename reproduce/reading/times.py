@@ -118,7 +118,7 @@ class Times:
         return micros
 
     def _formatted(self, values: pa.Array) -> np.ndarray:
-        self.words = f"times as {self.format}, taken as UTC unless they name a zone"
+        self.words = f"as {self.format}, taken as UTC unless they name a zone"
         texts = values.to_pandas()
         try:
             moments = pd.to_datetime(texts, format=self.format, utc=True, errors="coerce").astype("datetime64[us, UTC]")

@@ -9,11 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from reproduce import catalog, reports
+from reproduce import catalog, own_process, reports
 from reproduce.errors import InputError, SuiteError, UsageError
 from reproduce.evaluation import metrics
 from reproduce.files import replacing
-from reproduce.fitting import user_model
 from reproduce.paper import numbers
 from reproduce.reading.own_data import TAKEN
 from reproduce.reports import Page, html_report, renderers
@@ -94,8 +93,8 @@ def _outside(request: Request, options: Namespace) -> dict[str, Any]:
 
 def run_one(options: Namespace) -> str:
     """Make the record of the single run that `options` name, and return its line."""
-    user_model.show_tracebacks(options.traceback)
-    model = catalog.recommender(options.model).name
+    own_process.show_tracebacks(options.traceback)
+    model = catalog.recommender(options.model, load=False).name
     (dataset,) = own_options.datasets([options.dataset], options.rules, options.data)
     fields = settings(options.set)
     for other in set(fields) - {model}:
@@ -144,8 +143,8 @@ def write(results: Path, files: Mapping[str, bytes]) -> None:
 def request_of(page: Page, options: Namespace) -> Request:
     """Build the request from the parsed options; options that the page does not offer keep their defaults."""
     given = vars(options)
-    user_model.show_tracebacks(given.get("traceback", False))
-    models = [catalog.recommender(name).name for name in given.get("model", [])]  # first: this registers own models
+    own_process.show_tracebacks(given.get("traceback", False))
+    models = [catalog.recommender(name, load=False).name for name in given.get("model", [])]
     datasets = own_options.datasets(given.get("dataset", []), options.rules, options.data)
     return Request(
         datasets=_datasets(page, options, datasets),

@@ -107,7 +107,7 @@ class KeptModel:
             lengths = np.array([len(clicks[i]) for i in part])
             prefixes = Sessions.packed(np.concatenate([clicks[i] for i in part]), lengths, self.n_items)
             with self._asked():
-                scores = user_model.guarded(self.model).score(prefixes)
+                scores = self.model.score(prefixes)
             if scores.shape != (len(part), self.n_items) or not bool(torch.isfinite(scores).all()):
                 raise InputError(f"{self.place}: its scores are not {self.n_items:,} finite numbers; {REMEDY}")
             if exclude_seen:
@@ -140,7 +140,7 @@ class KeptModel:
     def attention(self, clicks: Sequence[object]) -> np.ndarray | None:
         """The attention weight of every click that the model reads, (clicks read,); None if it has no attention."""
         with self._asked():
-            weights = user_model.guarded(self.model).extras(self.prefix(clicks)).get("attention")
+            weights = self.model.extras(self.prefix(clicks)).get("attention")
         return None if weights is None else np.asarray(weights)[0]
 
     def prefix(self, clicks: Sequence[object]) -> Sessions:

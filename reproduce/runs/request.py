@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -102,6 +104,18 @@ def words(command: str, request: Request, *, absolute: bool = False) -> list[str
     for key, value in request.options.items():
         found += [f"--{key}", *(map(str, value) if isinstance(value, Sequence) else [])] if value else []
     return found
+
+
+def command_line(command: str, request: Request, *more: str) -> str:
+    """Return a command that requests the same rows, with its folders and seeds, ready to be pasted into a shell."""
+    found = ["python", "-m", "reproduce", *words(command, request)]
+    if tuple(request.seeds) != (0,):
+        found += ["--seed", *map(str, request.seeds)]
+    if request.data not in (Path("data"), Path(os.environ.get("REPRODUCE_DATA", "data"))):
+        found += ["--data", str(request.data)]
+    if request.results != Path("results/local"):
+        found += ["--results", str(request.results)]
+    return shlex.join([*found, *more])
 
 
 def set_fields(row: Row, fields: Mapping[str, Any]) -> Row:

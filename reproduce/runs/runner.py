@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
-from reproduce import catalog
+from reproduce import catalog, own_process
 from reproduce.errors import InputError, ModelError
 from reproduce.evaluation import ranking
 from reproduce.files import Busy, is_regular, only_one
 from reproduce.fitting import attention, user_model
-from reproduce.fitting.determinism import deterministic
-from reproduce.reading.sessions import Split
+from reproduce.fitting.determinism import Precision, deterministic
+from reproduce.fitting.recommender import Recommender
+from reproduce.reading.sessions import Sessions, Split
 from reproduce.runs import kept_model
 from reproduce.runs.checkpoint import RunJournal
 from reproduce.runs.deadline import Deadline
@@ -52,6 +55,10 @@ class RunOptions:
     quiet: bool = False
     keep_model: bool = False
     deadline: Deadline | None = None
+
+    def at_home(self) -> RunOptions:
+        """Return the same options with absolute folders, whatever a model does to the working directory."""
+        return replace(self, data=self.data.absolute(), results=self.results.absolute())
 
 
 def run(
@@ -92,6 +99,12 @@ def run_with(options: RunOptions, experiment: Experiment, split: Split | None = 
     results = options.results.absolute()  # a model may change the working directory
     experiment = Experiment.of(experiment.dataset, experiment.model, experiment.params, experiment.seed)
     split = split or catalog.load_split(experiment.dataset, options.data)
+    if user_model.stands_in(experiment.model):
+        file = user_model.MODELS[experiment.model].file
+        own_process.call(file, run_loaded, options.at_home(), experiment, split, wait)
+        result = load(experiment, results, split.digest)
+        assert result is not None
+        return result
     identity, place = experiment.identity(split.digest), results / experiment.path
     _clear_up(place)
     if (stored := _stored(options, experiment, split)) is not None:
@@ -115,14 +128,14 @@ def run_with(options: RunOptions, experiment: Experiment, split: Split | None = 
             deadline=options.deadline,
         )
         model = experiment.recommender()
-        guarded, fields = user_model.guarded(model), catalog.identifying(model)
+        fields = catalog.identifying(model)
         forget_peak_memory(device)
         prefixes, targets = split.test.prefixes()
         began = time.monotonic()
         with deterministic():
             lacking = False  # the errors below are left before a new one is raised: they keep the memory allocated
             try:
-                guarded.fit(split.train, seed=experiment.seed, device=device, journal=journal)
+                model.fit(split.train, seed=experiment.seed, device=device, journal=journal)
             except Exception as error:
                 if not (lacking := out_of_memory(error)):
                     raise
@@ -135,7 +148,7 @@ def run_with(options: RunOptions, experiment: Experiment, split: Split | None = 
             whole = ranking.chunk_rows(prefixes.n_items, device)
             for chunk in dict.fromkeys((whole, max(1, whole // 2))):  # a smaller chunk gives the same ranks
                 try:
-                    greater, equal = ranking.rank_all(guarded, prefixes, targets, chunk)
+                    greater, equal = ranking.rank_all(model, prefixes, targets, chunk)
                     break
                 except Exception as error:
                     if not out_of_memory(error):
@@ -146,7 +159,8 @@ def run_with(options: RunOptions, experiment: Experiment, split: Split | None = 
                 raise ModelError("out of memory in scoring; make room, or score with --device cpu")
             journal.precision.look()
             scored = time.monotonic()
-            weights = attention.collect(guarded, split.test, getattr(model, "truncation", "none"))
+            weights = attention.collect(model, split.test, getattr(model, "truncation", "none"))
+        _check_unchanged(model, fields, split, prefixes, journal)
         result = Result(
             experiment=experiment,
             identity=identity,
@@ -178,14 +192,31 @@ def run_with(options: RunOptions, experiment: Experiment, split: Split | None = 
     return before or result
 
 
-def out_of_memory(error: BaseException | None) -> bool:
+def run_loaded(file: Path, options: RunOptions, experiment: Experiment, split: Split, wait: bool) -> None:
+    """Run a user's own model in this process, after loading its file."""
+    catalog.recommender(str(file))
+    run_with(options, experiment, split, wait=wait)
+
+
+def _check_unchanged(
+    model: Recommender, fields: Mapping[str, Any], split: Split, prefixes: Sessions, journal: RunJournal
+) -> None:
+    """Raise ModelError if a model changed what its record states."""
+    if repr(catalog.identifying(model)) != repr(fields):
+        raise ModelError("it changed its own fields; learned state has names that end in _")
+    again, _ = split.test.prefixes()
+    same = np.array_equal(again.starts, prefixes.starts) and np.array_equal(again.stops, prefixes.stops)
+    if not same or replace(split).digest != split.digest:
+        raise ModelError("it changed the sessions that it was given")
+    if model.name in user_model.MODELS and journal.precision != Precision():
+        raise ModelError("it turned deterministic algorithms off or TF32 on; leave both alone")
+
+
+def out_of_memory(error: BaseException) -> bool:
     """Whether an error means that memory ran out, of the machine or of a GPU.
 
-    Torch says so by an exception of its own only in some cases. The exception of a user's own model is the cause of
-    the ModelError that names the model.
+    Torch says so by an exception of its own only in some cases.
     """
-    if isinstance(error, ModelError):
-        return out_of_memory(error.__cause__)
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     return isinstance(error, RuntimeError) and any(words in str(error) for words in OUT_OF_MEMORY)

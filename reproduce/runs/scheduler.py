@@ -9,14 +9,14 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from tqdm import tqdm
 
-from reproduce import catalog, terminal
+from reproduce import catalog, own_process, terminal
 from reproduce.errors import InputError, ModelError, SuiteError
 from reproduce.files import Busy, Terminated, heed_sigterm
 from reproduce.fitting import user_model
@@ -28,30 +28,9 @@ from reproduce.runs.deadline import NOT_BEGUN, Deadline, TimeIsUp
 from reproduce.runs.environment import check_writable, choose_device
 from reproduce.runs.experiment import Experiment
 from reproduce.runs.request import Request
-from reproduce.runs.runner import run_with
+from reproduce.runs.runner import run_loaded, run_with
 
-
-@dataclass(frozen=True)
-class Own:
-    """A user's own models and data sets, which a spawned process has to load again."""
-
-    models: Sequence[str]  # paths of their files
-    data: Sequence[tuple[Path, Mapping[str, Any], Path]]  # their paths, how they are read, and the data folder
-    traceback: bool = False  # whether exceptions of the models are shown with a traceback
-
-    @classmethod
-    def here(cls) -> Own:
-        """The models and data sets that this process has loaded."""
-        models = [str(own.file) for own in user_model.MODELS.values()]
-        data = [(own.path, own.given, own.data) for own in TAKEN.values()]
-        return cls(models, data, user_model.shows_tracebacks())
-
-    def load(self) -> None:
-        user_model.show_tracebacks(self.traceback)
-        for file in self.models:
-            catalog.recommender(file)
-        for path, given, data in self.data:
-            catalog.dataset(str(path), given, data)
+OwnData = Sequence[tuple[Path, Mapping[str, Any], Path]]  # paths, how they are read, and the data folder
 
 
 def cheap_first(experiments: Iterable[Experiment]) -> list[Experiment]:
@@ -147,7 +126,6 @@ def _side_by_side(
     started = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
     on_cpu = choose_device(request.device).type == "cpu" and not started
     context: Any = multiprocessing.get_context("fork" if on_cpu else "spawn")
-    own = Own.here()
     gpus = torch.cuda.device_count() if request.device in ("auto", "cuda") else 0
     threads = max(1, torch.get_num_threads() // request.jobs)
     free = list(range(request.jobs))
@@ -158,16 +136,15 @@ def _side_by_side(
                 cell, wait = waiting.popleft()
                 slot = free.pop(0)
                 device = f"cuda:{slot % gpus}" if gpus > 1 else request.device
-                reader, writer = context.Pipe(duplex=False)
-                process = context.Process(
-                    target=_cell_process, args=(replace(request, device=device), cell, own, threads, wait, writer)
-                )
-                process.start()
-                writer.close()
+                try:
+                    process, reader = _started(replace(request, device=device), cell, threads, wait, context)
+                except SuiteError as fault:  # its data or its own model's file cannot be used
+                    free.append(slot)
+                    ended(cell, fault)
+                    continue
                 running[process.sentinel] = cell, slot, process, reader
             for sentinel in multiprocessing.connection.wait(list(running)):
                 cell, slot, process, reader = running.pop(sentinel)
-                process.join()
                 free.append(slot)
                 error = _received(process, reader)
                 if isinstance(error, TimeIsUp):
@@ -183,13 +160,29 @@ def _side_by_side(
             process.join()
 
 
-def _cell_process(request: Request, cell: Experiment, own: Own, threads: int, wait: bool, writer: Any) -> None:
+def _started(request: Request, cell: Experiment, threads: int, wait: bool, context: Any) -> tuple[Any, Any]:
+    """Start the process of a cell; return it and the connection by which its error comes, or None."""
+    if issubclass(kind := catalog.recommender(cell.model), user_model.Unusable):
+        raise ModelError(kind.why)
+    if cell.model in user_model.MODELS:
+        file, split = user_model.MODELS[cell.model].file, catalog.load_split(cell.dataset, request.data)
+        return own_process.start(file, run_loaded, request.at_home(), cell, split, wait)
+    data = [(own.path, own.given, own.data) for own in TAKEN.values()]
+    reader, writer = context.Pipe(duplex=False)
+    process = context.Process(target=_cell_process, args=(request, cell, data, threads, wait, writer))
+    process.start()
+    writer.close()
+    return process, reader
+
+
+def _cell_process(request: Request, cell: Experiment, data: OwnData, threads: int, wait: bool, writer: Any) -> None:
     heed_sigterm()
     # Suppressed: the parent process is gone; the cell is recorded all the same.
     with suppress(BrokenPipeError), terminal.sturdy():
         torch.set_num_threads(threads)
         try:
-            own.load()
+            for path, given, folder in data:  # a spawned process has to read the user's own data again
+                catalog.dataset(str(path), given, folder)
             run_with(request, cell, wait=wait)
             writer.send(None)
         except SuiteError as error:
@@ -205,11 +198,7 @@ def _cell_process(request: Request, cell: Experiment, own: Own, threads: int, wa
 def _received(process: Any, reader: Any) -> SuiteError | None:
     """The error that a cell's process reported, None if it succeeded; a process that died silently has failed."""
     try:
-        error: SuiteError | None = reader.recv()
+        own_process.result(process, reader)
+        return None
+    except SuiteError as error:
         return error
-    except EOFError:
-        code = process.exitcode
-        why = f"killed by signal {-code}" + (" (out of memory?)" if code == -9 else "") if code < 0 else f"exit {code}"
-        return ModelError(f"its process ended without a result: {why}; the same command resumes it")
-    finally:
-        reader.close()

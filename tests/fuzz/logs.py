@@ -1,7 +1,7 @@
 """Logs in any form, read and split by the suite and by literal rules in plain Python, one field and click at a time.
 
-Both must accept the same logs, and make the same split of them. What is mangled must be refused in a line, or be a log
-to both.
+Both must accept the same logs, and make the same split of them, in any time zone. What is mangled must be refused in a
+line, or be a log to both.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ import gzip
 import io
 import json
 import lzma
+import os
 import random
 import re
+import time
 import warnings
 import zipfile
 from collections import Counter
@@ -239,8 +241,8 @@ def own_json(rng: random.Random, rows: list[list[str]]) -> bytes:
     if rng.random() < 0.5:
         return "".join(json.dumps(dict(zip(HEADER, row, strict=True))) + "\n" for row in rows).encode()
     sessions: dict[str, list[dict[str, str]]] = {}
-    for session, item, time, _ in rows:
-        sessions.setdefault(session, []).append({"item_id": item, "timestamp": time})
+    for session, item, when, _ in rows:
+        sessions.setdefault(session, []).append({"item_id": item, "timestamp": when})
     lines = (json.dumps({"session_id": session, "events": events}) + "\n" for session, events in sessions.items())
     return "".join(lines).encode()
 
@@ -256,8 +258,10 @@ def once(pairs: list[tuple[str, object]]) -> dict[str, object]:
 def literal_json(raw: bytes) -> list[list[str]]:
     """Return the rows of JSON lines whose values are all text. Raises ValueError, KeyError or TypeError."""
     rows = []
-    for line in raw.decode().rstrip().split("\n"):
+    for line in re.split("\r\n|\r|\n", raw.decode().rstrip()):
         event = json.loads(line, object_pairs_hook=once)
+        if not isinstance(event, dict):
+            raise TypeError("no object")
         for inner in event.get("events", [event]):
             row = [event["session_id"], inner["item_id"], inner["timestamp"]]
             if not all(isinstance(text, str) for text in row):
@@ -374,6 +378,8 @@ def own(rng: random.Random, folder: Path) -> str:
 
 
 def attempt(rng: random.Random, folder: Path) -> str:
+    os.environ["TZ"] = rng.choice(["UTC", "Asia/Shanghai", "America/St_Johns"])
+    time.tzset()
     content.BLOCK = rng.choice([8 << 20, 8 << 20, 600, 64])  # blocks of a line or a few
     return rng.choice([published, own, own])(rng, folder)
 

@@ -1,0 +1,177 @@
+"""Runs a user's own Python code, models and data files, in a process of its own, so that its mistakes end there.
+
+Whatever the code does to torch, numpy or the standard streams is gone with the process; its prints go to standard
+error. The process is forked from a server that has imported torch and computed nothing: a fork from a process in which
+OpenMP has run can hang, and a spawned one needs seconds to start.
+"""
+
+from __future__ import annotations
+
+import importlib
+import multiprocessing
+import multiprocessing.connection
+import os
+import sys
+import traceback as tracebacks
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from reproduce import terminal
+from reproduce.errors import ModelError, SuiteError, in_a_line
+from reproduce.files import Terminated, heed_sigterm
+
+PATIENCE = 30.0  # seconds that a process has to end after its answer
+
+
+@dataclass
+class _Traceback:
+    shown: bool = False  # --traceback
+    printed: set[str] = field(default_factory=set)  # a repeated error is printed once
+
+
+_traceback = _Traceback()
+
+
+def show_tracebacks(on: bool) -> None:
+    """Set whether errors of a user's own code are also printed with a traceback on standard error."""
+    _traceback.shown, _traceback.printed = on, set()
+
+
+def shows_tracebacks() -> bool:
+    return _traceback.shown
+
+
+def context() -> Any:
+    """Return the multiprocessing context whose processes may run a user's own code."""
+    import torch
+
+    if torch.cuda.device_count():  # a process that is to use CUDA is spawned
+        return multiprocessing.get_context("spawn")
+    server = multiprocessing.get_context("forkserver")
+    server.set_forkserver_preload(["torch", "reproduce.runs.runner"])
+    return server
+
+
+def start(file: Path, work: Callable[..., object], *args: Any) -> tuple[Any, Any]:
+    """Start a process that computes `work(file, *args)`; `result` waits for it.
+
+    Args:
+        file: the user's own file, which messages name.
+        work: a function of a module, which is pickled, as are its arguments and its answer.
+
+    Returns:
+        The process, and the connection that the answer comes by.
+    """
+    processes = context()
+    reader, writer = processes.Pipe(duplex=False)
+    where = list(_datasets().__path__)
+    # The server's own standard error may be another one by now; a connection is how a descriptor can be sent.
+    with Connection(os.dup(2), readable=False) as errors:
+        process = processes.Process(target=_answer, args=(writer, errors, shows_tracebacks(), where, file, work, args))
+        process.start()
+    writer.close()
+    return process, reader
+
+
+def result(process: Any, reader: Any) -> Any:
+    """Wait for a process and return its answer.
+
+    Raises:
+        SuiteError: as `work` raised it.
+        ModelError: the code raised anything else, or its process died or did not end; the message is one line.
+    """
+    try:
+        multiprocessing.connection.wait([reader, process.sentinel])
+        if not reader.poll():
+            raise EOFError
+        answer = reader.recv()
+        process.join(PATIENCE)
+        if process.exitcode is None:
+            raise ModelError(f"its process did not end within {PATIENCE:.0f} seconds after its result")
+    except EOFError as error:
+        process.join(PATIENCE)
+        raise ModelError(
+            f"its process ended without a result: {ended(process.exitcode)}; the same command resumes it"
+        ) from error
+    finally:
+        reader.close()
+        process.terminate()
+        process.join(PATIENCE)
+        process.kill()
+        process.join()
+    if isinstance(answer, SuiteError):
+        raise answer
+    return answer
+
+
+def call(file: Path, work: Callable[..., Any], *args: Any) -> Any:
+    """Return `work(file, *args)`, computed in a process of its own; see `start` and `result`."""
+    return result(*start(file, work, *args))
+
+
+def _datasets() -> Any:
+    return importlib.import_module("reproduce.datasets")
+
+
+def ended(code: int | None) -> str:
+    """Say how a process ended, from its exit code."""
+    if code is None or code >= 0:
+        return f"exit {code}"
+    return f"killed by signal {-code}" + (" (out of memory?)" if code == -9 else "")
+
+
+def _answer(
+    writer: Any,
+    errors: Connection,
+    traceback: bool,
+    folders: list[str],
+    file: Path,
+    work: Callable[..., object],
+    args: Sequence[Any],
+) -> None:
+    """Send what `work` returns or raises, and end the process at once, whatever threads it has left running."""
+    for number in (1, 2):
+        os.dup2(errors.fileno(), number)
+    heed_sigterm()
+    show_tracebacks(traceback)
+    _datasets().__path__[:] = folders  # the same data sets
+    with terminal.sturdy():
+        answer: object
+        try:
+            answer = work(file, *args)
+        except SuiteError as error:
+            answer = error
+        except Terminated:
+            os._exit(143)
+        except KeyboardInterrupt:
+            os._exit(130)
+        except BaseException as error:  # SystemExit too
+            answer = ModelError(raised(error, file))
+        try:
+            writer.send(answer)
+        except Exception as error:  # it cannot be pickled, or nobody waits for it
+            writer.send(ModelError(f"its result cannot be sent ({type(error).__name__})"))
+    os._exit(0)
+
+
+def raised(error: BaseException, file: Path) -> str:
+    """Describe an exception in one line: type, message and innermost place, in `file` if it is there."""
+    frames = tracebacks.extract_tb(error.__traceback__)
+    own = [one for one in frames if one.filename == str(file)]
+    place = own[-1] if own else frames[-1] if frames else None
+    try:
+        text = in_a_line(str(error).partition("\n")[0], 200)
+    except Exception:  # its __str__ fails too
+        text = ""
+    where = "" if isinstance(error, SyntaxError) or not place else f" ({Path(place.filename).name}:{place.lineno})"
+    told = f"raised {type(error).__name__}{f': {text}' if text else ''}{where}"
+    if _traceback.shown and told not in _traceback.printed:
+        _traceback.printed.add(told)
+        try:
+            tracebacks.print_exception(error)
+        except Exception:  # its __str__ fails too
+            print(told, file=sys.stderr)
+    return told

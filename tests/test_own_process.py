@@ -1,0 +1,154 @@
+"""A user's own code runs in a process of its own: whatever it does there, the other rows' ranks are what they were."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from reproduce.__main__ import main
+from reproduce.fitting import user_model
+from reproduce.runs.experiment import Experiment
+from reproduce.runs.record import load
+
+GOOD = """
+from dataclasses import dataclass
+import os, sys, threading, time
+import numpy as np
+import torch
+from reproduce import Recommender, setting
+
+@dataclass(kw_only=True)
+class Mine(Recommender):
+    shift: float = setting(0.5, low=0.0)
+
+    def fit(self, train, *, seed, device, journal):
+        self.items_ = train.n_items
+        # here
+
+    def score(self, prefixes):
+        return (torch.arange(self.items_) + self.shift).repeat(len(prefixes), 1)
+
+# below
+"""
+ROWS = ["pop", "s_pop", "item_knn"]
+STACK = "sys.setrecursionlimit(10**9); x = []; [x := [x] for _ in range(10**6)]; repr(x)"
+STR = "raise type('E', (Exception,), {'__str__': lambda self: 1 / 0})()"
+THREAD = "threading.Thread(target=lambda: [time.sleep(0.1) for _ in iter(int, 1)]).start()"
+
+
+@pytest.fixture(autouse=True)
+def nothing_adopted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(user_model, "MODELS", {})
+
+
+@pytest.fixture(scope="module")
+def ranks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]:
+    """The ranks of the other rows where no own model is beside them."""
+    folder = tmp_path_factory.mktemp("alone")
+    assert main(["table2", "--dataset", "cycle", "--quiet", "--results", str(folder), "--model", *ROWS]) == 0
+    return {name: ranks_of(name, folder) for name in ROWS}
+
+
+def ranks_of(name: str, results: Path) -> np.ndarray:
+    result = load(Experiment.of("cycle", name), results)
+    assert result is not None
+    return result.ranks()
+
+
+@pytest.mark.parametrize(
+    ("place", "line", "status", "told"),
+    [
+        ("# below", "torch.set_default_dtype(torch.float64)", 0, ""),
+        ("# here", "torch.set_default_device('meta')", 1, "cycle/mine-seed0: "),
+        ("# below", "np.argsort = np.unique = lambda *a, **k: 1 / 0", None, ""),
+        ("# here", "np.cumsum = np.zeros_like; torch.sort = None", None, ""),
+        ("# here", "os._exit(0)", 1, "cycle/mine-seed0: its process ended without a result: exit 0"),
+        ("# below", "os._exit(0)", 1, "mine: mine.py its process ended without a result: exit 0"),
+        ("# here", "sys.exit(0)", 1, "cycle/mine-seed0: raised SystemExit: 0 (mine.py:14)"),
+        ("# here", "os.kill(os.getpid(), 9)", 1, "without a result: killed by signal 9 (out of memory?)"),
+        ("# here", "sys.stdout.close(); os.close(1)", 0, ""),
+        ("# here", STACK, 1, "cycle/mine-seed0: its process ended without a result: killed by signal 11"),
+        ("# here", THREAD, 0, ""),
+        ("# here", STR, 1, "cycle/mine-seed0: raised E (mine.py:14)"),
+        ("# here", "print('spoken')", 0, ""),
+    ],
+)
+def test_what_an_own_model_does_stays_in_its_row(
+    place: str,
+    line: str,
+    status: int | None,
+    told: str,
+    ranks: dict[str, np.ndarray],
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(GOOD.replace(place, line))
+    words = ["--dataset", "cycle", "--quiet", "--results", str(tmp_path / "r"), "--model", str(file), *ROWS]
+    jobs = "2" if len(line) % 2 else "1"  # either way a process of its own runs it
+    found = main(["table2", *words, "--jobs", jobs])
+    assert found == status if status is not None else found in (0, 1)
+    said = capfd.readouterr()
+    assert told in said.err
+    assert "spoken" not in said.out and ("spoken" in said.err) == ("spoken" in line)
+    for name in ROWS:
+        assert np.array_equal(ranks_of(name, tmp_path / "r"), ranks[name]), name
+
+
+def test_a_model_that_runs_where_it_is_loaded_gives_the_same_ranks(tmp_path: Path) -> None:
+    from reproduce import run
+
+    file = tmp_path / "mine.py"
+    file.write_text(GOOD)
+    words = ["--dataset", "cycle", "--quiet", "--results", str(tmp_path / "child"), "--model", str(file)]
+    assert main(["table2", *words]) == 0
+    child = ranks_of("mine", tmp_path / "child")
+    user_model.MODELS.clear()
+    here = run(Experiment.of("cycle", str(file)), data=".", results=tmp_path / "here", device="cpu")
+    assert np.array_equal(here.ranks(), child)
+
+
+DATA = """
+import os, sys
+import numpy as np
+from reproduce.reading.sessions import Provenance, Sessions, Split
+from reproduce.reading.source import Dataset
+
+def read(data):
+    # here
+    part = Sessions.of([[0, 1, 2], [1, 2, 0]] * 9, 3)
+    return Split("mine", part, part, Provenance("made up", "time", emulated=False, counts={}))
+
+DATASETS = (Dataset("mine", "Mine", lambda data: [data], read, ""),)
+# below
+"""
+
+
+@pytest.mark.parametrize("place", ["# here", "# below"])
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("sys.exit(0)", "mine.py: raised SystemExit: 0 (mine.py:"),
+        ("os._exit(0)", "mine.py: its process ended without a result: exit 0"),
+        ("1 / 0", "mine.py: raised ZeroDivisionError: division by zero (mine.py:"),
+    ],
+)
+def test_own_data_in_python_that_ends_the_process_is_a_line_and_exit_3(
+    line: str, told: str, place: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(DATA.replace(place, line))
+    words = ["table2", "--dataset", str(file), "--model", "pop", "--quiet", "--results", str(tmp_path / "r")]
+    assert main(words) == 3
+    err = capfd.readouterr().err
+    assert told in err and "Traceback" not in err
+
+
+def test_own_data_in_python_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(DATA)
+    words = ["table2", "--dataset", str(file), "--model", "pop", "--quiet", "--results", str(tmp_path / "r")]
+    assert main(words) == 0
+    assert len(list((tmp_path / "r/runs").glob("mine-????????/pop-seed0.json"))) == 1
