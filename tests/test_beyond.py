@@ -83,7 +83,7 @@ def test_beyond_adds_the_controls_below_the_papers_rows(tmp_path: Path) -> None:
     table = page(tmp_path).split("\n\n|")[1].partition("\n\n")[0]
     rows = {line.split("|")[1].strip(): line.split("|")[2].strip() for line in table.splitlines()[2:]}
     assert list(rows) == ["POP", "S-KNN"]  # asked for or with a record
-    assert rows["S-KNN"].split() == ["**100.00", "±0.0**"]
+    assert rows["S-KNN"].split() == ["≈", "100.00", "±0.0"]
     assert main([*words, "pop"]) == 0  # existing records are shown without being asked for
     assert "| S-KNN " in page(tmp_path)
 
