@@ -110,7 +110,7 @@ def _name(header: list[str] | int, place: int) -> str:
     return str(place + 1) if isinstance(header, int) else header[place]
 
 
-def _plain(column: pa.Array) -> pa.Array:
+def plain(column: pa.Array) -> pa.Array:
     """Bring Arrow's several types of text to one, and dictionaries to their values."""
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
     if pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
@@ -144,7 +144,7 @@ class Columns:
     def add(self, columns: Mapping[int, pa.Array], places: Places) -> None:
         """Add a batch of columns by their places. Raises Misfit."""
         n, self.kept = len(columns[places["item"][0]]), None
-        columns = {place: _plain(column) for place, column in columns.items()}
+        columns = {place: plain(column) for place, column in columns.items()}
         if self.form.where:
             chosen = np.ones(n, bool)
             for name, values in self.form.where.items():
@@ -598,6 +598,8 @@ class ParquetFile:
 
     def _broken(self, error: Exception) -> InputError:
         why = in_a_line(str(error).partition("\n")[0])
+        if isinstance(error, FileNotFoundError):
+            return InputError(f"{self.file}: cannot be read (no such file)")
         return InputError(f"{self.file}: not whole Parquet, or broken ({why}); get another copy")
 
     def batches(self, places: list[int]) -> Iterator[Rows]:

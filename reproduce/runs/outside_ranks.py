@@ -48,8 +48,7 @@ def read(source: Path | pd.DataFrame, split: Split, label: str, seed: int = 0, f
     """Read the ranks or recommendations of all test prefixes of a split.
 
     Args:
-        source: a .parquet file, or a table of text with a header and commas, or tabs if it ends in .tsv; or a frame
-            with the same columns.
+        source: a file of any form that logs have, with a header; or a frame with the same columns.
         label: the row's name in tables.
         seed: numbers the files of one row.
         family: "", "softmax", "sampled" or "none"; see OutsideResult.
