@@ -23,14 +23,13 @@ from reproduce.evaluation.metrics import Measure
 from reproduce.files import replacing
 from reproduce.paper import controls
 from reproduce.paper.rows import ROWS
-from reproduce.reading import split_files
 from reproduce.reading.sessions import Split
 from reproduce.reports import cutoff_table, measuring
 from reproduce.reports.comparison import FULL_DECODER
 from reproduce.reports.measuring import Seeds, View
 from reproduce.reports.shelf import Shelf
 from reproduce.reports.tables import FORMATS, Exported, of_page
-from reproduce.runs import outside_ranks, own_options
+from reproduce.runs import outside_ranks, own_options, split_files
 from reproduce.runs.listing import listed
 from reproduce.runs.record import Result
 from reproduce.runs.request import Request, settings

@@ -16,8 +16,8 @@ from reproduce.errors import InputError
 from reproduce.evaluation.ranking import rank_counts
 from reproduce.fitting.recommender import Journal
 from reproduce.reading.sessions import Provenance, Sessions, Split
-from reproduce.reading.split_files import item_ids
 from reproduce.runs.outside_ranks import OutsideResult, read
+from reproduce.runs.split_files import item_ids
 
 IDS = ["shoe", "hat", "7", "a b", "sock"]
 

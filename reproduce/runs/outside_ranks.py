@@ -34,9 +34,9 @@ from reproduce.paper.rows import ROWS
 from reproduce.reading import plain_table
 from reproduce.reading.plain_table import PlainTable, is_text
 from reproduce.reading.sessions import Split
-from reproduce.reading.split_files import item_ids, session_ids
 from reproduce.runs.experiment import Experiment
 from reproduce.runs.record import OUTSIDE, OutsideResult, Result, split_of_record
+from reproduce.runs.split_files import item_ids, session_ids
 
 if TYPE_CHECKING:
     import pandas as pd
