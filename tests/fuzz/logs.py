@@ -98,6 +98,8 @@ def literal_times(texts: list[str], dates_only: bool = False) -> list[int]:
     if dates_only or re.match("[0-9]{4}[-/]", first):
         zoned = re.search("(Z|UTC|[+-][0-9:]{2,6})$", first[10:]) is not None
         for text in texts:
+            if not dates_only and text[10:11] != first[10:11]:
+                raise ValueError("days and times, or T and space")
             if first[4:5] == "/":
                 text = re.sub("^([0-9]{4})/([0-9]{2})/", r"\1-\2-", text) if "/" in text else ""
             made.append(literal_date(text.replace(" UTC", "Z") if first.endswith(" UTC") else text, zoned))
