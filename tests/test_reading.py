@@ -369,6 +369,19 @@ def test_words_for_missing_values_are_the_users_to_choose(tmp_path: Path) -> Non
         own_log.read("c", numbers, Rules.of({"missing": ["0", "-"]}))
 
 
+@pytest.mark.parametrize("block", [8 << 20, 32])
+def test_a_byte_order_mark_is_one_at_the_start_of_the_file_only(
+    block: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(content, "BLOCK", block)
+    text = PLAIN.replace("\na,x", "\n\ufeffa,x").replace("\nc,y", "\n\ufeffc,y")
+    with pytest.raises(InputError, match="no training session is left"):  # two of one click, and of the others one
+        own_log.read("c", write(tmp_path / "c.csv", text.replace("\nb", "\n\ufeffb", 1)), LOOSE)
+    marked = JSON.splitlines(keepends=True)
+    with pytest.raises(InputError, match="line 3: "):
+        own_log.read("c", write(tmp_path / "c.jsonl", "".join([*marked[:2], "\ufeff", *marked[2:]])), LOOSE)
+
+
 def test_ids_are_text_exactly(tmp_path: Path) -> None:
     split = own_log.read("c", write(tmp_path / "c.csv", PLAIN.replace(",x,", ",01,").replace(",y,", ",1,")), LOOSE)
     assert split.vocabulary is not None and split.vocabulary.tolist() == ["01", "1"]

@@ -8,6 +8,7 @@ the remedy.
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import itertools
@@ -372,6 +373,8 @@ class TextFile:
     def _parsed(self, line: int, body: bytes, places: list[int], quoted: bool) -> list[pa.Array]:
         """Read a block in which every row is a line."""
         names, bad = [str(i) for i in range(self.width)], list[Any]()
+        if body.startswith(codecs.BOM_UTF8):  # part of an id; at the start of what Arrow reads it would be dropped
+            body = codecs.BOM_UTF8 + body
 
         def refuse(row: Any) -> str:
             bad.append(row)
@@ -539,6 +542,8 @@ def _objects(text: bytes, options: Any) -> pa.Table:
     """Read an object from each line. Raises ArrowException."""
     import pyarrow.json as pj
 
+    if text.startswith(codecs.BOM_UTF8):  # which Arrow's reader would drop
+        raise pa.ArrowInvalid("a byte order mark, expected an object in each line")
     table = pj.read_json(pa.BufferReader(text), pj.ReadOptions(False, len(text) + 1), options)
     if len(table) != content.ends(text) + 1:
         raise pa.ArrowInvalid("not an object in each line")

@@ -54,7 +54,7 @@ PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 BANDS = {"s": (0, 10**11), "ms": (10**11, 10**14), "us": (10**14, 10**17), "ns": (10**17, 2**62)}
 END = 4_102_444_800 * 10**6
 MISSING = {"", "NA", "nan", "NaN", "NaT", "null", "NULL", "None", "<NA>", "\\N", "N/A"}
-NO_LOG = (ValueError, KeyError, TypeError, csv.Error, RecursionError)  # what the literal readers raise
+NO_LOG = (ValueError, LookupError, TypeError, csv.Error, RecursionError)  # what the literal readers raise
 
 
 # --- the literal reader: no line of it is shared with the suite -------------------------------------------------------
