@@ -1,4 +1,4 @@
-"""`bench`: how fast every model fits and scores on generated sessions, and how fast a raw log becomes a split.
+"""`bench`: how fast every model fits and scores on generated sessions.
 
 Each model runs in a process of its own, so that its peak memory is its own.
 """
@@ -6,16 +6,13 @@ Each model runs in a process of its own, so that its peak memory is its own.
 from __future__ import annotations
 
 import dataclasses
-import os
-import tempfile
 import time
-from collections.abc import Callable, Sequence
+from argparse import Namespace
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from multiprocessing import get_context
-from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import torch
@@ -31,8 +28,6 @@ from reproduce.fitting.item_softmax import item_softmax
 from reproduce.fitting.neural import Neural
 from reproduce.fitting.recommender import Journal, Recommender
 from reproduce.fitting.user_model import asked_for_as
-from reproduce.reading import split_cache
-from reproduce.reading.preprocessing import DAY
 from reproduce.reading.sessions import Sessions
 from reproduce.runs.environment import choose_device, peak_memory_mib
 
@@ -42,15 +37,6 @@ WARM_UP = 5  # training steps before the first one timed: in them libraries load
 STEPS = 40  # training steps timed as one, at most
 SCORED = 5_000  # prefixes scored, at most
 ZIPF = 0.8  # ours: the exponent of Zipf's law for clicks on items
-
-# The raw log of `bench data`, in YOOCHOOSE's format.
-LOG, NAME = "yoochoose-clicks.dat", "yoochoose1_4"
-FULL = 33_003_944  # rows in the real log
-LEAST, MOST = 1_000, 100_000_000  # fewer rows make no split; more might need session ids of nine digits
-SESSIONS_AT_ONCE = 100_000
-ITEMS, FIRST_ITEM = 52_000, 214_500_000
-FIRST_DAY, DAYS = np.datetime64("2014-04-01", "s").astype(np.int64), 182
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -64,10 +50,10 @@ class Speed:
     step: StepTime | None = None  # for models with a softmax over all items
 
 
-def of_models(models: Sequence[str], device_name: str) -> str:
+def answer(options: Namespace) -> str:
     """Measure the models, all by default, at each size; return a table, and one of the parts of training steps."""
-    device = choose_device(device_name)
-    chosen = [catalog.recommender(name).name for name in models] or list(catalog.recommenders())
+    device = choose_device(options.device)
+    chosen = [catalog.recommender(name).name for name in options.model] or list(catalog.recommenders())
     lines, steps = [], []
     with ProcessPoolExecutor(1, mp_context=get_context("spawn"), max_tasks_per_child=1) as processes:
         for size, what in SIZES.items():
@@ -215,80 +201,3 @@ def _now(device: torch.device) -> float:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter()
-
-
-def of_data(rows: int) -> str:
-    """Measure the seconds of each stage from a raw log to `yoochoose1_4`, and the peak memory of this process."""
-    seconds: dict[str, float] = {}
-
-    def timed(stage: str, work: Callable[[], T]) -> T:
-        began = time.perf_counter()
-        result = work()
-        seconds[stage] = time.perf_counter() - began
-        return result
-
-    kept = os.environ.get("REPRODUCE_CACHE")
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ["REPRODUCE_CACHE"] = str(Path(folder) / "cache")
-        try:
-            data = Path(folder)
-            file = data / LOG
-            timed("generate the log", lambda: generate(file, rows))
-            size = file.stat().st_size
-            before = peak_memory_mib(torch.device("cpu"))
-            timed("sha256 of the log", lambda: split_cache.sha256(file))
-            made = timed(f"raw log -> {NAME}", lambda: catalog.dataset(NAME).read(data))
-            after = peak_memory_mib(torch.device("cpu"))
-            place = split_cache.place(catalog.dataset(NAME), data)
-            timed("store in the cache", lambda: split_cache.store(made, place))
-            again = timed("load from the cache", lambda: split_cache.load(place))
-        finally:
-            if kept is None:
-                del os.environ["REPRODUCE_CACHE"]
-            else:
-                os.environ["REPRODUCE_CACHE"] = kept
-    assert again is not None and again.digest == made.digest
-    table = tabulate(
-        [[stage, f"{one:.2f}"] for stage, one in seconds.items()], ["stage", "seconds"], disable_numparse=True
-    )
-    return (
-        f"{rows:,} rows, {size / 1e9:.2f} GB, {os.cpu_count()} cores\n\n{table}\n\n"
-        f"{len(made.train):,} training and {len(made.test):,} test sessions; "
-        f"peak memory {after:,} MiB ({before:,} before the log was read)"
-    )
-
-
-def generate(file: Path, rows: int) -> None:
-    """Write a log of `rows` rows in YOOCHOOSE's format: 3.6 clicks per session, item popularity with a long tail."""
-    rng = np.random.default_rng(0)
-    session = 10_000_000  # eight digits, like the longest real ids
-    with file.open("wb") as stream:
-        while rows:
-            lengths = rng.geometric(1 / 3.6, SESSIONS_AT_ONCE)
-            stops = np.minimum(np.cumsum(lengths), rows)
-            lengths = np.diff(stops, prepend=0)
-            owner = np.repeat(np.arange(len(lengths)), lengths)
-            begin = rng.integers(0, DAYS * DAY, len(lengths))
-            since = np.cumsum(rng.integers(1, 200, len(owner)))
-            first = np.maximum(stops - lengths, 0)[owner]
-            moment = FIRST_DAY + begin[owner] + since - since[np.minimum(first, len(since) - 1)]
-            items = FIRST_ITEM + (ITEMS * rng.random(len(owner)) ** 4).astype(np.int64)
-            stream.write(_text(session + owner, moment, items))
-            session += len(lengths)
-            rows -= len(owner)
-
-
-def _text(sessions: np.ndarray, moments: np.ndarray, items: np.ndarray) -> bytes:
-    """Format rows, all of the same width: `10000000,2014-04-01T00:00:00.000Z,214500000,0`."""
-    days = np.datetime_as_string(np.unique(moments // DAY).astype("datetime64[D]")).astype("S10")
-    day = np.unique(moments // DAY, return_inverse=True)[1]
-    row = np.tile(np.frombuffer(b"00000000,0000-00-00T00:00:00.000Z,000000000,0\n", np.uint8), (len(items), 1))
-    row[:, 9:19] = days.view(np.uint8).reshape(-1, 10)[day]
-    second = moments % DAY
-    for place, digits, values in (
-        (0, 8, sessions), (20, 2, second // 3600), (23, 2, second // 60 % 60), (26, 2, second % 60),
-        (29, 3, second * 7 % 1000), (34, 9, items),
-    ):  # fmt: skip
-        for i in range(digits):
-            row[:, place + i] = 48 + values // 10 ** (digits - 1 - i) % 10
-    return row.tobytes()

@@ -7,12 +7,13 @@ reports/ and its lines here.
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import re
 import signal
 import sys
-from argparse import ArgumentParser, ArgumentTypeError, Namespace
-from collections.abc import Callable, Iterator, Sequence
+from argparse import ArgumentParser, ArgumentTypeError
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
@@ -24,6 +25,7 @@ from reproduce.paper import controls
 from reproduce.paper.variants import PAPERS, VARIANTS
 
 PROGRAM = "python -m reproduce"
+PAGE = "reports.making:make"  # what carries out a command: a function of a module, loaded when it is called
 INTERRUPTED, TERMINATED, UNWRITABLE = 130, 143, 3
 # The options on how a log of one's own is read, by their names among the parsed options; see reading.own_log.Rules.
 OWN_LOG = (
@@ -52,8 +54,13 @@ def main(words: Sequence[str] | None = None) -> int:
                 given = {key: getattr(options, key, None) for key in OWN_LOG}
                 options.rules = {key: value for key, value in given.items() if value not in (None, [])}
                 options.data = getattr(options, "data", Path("data"))  # own data in a .py may read from it
-                carry_out: Callable[[Namespace], int] = options.carry_out
-                status = carry_out(options)
+                with _loading():
+                    module, _, function = options.carry_out.partition(":")
+                    carry_out = getattr(importlib.import_module(f"reproduce.{module}"), function)
+                answer = carry_out(options)
+                status = answer if isinstance(answer, int) else 0
+                if isinstance(answer, str):
+                    print(answer)
         except SystemExit as end:  # --help, --version, and what argparse does not understand
             status = int(end.code or 0)
         except SuiteError as error:
@@ -358,7 +365,7 @@ def parser() -> _Parser:
     whole.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = whole.add_subparsers(dest="command", metavar="COMMAND", title="commands")
 
-    def command(name: str, told: str, carry_out: Callable[[Namespace], int], *parents: _Parser) -> _Parser:
+    def command(name: str, told: str, carry_out: str, *parents: _Parser) -> _Parser:
         # No abbreviations: in a command without --data, --data would be taken for --dataset.
         made = commands.add_parser(
             name, help=told, description=f"{told[0].upper()}{told[1:]}.", parents=parents, allow_abbrev=False
@@ -384,7 +391,7 @@ def parser() -> _Parser:
     table2 = command(
         "table2",
         "compare the recommenders (the paper's Table 3) and the decoders (its Table 2)",
-        _page, datasets, models, settings, more, _view(), data, results, own, ranks, _running(),
+        PAGE, datasets, models, settings, more, _view(), data, results, own, ranks, _running(),
     )  # fmt: skip
     table2.add_argument(
         "--beyond",
@@ -394,7 +401,7 @@ def parser() -> _Parser:
     ablation = command(
         "ablation",
         "compare NARM with variants of it (the paper's Tables 4 and 2)",
-        _page, datasets, settings, more, data, results, own, _running(),
+        PAGE, datasets, settings, more, data, results, own, _running(),
     )  # fmt: skip
     meanings = "; ".join(f"{name}: {variant.meaning}" for name, variant in VARIANTS.items())
     ablation.add_argument(
@@ -408,7 +415,7 @@ def parser() -> _Parser:
     command(
         "audit",
         "measure the order of clicks, and the effect of counting rules and tie-breaking",
-        _page, datasets, models, settings, data, results, own, _running(),
+        PAGE, datasets, models, settings, data, results, own, _running(),
     )  # fmt: skip
 
     # Pages that only show what is stored.
@@ -417,24 +424,24 @@ def parser() -> _Parser:
         ("significance", "compare the recommenders with NARM: differences with intervals", (data, ranks)),
         ("figure5", "draw all models as bars (the paper's Figure 5) and their learning curves", ()),
     ):
-        command(name, told, _page, datasets, models, settings, _view(), results, own, *parents)
+        command(name, told, PAGE, datasets, models, settings, _view(), results, own, *parents)
     attention = command(
-        "attention", "show what NARM attends to (the paper's Figure 6)", _page, datasets, settings, results, own
+        "attention", "show what NARM attends to (the paper's Figure 6)", PAGE, datasets, settings, results, own
     )
     attention.add_argument(
         "--session", nargs="+", type=int, default=[], metavar="N", help="test sessions, from 0 (default: a sample)"
     )
-    claims = command("claims", "test the paper's claims on the stored records", _page, results)
+    claims = command("claims", "test the paper's claims on the stored records", PAGE, results)
     claims.add_argument("--strict", action="store_true", help="exit 4 when a claim is contradicted on the paper's data")
     command(
         "table1",
         "count the data as the paper did, beside its published counts (Table 1)",
-        _page, datasets, data, results, own,
+        PAGE, datasets, data, results, own,
     )  # fmt: skip
     everything = command(
         "all",
         "draw every page from stored records, and an index",
-        _page, datasets, models, data, results, own, _running(),
+        PAGE, datasets, models, data, results, own, _running(),
     )  # fmt: skip
     everything.set_defaults(stored=True)
     everything.add_argument(
@@ -446,7 +453,7 @@ def parser() -> _Parser:
     run = command(
         "run",
         "make the record of a single run",
-        _run, _one_dataset(), own, settings, _seed(), _device(), data, results, _sitting_alone(),
+        "reports.making:run_one", _one_dataset(), own, settings, _seed(), _device(), data, results, _sitting_alone(),
     )  # fmt: skip
     run.add_argument("--model", required=True, metavar="NAME", help=MODEL)
     run.add_argument("--force", action="store_true", help="run again even where a record is stored")
@@ -454,7 +461,7 @@ def parser() -> _Parser:
     search = command(
         "search",
         "search the best settings of a model on held-out training sessions, and print the command for them",
-        _search, _one_dataset(), own, settings, _seed(), _device(), data, results, _sitting_alone(),
+        "search:answer", _one_dataset(), own, settings, _seed(), _device(), data, results, _sitting_alone(),
     )  # fmt: skip
     search.add_argument("model", metavar="MODEL", help=MODEL)
     search.add_argument(
@@ -476,7 +483,8 @@ def parser() -> _Parser:
     recommend = command(
         "recommend",
         "print what a kept model offers after some clicks",
-        _recommend, _one_dataset(required=False), own, settings, _seed(None, "if several are kept"), _device(), results,
+        "recommend:answer",
+        _one_dataset(required=False), own, settings, _seed(None, "if several are kept"), _device(), results,
     )  # fmt: skip
     recommend.add_argument("model", metavar="MODEL", help=f"{MODEL}, or of a .model file that --keep-model wrote")
     recommend.add_argument(
@@ -499,7 +507,7 @@ def parser() -> _Parser:
     export = command(
         "export",
         "write tables as CSV, LaTeX and JSON, and the rank of every test prefix, from stored records",
-        _export, datasets, models, settings, measures, _view(), data, results, own, ranks,
+        "export:answer", datasets, models, settings, measures, _view(), data, results, own, ranks,
     )  # fmt: skip
     export.add_argument(
         "--page",
@@ -533,7 +541,8 @@ def parser() -> _Parser:
     expect = command(
         "expect",
         "judge a published number: ours, the difference, and which causes on record explain it",
-        _expect, _one_dataset(), own, settings, _measures("of the numbers (default: recall@20 mrr@20)"), _view(), data,
+        "expect:answer",
+        _one_dataset(), own, settings, _measures("of the numbers (default: recall@20 mrr@20)"), _view(), data,
     )  # fmt: skip
     expect.add_argument("model", metavar="MODEL", help=f"{MODEL}, or the label of a row")
     expect.add_argument(
@@ -546,7 +555,10 @@ def parser() -> _Parser:
     expect.add_argument("--results", type=Path, metavar="DIR", help="default: the reference, then results/local/")
     expect.add_argument("--json", action="store_true", help="answer in JSON; exit 4 where a number is not within noise")
     merge = command(
-        "merge", "bring the records and kept models of other results folders into one, checked first", _merge, results
+        "merge",
+        "bring the records and kept models of other results folders into one, checked first",
+        "overview:merged",
+        results,
     )
     merge.add_argument(
         "folders", nargs="+", type=Path, metavar="DIR", help="results folders, such as another machine's results/local"
@@ -554,129 +566,26 @@ def parser() -> _Parser:
     check = command(
         "check",
         "verify stored records and pages",
-        _check, own, _results("results", "default: results/, the reference"),
+        "overview:check", own, _results("results", "default: results/, the reference"),
     )  # fmt: skip
     check.add_argument(
         "--model", nargs="+", default=[], metavar="FILE", help="the .py files of your own models that pages show"
     )
     check.add_argument("--dataset", nargs="+", default=[], metavar="PATH", help="your own data that pages show")
-    contract = command("contract", "check a model against the contract", _contract, _device("cpu"))
+    contract = command("contract", "check a model against the contract", "overview:contract", _device("cpu"))
     contract.add_argument("model", nargs="+", metavar="MODEL", help=MODEL)
     contract.add_argument("--traceback", action="store_true", help="show the traceback of an error in your own model")
     listing = command(
         "data",
         "list the data sets found, their counts against the paper's, and how to get the others",
-        _list_data, datasets, own, data,
+        "overview:data_sets", datasets, own, data,
     )  # fmt: skip
     listing.add_argument("--clear", action="store_true", help="empty the cache of splits instead")
-    fetch = command("fetch", "download a log that anyone may have, and verify it", _fetch, data)
+    fetch = command("fetch", "download a log that anyone may have, and verify it", "overview:fetched", data)
     fetch.add_argument("name", metavar="NAME", help="such as eshop")
     fetch.add_argument("--url", metavar="URL", help="another place to get the same file from")
-    command("list", "list the models with their fields, and the data sets", _list)
-    bench = command(
-        "bench", "measure speed and peak memory of every model at the paper's sizes", _bench, models, _device()
+    command("list", "list the models with their fields, and the data sets", "overview:catalogue")
+    command(
+        "bench", "measure speed and peak memory of every model at the paper's sizes", "bench:answer", models, _device()
     )
-    bench.add_argument("what", nargs="?", choices=("models", "data"), default="models", help="default: models")
-    bench.add_argument("--rows", type=int, metavar="N", help="of data: rows of the raw log (default: as the real one)")
     return whole
-
-
-# --- the functions that carry them out: each imports what it needs ----------------------------------------------------
-
-
-def _page(options: Namespace) -> int:
-    with _loading():
-        from reproduce.reports import making
-    return making.make(options.command, options)
-
-
-def _told(text: str) -> int:
-    print(text)
-    return 0
-
-
-def _run(options: Namespace) -> int:
-    with _loading():
-        from reproduce.reports.making import run_one
-    return _told(run_one(options))
-
-
-def _search(options: Namespace) -> int:
-    with _loading():
-        from reproduce import search
-    return _told(search.answer(options))
-
-
-def _recommend(options: Namespace) -> int:
-    with _loading():
-        from reproduce import recommend
-    return _told(recommend.answer(options))
-
-
-def _export(options: Namespace) -> int:
-    with _loading():
-        from reproduce import export
-    return _told(export.answer(options))
-
-
-def _expect(options: Namespace) -> int:
-    with _loading():
-        from reproduce import expect
-    text, status = expect.answer(options)
-    _told(text)
-    return status
-
-
-def _merge(options: Namespace) -> int:
-    with _loading():
-        from reproduce.runs.merge import merge
-    done = merge(options.folders, options.results)
-    return _told(f"{done}\n{len(done.brought)} brought in, {len(done.kept)} there already: {options.results}")
-
-
-def _check(options: Namespace) -> int:
-    with _loading():
-        from reproduce import catalog
-        from reproduce.reports import check
-        from reproduce.runs import own_options
-    for file in options.model:
-        catalog.recommender(file, load=False)
-    own_options.datasets(options.dataset, options.rules, options.data)
-    return _told(check.report(options.results))
-
-
-def _contract(options: Namespace) -> int:
-    with _loading():
-        from reproduce import overview
-    return _told(overview.contract(options.model, options.device, options.traceback))
-
-
-def _list_data(options: Namespace) -> int:
-    with _loading():
-        from reproduce import overview
-        from reproduce.runs import own_options
-    if options.clear:
-        return _told(overview.clear_cache())
-    return _told(overview.data_sets(options.data, own_options.datasets(options.dataset, options.rules, options.data)))
-
-
-def _fetch(options: Namespace) -> int:
-    with _loading():
-        from reproduce import overview
-    return _told(overview.fetched(options.name, options.data, options.url))
-
-
-def _list(options: Namespace) -> int:
-    with _loading():
-        from reproduce import overview
-    return _told(overview.catalogue())
-
-
-def _bench(options: Namespace) -> int:
-    with _loading():
-        from reproduce import bench
-    if options.what == "data":
-        if options.rows is not None and not bench.LEAST <= options.rows <= bench.MOST:
-            raise UsageError(f"--rows {str(options.rows)[:20]}: must be from {bench.LEAST:,} to {bench.MOST:,}")
-        return _told(bench.of_data(bench.FULL if options.rows is None else options.rows))
-    return _told(bench.of_models(options.model, options.device))

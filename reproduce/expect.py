@@ -132,8 +132,8 @@ class Counted:
         ]
 
 
-def answer(options: Namespace) -> tuple[str, int]:
-    """Return the text, or JSON, and the exit status: 0 within noise, 4 outside."""
+def answer(options: Namespace) -> int:
+    """Print the text, or JSON, and return the exit status: 0 within noise, 4 outside."""
     measures = [metrics.parse(text) for text in options.metric] or list(metrics.PAPERS.values())[: len(options.values)]
     if len(measures) != len(options.values):
         named = " ".join(measure.key for measure in measures)
@@ -156,10 +156,9 @@ def answer(options: Namespace) -> tuple[str, int]:
     results = shelf.results(row, dataset)
     expected = _expectations(shelf, results, options.values, counted)
     causes = list(_causes(shelf, row, dataset, counted))
-    status = 0 if all(one.side == "within noise" for one in expected) else OUTSIDE
     words = {"row": row.label, "dataset": catalog.dataset(dataset).title, "seeds": len(results)}
-    text = _as_json(words, expected, causes) if options.json else _as_text(words, expected, causes)
-    return text, status
+    print(_as_json(words, expected, causes) if options.json else _as_text(words, expected, causes))
+    return 0 if all(one.side == "within noise" for one in expected) else OUTSIDE
 
 
 def _row(name: str, fields: dict[str, dict[str, Any]]) -> Row:

@@ -20,14 +20,13 @@ from reproduce import catalog, reports
 from reproduce.errors import InputError, UsageError
 from reproduce.evaluation import metrics
 from reproduce.files import replacing
-from reproduce.reading import split_files
 from reproduce.reading.sessions import Split
 from reproduce.reports import cutoff_table, measuring, renderers
 from reproduce.reports.document import Table
 from reproduce.reports.measuring import Seeds, View
 from reproduce.reports.records import Records
 from reproduce.reports.significance import recorded
-from reproduce.runs import outside_ranks, own_options
+from reproduce.runs import outside_ranks, own_options, split_files
 from reproduce.runs.listing import listed
 from reproduce.runs.record import Result
 from reproduce.runs.request import Request, settings

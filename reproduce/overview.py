@@ -1,9 +1,10 @@
-"""What there is: models and their fields, data sets and their counts, and whether a model keeps the contract."""
+"""The small commands: what models and data sets there are, `fetch`, `merge`, `check` and `contract`."""
 
 from __future__ import annotations
 
 import dataclasses
 import inspect
+from argparse import Namespace
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -19,23 +20,22 @@ from reproduce.fitting.contract import RULES, broken, unusable
 from reproduce.reading import split_cache
 from reproduce.reading.download import fetch
 from reproduce.reading.sessions import Provenance, as_printed
+from reproduce.runs import own_options
 from reproduce.runs.environment import choose_device
+from reproduce.runs.merge import merge
 
 
-def data_sets(data: Path, asked: Sequence[str] = ()) -> str:
+def data_sets(options: Namespace) -> str:
     """List the data sets in a data folder, counted as the paper counts, and how to obtain the others.
 
-    Args:
-        asked: the data sets to list, a user's own included; default: those of the suite. A fault in a data set that
-            was asked for is raised; in others it is only listed.
-
-    Raises:
-        UsageError: there is no data set of a name that was asked for.
-        InputError: the files of a data set that was asked for are absent or broken.
+    A fault in a data set that is named is raised; in others it is only listed.
     """
+    if options.clear:
+        return f"{split_cache.folder()}/: {split_cache.clear() / 1e6:.1f} MB freed"
+    data, named = options.data, own_options.datasets(options.dataset, options.rules, options.data)
     rows, absent, notes = [], [], []
-    for one in [catalog.dataset(name) for name in asked] or [one for one in catalog.datasets().values() if one.obtain]:
-        if asked:
+    for one in map(catalog.dataset, named) if named else [one for one in catalog.datasets().values() if one.obtain]:
+        if named:
             origin = catalog.load_split(one.name, data).provenance
             notes += [f"{one.name}: {origin.note}"] if origin.note else []
             rows += _counted(one.name, origin)
@@ -55,7 +55,7 @@ def data_sets(data: Path, asked: Sequence[str] = ()) -> str:
         if rows
         else f"nothing in {data}/"
     )
-    if asked:
+    if named:
         return "\n\n".join([text, *notes])
     return text + ("\n\nnot here:\n\n" + "\n".join(absent) if absent else "") + f"\n\n{cached()}"
 
@@ -81,11 +81,7 @@ def cached() -> str:
     )
 
 
-def clear_cache() -> str:
-    return f"{split_cache.folder()}/: {split_cache.clear() / 1e6:.1f} MB freed"
-
-
-def catalogue() -> str:
+def catalogue(options: Namespace) -> str:
     """List every model with its fields, their defaults and choices, and every data set."""
     parts = []
     for name, kind in catalog.recommenders().items():
@@ -109,28 +105,39 @@ def _described(field: dataclasses.Field[Any], choices: Sequence[Any]) -> str:
     return text + (f"   ({remark})" if remark else "")
 
 
-def fetched(name: str, data: Path, url: str | None) -> str:
-    """Download a log to its place in the data folder.
-
-    Raises:
-        UsageError: there is no log of that name to fetch.
-        InputError: it cannot be downloaded, is not the expected file, or cannot be written.
-    """
+def fetched(options: Namespace) -> str:
+    """Download a log to its place in the data folder."""
     downloads = {one.name: one.download for one in catalog.datasets().values() if one.download}
-    download = downloads[known("log to fetch", name, downloads)]
-    return f"{fetch(dataclasses.replace(download, url=url or download.url), data)}: as expected"
+    download = downloads[known("log to fetch", options.name, downloads)]
+    return f"{fetch(dataclasses.replace(download, url=options.url or download.url), options.data)}: as expected"
 
 
-def contract(models: Sequence[str], device_name: str, traceback: bool) -> str:
+def merged(options: Namespace) -> str:
+    """Bring the records and kept models of other results folders into one."""
+    done = merge(options.folders, options.results)
+    return f"{done}\n{len(done.brought)} brought in, {len(done.kept)} there already: {options.results}"
+
+
+def check(options: Namespace) -> str:
+    """Verify stored records and pages."""
+    from reproduce.reports.check import report  # and with it all pages
+
+    for file in options.model:
+        catalog.recommender(file, load=False)
+    own_options.datasets(options.dataset, options.rules, options.data)
+    return report(options.results)
+
+
+def contract(options: Namespace) -> str:
     """Check models against the rules; say how many rules each keeps.
 
     Raises:
         ModelError: a model breaks a rule or cannot be used; one line per mistake.
     """
-    own_process.show_tracebacks(traceback)
-    device = choose_device(device_name)
+    own_process.show_tracebacks(options.traceback)
+    device = choose_device(options.device)
     kept, failed = [], []
-    for model in models:
+    for model in options.model:
         kind = catalog.recommender(model, load=False)
         if user_model.stands_in(kind.name):
             lines, last = own_process.call(user_model.MODELS[kind.name].file, _of_own_model, device)

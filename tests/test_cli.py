@@ -47,7 +47,7 @@ def test_help_and_usage_errors_import_nothing_heavy(line: str) -> None:
 
 def test_there_is_a_command_for_every_page() -> None:
     (commands,) = [one.choices for one in cli.parser()._actions if isinstance(one.choices, dict)]
-    assert {name for name, one in commands.items() if one.get_default("carry_out") is cli._page} == set(reports.pages())
+    assert {name for name, one in commands.items() if one.get_default("carry_out") == cli.PAGE} == set(reports.pages())
 
 
 def test_export_offers_every_page_that_has_tables_and_every_format() -> None:

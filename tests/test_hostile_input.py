@@ -85,7 +85,7 @@ def test_a_memo_in_digits_is_no_longer_than_the_file(tmp_path: Path) -> None:
     assert len(raw) < 40
     folder = write(tmp_path, raw.replace(b"p0\n", b"p30\n"))
     assert processed.read(folder)[0][0].tolist() == [1, 2, 1, 3]
-    with pytest.raises(InputError, match="it numbers objects that it does not hold"):
+    with pytest.raises(InputError, match="it holds something else"):
         processed.read(write(tmp_path, raw.replace(b"p0\n", b"p99\n")))
 
 

@@ -209,7 +209,7 @@ def test_sessions_from_a_file_are_answered_as_csv_or_json(tmp_path: Path, capsys
         ("session,thing\na,5\n", "no column item; expected session and item"),
         ("session,item\na,5\nb,\n", "row 2: item is missing"),
         ("session,item\n", "it has no rows, expected clicks"),
-        ("session,item\na,5,6\n", "cannot be read as a table of clicks"),
+        ("session,item\na,5,6\n", "line 2: 3 fields in 'a, 5, 6', expected 2"),
     ],
 )
 def test_a_file_of_sessions_that_cannot_be_read_is_refused(

@@ -95,7 +95,7 @@ def checkout(tmp_path: Path) -> Path:
         (tmp_path / place).write_text(text.lstrip())
     cli = tmp_path / "reproduce/cli.py"
     before = "    # Other commands.\n"
-    line = '    command("counted", "count records", _page, datasets, results, own)\n'
+    line = '    command("counted", "count records", PAGE, datasets, results, own)\n'
     assert before in cli.read_text()
     cli.write_text(cli.read_text().replace(before, line + before))
     return tmp_path

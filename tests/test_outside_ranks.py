@@ -16,8 +16,8 @@ from reproduce.errors import InputError
 from reproduce.evaluation.ranking import rank_counts
 from reproduce.fitting.recommender import Journal
 from reproduce.reading.sessions import Provenance, Sessions, Split
-from reproduce.reading.split_files import item_ids
 from reproduce.runs.outside_ranks import OutsideResult, read
+from reproduce.runs.split_files import item_ids
 
 IDS = ["shoe", "hat", "7", "a b", "sock"]
 
@@ -153,10 +153,10 @@ def test_files_that_are_no_tables_are_refused(tmp_path: Path) -> None:
     (tmp_path / "latin.csv").write_bytes("session,length,größe\n1,1,4\n".encode("latin-1"))
     (tmp_path / "twice.csv").write_text("session,length,rank,Rank\n1,1,4,4\n")
     for name, message in (
-        ("ranks.csv", "cannot be read as a table of ranks of every"),
-        ("ranks.parquet", "cannot be read as a table of ranks of every"),
+        ("ranks.csv", r"ranks.csv: line 3: 2 fields in '0, 2', expected 3"),
+        ("ranks.parquet", "not whole Parquet, or broken"),
         ("twice.csv", "two columns are called rank"),
-        ("latin.csv", "cannot be read as a table of ranks of every"),
+        ("latin.csv", "line 1: not UTF-8"),
         ("none.csv", "cannot be read"),
     ):
         with pytest.raises(InputError, match=message):

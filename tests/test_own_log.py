@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import csv
-import gzip
-import io
 import os
 import time
-import zipfile
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
@@ -114,32 +111,6 @@ def test_items_are_numbered_by_first_appearance_and_keep_their_ids(tmp_path: Pat
     assert split.train.lists() == [[0, 1], [0, 1]]
 
 
-def test_the_same_log_in_other_dress_is_the_same_split(tmp_path: Path) -> None:
-    plain = own_log.read("c", write(tmp_path / "c.csv", CLICKS), LOOSE)
-    text = "session_id,item_id,timestamp\n" + "".join(f"{s},{i},{t}\n" for s, i, t in CLICKS)
-    dressed = {
-        "bom.csv": b"\xef\xbb\xbf" + text.encode(),
-        "crlf.csv": text.replace("\n", "\r\n").encode(),
-        "cr.csv": text.replace("\n", "\r").encode(),
-        "no-last-newline.csv": text.rstrip("\n").encode(),
-        "empty-lines-at-the-end.csv": (text + "\n\n").encode(),
-        "semicolons.csv": text.replace(",", ";").encode(),
-        "tabs.tsv": text.replace(",", "\t").encode(),
-        "packed.csv.gz": gzip.compress(text.encode()),
-        "quoted.csv": "".join(
-            ",".join(f'"{field}"' for field in line.split(",")) + "\n" for line in text.splitlines()
-        ).encode(),
-        "turned.csv": "".join(",".join(line.split(",")[::-1]) + "\n" for line in text.splitlines()).encode(),
-    }
-    archive = io.BytesIO()
-    with zipfile.ZipFile(archive, "w") as packed:
-        packed.writestr("c.csv", text)
-    dressed["packed.zip"] = archive.getvalue()
-    for name, content in dressed.items():
-        (tmp_path / name).write_bytes(content)
-        assert own_log.read("c", tmp_path / name, LOOSE).digest == plain.digest, name
-
-
 @pytest.mark.parametrize(
     ("time_text", "told"),
     [
@@ -168,48 +139,6 @@ def test_a_zone_moves_a_click_to_its_place(tmp_path: Path) -> None:
     rows[0] = ("a", "x", "2020-01-01T02:00:02+02:00")  # two seconds after midnight in UTC, so after y
     split = own_log.read("c", write(tmp_path / "c.csv", rows), LOOSE)  # type: ignore[arg-type]
     assert ids(split)[0] == [["x", "y"], ["y", "x"]]
-
-
-GOOD = "session_id,item_id,timestamp\na,x,100\n"
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ("", r"line 1: expected a line with the names of the columns"),
-        ("session_id,item_id,timestamp\n", r"no row to read"),
-        (GOOD + "a,,101\n", r"c\.csv: line 3: the item is missing \(''\); fill it in or remove such rows"),
-        (GOOD + ",x,101\n", r"line 3: the session is missing"),
-        (GOOD + "a,x,\n", r"line 3: the time is missing"),
-        (GOOD + "nan,x,101\n", r"line 3: the session is missing \('nan'\)"),
-        (GOOD + "a, ,101\n", r"line 3: the item is ' ', expected an id"),
-        (GOOD + "a,x\n", r"line 3: 2 fields in 'a, x', expected 3 as in the header"),
-        (GOOD + "a,x,101,b\n", r"line 3: 4 fields"),
-        (GOOD + "\na,y,102\n", r"line 3: it is empty, and rows follow"),
-        (GOOD + 'a,"x\ny",101\na,z,soon\n', r"line 5: the time is 'soon', expected seconds"),
-        (GOOD + 'a,"x,101\nb,y,102\n', r"line 3: .*is a quote opened there and not closed"),
-        (GOOD + "a,x,1700000000000\n", r"line 3: the time is 1700000000000, where .* --time-unit"),
-        (GOOD + "a,x,-5\n", r"line 3: the time is '-5'"),
-        (GOOD + "a,x,1e99\n", r"line 3: the time is '1e99'"),
-        ("session_id,item_id,timestamp\na,x,2020-01-01\na,y,2020-01-01T00:00Z\n", r"line 3: .* has a zone, where"),
-        ("session_id,item_id,timestamp\na,x,2020-01-01\na,y,2020-02-30\n", r"line 3: .*'2020-02-30', expected .* ISO"),
-        ("session_id,item_id,timestamp\na,x,1950-01-01\n", r"line 2: the time lies outside 1970 to 2099"),
-        ("a,x,100\nb,y,101\n", r"line 1 looks like a click, not like names; number its columns: --columns"),
-        ("session_id,item_id,timestamp,date\na,x,1,2\n", r"more than one column may be the time: 'timestamp', 'date'"),
-        (GOOD + "a,x\0,101\n", r"line 3: a NUL byte"),
-        (GOOD, r"no training session is left by the rules test_days=1 min_support=5 min_length=2"),
-    ],
-)  # fmt: skip
-def test_a_bad_row_is_told_by_its_line(tmp_path: Path, content: str, message: str) -> None:
-    (tmp_path / "c.csv").write_text(content, newline="")
-    with pytest.raises(InputError, match=message):
-        own_log.read("c", tmp_path / "c.csv", Rules())
-
-
-def test_a_byte_that_is_no_utf_8_is_told_by_its_line(tmp_path: Path) -> None:
-    (tmp_path / "c.csv").write_bytes(GOOD.encode() + b"a,\xe4,101\n")
-    with pytest.raises(InputError, match=r"line 3: not UTF-8"):
-        own_log.read("c", tmp_path / "c.csv", Rules())
 
 
 def test_rows_that_repeat_are_clicks_and_are_counted(tmp_path: Path) -> None:

@@ -87,6 +87,7 @@ FORMS: dict[str, str | bytes] = {
     "c.jsonl": JSON,
     "cr.jsonl": JSON.replace("\n", "\r").encode(),
     "otto.jsonl": OTTO,
+    "fractions.jsonl": JSON.replace(f": {BEGIN + DAY + 1}, ", f": {BEGIN + DAY + 1}.25, "),
     "session-alone.jsonl": f'{{"session":"e","item":"x","ts":{BEGIN},"x":null}}\n{JSON}',
     "c.parquet": parquet(TABLE),
     "c.parquet.snappy": parquet(TABLE),
@@ -133,7 +134,7 @@ def lists(split: Split) -> tuple[list[list[int]], list[list[int]]]:
 def test_a_log_in_any_form_is_the_same_split(
     name: str, block: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if block < 100 and "parquet" not in name and not name.startswith(("c.csv.", "c.zip")):
+    if block < 100 and "parquet" not in name and not name.startswith(("c.csv.", "c.zip", "fractions")):
         monkeypatch.setattr(content, "BLOCK", block)  # every line in a block of its own, or two
     split = own_log.read("c", write(tmp_path / name, FORMS[name]), LOOSE)
     expected = [[0, 1], [0, 1]]
@@ -368,6 +369,19 @@ def test_words_for_missing_values_are_the_users_to_choose(tmp_path: Path) -> Non
         own_log.read("c", numbers, Rules.of({"missing": ["0", "-"]}))
 
 
+@pytest.mark.parametrize("block", [8 << 20, 32])
+def test_a_byte_order_mark_is_one_at_the_start_of_the_file_only(
+    block: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(content, "BLOCK", block)
+    text = PLAIN.replace("\na,x", "\n\ufeffa,x").replace("\nc,y", "\n\ufeffc,y")
+    with pytest.raises(InputError, match="no training session is left"):  # two of one click, and of the others one
+        own_log.read("c", write(tmp_path / "c.csv", text.replace("\nb", "\n\ufeffb", 1)), LOOSE)
+    marked = JSON.splitlines(keepends=True)
+    with pytest.raises(InputError, match="line 3: "):
+        own_log.read("c", write(tmp_path / "c.jsonl", "".join([*marked[:2], "\ufeff", *marked[2:]])), LOOSE)
+
+
 def test_ids_are_text_exactly(tmp_path: Path) -> None:
     split = own_log.read("c", write(tmp_path / "c.csv", PLAIN.replace(",x,", ",01,").replace(",y,", ",1,")), LOOSE)
     assert split.vocabulary is not None and split.vocabulary.tolist() == ["01", "1"]
@@ -425,6 +439,9 @@ REFUSED: list[tuple[str, str | bytes, str]] = [
     ("c.csv", HEAD + "a,x,2020-01-01\na,y,2020-02-30\n", "line 3: the time is '2020-02-30'"),
     ("c.csv", HEAD + "a,x,2020-01-01_10:00\n", "line 2: the time is '2020-01-01_10:00'"),
     ("c.csv", HEAD + "a,x,2020/01/01\na,y,2020-01-02\n", "line 3: .*written with -, where the first row's has /"),
+    ("c.csv", HEAD + "a,x,2020-01-01\na,y,2020-01-01T10:00\n", "line 3: .* where the first row's is '2020-01-01'; wri"),
+    ("c.csv", HEAD + "a,x,2020-01-01T10:00\na,y,2020-01-01 11:00\n", "line 3: .* where the first row's is '2020-01-"),
+    ("c.csv", HEAD + "a,x,2020-01-01t10:00\n", "line 2: the time is '2020-01-01t10:00'"),
     ("c.csv", HEAD + "a,x,2020-01-01\na,y,1600000000\n", "line 3: the time is '1600000000'"),
     ("c.csv", HEAD + "a,x,1600000000\na,y,2020-01-01\n", "line 3: the time is '2020-01-01'"),
     ("c.csv", HEAD + "a,x,14.07.2017 03:41\n", "line 2: .*--time-format reads other forms"),

@@ -10,8 +10,8 @@ import pytest
 
 from reproduce import catalog
 from reproduce.__main__ import main
-from reproduce.reading import split_files
 from reproduce.reading.sessions import Provenance, Sessions, Split
+from reproduce.runs import split_files
 
 
 def exported(split: Split, kind: str, to: Path) -> list[pd.DataFrame]:

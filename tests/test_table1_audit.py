@@ -11,9 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reproduce import bench
 from reproduce.__main__ import main
-from reproduce.datasets import diginetica, yoochoose
+from reproduce.datasets import diginetica
 from reproduce.reading.preprocessing import ClickLog
 from reproduce.reading.sessions import Sessions
 from reproduce.reports import audit, click_order, figures, table1
@@ -76,13 +75,6 @@ def test_a_figure_is_the_same_bytes_each_time() -> None:
     once, again = (figures.histograms("prefix-lengths", {"one": np.arange(20.0), "two": np.ones(20)}) for _ in range(2))
     assert sorted(once) == ["prefix-lengths.png", "prefix-lengths.svg"]
     assert once == again
-
-
-def test_bench_generates_as_many_rows_as_asked_and_the_reader_takes_them(tmp_path: Path) -> None:
-    file = tmp_path / yoochoose.RAW
-    bench.generate(file, 5_000)
-    assert len(yoochoose.read_log(file)) == 5_000
-    assert "load from the cache" in bench.of_data(60_000)
 
 
 @pytest.mark.real

@@ -137,11 +137,3 @@ def test_what_cannot_be_meant_exits_2(
     assert main(["table2", "--dataset", "cycle", "--model", "narm", "--results", str(tmp_path), *words]) == 2
     assert told in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("rows", ["-5", "0", "9" * 20])
-def test_bench_measures_no_impossible_log(rows: str, capsys: pytest.CaptureFixture[str]) -> None:
-    from reproduce.__main__ import main
-
-    assert main(["bench", "data", "--rows", rows]) == 2
-    assert "must be from 1,000 to 100,000,000" in capsys.readouterr().err

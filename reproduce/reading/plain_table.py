@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv
-import pyarrow.parquet
+import pyarrow.compute as pc
 
 from reproduce.errors import InputError, in_a_line
+from reproduce.reading import table
+from reproduce.reading.columns import Form
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,7 +62,7 @@ class PlainTable:
 
 
 def read(file: Path, source: Path | pd.DataFrame, what: str) -> PlainTable:
-    """Read a table from a .parquet file, a frame, or text with a header and commas, or tabs if it ends in .tsv.
+    """Read a table with a header from a file of any form that logs have, or from a frame.
 
     Args:
         file: the name for messages.
@@ -71,37 +72,19 @@ def read(file: Path, source: Path | pd.DataFrame, what: str) -> PlainTable:
     Raises:
         InputError: the file is absent, broken or empty, or two columns have one name.
     """
-    try:
-        if not isinstance(source, Path):
-            content = pa.Table.from_pandas(source, preserve_index=False)
-        elif file.suffix.lower() == ".parquet":
-            content = pyarrow.parquet.read_table(file)
-        else:
-            content = _text(file)
-        content.validate(full=True)  # that text is text, above all
-        names = [name.strip().lower() for name in content.column_names]
-    except (pa.ArrowException, UnicodeDecodeError) as error:
-        shown = in_a_line(str(error).partition("\n")[0], 200)
-        raise InputError(f"{file}: cannot be read as a table of {what} ({shown}); write it again") from error
-    except OSError as error:
-        raise InputError(f"{file}: cannot be read ({error.strerror or in_a_line(str(error), 200)})") from error
+    opened = table.opened_file(source, Form()) if isinstance(source, Path) else table.Frame(source)
+    assert not isinstance(opened.header, int)
+    names = [name.strip().lower() for name in opened.header]
     for name in names:
         if names.count(name) > 1:
             raise InputError(f"{file}: two columns are called {in_a_line(name)}; keep one of them")
-    if not content.num_rows:
+    batches = [rows.columns for rows in opened.batches(list(range(len(names)))) if len(rows.lines)]
+    if not batches:
         raise InputError(f"{file}: it has no rows, expected {what}")
-    columns = [column.combine_chunks() for column in content.columns]
-    columns = [one.dictionary_decode() if pa.types.is_dictionary(one.type) else one for one in columns]
-    return PlainTable(file, dict(zip(names, columns, strict=True)))
-
-
-def _text(file: Path) -> Any:
-    """Read a table of text, every value as it stands."""
-    parse = pyarrow.csv.ParseOptions(delimiter="\t" if file.suffix.lower() == ".tsv" else ",")
-    with pyarrow.csv.open_csv(file, parse_options=parse) as head:
-        kinds = dict.fromkeys(head.schema.names, pa.string())
-    convert = pyarrow.csv.ConvertOptions(column_types=kinds, strings_can_be_null=True, null_values=[""])
-    return pyarrow.csv.read_csv(file, parse_options=parse, convert_options=convert)
+    whole = [pa.chunked_array(list(map(table.plain, parts))).combine_chunks() for parts in zip(*batches, strict=True)]
+    if opened.counts == "line":  # text, where nothing between two separators is a missing value
+        whole = [pc.if_else(pc.equal(column, ""), None, column) for column in whole]
+    return PlainTable(file, dict(zip(names, whole, strict=True)))
 
 
 def is_text(kind: Any) -> bool:

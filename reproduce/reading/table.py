@@ -8,6 +8,7 @@ the remedy.
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import itertools
@@ -110,7 +111,7 @@ def _name(header: list[str] | int, place: int) -> str:
     return str(place + 1) if isinstance(header, int) else header[place]
 
 
-def _plain(column: pa.Array) -> pa.Array:
+def plain(column: pa.Array) -> pa.Array:
     """Bring Arrow's several types of text to one, and dictionaries to their values."""
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
     if pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
@@ -144,7 +145,7 @@ class Columns:
     def add(self, columns: Mapping[int, pa.Array], places: Places) -> None:
         """Add a batch of columns by their places. Raises Misfit."""
         n, self.kept = len(columns[places["item"][0]]), None
-        columns = {place: _plain(column) for place, column in columns.items()}
+        columns = {place: plain(column) for place, column in columns.items()}
         if self.form.where:
             chosen = np.ones(n, bool)
             for name, values in self.form.where.items():
@@ -372,6 +373,8 @@ class TextFile:
     def _parsed(self, line: int, body: bytes, places: list[int], quoted: bool) -> list[pa.Array]:
         """Read a block in which every row is a line."""
         names, bad = [str(i) for i in range(self.width)], list[Any]()
+        if body.startswith(codecs.BOM_UTF8):  # part of an id; at the start of what Arrow reads it would be dropped
+            body = codecs.BOM_UTF8 + body
 
         def refuse(row: Any) -> str:
             bad.append(row)
@@ -461,18 +464,14 @@ class JsonFile:
         self.file, self.where = file, f"{file}: line 1"
         self.blocks = content.blocks(file, form.member)
         self.first = next(self.blocks, (1, b""))
-        self.schema: dict[str, pa.DataType] = {}
         if not self.first[1].strip():
             raise InputError(f"{self.where}: expected an object in each line")
-        for line, text in enumerate(self.first[1].splitlines()[: self.LOOK], 1):
-            if text.strip():  # else it is told when the rows are read, unless it is at the end
-                for name, value in self._object(line, text).items():
-                    self.schema[name] = _either(self.schema.get(name), _kind(value))
-        self.schema = {name: kind for name, kind in self.schema.items() if kind != pa.null()}
-        self.nested = next((name for name, kind in self.schema.items() if pa.types.is_list(kind)), None)
-        self.outer = [name for name in self.schema if name != self.nested]
-        self.inner = list(self.schema[self.nested].value_type) if self.nested else []
-        self.header: list[str] | int = self.outer + [field.name for field in self.inner]
+        lines = enumerate(self.first[1].splitlines()[: self.LOOK], 1)
+        objects = [self._object(line, text) for line, text in lines if text.strip()]
+        self.nested = next((name for event in objects for name, value in event.items() if _events(value)), None)
+        events = [event for whole in objects for event in _events(whole.get(self.nested or ""))]
+        self.outer, self.inner = _kinds(objects), _kinds(events)
+        self.header: list[str] | int = [*self.outer, *self.inner]
 
     def _object(self, line: int, text: bytes) -> dict[str, Any]:
         if not text.strip():
@@ -489,9 +488,9 @@ class JsonFile:
     def batches(self, places: list[int]) -> Iterator[Rows]:
         import pyarrow.json as pj
 
-        n = len(self.outer)
-        kept = {self.outer[i]: self.schema[self.outer[i]] for i in places if i < n}
-        inside = [self.inner[i - n] for i in places if i >= n]
+        n, names = len(self.outer), [*self.outer, *self.inner]
+        kept = {names[i]: self.outer[names[i]] for i in places if i < n}
+        inside = [(names[i], self.inner[names[i]]) for i in places if i >= n]
         if self.nested and inside:
             kept[self.nested] = pa.list_(pa.struct(inside))
         options = pj.ParseOptions(explicit_schema=pa.schema(kept), unexpected_field_behavior="ignore")
@@ -517,9 +516,9 @@ class JsonFile:
                     raise InputError(f"{self.file}: line {line + row}: {self.nested} is missing; fill it in")
                 parents, events = pc.list_parent_indices(lists), pc.list_flatten(lists)
                 columns = {name: columns[name].take(parents) for name in kept if name != self.nested}
-                columns |= {f"in {field.name}": events.field(field.name) for field in inside}
+                columns |= {f"in {name}": events.field(name) for name, _ in inside}
                 lines = parents.to_numpy() + line
-            yield Rows([columns[self.outer[i] if i < n else f"in {self.inner[i - n].name}"] for i in places], lines)
+            yield Rows([columns[names[i] if i < n else f"in {names[i]}"] for i in places], lines)
 
     def _fault(self, first: int, lines: list[bytes], options: Any) -> InputError:
         """Say in which line of a block is what Arrow's reader refuses: by halving."""
@@ -543,35 +542,29 @@ def _objects(text: bytes, options: Any) -> pa.Table:
     """Read an object from each line. Raises ArrowException."""
     import pyarrow.json as pj
 
+    if text.startswith(codecs.BOM_UTF8):  # which Arrow's reader would drop
+        raise pa.ArrowInvalid("a byte order mark, expected an object in each line")
     table = pj.read_json(pa.BufferReader(text), pj.ReadOptions(False, len(text) + 1), options)
     if len(table) != content.ends(text) + 1:
         raise pa.ArrowInvalid("not an object in each line")
     return table
 
 
-def _kind(value: Any) -> pa.DataType:
-    """Return Arrow's type of a JSON value; null if it tells none, or is none that a column of ids or times has."""
-    if isinstance(value, list) and value and all(isinstance(event, dict) for event in value):
-        names = dict.fromkeys(name for event in value for name in event)
-        kinds = {name: pa.null() for name in names}
-        for event in value:
-            for name, inner in event.items():
-                kinds[name] = _either(kinds[name], _kind(inner))
-        return pa.list_(pa.struct([(name, kind) for name, kind in kinds.items() if kind != pa.null()]))
-    if isinstance(value, int) and not -(2**63) <= value < 2**63:
-        return pa.string()  # which Arrow's reader then refuses, and names the line
-    return {str: pa.string(), int: pa.int64(), float: pa.float64()}.get(type(value), pa.null())
+def _events(value: Any) -> list[dict[str, Any]]:
+    """Return the events of a session, if a value of JSON is a list of some; else none."""
+    return value if isinstance(value, list) and all(isinstance(event, dict) for event in value) else []
 
 
-def _either(a: pa.DataType | None, b: pa.DataType) -> pa.DataType:
-    """Return the type for values of both types, where there is one; else the first."""
-    if a is None or a == pa.null():
-        return b
-    if pa.types.is_list(a) and pa.types.is_list(b):
-        names = dict.fromkeys([*(field.name for field in a.value_type), *(field.name for field in b.value_type)])
-        kinds = [[field.type for kind in (a, b) for field in kind.value_type if field.name == name] for name in names]
-        return pa.list_(pa.struct([(name, _either(of[0], of[-1])) for name, of in zip(names, kinds, strict=True)]))
-    return b if (a, b) == (pa.int64(), pa.float64()) else a
+def _kinds(objects: Sequence[dict[str, Any]]) -> dict[str, pa.DataType]:
+    """Return Arrow's type of each field, as its first value tells; of numbers, whether any is not whole."""
+    kinds: dict[str, pa.DataType] = {}
+    for name, value in (field for fields in objects for field in fields.items()):
+        kind = {str: pa.string(), int: pa.int64(), float: pa.float64()}.get(type(value))
+        if kind == pa.int64() and not -(2**63) <= value < 2**63:
+            kind = pa.string()  # which Arrow's reader then refuses, and names the line
+        if kind and (name not in kinds or (kinds[name], kind) == (pa.int64(), pa.float64())):
+            kinds[name] = kind
+    return kinds
 
 
 class ParquetFile:
@@ -598,6 +591,8 @@ class ParquetFile:
 
     def _broken(self, error: Exception) -> InputError:
         why = in_a_line(str(error).partition("\n")[0])
+        if isinstance(error, FileNotFoundError):
+            return InputError(f"{self.file}: cannot be read (no such file)")
         return InputError(f"{self.file}: not whole Parquet, or broken ({why}); get another copy")
 
     def batches(self, places: list[int]) -> Iterator[Rows]:

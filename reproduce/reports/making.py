@@ -38,12 +38,13 @@ PAGE_OPTIONS = (
 )  # those that change what a page shows
 
 
-def make(name: str, options: Namespace) -> int:
-    """Make a page and return the exit status.
+def make(options: Namespace) -> int:
+    """Make the page that a command names and return the exit status.
 
     Raises:
         SuiteError: the request cannot be met; or a part of the page is missing, and then the rest has been written.
     """
+    name = options.command
     page = reports.load(name)
     queue = slurm.parse(options.slurm) if getattr(options, "slurm", None) else None
     request = request_of(page, options)

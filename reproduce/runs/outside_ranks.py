@@ -34,9 +34,9 @@ from reproduce.paper.rows import ROWS
 from reproduce.reading import plain_table
 from reproduce.reading.plain_table import PlainTable, is_text
 from reproduce.reading.sessions import Split
-from reproduce.reading.split_files import item_ids, session_ids
 from reproduce.runs.experiment import Experiment
 from reproduce.runs.record import OUTSIDE, OutsideResult, Result, split_of_record
+from reproduce.runs.split_files import item_ids, session_ids
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,8 +48,7 @@ def read(source: Path | pd.DataFrame, split: Split, label: str, seed: int = 0, f
     """Read the ranks or recommendations of all test prefixes of a split.
 
     Args:
-        source: a .parquet file, or a table of text with a header and commas, or tabs if it ends in .tsv; or a frame
-            with the same columns.
+        source: a file of any form that logs have, with a header; or a frame with the same columns.
         label: the row's name in tables.
         seed: numbers the files of one row.
         family: "", "softmax", "sampled" or "none"; see OutsideResult.

@@ -54,7 +54,7 @@ PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 BANDS = {"s": (0, 10**11), "ms": (10**11, 10**14), "us": (10**14, 10**17), "ns": (10**17, 2**62)}
 END = 4_102_444_800 * 10**6
 MISSING = {"", "NA", "nan", "NaN", "NaT", "null", "NULL", "None", "<NA>", "\\N", "N/A"}
-NO_LOG = (ValueError, KeyError, TypeError, csv.Error, RecursionError)  # what the literal readers raise
+NO_LOG = (ValueError, LookupError, TypeError, csv.Error, RecursionError)  # what the literal readers raise
 
 
 # --- the literal reader: no line of it is shared with the suite -------------------------------------------------------
@@ -98,6 +98,8 @@ def literal_times(texts: list[str], dates_only: bool = False) -> list[int]:
     if dates_only or re.match("[0-9]{4}[-/]", first):
         zoned = re.search("(Z|UTC|[+-][0-9:]{2,6})$", first[10:]) is not None
         for text in texts:
+            if not dates_only and text[10:11] != first[10:11]:
+                raise ValueError("days and times, or T and space")
             if first[4:5] == "/":
                 text = re.sub("^([0-9]{4})/([0-9]{2})/", r"\1-\2-", text) if "/" in text else ""
             made.append(literal_date(text.replace(" UTC", "Z") if first.endswith(" UTC") else text, zoned))
