@@ -44,7 +44,7 @@ class ImprovedGRURec(DotProduct):
 
     embedding: int = setting(50, low=1, high=10_000, search=[50, 100], note="ours: NARM's")
     hidden: int = setting(100, low=1, high=10_000, search=[50, 100, 200], note="ours: NARM's")
-    click_dropout: float = setting(0.25, low=0.0, high=0.99, search=(0.0, 0.5), note="share of clicks taken out")
+    click_dropout: float = setting(0.25, low=0.0, high=0.99, search=(0.0, 0.5), note="share of clicks left out")
     session_dropout: float = setting(0.5, low=0.0, high=0.99, search=(0.0, 0.7), note="ours: NARM's")
 
     def network(self, n_items: int) -> Network:

@@ -169,7 +169,7 @@ def _row(name: str, fields: dict[str, dict[str, Any]]) -> Row:
         kind = catalog.recommender(name)
         row = next((row for row in rows if row.model == kind.name), Row(kind.label, kind.name))
     for other in set(fields) - {row.model}:
-        raise UsageError(f"--set {other}.…: {other} is not the model that is asked for")
+        raise UsageError(f"--set {other}.…: {other} is not the model that was named")
     return set_fields(row, fields.get(row.model, {}))
 
 

@@ -161,7 +161,7 @@ def _of_model(name: str, file: Path, device: torch.device) -> tuple[list[str], s
     if issubclass(kind, user_model.Unusable):
         return [kind.why], ""
     if wrong := unusable(make, device, file):
-        return [wrong, f"{name} must fit and score before the {len(RULES)} rules can be asked"], ""
+        return [wrong, f"{name} must fit and score before the {len(RULES)} rules can be checked"], ""
     lines = broken(make, device, file)
     told = [f"{name} breaks a rule: {line}" for line in _each_once(lines)]
     return told, f"{name} keeps {len(RULES) - len(lines)} of {len(RULES)} rules"

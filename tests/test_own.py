@@ -204,11 +204,11 @@ def test_contract_says_what_is_kept_and_what_is_broken(tmp_path: Path, capsys: p
 
 
 def in_the_readme() -> dict[str, str]:
-    """Return the text of the models in the README, by the file name in each one's first line."""
-    readme = (Path(__file__).resolve().parent.parent / "README.md").read_text(encoding="utf-8")
-    blocks = readme.partition("## Your own model")[2].partition("\n## ")[0].split("```python\n")[1:]
-    texts = [block.partition("```")[0] for block in blocks]
-    return {text.partition(".py")[0].removeprefix("# "): text for text in texts}
+    """Return the text of the models in the README and docs/own-models.md, by the file name in each one's first line."""
+    root = Path(__file__).resolve().parent.parent
+    pages = [(root / name).read_text(encoding="utf-8") for name in ("README.md", "docs/own-models.md")]
+    blocks = [block.partition("```")[0] for page in pages for block in page.split("```python\n")[1:]]
+    return {text.partition(".py")[0].removeprefix("# "): text for text in blocks if text.startswith("# ")}
 
 
 @pytest.mark.parametrize("name", ["last_next", "mean_click"])

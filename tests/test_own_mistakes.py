@@ -96,7 +96,7 @@ def test_a_mistake_reads_the_same_in_contract_and_in_table2_and_once(
     assert codes == (1, 1)
     first, *rest = contract.removeprefix("reproduce: ").splitlines()
     assert told in first and re.sub(r"\d+", "n", first) == re.sub(r"\d+", "n", table.strip())
-    assert rest == ["mine must fit and score before the 9 rules can be asked"]
+    assert rest == ["mine must fit and score before the 9 rules can be checked"]
 
 
 def test_what_several_rules_meet_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""The committed reference: its pages agree with its records, and the README quotes them."""
+"""The committed reference: its pages agree with its records."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from reproduce import catalog
 from reproduce.__main__ import main
 from reproduce.runs.experiment import Experiment
 from reproduce.runs.record import current, load
@@ -44,11 +43,3 @@ def test_a_committed_record_is_whole_current_and_from_a_committed_state(folder: 
 def test_the_reference_passes_its_check(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Run `check` as CI does, on every record and every page that comes from records."""
     assert main(["check", "--results", str(folder)]) == 0, capsys.readouterr().err
-
-
-def test_the_readme_quotes_the_page() -> None:
-    readme = (RESULTS.parent / "README.md").read_text(encoding="utf-8")
-    quoted = readme.split("<!-- from results/table2.md -->\n")[1].split("\n\n")[0]
-    title = catalog.dataset("yoochoose1_64").title
-    section = (RESULTS / "table2.md").read_text(encoding="utf-8").split(f"## {title}\n\n")[1]
-    assert quoted == section.split("\n\n")[0]

@@ -166,7 +166,7 @@ def draw_triples(positives: Positives, batch: int, rng: np.random.Generator, dev
 
 
 def wrong_items(positives: Positives, order: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Draw a wrong item from the pool for each entry of `order`, (len(order),); a taken item is drawn again."""
+    """Draw a negative from the pool for each entry of `order`, (len(order),); one that is excluded is drawn again."""
     by = positives.taken_by[order]
     wrong = rng.choice(positives.pool, len(order))
     again = np.arange(len(order))
