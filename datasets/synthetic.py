@@ -28,11 +28,11 @@ class Simulator:
     The probabilities `jump`, `accident` and `repeat` are per click after the first; the other clicks follow the chain.
     """
 
-    items: int = 3_000
-    purposes: int = 250
-    sessions: int = 11_000
+    items: int = 800
+    purposes: int = 60
+    sessions: int = 3_600
     days: int = 10  # the last day is the test
-    items_per_purpose: int = 30
+    items_per_purpose: int = 20
     zipf: float = 0.7
     jump: float = 0.30
     accident: float = 0.10
