@@ -33,11 +33,9 @@ LOOK: Mapping[Kind, Dots] = {
     "not judged": Dots("not judged: interval over test sessions only", figures.GREY, hollow=True),
 }
 METHOD = (
-    "Rows are compared on the same test prefixes. An interval counts the noise between test sessions and between "
-    "seeds, "
-    "and holds for all rows of a panel together (Dunnett). Rows with searched settings are not compared: budgets "
-    "differed. "
-    "All pairs, with intervals that hold for all of them together and are therefore wider: [pairs.csv](pairs.csv)."
+    "Intervals count the noise between test sessions and between seeds, and hold for all rows of a panel together "
+    "(Dunnett). Rows with searched settings are left out: budgets differed. All pairs, with wider intervals that hold "
+    "for all of them: [pairs.csv](pairs.csv)."
 )
 
 
