@@ -135,6 +135,8 @@ def _answer(
     """Send what `work` returns or raises, and end the process at once, whatever threads it has left running."""
     for number in (1, 2):
         os.dup2(errors.fileno(), number)
+    # Anew: the server's streams remember whether they could seek, which standard error may not, such as a pipe.
+    sys.stdout, sys.stderr = (open(n, "w", buffering=1, closefd=False) for n in (1, 2))  # noqa: SIM115
     heed_sigterm()
     show_tracebacks(traceback)
     _datasets().__path__[:] = folders  # the same data sets

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +34,7 @@ class Mine(Recommender):
 
 # below
 """
+HERE = Path(__file__).resolve().parent.parent
 ROWS = ["pop", "s_pop", "item_knn"]
 STACK = "sys.setrecursionlimit(10**9); x = []; [x := [x] for _ in range(10**6)]; repr(x)"
 STR = "raise type('E', (Exception,), {'__str__': lambda self: 1 / 0})()"
@@ -108,6 +111,16 @@ def test_a_model_that_runs_where_it_is_loaded_gives_the_same_ranks(tmp_path: Pat
     user_model.MODELS.clear()
     here = run(Experiment.of("cycle", str(file)), data=".", results=tmp_path / "here", device="cpu")
     assert np.array_equal(here.ranks(), child)
+
+
+def test_an_own_model_runs_with_standard_output_in_a_file_and_standard_error_in_a_pipe(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(GOOD.replace("# here", "print('spoken')"))
+    words = ["table2", "--dataset", "synthetic", "--quiet", "--results", str(tmp_path / "r"), "--model"]
+    command = [sys.executable, "-m", "reproduce", *words, str(tmp_path / "mine.py")]
+    with (tmp_path / "out.txt").open("w") as out:
+        run = subprocess.run(command, cwd=HERE, stdout=out, stderr=subprocess.PIPE, text=True, check=False)
+    assert run.returncode == 0 and run.stderr == "spoken\n"
+    assert "spoken" not in (tmp_path / "out.txt").read_text()
 
 
 DATA = """
