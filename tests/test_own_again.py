@@ -12,6 +12,7 @@ from reproduce import catalog
 from reproduce.__main__ import main
 from reproduce.errors import UsageError
 from reproduce.fitting import user_model
+from reproduce.reading import own_data
 from reproduce.runs.stored_search import Found
 from reproduce.runs.trials import Trial
 from reproduce.search import as_command
@@ -169,3 +170,42 @@ def test_two_files_of_one_name_are_refused_whether_or_not_their_text_differs(tmp
         other.write_text(text)
         with pytest.raises(UsageError, match=r"is a model called mine too; rename one of the files"):
             catalog.recommender(str(other))
+
+
+def test_records_of_own_data_are_shown_and_checked_without_its_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = "".join(
+        f"{visit},{visit % 7 + click},{3600 * visit + click}\n" for visit in range(200) for click in range(4)
+    )
+    Path("shop.csv").write_text(f"session,item,time\n{rows}")
+    assert main(["table2", "--dataset", "shop.csv", "--model", "pop", "--results", "r", "--quiet"]) == 0
+    for name in own_data.TAKEN:
+        del catalog.datasets()[name]
+    own_data.TAKEN.clear()
+    capsys.readouterr()
+    assert main(["table2", "--stored", "--results", "r"]) == 0
+    assert "shop" in capsys.readouterr().out
+    assert main(["all", "--results", "r", "--data", "nowhere"]) == 0  # the logs are not here: only records are shown
+    assert "shop" in Path("r/README.md").read_text()
+    assert main(["check", "--results", "r"]) == 0
+    assert "not compared" not in capsys.readouterr().out
+
+
+def test_a_single_test_session_gives_dashes_and_null_not_nan(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = "".join(f"{visit},{click},{86400 * visit + click}\n" for visit in range(20) for click in range(4))
+    Path("shop.csv").write_text(f"session,item,time\n{rows}")
+    words = ["--dataset", "shop.csv", "--results", "r"]
+    with pytest.warns(UserWarning, match="the test is a single session; choose --test-days or --test-share"):
+        assert main(["table2", *words, "--model", "pop", "item_knn", "--quiet"]) == 0
+    for page in ("significance", "lengths"):
+        assert main([page, *words]) == 0
+    assert main(["export", "--results", "r", "--dataset", "shop.csv", "--to", "x"]) == 0
+    said = capsys.readouterr().out
+    written = [file.read_text() for place in ("r", "x") for file in Path(place).glob("*.*")]
+    assert len(written) > 5
+    assert [text for text in (said, *written) if "nan" in text.lower()] == []

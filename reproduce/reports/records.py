@@ -14,6 +14,7 @@ from reproduce.errors import InputError
 from reproduce.fitting import user_model
 from reproduce.paper import controls, numbers
 from reproduce.paper.rows import ROWS, Row
+from reproduce.reading import own_data
 from reproduce.runs import stored_search
 from reproduce.runs.experiment import Experiment
 from reproduce.runs.listing import Listed, listed
@@ -88,8 +89,12 @@ class Records:
             return []
 
     def datasets(self) -> list[str]:
-        """Return the data sets with records: the paper's in its order, then the others except the synthetic log."""
-        here = {file.parent.name for file in (self.folder / "runs").glob("*/*.json")} & set(catalog.datasets())
+        """Return the data sets with records: the paper's in its order, then the others except the synthetic log.
+
+        Own data are shown by their records, whether or not their file was named.
+        """
+        stored = {file.parent.name for file in (self.folder / "runs").glob("*/*.json")}
+        here = {name for name in stored if name in catalog.datasets() or own_data.NAME.fullmatch(name)}
         known = [name for name in numbers.DATASETS if name in here]
         others = sorted(here - set(known) - {"synthetic"})
         return known + others or sorted(here)  # the synthetic log only if there is nothing else

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Literal
 
@@ -34,8 +35,8 @@ LOOK: Mapping[Kind, Dots] = {
 }
 METHOD = (
     "Intervals count the noise between test sessions and between seeds, and hold for all rows of a panel together "
-    "(Dunnett). Rows with searched settings are left out: budgets differed. All pairs, with wider intervals that hold "
-    "for all of them: [pairs.csv](pairs.csv)."
+    "(Dunnett). Rows with searched settings are not compared: budgets differed. All pairs, with wider intervals that "
+    "hold for all of them: [pairs.csv](pairs.csv)."
 )
 
 
@@ -145,7 +146,8 @@ class _Compared:
                 Dot(i, effects[label].value, LOOK[kind_of(effects[label])], _ends(effects[label]))
                 for i, label in enumerate(labels)
             ]
-            ends = [end for dot in dots if abs(dot.value) < MOST for end in (dot.interval or (dot.value,))]
+            shown = [dot for dot in dots if abs(dot.value) < MOST]
+            ends = [end for dot in shown for end in (*(dot.interval or ()), dot.value) if math.isfinite(end)]
             span = max(min([*ends, -1.0]), -MOST) - 0.5, min(max([*ends, 1.0]), MOST) + 0.5
             below = f"points behind (−) or ahead of (+) {self.reference}"
             panels.append(DotPanel(title, dots, span, values=True, label=below))

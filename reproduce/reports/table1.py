@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from reproduce import catalog
+from reproduce.errors import InputError
 from reproduce.reading.sessions import Sessions, Split, as_printed
 from reproduce.reports import Page, figures
 from reproduce.reports import page as pages
@@ -37,6 +38,8 @@ FOUND = {
 
 
 def draw(request: Request, failed: Mapping[str, str]) -> Document:
+    if not request.datasets:
+        raise InputError(f"{request.data}: no log to count there; name one with --dataset")
     splits = [catalog.load_split(name, request.data) for name in request.datasets]
     head = ["data set", *COLUMNS.values()]
     counts: list[list[Cell]] = [[pages.title_of(one.name), *(_count(one, key) for key in COLUMNS)] for one in splits]
