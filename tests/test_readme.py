@@ -160,7 +160,12 @@ def test_every_command_is_one_that_the_command_line_takes(page: Path) -> None:
         cli.parser().parse_args(shlex.split(line, comments=True))  # exits with 2 if it does not
 
 
+def words(page: Path) -> int:
+    """Count the words of prose and table cells; what links lead to is not counted."""
+    text = re.sub(r"<!--.*?-->|\]\([^)]*\)", "", page.read_text(encoding="utf-8"))
+    return len(re.findall(r"[^\s|]*\w[^\s|]*", text))
+
+
 def test_the_pages_are_short() -> None:
-    budget = {page.name: 1_500 if page.name == "README.md" else 900 for page in PAGES[:-1]}
-    words = {page.name: len(re.findall(r"[^\s|]*\w[^\s|]*", page.read_text(encoding="utf-8"))) for page in PAGES[:-1]}
-    assert not {name: count for name, count in words.items() if count > budget[name]}
+    budget = {"README.md": 1_500, "findings.md": 1_800}
+    assert not {page.name: words(page) for page in PAGES if words(page) > budget.get(page.name, 900)}
