@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from reproduce import cli
+from reproduce.__main__ import main
 from reproduce.paper import controls, numbers
 from reproduce.paper.rows import ROWS
 from reproduce.runs.experiment import Experiment
@@ -169,3 +170,22 @@ def words(page: Path) -> int:
 def test_the_pages_are_short() -> None:
     budget = {"README.md": 1_500, "findings.md": 1_800}
     assert not {page.name: words(page) for page in PAGES if words(page) > budget.get(page.name, 900)}
+
+
+def test_the_commands_of_the_docs_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the synthetic log, without training: method.md's as they stand, the others with --dry-run."""
+    text = (ROOT / "docs/own-models.md").read_text(encoding="utf-8")
+    (model,) = [block for block in text.split("```python\n") if block.startswith("# mean_click.py")]
+    (tmp_path / "mean_click.py").write_text(model.partition("```")[0], encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    lines = [
+        line.partition("python -m reproduce ")[2]
+        for name in ("method", "cluster-and-gpu", "own-models")
+        for line in (ROOT / f"docs/{name}.md").read_text(encoding="utf-8").splitlines()
+        if line.startswith("python -m reproduce ") and "--dataset synthetic" in line
+    ]
+    commands = [shlex.split(line) for line in lines]
+    assert [command[0] for command in commands] == ["table1", "audit", "table2", "table2", "search"]
+    for command in commands[:-1]:  # a search has no --dry-run
+        trains = command[0] == "table2" and "--dry-run" not in command
+        assert main([*command, *["--dry-run"] * trains]) == 0
