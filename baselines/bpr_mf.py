@@ -6,11 +6,11 @@ Rendle, Freudenthaler, Gantner, Schmidt-Thieme: BPR: Bayesian Personalized Ranki
 
 In training a session is a user. A new session has no factors, so the mean of its items' h replaces w_u, as in Hidasi
 et al. (ICLR 2016). The NARM paper gives no settings. The defaults are those of the baselines published with Hidasi's
-GRU4Rec: 100 factors, 10 iterations, learning rate 0.01, no regularisation, factors uniform in +-0.05, no trained bias,
-and the item of a randomly drawn click as the wrong item. Ours: j is drawn again if the session has clicked it, as in
+GRU4Rec: 100 factors, 10 epochs, learning rate 0.01, no regularisation, factors uniform in +-0.05, no trained bias,
+and the item of a randomly drawn click as the negative. Ours: j is drawn again if the session has clicked it, as in
 Rendle's paper. For batches see reproduce/fitting/pairwise.py.
 
-`negatives` says from which clicks wrong items are drawn. The default is all of them, as Rendle's paper excludes no
+`negatives` says from which clicks negatives are drawn. The default is all of them, as Rendle's paper excludes no
 items. The published code draws a number below m, the number of items, and takes the item in that row of its table of
 clicks. It therefore draws from the first m rows only, and which items those hold depends on the order of the rows. With
 the table library of its time, joining the numbers of items and sessions to the clicks reorders the rows: each session's
@@ -41,8 +41,8 @@ class BPRMF(Pairwise):
 
     Args:
         spread: the initial factors are uniform in +- this value.
-        wrong: whether a wrong item is the item of a random click, and so a popular one more often, or any item equally.
-        negatives: the clicks that wrong items come from: all, or as many as there are items, see the top of this file.
+        wrong: whether a negative is the item of a random click, and so a popular one more often, or any item equally.
+        negatives: the clicks that negatives come from: all, or as many as there are items, see the top of this file.
     """
 
     name: ClassVar[str] = "bpr_mf"
@@ -61,13 +61,13 @@ class BPRMF(Pairwise):
         in_pool[pool] = True
         of_pool = taken[in_pool[taken % train.n_items]] // train.n_items
         clicked = np.bincount(of_pool, minlength=len(train))  # (sessions,) different items of the pool
-        some_left = clicked[owner] < in_pool.sum()  # a session that clicked the whole pool has no wrong item
+        some_left = clicked[owner] < in_pool.sum()  # a session that clicked the whole pool has no negative
         items, owner = items[some_left], owner[some_left]
         nothing = Sessions.packed(items[:0], np.zeros(len(items), np.int64), train.n_items)
         return Positives(owner, items, nothing, taken, owner, pool, train.n_items)
 
     def _pool(self, train: Sessions) -> np.ndarray:
-        """Return the items that wrong items are drawn from at random."""
+        """Return the items that negatives are drawn from at random."""
         items, _ = train.clicks()
         if self.negatives != "all-clicks":
             items = items[rows(train, self.negatives)]

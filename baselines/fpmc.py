@@ -13,7 +13,7 @@ items.
 The NARM paper gives no settings; the defaults are ours. The public Python implementation from the time of that paper
 (github khesui/FPMC, 2016) has factors=32, epochs=15, learning_rate=0.01, regularisation=0.001, spread=0.01,
 negatives=10, basket=prefix; see results/findings.md. It also differs in that an epoch draws its examples with
-replacement, that the ten wrong items of an example take their steps one after the other, and that it cannot score a new
+replacement, that the ten negatives of an example take their steps one after the other, and that it cannot score a new
 user. For batches see reproduce/fitting/pairwise.py.
 """
 
@@ -38,7 +38,7 @@ class FPMC(Pairwise):
     Args:
         spread: the standard deviation of the initial factors.
         basket: the clicks that predict the next one: the last, or all so far.
-        negatives: wrong items drawn for each right one.
+        negatives: negatives drawn for each right one.
     """
 
     name: ClassVar[str] = "fpmc"
@@ -54,10 +54,10 @@ class FPMC(Pairwise):
 
     def positives(self, train: Sessions) -> Positives:
         prefixes, right = train.prefixes()
-        if train.n_items < 2:  # there is no wrong item
+        if train.n_items < 2:  # there is no negative
             right = right[:0]
         kept = slice(0, len(right))
-        # Any item but the right one can be the wrong item: `taken` pairs each right item with itself.
+        # Any item but the right one can be the negative: `taken` pairs each right item with itself.
         every = np.arange(train.n_items)
         taken = every * (train.n_items + 1)
         before = self._baskets(prefixes.take(kept))

@@ -2,7 +2,7 @@
 
 The paper kept the clicks of a session in the order of the raw file's rows, which is not the order of time: rows are
 grouped by item, and the items follow one order throughout the file. Later papers sort by timeframe. So there are two
-data sets: `diginetica` (by time: the honest task) and `diginetica-file-order` (the paper's). Both are exact when read
+data sets: `diginetica` (by time) and `diginetica-file-order` (the paper's). Both are exact when read
 from the raw log.
 
 The processed files are sorted by time, so the order of the raw file is lost. This much is known of it: the public code

@@ -28,7 +28,7 @@ AHEAD = 64  # batches whose clicks are copied to the device together
 
 @dataclass(frozen=True)
 class Triples:
-    """Sessions, right and wrong items, and the clicks before each right item if the model uses them."""
+    """Sessions, right items and negatives, and the clicks before each right item if the model uses them."""
 
     session: Tensor  # (B,)
     right: Tensor  # (B,)
@@ -44,7 +44,7 @@ class Triples:
 class Positives:
     """The data that triples are drawn from.
 
-    `taken` holds the wrong items that are ruled out for a right item, as keys taken_by * n_items + item.
+    `taken` holds the negatives that are ruled out for a right item, as keys taken_by * n_items + item.
     """
 
     session: np.ndarray  # (n,)
@@ -52,9 +52,9 @@ class Positives:
     before: Sessions  # (n,) the clicks before the right item; empty if the model does not use them
     taken: np.ndarray  # (keys,) sorted, unique
     taken_by: np.ndarray  # (n,) the first part of each right item's keys in `taken`
-    pool: np.ndarray  # item numbers that wrong items are drawn from at random; for every right item some are not taken
+    pool: np.ndarray  # item numbers that negatives are drawn from at random; for every right item some are not taken
     n_items: int
-    each: int = 1  # wrong items drawn for each right one
+    each: int = 1  # negatives drawn for each right one
 
 
 @dataclass(kw_only=True)
@@ -149,7 +149,7 @@ def climb(tables: Tables, steps: list[tuple[str, Tensor, Tensor]], rate: float, 
 
 
 def draw_triples(positives: Positives, batch: int, rng: np.random.Generator, device: torch.device) -> Iterator[Triples]:
-    """Yield the positives in random order, each with its wrong items; drawn on the CPU, so the same on every device."""
+    """Yield the positives in random order, each with its negatives; drawn on the CPU, so the same on every device."""
     order = np.repeat(rng.permutation(len(positives.right)), positives.each)
     wrong = wrong_items(positives, order, rng)
     columns = [positives.session[order], positives.right[order], wrong]
