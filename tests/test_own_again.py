@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,19 @@ class Mine(Recommender):
 @pytest.fixture(autouse=True)
 def nothing_adopted(monkeypatch: pytest.MonkeyPatch) -> None:
     forget(monkeypatch)
+
+
+def forget() -> None:
+    """Forget the own data taken in, as a new process would."""
+    for name in own_data.TAKEN:
+        catalog.datasets().pop(name, None)
+    own_data.TAKEN.clear()
+
+
+@pytest.fixture(autouse=True)
+def no_data_left() -> Iterator[None]:
+    yield
+    forget()
 
 
 def forget(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -181,9 +195,7 @@ def test_records_of_own_data_are_shown_and_checked_without_its_file(
     )
     Path("shop.csv").write_text(f"session,item,time\n{rows}")
     assert main(["table2", "--dataset", "shop.csv", "--model", "pop", "--results", "r", "--quiet"]) == 0
-    for name in own_data.TAKEN:
-        del catalog.datasets()[name]
-    own_data.TAKEN.clear()
+    forget()
     capsys.readouterr()
     assert main(["table2", "--stored", "--results", "r"]) == 0
     assert "shop" in capsys.readouterr().out
