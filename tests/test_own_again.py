@@ -49,7 +49,7 @@ def nothing_adopted(monkeypatch: pytest.MonkeyPatch) -> None:
     forget(monkeypatch)
 
 
-def forget() -> None:
+def forget_data() -> None:
     """Forget the own data taken in, as a new process would."""
     for name in own_data.TAKEN:
         catalog.datasets().pop(name, None)
@@ -59,7 +59,7 @@ def forget() -> None:
 @pytest.fixture(autouse=True)
 def no_data_left() -> Iterator[None]:
     yield
-    forget()
+    forget_data()
 
 
 def forget(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,7 +195,7 @@ def test_records_of_own_data_are_shown_and_checked_without_its_file(
     )
     Path("shop.csv").write_text(f"session,item,time\n{rows}")
     assert main(["table2", "--dataset", "shop.csv", "--model", "pop", "--results", "r", "--quiet"]) == 0
-    forget()
+    forget_data()
     capsys.readouterr()
     assert main(["table2", "--stored", "--results", "r"]) == 0
     assert "shop" in capsys.readouterr().out
