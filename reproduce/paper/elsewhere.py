@@ -23,7 +23,7 @@ class Source:
 SESSION_REC = Source(
     "session-rec", "Ludewig, Mauro, Latifi, Jannach, UMUAI 31, 2021; tables on the pages of their code", False
 )
-WU = Source("Wu et al. 2019", "SR-GNN, AAAI 2019, Table 2", True)
+WU = Source("Wu et al. 2019", "SR-GNN, AAAI 2019, Table 2; not yet checked against the printed paper", True)
 STAMP = Source("Liu et al. 2018", "STAMP, KDD 2018, Table 3; for DIGINETICA the logs beside its code, recounted", True)
 
 # By source, data set and the label of our row: Recall@20 and MRR@20 in per cent.
