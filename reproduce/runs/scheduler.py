@@ -22,6 +22,7 @@ from reproduce.files import Busy, Terminated, heed_sigterm
 from reproduce.fitting import user_model
 from reproduce.fitting.neural import Neural
 from reproduce.fitting.pairwise import Pairwise
+from reproduce.reading import held_out
 from reproduce.reading.own_data import TAKEN
 from reproduce.reading.sessions import Split
 from reproduce.runs.deadline import NOT_BEGUN, Deadline, TimeIsUp
@@ -167,7 +168,8 @@ def _started(request: Request, cell: Experiment, threads: int, wait: bool, conte
     if cell.model in user_model.MODELS:
         file, split = user_model.MODELS[cell.model].file, catalog.load_split(cell.dataset, request.data)
         return own_process.start(file, run_loaded, request.at_home(), cell, split, wait)
-    data = [(own.path, own.given, own.data) for own in TAKEN.values()]
+    its_data = cell.dataset.removesuffix(held_out.SUFFIX)
+    data = [(own.path, own.given, own.data) for name, own in TAKEN.items() if name == its_data]
     reader, writer = context.Pipe(duplex=False)
     process = context.Process(target=_cell_process, args=(request, cell, data, threads, wait, writer))
     process.start()
