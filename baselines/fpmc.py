@@ -38,7 +38,7 @@ class FPMC(Pairwise):
     Args:
         spread: the standard deviation of the initial factors.
         basket: the clicks that predict the next one: the last, or all so far.
-        negatives: negatives drawn for each right one.
+        negatives: how many are drawn for each right item.
     """
 
     name: ClassVar[str] = "fpmc"

@@ -14,7 +14,7 @@ import reproduce.datasets
 from reproduce.evaluation import devices
 
 reproduce.datasets.__path__.append(str(Path(__file__).resolve().parent / "sources"))  # adds the data set `cycle`
-hypothesis.settings.register_profile("suite")  # a slow machine is no failure
+hypothesis.settings.register_profile("suite", deadline=None)  # a slow machine is no failure
 hypothesis.settings.load_profile("suite")
 torch.set_num_threads(1)  # tensors are tiny here: more threads only wait for each other
 

@@ -88,6 +88,20 @@ def test_beyond_adds_the_controls_below_the_papers_rows(tmp_path: Path) -> None:
     assert "| S-KNN " in page(tmp_path)
 
 
+def test_the_command_for_a_control_that_was_not_run_runs_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--dataset", "cycle", "--results", str(tmp_path)]
+    assert main(["table2", *words, "--stored", "--beyond", "--model", "gru4rec"]) == 0
+    command = page(tmp_path).partition("Not run yet: `python -m reproduce ")[2].partition(" --results")[0]
+    capsys.readouterr()
+    assert main([*command.split(), "--dry-run", "--results", str(tmp_path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert (
+        len(lines) == 3
+        and any("loss_function=bpr-max" in line for line in lines)
+        and any("logq" in one for one in lines)
+    )
+
+
 def test_dry_run_names_the_controls_only_with_beyond(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["table2", "--dataset", "cycle", "--dry-run", "--results", str(tmp_path)]
     assert main(words) == 0

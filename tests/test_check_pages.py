@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -125,6 +126,16 @@ def test_a_copy_of_the_reference_is_sound_elsewhere_too(
     copied = tmp_path / "copied"
     shutil.copytree(results, copied)
     assert "sound" in check.report(copied)
+
+
+@pytest.mark.parametrize("page", ["significance", "lengths", "figure5", "attention", "claims"])
+def test_a_page_made_alone_links_no_file_that_is_not_there(page: str, results: Path) -> None:
+    for file in [*results.glob("*.md"), *results.glob("*.csv")]:
+        file.unlink()
+    assert main([page, "--results", str(results)]) == 0
+    targets = re.findall(r"\]\(([^):#]+)\)", (results / f"{page}.md").read_text(encoding="utf-8"))
+    absent = [name for name in targets if not name.startswith("../docs/") and not (results / name).exists()]
+    assert "runs.csv" in targets and not absent
 
 
 def test_a_run_made_again_stands_beside_the_reference(results: Path, tmp_path: Path) -> None:

@@ -176,7 +176,7 @@ def test_processes_are_forked_for_the_cpu_only(
     """A process forked after the GPU was merely looked for cannot use it."""
 
     class Stop(Exception):
-        pass
+        """Ends the run where a process would be made."""
 
     def context(name: str) -> None:
         asked.append(name)

@@ -205,6 +205,19 @@ def test_records_of_own_data_are_shown_and_checked_without_its_file(
     assert "not compared" not in capsys.readouterr().out
 
 
+def test_pages_of_logs_count_those_at_hand_beside_own_data_of_which_only_records_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = "".join(f"{visit},{visit % 7 + click},{3600 * visit + click}\n" for visit in range(99) for click in range(4))
+    Path("shop.csv").write_text(f"session,item,time\n{rows}")
+    for name in ("shop.csv", "cycle"):
+        assert main(["table2", "--dataset", name, "--model", "pop", "--results", "r", "--quiet"]) == 0
+        forget_data()
+    assert main(["all", "--results", "r"]) == 0
+    assert "cycle toy" in Path("r/table1.md").read_text()
+
+
 def test_a_single_test_session_gives_dashes_and_null_not_nan(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -214,7 +227,9 @@ def test_a_single_test_session_gives_dashes_and_null_not_nan(
     words = ["--dataset", "shop.csv", "--results", "r"]
     with pytest.warns(UserWarning, match="the test is a single session; choose --test-days or --test-share"):
         assert main(["table2", *words, "--model", "pop", "item_knn", "--quiet"]) == 0
-    for page in ("significance", "lengths"):
+    settings = ["--set", "narm.epochs=1", "narm.batch=16"]
+    assert main(["ablation", *words, "--variant", "hybrid", "fc-decoder", *settings, "--quiet"]) == 0
+    for page in ("significance", "lengths", "figure5"):
         assert main([page, *words]) == 0
     assert main(["export", "--results", "r", "--dataset", "shop.csv", "--to", "x"]) == 0
     said = capsys.readouterr().out

@@ -169,7 +169,7 @@ def test_a_page_and_its_figures_are_written_by_the_command(records: Path) -> Non
     assert main(["lengths", "--results", "records"]) == 0
     drawn = lengths.draw(request(Path("records"), ()), {})
     files = {f"figures/{name}": content for name, content in drawn.figures.items()}
-    files |= {"lengths.md": renderers.markdown(drawn).encode(), "lengths.csv": drawn.data["lengths.csv"].encode()}
+    files |= {"lengths.md": renderers.markdown(drawn).encode(), **{k: v.encode() for k, v in drawn.data.items()}}
     assert {str(file.relative_to(records)) for file in snapshot(records).keys() - before.keys()} == set(files)
     for path, content in files.items():
         assert (records / path).read_bytes() == content

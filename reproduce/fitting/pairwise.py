@@ -54,7 +54,7 @@ class Positives:
     taken_by: np.ndarray  # (n,) the first part of each right item's keys in `taken`
     pool: np.ndarray  # item numbers that negatives are drawn from at random; for every right item some are not taken
     n_items: int
-    each: int = 1  # negatives drawn for each right one
+    each: int = 1  # negatives drawn for each right item
 
 
 @dataclass(kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from statistics import mean
 
@@ -13,7 +14,7 @@ from reproduce.evaluation.verdicts import MARGIN, Verdict, equivalent
 from reproduce.paper import numbers
 from reproduce.paper.rows import Row
 from reproduce.paper.variants import PAPERS, VARIANTS
-from reproduce.reports import Page, cutoff_table, figures, measuring, renderers
+from reproduce.reports import Page, cutoff_table, figures, measuring
 from reproduce.reports import page as pages
 from reproduce.reports.comparison import TOO_FEW, few_seeds
 from reproduce.reports.document import Block, Bullets, Cell, Document, Figure, Folded, Number, Section, Table, signed
@@ -31,7 +32,6 @@ MARKS = (
     "**Bold**: better or worse than NARM beyond noise. **≈**: not distinguishable from NARM. "
     f"{TOO_FEW} Intervals are over test sessions and seeds and hold for all variants of a panel (Dunnett)."
 )
-Effect = Pair | OneRun
 
 
 def rows(request: Request) -> list[Row]:
@@ -64,7 +64,7 @@ def draw(request: Request, failed: Mapping[str, str]) -> Document:
         "A variant less NARM, in points. These are the paper's Tables 4 and 2.",
         parts,
         pages.foot("ablation", request),
-        {"runs.csv": renderers.csv(pages.runs_table(records))},
+        pages.data(records),
         shown=[name for name in dict.fromkeys(request.datasets) if name in datasets],
     )
 
@@ -104,7 +104,7 @@ class _Section:
         self.remarks = records.remarks(dataset)
         same = {name: runs for name, runs in self.found.items() if runs}
         self.seeds = Seeds.of(records, same[HYBRID][0]) if HYBRID in same else Seeds(())
-        self.effects: dict[str, dict[str, Effect]] = {}  # metric -> variant -> variant less NARM
+        self.effects: dict[str, dict[str, measuring.Effect]] = {}  # metric -> variant -> variant less NARM
         if HYBRID in same and len(same) > 1:
             for metric in METRICS:
                 self.effects[metric] = comparisons.against(measuring.measured(same, metric, self.seeds), HYBRID)
@@ -115,8 +115,7 @@ class _Section:
         return [run for runs in self.found.values() for run in runs]
 
     def _differences_in_the_paper(self) -> dict[str, dict[str, float]]:
-        """Return variant less NARM in the paper's numbers, by variant and metric; {} where these are of another "
-        "task."""
+        """Return variant less NARM in the paper's numbers, by variant and metric; {} where they are of another task."""
         if not papers_task(self.dataset, self.results):
             return {}
         scores = {name: one.published.get(numbers.PAPER_COLUMN[self.dataset]) for name, one in VARIANTS.items()}
@@ -213,7 +212,7 @@ class _Section:
         notes = few_seeds(self.found[name])
         word = verdict(effect)
         mark = "bold" if word in ("better", "worse") else "" if isinstance(effect, OneRun) else "close"
-        return Number(effect.value, interval=_ends(effect), signed=True, mark=mark, notes=notes)  # type: ignore[arg-type]
+        return Number(effect.value, interval=measuring.ends(effect), signed=True, mark=mark, notes=notes)  # type: ignore[arg-type]
 
 
 def _distinct(head: Sequence[str]) -> list[str]:
@@ -224,17 +223,13 @@ def _distinct(head: Sequence[str]) -> list[str]:
     ]
 
 
-def verdict(effect: Effect) -> str:
+def verdict(effect: measuring.Effect) -> str:
     """Return the verdict that a paired difference allows, in the words of the page."""
     if isinstance(effect, OneRun):
         return Verdict.ONE_RUN.value
     if effect.p < ALPHA:
         return "better" if effect.value > 0 else "worse"
     return (Verdict.NEGLIGIBLE if equivalent(effect.alone) else Verdict.UNDECIDED).value
-
-
-def _ends(effect: Effect) -> tuple[float, float]:
-    return (effect.low, effect.high) if isinstance(effect, Pair) else effect.these_runs.interval()
 
 
 def _figure(sections: Sequence[_Section]) -> Figure | None:
@@ -252,12 +247,14 @@ def _figure(sections: Sequence[_Section]) -> Figure | None:
                 effect = section.effects[metric].get(name)
                 theirs = section.theirs.get(name, {}).get(metric)
                 if effect is not None:
-                    dots.append(Dot(i, effect.value, UNJUDGED if isinstance(effect, OneRun) else OURS, _ends(effect)))
+                    dots.append(
+                        Dot(i, effect.value, UNJUDGED if isinstance(effect, OneRun) else OURS, measuring.ends(effect))
+                    )
                 else:
                     missing[i] = "not run"
                 if theirs is not None:
                     dots.append(Dot(i, theirs, PAPER, offset=0.24 if effect is not None else 0.0))
-            ends = [end for dot in dots for end in (*(dot.interval or ()), dot.value)]
+            ends = [end for dot in dots for end in (*(dot.interval or ()), dot.value) if math.isfinite(end)]
             span = min([*ends, -1.0]) - 0.3, max([*ends, 1.0]) + 0.3
             below = "points below (−) or above (+) NARM" if section is sections[-1] else ""
             line.append(DotPanel(f"{section.title}: {title}", dots, span, missing, label=below))

@@ -6,12 +6,12 @@ import sys
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 
-from reproduce import reports
+from reproduce import catalog, reports
 from reproduce.errors import InputError
 from reproduce.paper import controls
 from reproduce.paper.rows import ROWS, Row
 from reproduce.paper.variants import VARIANTS
-from reproduce.reports import Page, measuring, renderers
+from reproduce.reports import Page, measuring
 from reproduce.reports import page as pages
 from reproduce.reports.comparison import FULL_DECODER
 from reproduce.reports.document import Block, Bullets, Cell, Document, Section, Table
@@ -51,10 +51,12 @@ def draw(request: Request, failed: Mapping[str, str]) -> Document:
 def draw_each(request: Request, failed: Mapping[str, str]) -> Iterator[tuple[str, str, Document | InputError]]:
     """Yield the name and file of every other page, and the page or the error that prevented it."""
     request = replace(request, datasets=pages.shown_datasets(request, Records.of_request(request)))
+    # Own data whose file was not named have records only.
+    with_logs = replace(request, datasets=[name for name in request.datasets if name in catalog.datasets()])
     for name, page in others().items():
         document: Document | InputError
         try:
-            document = page.draw(request, failed)
+            document = page.draw(with_logs if page.reads_logs else request, failed)
         except InputError as error:
             document = error
         yield name, reports.file_of(name), document
@@ -98,7 +100,7 @@ def index(request: Request, drawn: Collection[str]) -> Document:
         parts,
         f"Made by {pages.command('all', request)}, verified by {pages.command('check', request)}. Every run: "
         "[runs.csv](runs.csv).",
-        {"runs.csv": renderers.csv(pages.runs_table(records))},
+        pages.data(records),
     )
 
 

@@ -71,6 +71,7 @@ def draw(request: Request, failed: Mapping[str, str]) -> Document:
         f"A weight within {100 * SLIGHT:.0f} % of an even share counts as even.",
         [*_figures(maps, means, bool(request.options.get("session"))), *tables, *([Bullets(notes)] if notes else [])],
         pages.foot("attention", request),
+        pages.data(records),
         error=UsageError("; ".join(wrong)) if wrong else None,
     )
 

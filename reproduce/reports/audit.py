@@ -15,7 +15,6 @@ from statistics import mean
 from reproduce import catalog
 from reproduce.paper import elsewhere, numbers
 from reproduce.paper.counting import EVALUATION_2016, EVALUATION_2016_YOOCHOOSE, NARM_CODE, OURS, Counting
-from reproduce.paper.numbers import Score
 from reproduce.paper.originals import BPR_MF_ORDERS, EXPLAINED, PREDICTED
 from reproduce.paper.rows import ROWS, Row
 from reproduce.reports import Page, click_order, comparison, item_orders, renderers
@@ -69,7 +68,7 @@ def draw(request: Request, failed: Mapping[str, str]) -> Document:
         "",
         [*parts, Bullets(notes)] if notes else parts,
         pages.foot("audit", request),
-        {"runs.csv": renderers.csv(pages.runs_table(records))},
+        pages.data(records),
     )
 
 
@@ -116,12 +115,16 @@ def _each_order(records: Records, beside: Records | None) -> Table:
         sizes = all(of_published_size(run.split["provenance"]) for runs in results.values() for run in runs)
         paper = numbers.published(numbers.TABLE3, row.label, FILE_ORDER) if sizes else None
         later = elsewhere.wu_2019(row.label) if sizes else None
-        lines.append([row.label, _pair(results[FILE_ORDER]), _score(paper), _pair(results[TIME_ORDER]), _score(later)])
+        lines.append(
+            [
+                row.label,
+                _pair(results[FILE_ORDER]),
+                comparison.scores(paper),
+                _pair(results[TIME_ORDER]),
+                comparison.scores(later),
+            ]
+        )
     return Table(["model", "file order", "paper", "time order", "Wu et al. 2019"], lines, "Recall@20 / MRR@20")
-
-
-def _score(score: Score | None) -> Scores | None:
-    return None if score is None else Scores(score.recall, score.mrr)
 
 
 def _reconstruction(results: Sequence[Result]) -> list[Block]:
@@ -130,8 +133,7 @@ def _reconstruction(results: Sequence[Result]) -> list[Block]:
         return []
     return [
         "The file order is reconstructed: a public output of another model prints the test sessions in it. Nothing "
-        "but an "
-        "order of items was taken from there; labels and ranks are those of the processed files "
+        "but an order of items was taken from there; labels and ranks are those of the processed files "
         "([findings](findings.md#diginetica-file-order-the-order-of-the-clicks))."
     ]
 
@@ -171,8 +173,7 @@ def _how_counted(records: Records, datasets: Sequence[str]) -> list[Block]:
     text = (
         "Recall@20 / MRR@20 of the same records. Bold: how the row was most likely counted for the paper. Rows have "
         "the settings that its authors most likely used. On YOOCHOOSE the last rule also misses the items that do not "
-        "occur in "
-        "the training set."
+        "occur in the training set."
     )
     return [Section("How the paper counted", [text, *sections])]
 
@@ -200,10 +201,8 @@ def _explained(records: Records) -> list[Block]:
     head = ["explanation", "kind, tried", "data set", "seeds", "Recall@20 / MRR@20", "less the paper's"]
     text = (
         "These choices were made by looking at test scores of YOOCHOOSE 1/64: they explain a number and predict "
-        "none. I: "
-        "inferred, one of several public alternatives. F: fitted. *Tried*: from how many settings or rules it was "
-        "chosen. "
-        "What the same choice gives on the other data set is its test."
+        "none. I: inferred, one of several public alternatives. F: fitted. *Tried*: from how many settings or rules "
+        "it was chosen. What the same choice gives on the other data set is its test."
     )
     return [Section("What explains a number afterwards", [text, Table(head, rows, "Explanations", labels=3)])]
 
@@ -219,7 +218,8 @@ def _first_rows(records: Records, datasets: Sequence[str]) -> list[Block]:
         for label, pairs in found.items()
     ]
     papers = [
-        _score(numbers.published(numbers.TABLE3, "BPR-MF", name) if papers_task(name, []) else None) for name in kept
+        comparison.scores(numbers.published(numbers.TABLE3, "BPR-MF", name) if papers_task(name, []) else None)
+        for name in kept
     ]
     table = Table(["negatives drawn from", *map(pages.title_of, kept)], [*lines, ["**the paper**", *papers]], "BPR-MF")
     text = (

@@ -9,7 +9,7 @@ from reproduce.evaluation.uncertainty import MOST_SEEDS, POWER
 from reproduce.evaluation.verdicts import MARGIN, SHARE, Verdict
 from reproduce.paper import numbers
 from reproduce.paper.claims import CLAIMS, Claim
-from reproduce.reports import Page, judging, renderers
+from reproduce.reports import Page, judging
 from reproduce.reports import page as pages
 from reproduce.reports.document import Block, Bullets, Cell, Document, Folded, Number, Table, p_value
 from reproduce.reports.judging import Evidence, Said
@@ -35,8 +35,7 @@ MEANING = (
     "on these test sessions an effect of the paper's size would be found in less than four cases of five. **Not "
     "judged**: a single run, and how far another seed would move it is not known. **Provisional**: it rests on a row "
     "with fewer than three seeds. *Public code*: with BPR-MF, FPMC and GRU-Rec in the settings of public code, all "
-    "rows counted alike. "
-    "·: the paper does not claim it there."
+    "rows counted alike. ·: the paper does not claim it there."
 )
 METHOD = (
     f"A comparison is shown where *p*, after Holm over the claim's comparisons, is below 0.05. Where a difference "
@@ -105,7 +104,7 @@ def draw(request: Request, failed: Mapping[str, str]) -> Document:
         f"{len(CLAIMS)} claims of the NARM paper's text, each as comparisons of two rows of its tables.",
         parts,
         pages.foot("claims", request, "Every comparison: [claims.csv](claims.csv)."),
-        {"claims.csv": renderers.csv(Table(CSV, csv))},
+        pages.data(records, {"claims.csv": Table(CSV, csv)}),
         status=CONTRADICTED if request.options.get("strict") and contradicted else 0,
     )
 

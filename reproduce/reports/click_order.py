@@ -115,9 +115,8 @@ def blocks(request: Request) -> list[Block]:
     by_item = [title for title, order in orders.items() if order.verdict == ITEM_ORDER and title not in emulated]
     text = (
         f"Sessions of two clicks or more, of a log the first {SESSIONS:,}. *Repeats grouped*: of the sessions that "
-        "repeat an "
-        "item, those with all its clicks adjacent. *Pairs in one order*: of the pairs of items that meet in several "
-        "sessions, those in the same order in all. In item order, all are: "
+        "repeat an item, those with all its clicks adjacent. *Pairs in one order*: of the pairs of items that "
+        "meet in several sessions, those in the same order in all. In item order, all are: "
     )
     text += (pages.listed(by_item) or "none read from a file") + (
         f"; by construction {pages.listed(sorted(emulated))}." if emulated else "."

@@ -17,7 +17,7 @@ from reproduce.paper.numbers import Score
 from reproduce.paper.originals import PREDICTED, Prediction
 from reproduce.paper.rows import ROWS, Row
 from reproduce.reports import measuring
-from reproduce.reports.document import NOT_RUN, Cell, Number
+from reproduce.reports.document import NOT_RUN, Cell, Number, Scores
 from reproduce.reports.measuring import USUAL, Mark, Seeds, View
 from reproduce.reports.records import Records
 from reproduce.runs.record import Result
@@ -183,6 +183,11 @@ def cells(made: Sequence[Line], metric: str, seeds: Seeds, view: View = USUAL) -
     compared = {key: one for key, one in found.items() if not key.startswith("tuned ")}
     marks = {key.removeprefix("ours "): mark for key, mark in measuring.marks(compared).items()}
     return Cells(metric, by_kind["ours"], marks, by_kind["tuned"], by_kind["reference"])
+
+
+def scores(score: Score | None) -> Scores | None:
+    """Return a published score as a cell; None where there is none."""
+    return None if score is None else Scores(score.recall, score.mrr)
 
 
 def cell(line: Line, cells: Cells) -> Cell:

@@ -56,7 +56,7 @@ class Number:
     places: int = 2
     signed: bool = False
     mark: Literal["", "bold", "close"] = ""
-    notes: str = ""  # ¹, †, or the letter of a prediction
+    notes: str = ""  # ¹, †
     sd: float | None = None  # over seeds; exported, not shown
 
     @property
@@ -77,7 +77,6 @@ class Scores:
 
     recall: float
     mrr: float
-    notes: str = ""
     signed: bool = False
 
     @property
@@ -121,7 +120,6 @@ class Table:
                     values |= {f"{column}{key}": value for key, value in parts.items() if value not in (None, "")}
                 case Scores():
                     values |= {f"{column}: Recall@20": cell.recall, f"{column}: MRR@20": cell.mrr}
-                    values |= {f"{column}: notes": cell.notes} if cell.notes else {}
                 case _:
                     values[column] = cell
         return values

@@ -44,6 +44,7 @@ def draw(request: Request, failed: Mapping[str, str]) -> Document:
         view.told,
         [*parts, Bullets(notes)] if notes else parts,
         pages.foot("figure5", request),
+        pages.data(records),
     )
 
 

@@ -63,7 +63,8 @@ def report(documents: Mapping[str, Document], title: str = "Results") -> str:
         title: of the whole file.
     """
     anchors = {name: name.removesuffix(".md").lower() for name in documents}
-    links = "".join(f'<a href="#{anchor}">{html.escape(anchor)}</a>' for anchor in anchors.values())
+    names = {anchor: "results" if anchor == "readme" else anchor for anchor in anchors.values()}
+    links = "".join(f'<a href="#{anchor}">{html.escape(name)}</a>' for anchor, name in names.items())
     articles = [_article(anchors[name], document, anchors) for name, document in documents.items()]
     return "\n".join(
         [

@@ -13,7 +13,7 @@ from reproduce.evaluation import metrics
 from reproduce.evaluation.uncertainty import Judged, Measurement, OneRun, difference, relative_gain
 from reproduce.paper import controls, numbers
 from reproduce.paper.rows import ROWS
-from reproduce.reports import Page, figures, measuring, renderers
+from reproduce.reports import Page, figures, measuring
 from reproduce.reports import page as pages
 from reproduce.reports.document import Block, Bullets, Cell, Document, Figure, Number, Section, Table, signed
 from reproduce.reports.measuring import METRICS, Seeds, View
@@ -51,7 +51,7 @@ def draw(request: Request, failed: Mapping[str, str]) -> Document:
         f"{View.of(request.options).told}".rstrip(),
         parts,
         pages.foot("lengths", request, "Every model and length, with MRR@20 and hits: [lengths.csv](lengths.csv)."),
-        {"lengths.csv": renderers.csv(Table(CSV, csv))},
+        pages.data(records, {"lengths.csv": Table(CSV, csv)}),
     )
 
 
@@ -169,7 +169,11 @@ class _Section:
         differences = []
         for rival in self.rivals:
             effects = [e for span in spans if (e := self.against(rival, span)) is not None]
-            differences.append(figures.Difference(rival, [e.value for e in effects], [_ends(e) for e in effects]))
+            differences.append(
+                figures.Difference(
+                    rival, [e.value for e in effects], [measuring.estimate(e).interval() for e in effects]
+                )
+            )
         name = f"lengths-{self.dataset}"
         caption = (
             f"Left: Recall@20 by length. Right: {self.reference} less others on the same prefixes, 95 % intervals."
@@ -212,19 +216,14 @@ def _number(one: Measurement) -> Number:
     return Number(one.value, half=half)
 
 
-def _ends(effect: Judged) -> tuple[float, float]:
-    estimate = effect.these_runs if isinstance(effect, OneRun) else effect
-    return estimate.interval()
-
-
 def _effect(effect: Judged | None, places: int = 2) -> Number | None:
     if effect is None or math.isnan(effect.value):
         return None
-    return Number(effect.value, interval=_ends(effect), places=places, signed=True)
+    return Number(effect.value, interval=measuring.estimate(effect).interval(), places=places, signed=True)
 
 
 def _interval(effect: Judged) -> str:
-    low, high = _ends(effect)
+    low, high = measuring.estimate(effect).interval()
     return f"{signed(effect.value, 1)} ({signed(low, 1)} to {signed(high, 1)})"
 
 

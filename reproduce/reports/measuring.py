@@ -13,6 +13,7 @@ import numpy as np
 
 from reproduce import catalog
 from reproduce.evaluation import comparisons, metrics
+from reproduce.evaluation.comparisons import Pair
 from reproduce.evaluation.metrics import Measure
 from reproduce.evaluation.uncertainty import (
     Estimate,
@@ -30,6 +31,7 @@ from reproduce.runs.experiment import Experiment
 from reproduce.runs.listing import listed
 from reproduce.runs.record import OutsideResult, Result
 
+Effect = Pair | OneRun  # a row less another, judged or not
 METRICS = {key: one.title for key, one in metrics.PAPERS.items()}
 FAMILIES = {
     "softmax": "networks trained by a softmax over all items",
@@ -265,6 +267,11 @@ def half_width(judged: Judged) -> float:
 def estimate(judged: Judged) -> Estimate:
     """Return an effect with its noise, from the sessions alone if the noise between seeds is not known."""
     return judged.these_runs if isinstance(judged, OneRun) else judged
+
+
+def ends(effect: Effect) -> tuple[float, float]:
+    """Return the ends of the interval of a difference: for all rows together, or over test sessions if not judged."""
+    return (effect.low, effect.high) if isinstance(effect, Pair) else effect.these_runs.interval()
 
 
 def of_lengths(low: int, high: int) -> Where:

@@ -11,6 +11,7 @@ from reproduce.paper.counting import Counting
 from reproduce.paper.rows import Row
 from reproduce.reading import own_data
 from reproduce.reading.sessions import exactness
+from reproduce.reports import renderers
 from reproduce.reports.document import Number, Table
 from reproduce.reports.records import Records, of_published_size, reference_folder
 from reproduce.runs.experiment import Experiment
@@ -162,6 +163,11 @@ def runs_table(records: Records) -> Table:
                 ]
             )
     return Table(head, rows, "every run")
+
+
+def data(records: Records, tables: Mapping[str, Table] | None = None) -> dict[str, str]:
+    """Return the CSV files beside a page, by file name: runs.csv, which every foot links, and those of the page."""
+    return {name: renderers.csv(table) for name, table in {"runs.csv": runs_table(records), **(tables or {})}.items()}
 
 
 def _known(value: object) -> str | None:

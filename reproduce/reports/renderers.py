@@ -46,13 +46,11 @@ def cell_text(cell: Cell, *, bold: str = "**") -> str:
             return ""
         case int():
             return f"{cell:,}"
-        case Number() | Scores():
-            text = cell.text
-            mark = cell.mark if isinstance(cell, Number) else ""
-            if mark == "bold":
-                text = f"{bold}{text}{bold}"
-            text = f"≈ {text}" if mark == "close" else text
-            return (f"{text} {cell.notes}" if cell.notes else text).replace(" ", SPACE)
+        case Scores():
+            return cell.text.replace(" ", SPACE)
+        case Number():
+            text = {"bold": f"{bold}{cell.text}{bold}", "close": f"≈ {cell.text}"}.get(cell.mark, cell.text)
+            return f"{text} {cell.notes}".rstrip().replace(" ", SPACE)
         case _:
             return cell
 

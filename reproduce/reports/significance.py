@@ -12,12 +12,12 @@ from reproduce.evaluation.uncertainty import ALPHA, Estimate, Measurement, OneRu
 from reproduce.paper import controls
 from reproduce.paper.counting import Counting
 from reproduce.paper.rows import ROWS
-from reproduce.reports import Page, figures, measuring, renderers
+from reproduce.reports import Page, figures, measuring
 from reproduce.reports import page as pages
 from reproduce.reports.comparison import FULL_DECODER, TOO_FEW, few_seeds
 from reproduce.reports.document import Block, Bullets, Cell, Document, Figure, Folded, Number, Section, Table, signed
 from reproduce.reports.figures import Dot, DotPanel, Dots
-from reproduce.reports.measuring import METRICS, Seeds, View
+from reproduce.reports.measuring import METRICS, Effect, Seeds, View, ends
 from reproduce.reports.records import Records
 from reproduce.runs.record import Result
 from reproduce.runs.request import Request
@@ -25,7 +25,6 @@ from reproduce.runs.request import Request
 NARM = "NARM"
 FEW = 10  # ours: sessions; if fewer carry half of a variance, other sessions might change the verdict
 MOST = 12.0  # points: the figure shows what is farther than this from the reference at its edge
-Effect = Pair | OneRun
 Kind = Literal["ahead", "behind", "undecided", "not judged"]
 LOOK: Mapping[Kind, Dots] = {
     "ahead": Dots("ahead", figures.MID),
@@ -63,7 +62,7 @@ def draw(request: Request, failed: Mapping[str, str]) -> Document:
             Folded("Method", [METHOD]),
         ],
         pages.foot("significance", request, "All pairs: [pairs.csv](pairs.csv)."),
-        {"pairs.csv": renderers.csv(Table(PAIRS, pairs))},
+        pages.data(records, {"pairs.csv": Table(PAIRS, pairs)}),
     )
 
 
@@ -143,12 +142,12 @@ class _Compared:
         for metric, title in METRICS.items():
             effects = self.effects[metric]
             dots = [
-                Dot(i, effects[label].value, LOOK[kind_of(effects[label])], _ends(effects[label]))
+                Dot(i, effects[label].value, LOOK[kind_of(effects[label])], ends(effects[label]))
                 for i, label in enumerate(labels)
             ]
             shown = [dot for dot in dots if abs(dot.value) < MOST]
-            ends = [end for dot in shown for end in (*(dot.interval or ()), dot.value) if math.isfinite(end)]
-            span = max(min([*ends, -1.0]), -MOST) - 0.5, min(max([*ends, 1.0]), MOST) + 0.5
+            reach = [end for dot in shown for end in (*(dot.interval or ()), dot.value) if math.isfinite(end)]
+            span = max(min([*reach, -1.0]), -MOST) - 0.5, min(max([*reach, 1.0]), MOST) + 0.5
             below = f"points behind (−) or ahead of (+) {self.reference}"
             panels.append(DotPanel(title, dots, span, values=True, label=below))
         caption = (
@@ -179,11 +178,13 @@ class _Compared:
         for metric, title in METRICS.items():
             rows: dict[str, Measurement] = dict(sorted(self.rows[metric].items(), key=lambda row: -row[1].value))
             for (better, worse), one in comparisons.pairwise(rows).items():
-                ends = (one.low, one.high) if isinstance(one, Pair) else None
+                interval = ends(one) if isinstance(one, Pair) else None
                 p = Number(one.p, places=6) if isinstance(one, Pair) else None
                 judged = "yes" if isinstance(one, Pair) else "no"
                 half = str(estimate(one).half)
-                lines.append([self.dataset, title, better, worse, Number(one.value, interval=ends), judged, p, half])
+                lines.append(
+                    [self.dataset, title, better, worse, Number(one.value, interval=interval), judged, p, half]
+                )
         return lines
 
 
@@ -198,13 +199,9 @@ def estimate(effect: Effect) -> Estimate:
     return effect.alone if isinstance(effect, Pair) else effect.these_runs
 
 
-def _ends(effect: Effect) -> tuple[float, float]:
-    return (effect.low, effect.high) if isinstance(effect, Pair) else estimate(effect).interval()
-
-
 def _cell(effect: Effect) -> Number:
     mark: Mapping[Kind, Literal["", "bold", "close"]] = {"ahead": "bold", "undecided": "close"}
-    return Number(effect.value, interval=_ends(effect), signed=True, mark=mark.get(kind_of(effect), ""))
+    return Number(effect.value, interval=ends(effect), signed=True, mark=mark.get(kind_of(effect), ""))
 
 
 def _answer(kind: Kind, compared: list[_Compared]) -> str:
@@ -216,9 +213,9 @@ def _answer(kind: Kind, compared: list[_Compared]) -> str:
             continue
         if kind == "ahead":
             told = [
-                f"{label} in {METRICS[metric]}, {signed(e.value, 1)} ({signed(_ends(e)[0], 1)} to "
-                f"{signed(_ends(e)[1], 1)})"
+                f"{label} in {METRICS[metric]}, {signed(e.value, 1)} ({signed(low, 1)} to {signed(high, 1)})"
                 for label, metric, e in cases
+                for low, high in [ends(e)]
             ]
             words.append(f"on {one.title}, {pages.listed(told)}")
         elif kind == "undecided":

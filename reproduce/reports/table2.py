@@ -13,7 +13,7 @@ from reproduce.fitting.user_model import asked_for_as
 from reproduce.paper import controls, elsewhere, numbers
 from reproduce.paper.counting import EVALUATION_2016, NARM_CODE
 from reproduce.paper.rows import ROWS, Row
-from reproduce.reports import Page, comparison, cutoff_table, figures, measuring, renderers
+from reproduce.reports import Page, comparison, cutoff_table, figures, measuring
 from reproduce.reports import page as pages
 from reproduce.reports.comparison import FULL_DECODER, MARKS, Line
 from reproduce.reports.document import Block, Bullets, Cell, Document, Figure, Folded, Scores, Section, Table, signed
@@ -63,7 +63,7 @@ def draw(request: Request, failed: Mapping[str, str]) -> Document:
         + f" {View.of(request.options).told}".rstrip(),
         [*parts, HOW_TO_READ, MARKS, *(section.section() for section in sections)],
         pages.foot("table2", request, **flags),
-        {"runs.csv": renderers.csv(pages.runs_table(records))},
+        pages.data(records),
         shown=[name for name in dict.fromkeys(request.datasets) if name in shown],
     )
 
@@ -124,9 +124,9 @@ class _Section:
         later = {label: elsewhere.wu_2019(label) for label in papers} if by_time else {}
         columns: dict[str, list[Cell]] = {
             "model": [line.label for line in self.lines],
-            "paper": [_scores(papers[line.label]) for line in self.lines],
+            "paper": [comparison.scores(papers[line.label]) for line in self.lines],
             "predicted": [self.predicted(line) for line in self.lines],
-            elsewhere.WU.name: [_scores(later.get(line.label)) for line in self.lines],
+            elsewhere.WU.name: [comparison.scores(later.get(line.label)) for line in self.lines],
             "reference": [_means(line.reference) for line in self.lines],
         }
         for metric, title in METRICS.items():
@@ -151,9 +151,9 @@ class _Section:
         told = "Wu et al. (AAAI 2019, Table 2) report this split and this order. "
         if equal:
             told += (
-                f"Counted as the public evaluation of 2016 counts (rank < 20, ties at random), {pages.listed(equal)} "
+                f"Counted as the public evaluation of 2016 counts (rank < 20, ties at random), {pages.listed(equal)}"
             )
-            told += "agree with their Recall@20 to 0.01: theirs is Recall@19 too. "
+            told += " agree with their Recall@20 to 0.01: theirs is Recall@19 too. "
         return told + "[Why 62.58 and 49.70 are both right](audit.md)."
 
     def differences(self) -> Iterator[tuple[int, str, Dots, float, tuple[float, float] | None]]:
@@ -234,7 +234,9 @@ class _Section:
         missing = [line for line in self.lines if not line.results]
         if missing:
             models = " ".join(dict.fromkeys(asked_for_as(line.row.model) for line in missing))
-            found.append(f"Not run yet: {pages.command('table2', self.request, dataset=self.dataset, model=models)}")
+            flags = {"beyond": ""} if any(line.row in controls.ROWS for line in missing) else {}
+            command = pages.command("table2", self.request, dataset=self.dataset, model=models, **flags)
+            found.append(f"Not run yet: {command}")
         for tuned in [line.tuned for line in self.lines if line.tuned and not line.tuned_runs]:
             fields = " ".join(f"{tuned.model}.{key}={value}" for key, value in tuned.fields.items())
             words = {"model": tuned.model, "set": fields}
@@ -257,10 +259,6 @@ def _paper(line: Line, dataset: str) -> numbers.Score | None:
     if line.label == FULL_DECODER.label:
         return numbers.published(numbers.TABLE2, "fully connected", dataset)
     return numbers.published(numbers.TABLE3, line.label, dataset)
-
-
-def _scores(score: numbers.Score | None) -> Scores | None:
-    return None if score is None else Scores(score.recall, score.mrr)
 
 
 def _means(results: Sequence[Result]) -> Scores | None:
@@ -289,8 +287,7 @@ def _answer(papers: Sequence[_Section], sections: Sequence[_Section]) -> list[st
     reproduced = f"NARM is, on {pages.listed(narm)}. " if narm else ""
     answer = [
         f"**Is the paper reproduced?** {reproduced}Of the numbers that public code predicts (without POP's, which "
-        "are too "
-        f"small to miss), {pages.listed(near)} lie within {MARGIN} points of the paper's."
+        f"are too small to miss), {pages.listed(near)} lie within {MARGIN} points of the paper's."
     ]
     answer += [f"**What is better than NARM?** {'. '.join(ahead)}."] if ahead else []
     link = " Why: [findings](findings.md)." if (papers[0].request.results / "findings.md").is_file() else ""

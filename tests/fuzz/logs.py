@@ -351,7 +351,6 @@ def own(rng: random.Random, folder: Path) -> str:
     rules = Rules(test_days=rng.randint(1, 3), min_support=rng.randint(1, 4), min_length=rng.randint(2, 3))
     # What is mangled in its header, its packing or in Parquet has no literal reading here: it is a log or is refused.
     known = not fault or (fault == "rows" and kind != "parquet")
-    due = None
     try:
         if kind == "text":
             table = literal_table(raw, separator)
@@ -362,7 +361,7 @@ def own(rng: random.Random, folder: Path) -> str:
             clicks = literal_own(HEADER, rows)
         due = literally(clicks, rules.test_days, rules.support, rules.min_length, 10**6) if clicks else None
     except NO_LOG:
-        pass
+        due = None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a test of one session
