@@ -373,7 +373,7 @@ def test_strict_exits_4_where_a_claim_fails_on_the_papers_data_only(
     assert main([*command, "--strict"]) == 4
     assert main(command) == 0
     out = capsys.readouterr().out
-    assert re.search(r"Contradicted \(1 of \d+ tests\): C10 on YOOCHOOSE 1/64\.", out)
+    assert re.search(r"\*Contradicted\* \(1 of \d+ tests\): C10 on YOOCHOOSE 1/64\.", out)
     assert "C10,YOOCHOOSE" not in out and "contradicted" in (tmp_path / "claims.csv").read_text(encoding="utf-8")
 
 

@@ -96,7 +96,7 @@ def test_table1_equals_the_paper_in_every_cell(
     assert main(["table1", *options, "yoochoose1_64", "diginetica"]) == 0
     out = capsys.readouterr().out
     words = " ".join(out.split())
-    assert "Yes: all five counts of YOOCHOOSE 1/64 and DIGINETICA, time order are the paper's." in words
+    assert "*Yes:* all five counts of YOOCHOOSE 1/64 and DIGINETICA, time order are the paper's." in words
     assert "412 (0.74 %)" in out
 
 

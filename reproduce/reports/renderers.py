@@ -14,6 +14,7 @@ from tabulate import tabulate
 from reproduce.reports.document import Block, Bullets, Cell, Document, Figure, Folded, Number, Scores, Section, Table
 
 WIDTH = 100  # columns of a terminal
+BOLD = "*"  # around what is bold elsewhere, on a terminal
 SPACE = "\N{NO-BREAK SPACE}"
 SIGNS = {
     "±": r"$\pm$",
@@ -39,7 +40,7 @@ SPECIAL = {sign: f"\\{sign}" for sign in "&%$#_{}"} | {
 }
 
 
-def cell_text(cell: Cell, *, bold: str = "**") -> str:
+def cell_text(cell: Cell) -> str:
     """Return a cell as text, its mark included; numbers have no-break spaces."""
     match cell:
         case None:
@@ -49,7 +50,7 @@ def cell_text(cell: Cell, *, bold: str = "**") -> str:
         case Scores():
             return cell.text.replace(" ", SPACE)
         case Number():
-            text = {"bold": f"{bold}{cell.text}{bold}", "close": f"≈ {cell.text}"}.get(cell.mark, cell.text)
+            text = {"bold": f"**{cell.text}**", "close": f"≈ {cell.text}"}.get(cell.mark, cell.text)
             return f"{text} {cell.notes}".rstrip().replace(" ", SPACE)
         case _:
             return cell
@@ -119,14 +120,15 @@ def _terminal(blocks: Sequence[Block], shown: Sequence[str], width: int) -> Iter
                 yield from _terminal(block.parts, shown, width)
 
 
-def plain(text: str) -> str:
-    """Return a text without the marks of Markdown; a link keeps its words."""
+def plain(text: str, bold: str = "") -> str:
+    """Return a text without the marks of Markdown, and `bold` in place of **; a link keeps its words."""
     text = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", text)
-    return re.sub(r"\*\*|(?<!\w)\*(?=\S)|(?<=\S)\*(?!\w)|`", "", text)
+    marks = r"\*\*|(?<!\w)\*(?=\S)|(?<=\S)\*(?!\w)|`"
+    return re.sub(marks, lambda mark: bold if mark[0] == "**" else "", text)
 
 
 def _wrapped(text: str, width: int, indent: str = "") -> str:
-    lines = plain(text).splitlines()
+    lines = plain(text, BOLD).splitlines()
     return "\n".join(
         textwrap.fill(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
         for line in lines
@@ -140,7 +142,7 @@ def _plain_tables(table: Table, width: int) -> Iterator[str]:
         taken = len(columns)
         while True:
             kept = [*range(table.labels), *columns[:taken]]
-            rows = [[plain(cell_text(row[i], bold="")).replace(SPACE, " ") for i in kept] for row in table.rows]
+            rows = [[plain(cell_text(row[i]), BOLD).replace(SPACE, " ") for i in kept] for row in table.rows]
             heads = [table.columns[i].replace(": ", ":\n") for i in kept]
             align = ["left"] * table.labels + ["right"] * taken
             text = tabulate(rows, heads, tablefmt="simple", colalign=align if rows else None, disable_numparse=True)
