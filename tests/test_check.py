@@ -14,7 +14,7 @@ import pytest
 from reproduce.__main__ import main
 from reproduce.errors import InputError
 from reproduce.reports import check
-from reproduce.runs import record, runner
+from reproduce.runs import record_shape, runner
 from reproduce.runs.experiment import Experiment
 
 NARM = Experiment.of("cycle", "narm", {"epochs": 2, "hidden": 4, "embedding": 4})
@@ -93,7 +93,7 @@ def test_ranks_outside_the_catalogue_are_named(results: Path) -> None:
 
 
 def test_missing_prefixes_are_named(results: Path) -> None:
-    change_arrays(results, lambda a: a.update({key: a[key][1:] for key in record.ARRAYS}))
+    change_arrays(results, lambda a: a.update({key: a[key][1:] for key in record_shape.ARRAYS}))
     refused(results, "179 prefixes where 180 are due", "59 test sessions where 60 are due")
 
 

@@ -20,7 +20,7 @@ from reproduce.evaluation.ranking import mrr_at, recall_at
 from reproduce.fitting import neural
 from reproduce.fitting.recommender import Recommender, setting
 from reproduce.reading.sessions import Split
-from reproduce.runs import environment, experiment, record
+from reproduce.runs import environment, experiment, record_shape
 from reproduce.runs.experiment import Experiment
 from reproduce.runs.record import OtherData, Result, current, load
 from reproduce.runs.runner import RunOptions, run, run_with
@@ -54,7 +54,7 @@ def test_force_runs_again_and_gives_the_same_ranks(tmp_path: Path) -> None:
     place.write_text(place.read_text().replace(first.environment["started"], "long ago"))
     second = make(tmp_path, "narm", NARM, force=True)
     assert second.environment["started"] != "long ago"
-    for name in record.ARRAYS:
+    for name in record_shape.ARRAYS:
         assert (getattr(first, name) == getattr(second, name)).all()
 
 

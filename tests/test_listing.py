@@ -59,8 +59,8 @@ def test_a_file_is_read_once_until_it_changes(results: Path, monkeypatch: pytest
     listed(results, "cycle")
     file = results / "runs/cycle/pop-seed0.json"
     reads = []
-    read_table = listing.read_table
-    monkeypatch.setattr(listing, "read_table", lambda file: reads.append(file.name) or read_table(file))
+    read_json = listing.read_json
+    monkeypatch.setattr(listing, "read_json", lambda file: reads.append(file.name) or read_json(file))
     assert len(listed(results, "cycle")) == 4 and reads == []
     os.utime(file, ns=(1, 1))
     assert len(listed(results, "cycle")) == 4 and reads == [file.name]

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from reproduce.fitting import user_model
 from reproduce.runs.experiment import Experiment
-from reproduce.runs.record_shape import Misshapen, OtherSchema, check_table, read_table
+from reproduce.runs.record import fault
+from reproduce.runs.record_shape import Misshapen, check_table, read_json
 
 
 @dataclass(frozen=True)
@@ -41,12 +42,8 @@ def _listed(results: Path, file: Path) -> Listed:
         state = file.stat()
         experiment, own, split = _experiment(file, state.st_mtime_ns, state.st_size)
         named = results / f"{experiment.path}.json"
-    except OtherSchema as error:
-        return Listed(file, None, str(error))
-    except Misshapen as error:
-        return Listed(file, None, f"broken record ({error}); run again with --force")
-    except OSError as error:
-        return Listed(file, None, f"broken record ({error.strerror or error}); run again with --force")
+    except (Misshapen, OSError) as error:
+        return Listed(file, None, fault(error))
     if named != file:
         return Listed(file, None, f"is a record of {experiment.path}, not of its own name; left out.")
     return Listed(file, experiment, own=own, split=split)
@@ -58,7 +55,7 @@ def _experiment(file: Path, modified: int, size: int) -> tuple[Experiment, OwnMo
 
     `modified` and `size` tell the cache of a changed file.
     """
-    content = read_table(file)
+    content = read_json(file)
     check_table(content)
     experiment, where = Experiment(**content["experiment"]), content["environment"]
     source, split = where.get("source"), str(content["split"]["digest"])

@@ -12,7 +12,8 @@ from reproduce.errors import InputError
 from reproduce.files import only_one, replacing
 from reproduce.runs import kept_model
 from reproduce.runs.environment import check_writable
-from reproduce.runs.record import ARRAYS, Result, load_file
+from reproduce.runs.record import Result, load_file
+from reproduce.runs.record_shape import ARRAYS
 
 
 @dataclass(frozen=True)

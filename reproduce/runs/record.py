@@ -24,12 +24,11 @@ from reproduce.fitting.attention import Attention
 from reproduce.reading.sessions import Split, vocabulary_digest
 from reproduce.runs import record_shape
 from reproduce.runs.experiment import SCHEMA, Experiment
+from reproduce.runs.record_shape import ARRAYS, ATTENTION, DIGEST, Misshapen, OtherSchema
 
 if TYPE_CHECKING:
     import pandas as pd
 
-ARRAYS = ("session", "length", "greater", "equal")
-ATTENTION = ("weights", "is_target", "lengths")
 OUTSIDE = "outside: "  # before the label in the place of a model's name, so that it is never a model of the suite
 
 
@@ -147,14 +146,12 @@ def _content(result: Result, sha256: str) -> dict[str, Any]:
         "attention": result.attention.means if result.attention else None,
         "arrays_sha256": sha256,
     }
-    name = result.experiment.model
     try:
-        content = json.loads(json.dumps(content))
+        content = json.loads(json.dumps(content, allow_nan=False))
         record_shape.check_table(content)
     except (TypeError, ValueError, RecursionError) as error:
-        why = error if isinstance(error, record_shape.Misshapen) else "fields or epochs hold what JSON cannot"
-        raise ModelError(f"{name}: its run cannot be recorded: {why}") from error
-    return {**content, record_shape.DIGEST: record_shape.digest(content)}
+        raise ModelError(f"{result.experiment.model}: its run cannot be recorded ({error})") from error
+    return {**content, DIGEST: record_shape.digest(content)}
 
 
 def _arrays(result: Result) -> dict[str, np.ndarray]:
@@ -203,33 +200,20 @@ def load_file(table: Path) -> tuple[dict[str, Any], Result]:
     """
     arrays = table.with_name(table.name.removesuffix(".json") + ".npz")
     try:
-        content = record_shape.read_table(table)
+        content = record_shape.read_json(table)
         record_shape.check_table(content)
         raw = record_shape.read_whole(arrays)
         if hashlib.sha256(raw).hexdigest() != content["arrays_sha256"]:
             raise InputError(f"{arrays}: not the arrays that {table.name} was written for; run again with --force")
-        return content, _result(Experiment(**content["experiment"]), content, raw)
-    except record_shape.OtherSchema as error:
-        raise InputError(f"{table}: {error}") from error
-    except record_shape.Misshapen as error:
-        raise InputError(f"{table}: broken record ({error}); run again with --force") from error
-    except OSError as error:
-        raise InputError(f"{table}: broken record ({error.strerror or error}); run again with --force") from error
-
-
-def _result(experiment: Experiment, content: Mapping[str, Any], raw: bytes) -> Result:
-    """Make a result from a checked .json and the bytes of its arrays. Raises Misshapen if the arrays do not fit."""
-    means = content["attention"]
-    attended = () if means is None else tuple(f"attention_{name}" for name in ATTENTION)
-    kept = record_shape.read_arrays(raw, (*ARRAYS, *attended))
-    record_shape.check_arrays(content, kept)
-    weights = None
+        kept = record_shape.read_arrays(raw, content)
+    except (Misshapen, OSError) as error:
+        raise InputError(f"{table}: {fault(error)}") from error
+    means, weights = content["attention"], None
     if means is not None:
-        record_shape.check_attention(means, kept)
         parts = {name: kept[f"attention_{name}"] for name in ATTENTION}
         weights = Attention(**{**parts, "lengths": parts["lengths"].astype(np.int64)}, means=means)
-    return Result(
-        experiment=experiment,
+    return content, Result(
+        experiment=Experiment(**content["experiment"]),
         identity=content["identity"],
         fields=content["fields"],
         split=content["split"],
@@ -238,6 +222,13 @@ def _result(experiment: Experiment, content: Mapping[str, Any], raw: bytes) -> R
         **{name: kept[name].astype(np.int64) for name in ARRAYS},
         attention=weights,
     )
+
+
+def fault(error: Misshapen | OSError) -> str:
+    """Say what is wrong with a record that could not be read, and the remedy."""
+    if isinstance(error, OtherSchema):
+        return str(error)
+    return f"broken record ({error.strerror or error if isinstance(error, OSError) else error}); run again with --force"
 
 
 def current(result: Result) -> bool:

@@ -1,8 +1,8 @@
-"""The schema of a record: what every key of its .json must hold, and what its arrays must be.
+"""The schema of a record: what the keys of its .json hold, and what its arrays are.
 
 Records come from elsewhere: with a checkout, from a colleague, from a damaged disk. A record is therefore checked as a
-whole when it is loaded; code that has a Result need not check again. A message names the place in the record where
-something is wrong and never shows what was found there.
+whole when it is loaded, and code that has a Result need not check again. A message names the place in the record where
+something is wrong and never shows what stands there.
 """
 
 from __future__ import annotations
@@ -12,235 +12,150 @@ import io
 import json
 import re
 import zipfile
-from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, fields, is_dataclass
-from functools import lru_cache
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any
 
 import numpy as np
 
+from reproduce.errors import in_a_line
 from reproduce.runs.experiment import MAX_SEED, SCHEMA
 
 MAX_TABLE, MAX_ARRAYS = 16 << 20, 256 << 20  # bytes of a .json, and of an .npz unpacked; the largest known has 1 MiB
 MAX_ITEMS = 2**31 - 1
-MAX_LENGTH = 100_000  # of a list
+ARRAYS = ("session", "length", "greater", "equal")
+ATTENTION = ("weights", "is_target", "lengths")
 DIGEST = "digest"  # of all other keys; older records have none
-WORDS = {bool: "true or false", int: "an integer", float: "a finite number", str: "a text", NoneType: "null"}
 
 
 class Misshapen(ValueError):
-    """A file is not a valid record; the message says where, and what was expected there."""
+    """A file is not a valid record; the message says where."""
 
 
 class OtherSchema(Misshapen):
     """A record has another schema; the message says what to do."""
 
 
-@dataclass(frozen=True)
-class A:
-    """What is expected of a value beyond its type, in words and as a test."""
-
-    expected: str
-    test: Callable[[Any], bool]
+# What a place in a record may hold: a value for which a function is true, a list of such, one of several (a tuple), or
+# an object with these keys. A key that ends in ? may be absent; keys other than those named are of the kind of "*".
+Kind = Callable[[Any], object] | list[Any] | tuple[Any, ...] | dict[str, Any]
 
 
-def within(low: float, high: float) -> A:
-    return A(f"a number from {low:g} to {high:g}", lambda value: low <= value <= high)
+def text(value: Any) -> bool:
+    return isinstance(value, str) and len(value) <= 2_000 and value.isprintable()
 
 
-def matching(expected: str, pattern: str) -> A:
-    return A(expected, lambda value: re.fullmatch(pattern, value) is not None)
+def matching(pattern: str) -> Kind:
+    return lambda value: isinstance(value, str) and re.fullmatch(pattern, value)
 
 
-Text = Annotated[str, A("a text of a line", lambda value: len(value) <= 2_000 and value.isprintable())]
-Name = Annotated[str, matching("a name", "[A-Za-z0-9_-]{1,200}")]
-Sha256 = Annotated[str, matching("a sha256", "[0-9a-f]{64}")]
-Count = Annotated[int, within(0, 2**53)]
-Share = Annotated[float, within(0.0, 1.0)]
-PerCent = Annotated[float, within(0.0, 100.0)]
-Positive = Annotated[float, within(0.0, 1e300)]
-Plain = bool | int | float | str | None
-Value = Plain | list[Plain]
-Fields = dict[str, Value]
+def integer(low: int, high: int = 2**53) -> Kind:
+    return lambda value: type(value) is int and low <= value <= high
 
 
-# Keys with a default may be absent. Other keys than these are allowed only where OTHERS says what they hold.
+def number(low: float = -1e300, high: float = 1e300) -> Kind:
+    return lambda value: type(value) in (int, float) and low <= value <= high  # False for NaN
 
 
-@dataclass
-class Cause:
-    dataset: Name
-    model: Name
-    params: Fields
-    seed: Annotated[int, within(0, MAX_SEED)]
+def null(value: Any) -> bool:
+    return value is None
 
 
-@dataclass
-class Provenance:
-    source: Text
-    order: Literal["time", "file"]
-    emulated: bool
-    files: dict[str, Sha256]
-    counts: dict[str, Positive]
-    published: dict[str, Positive]
-    note: Text
-    reconstructed: bool = False
-    OTHERS: ClassVar[Any] = Value
+def truth(value: Any) -> bool:
+    return isinstance(value, bool)
 
 
-@dataclass
-class SplitOfRecord:
-    digest: Name
-    n_items: Annotated[int, within(1, MAX_ITEMS)]
-    provenance: Provenance
-    vocabulary: Sha256 = ""  # of a user's own data
+NAME, SHA256 = matching("[A-Za-z0-9_-]{1,200}"), matching("[0-9a-f]{64}")
+PLAIN = (null, truth, number(), text)
+FIELDS = {"*": (*PLAIN, [PLAIN])}
+PROVENANCE = {
+    "source": text,
+    "order": matching("time|file"),
+    "emulated": truth,
+    "files": {"*": SHA256},
+    "counts": {"*": number(0)},
+    "published": {"*": number(0)},
+    "note": text,
+    "reconstructed?": truth,
+    "*": PLAIN,
+}
+SITTING = {  # of a run, before it was resumed
+    "epochs": integer(0),
+    "device?": text,
+    "threads?": integer(0),
+    "torch?": text,
+    "commit?": (text, null),
+    "dirty?": (truth, null),
+    "*": PLAIN,
+}
+ENVIRONMENT = {
+    "device": text,
+    "threads": integer(0),
+    "torch": text,
+    "commit": (text, null),
+    "dirty": (truth, null),
+    "resumed": [SITTING],
+    "source?": SHA256,  # of a user's own model
+    "scoring_chunk?": integer(0),
+    "*": PLAIN,
+}
+ATTENDED = {
+    "examples": [integer(0)],
+    "weight": [[number()]],
+    "repeat": {"examples": integer(0), "weight": number(), "even": number(0, 1)},
+    "saturated?": number(0, 1),
+}
+RECORD = {
+    "schema": integer(SCHEMA, SCHEMA),
+    "identity": SHA256,
+    "experiment": {"dataset": NAME, "model": NAME, "params": FIELDS, "seed": integer(0, MAX_SEED)},
+    "fields": FIELDS,
+    "split": {
+        "digest": NAME,
+        "n_items": integer(1, MAX_ITEMS),
+        "provenance": PROVENANCE,
+        "vocabulary?": SHA256,  # of a user's own data
+    },
+    "recall_at_20": number(0, 100),
+    "mrr_at_20": number(0, 100),
+    "examples": integer(1),
+    "best_epoch": (integer(1), null),
+    "epochs": [{"epoch": integer(1), "validation_recall?": number(0, 100), "*": number()}],
+    "environment": ENVIRONMENT,
+    "attention": (ATTENDED, null),
+    "arrays_sha256": SHA256,
+    "digest?": SHA256,
+}
 
 
-@dataclass
-class Epoch:
-    epoch: Annotated[int, within(1, 2**31)]
-    validation_recall: PerCent = 0.0
-    OTHERS: ClassVar[Any] = float
-
-
-@dataclass
-class Sitting:
-    epochs: Count
-    device: Text = ""
-    threads: Count = 0
-    torch: Text = ""
-    commit: Text | None = None
-    dirty: bool | None = None
-    OTHERS: ClassVar[Any] = Value
-
-
-@dataclass
-class Environment:
-    device: Text
-    threads: Count
-    torch: Text
-    commit: Text | None
-    dirty: bool | None
-    resumed: list[Sitting]
-    source: Sha256 = ""  # of a user's own model
-    scoring_chunk: Count = 0
-    OTHERS: ClassVar[Any] = Value
-
-
-@dataclass
-class Repeat:
-    examples: Count
-    weight: float
-    even: Share
-
-
-@dataclass
-class Means:
-    examples: list[Count]
-    weight: list[list[float]]
-    repeat: Repeat
-    saturated: Share = 0.0
-    OTHERS: ClassVar[Any] = Value
-
-
-@dataclass
-class Record:
-    schema: Literal[SCHEMA]  # type: ignore[valid-type]
-    identity: Sha256
-    experiment: Cause
-    fields: Fields
-    split: SplitOfRecord
-    recall_at_20: PerCent
-    mrr_at_20: PerCent
-    examples: Annotated[int, within(1, 2**40)]
-    best_epoch: Annotated[int, within(1, 2**31)] | None
-    epochs: list[Epoch]
-    environment: Environment
-    attention: Means | None
-    arrays_sha256: Sha256
-    digest: Sha256 = ""
-
-
-def fit(value: Any, kind: Any, place: str) -> None:
-    """Raise Misshapen, naming the place, unless a value parsed from JSON is of a declared kind."""
-    origin, parts = get_origin(kind), get_args(kind)
-    if origin is Annotated:
-        fit(value, parts[0], place)
-        if not parts[1].test(value):
-            raise Misshapen(f"{place} is not {parts[1].expected}")
-    elif origin in (Union, UnionType):
-        _fit_one_of(value, parts, place)
-    elif origin is Literal:
-        if type(value) is not type(parts[0]) or value not in parts:
-            raise Misshapen(f"{place} is not {' or '.join(map(str, parts))}")
-    elif origin is list:
-        if type(value) is not list or len(value) > MAX_LENGTH:
-            raise Misshapen(f"{place} is not a list of at most {MAX_LENGTH:,}")
+def misfits(value: Any, kind: Kind, place: str = "") -> Iterator[str]:
+    """Yield the places in a value parsed from JSON that do not hold what they should."""
+    if isinstance(kind, tuple):
+        if all(any(misfits(value, one_of, "there")) for one_of in kind):
+            yield place
+    elif isinstance(kind, list) and type(value) is list:
         for i, member in enumerate(value):
-            fit(member, parts[0], f"{place}[{i}]")
-    elif origin is dict:
-        if type(value) is not dict or len(value) > 1_000 or any(len(key) > 200 for key in value):
-            raise Misshapen(f"{place} is not an object of short keys")
+            yield from misfits(member, kind[0], f"{place}[{i}]")
+    elif isinstance(kind, dict) and type(value) is dict:
+        yield from (f"{place}.{key}".lstrip(".") for key in kind if not key.endswith(("?", "*")) and key not in value)
         for key, member in value.items():
-            fit(member, parts[1], f"{place}.{key}")
-    elif is_dataclass(kind):
-        _fit_object(value, kind, place)
-    elif type(value) is not kind and not (kind is float and type(value) is int):
-        raise Misshapen(f"{place} is not {WORDS[kind]}")
-    elif kind is float and not abs(value) < 1e300:
-        raise Misshapen(f"{place} is not a finite number")
+            declared = kind.get(key, kind.get(f"{key}?", kind.get("*", _absent)))
+            yield from misfits(member, declared, f"{place}.{key}".lstrip("."))
+    elif not callable(kind) or not kind(value):
+        yield place
 
 
-def _fit_one_of(value: Any, kinds: tuple[Any, ...], place: str) -> None:
-    rest = [kind for kind in kinds if kind is not NoneType]
-    if value is None and len(rest) < len(kinds):
-        return None
-    if len(rest) == 1:
-        return fit(value, rest[0], place)
-    for kind in rest:
-        if type(value) is (get_origin(kind) or kind):
-            return fit(value, kind, place)
-    raise Misshapen(f"{place} is not a plain value")
+def _absent(value: Any) -> bool:
+    """Stand for the kind of a key that no record has."""
+    return False
 
 
-def _fit_object(value: Any, kind: Any, place: str) -> None:
-    if type(value) is not dict:
-        raise Misshapen(f"{place or 'the record'} is not an object")
-    kinds, required = _declared(kind)
-    if missing := [key for key in required if key not in value]:
-        raise Misshapen(f"{place or 'the record'} lacks {', '.join(missing)}")
-    for key, member in value.items():
-        declared = kinds.get(key, getattr(kind, "OTHERS", None))
-        if declared is None:
-            raise Misshapen(f"{place or 'the record'} has keys that no record has")
-        fit(member, declared, f"{place}.{key}" if place else key)
-
-
-@lru_cache
-def _declared(kind: Any) -> tuple[dict[str, Any], list[str]]:
-    """The kind of every key of a dataclass, and the keys that must be there."""
-    hints = get_type_hints(kind, globals(), include_extras=True)
-    return {key.name: hints[key.name] for key in fields(kind)}, [
-        key.name for key in fields(kind) if key.default is MISSING
-    ]
-
-
-def read_table(file: Path) -> dict[str, Any]:
-    """Read a record's .json, checking only that it is a JSON object; NaN and infinities are read as NaN.
-
-    Raises:
-        Misshapen: it is not a file, too long, nested too deeply, or not a JSON object.
-        OSError: it cannot be read.
-    """
-    raw = read_whole(file, MAX_TABLE)
+def read_json(file: Path) -> dict[str, Any]:
+    """Read a JSON object. Raises Misshapen if the file is too long or not one, OSError if it cannot be read."""
     try:
-        content = json.loads(raw, parse_constant=lambda word: float("nan"))
-    except RecursionError as error:
-        raise Misshapen("nested too deep") from error
-    except ValueError as error:  # not JSON, not UTF-8, or a number of thousands of digits
-        raise Misshapen("not JSON") from error
+        content = json.loads(read_whole(file, MAX_TABLE))
+    except (ValueError, RecursionError) as error:  # not JSON, not UTF-8, nested too deep, or thousands of digits
+        raise error if isinstance(error, Misshapen) else Misshapen("not JSON") from error
     if type(content) is not dict:
         raise Misshapen("not an object")
     return content
@@ -261,10 +176,12 @@ def check_table(content: Mapping[str, Any]) -> None:
     """Raise Misshapen if a .json is not a Record or was changed after it was written."""
     schema = content.get("schema")
     if type(schema) is int and schema != SCHEMA:
-        named = str(schema) if abs(schema) < 10**9 else "unknown"
-        raise OtherSchema(f"schema {named}, this suite reads schema {SCHEMA}; use the suite that wrote it")
-    fit(content, Record, "")
-    if DIGEST in content and content[DIGEST] != digest(content):
+        raise OtherSchema(
+            f"schema {in_a_line(str(schema), 12)}, this suite reads schema {SCHEMA}; use the suite that wrote it"
+        )
+    for place in misfits(content, RECORD):
+        raise Misshapen(f"{in_a_line(place)} is absent, or not what the schema says")
+    if content.get(DIGEST, "") not in ("", digest(content)):
         raise Misshapen("changed after it was written: its digest is of another content")
 
 
@@ -274,62 +191,51 @@ def digest(content: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
-def read_arrays(raw: bytes, names: tuple[str, ...]) -> dict[str, np.ndarray]:
-    """Read the named arrays of an .npz, all of them one-dimensional.
+def read_arrays(raw: bytes, content: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Read the arrays of a record from the bytes of its .npz, given its checked .json.
 
     Raises:
-        Misshapen: it is not an .npz, unpacks to too many bytes, lacks an array or has one of another kind.
+        Misshapen: it is not an .npz, unpacks to too many bytes, or its arrays do not fit the .json or each other.
     """
+    names = ARRAYS if content["attention"] is None else (*ARRAYS, *(f"attention_{name}" for name in ATTENTION))
     try:
         with zipfile.ZipFile(io.BytesIO(raw)) as archive:
-            if sum(member.file_size for member in archive.infolist()) > MAX_ARRAYS:
-                raise Misshapen(f"its arrays unpack to more than {MAX_ARRAYS >> 20} MiB")
-            for name in names:
-                _check_header(archive, name)
-        with np.load(io.BytesIO(raw), allow_pickle=False) as kept:
-            return {name: kept[name] for name in names}
-    except Misshapen:
-        raise
+            unpacked = sum(member.file_size for member in archive.infolist())
+        if unpacked <= MAX_ARRAYS:
+            with np.load(io.BytesIO(raw), allow_pickle=False) as kept:
+                arrays = {name: kept[name] for name in names}
     except Exception as error:  # the parsers of zipfile and numpy may raise anything
         raise Misshapen("its arrays cannot be read") from error
+    if unpacked > MAX_ARRAYS:
+        raise Misshapen(f"its arrays unpack to more than {MAX_ARRAYS >> 20} MiB")
+    for fault in _faults(content, arrays):
+        raise Misshapen(fault)
+    return arrays
 
 
-def _check_header(archive: zipfile.ZipFile, name: str) -> None:
-    """Check that an array is as long as its header says, so that no memory is allocated for missing numbers."""
-    member = archive.getinfo(f"{name}.npy")
-    with archive.open(member) as stream:
-        version = np.lib.format.read_magic(stream)
-        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, _, kind = read(stream)
-        if kind.kind not in "biuf" or len(shape) != 1 or shape[0] * kind.itemsize + stream.tell() != member.file_size:
-            raise Misshapen(f"{name} is not a row of numbers")
-
-
-def check_arrays(content: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
-    """Raise Misshapen if the rank counts differ in length, are out of order, or do not fit the number of items."""
-    columns = [arrays[name] for name in ("session", "length", "greater", "equal")]
-    if any(column.dtype.kind not in "iu" for column in columns):
-        raise Misshapen("its rank counts are not integers")
-    if len({len(column) for column in columns}) > 1 or not len(columns[0]):
-        raise Misshapen("its arrays are not of one length")
-    if any(int(column.min()) < 0 or int(column.max()) > MAX_ITEMS for column in columns):
-        raise Misshapen("a negative count, or one beyond 31 bits")
-    session, _, greater, equal = (column.astype(np.int64) for column in columns)
+def _faults(content: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Iterator[str]:
+    """Say what is wrong with the arrays of a record; each fault supposes that there is none before it."""
+    counts = [arrays[name] for name in ARRAYS]
+    if any(array.ndim != 1 for array in arrays.values()) or any(array.dtype.kind not in "iu" for array in counts):
+        yield "its rank counts are not rows of integers"
+    if len({len(array) for array in counts}) > 1 or not len(counts[0]):
+        yield "its arrays are not of one length"
+    if any(int(array.min()) < 0 or int(array.max()) > MAX_ITEMS for array in counts):
+        yield "a negative count, or one beyond 31 bits"
+    session, _, greater, equal = (array.astype(np.int64) for array in counts)
     n_items = content["split"]["n_items"]
     if (greater + equal + 1 > n_items).any():
-        raise Misshapen(f"a rank outside 1 to {n_items}")
+        yield f"a rank outside 1 to {n_items}"
     if (np.diff(session) < 0).any():
-        raise Misshapen("its sessions are not in order")
-
-
-def check_attention(means: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
-    """Raise Misshapen if the attention weights are not finite or do not fit the lengths of their prefixes."""
-    weights, is_target, lengths = (arrays[f"attention_{name}"] for name in ("weights", "is_target", "lengths"))
+        yield "its sessions are not in order"
+    if (means := content["attention"]) is None:
+        return
+    weights, is_target, lengths = (arrays[f"attention_{name}"] for name in ATTENTION)
     if lengths.dtype.kind not in "iu" or is_target.dtype != bool or weights.dtype.kind != "f":
-        raise Misshapen("its attention is of other types")
+        yield "its attention is of other types"
     if (lengths < 1).any() or not int(lengths.sum()) == len(weights) == len(is_target):
-        raise Misshapen("its attention weights are not as many as their clicks")
+        yield "its attention weights are not as many as their clicks"
     if not np.isfinite(weights).all():  # without a softmax they may be negative or above 1
-        raise Misshapen("an attention weight that is not a finite number")
+        yield "an attention weight that is not a finite number"
     if [len(row) for row in means["weight"]] != list(range(1, len(means["examples"]) + 1)):
-        raise Misshapen("its mean attention weights are not a row for every length of prefix")
+        yield "its mean attention weights are not a row for every length of prefix"

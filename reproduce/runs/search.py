@@ -31,7 +31,7 @@ from reproduce.reading.sessions import Split
 from reproduce.runs.deadline import TimeIsUp
 from reproduce.runs.environment import check_writable, choose_device, circumstances
 from reproduce.runs.experiment import MAX_SEED, Experiment, check_seed, file_name
-from reproduce.runs.record_shape import Misshapen, read_table
+from reproduce.runs.record_shape import Misshapen, read_json
 from reproduce.runs.runner import RunOptions, run_with
 from reproduce.runs.trials import VERSION, Outcome, Protocol, Refit, Trial, best_of
 
@@ -147,7 +147,7 @@ def run(what: Search, trials: int, options: RunOptions) -> Outcome:
 
 def _check_same_data(file: Path, split: str) -> None:
     try:
-        before = read_table(file).get("split") if file.exists() else None
+        before = read_json(file).get("split") if file.exists() else None
     except (Misshapen, OSError):  # a broken outcome is replaced
         return
     if before not in (None, split):

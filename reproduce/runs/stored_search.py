@@ -13,7 +13,7 @@ from reproduce.fitting import user_model
 from reproduce.paper import controls, rows
 from reproduce.paper.rows import Row
 from reproduce.runs import request
-from reproduce.runs.record_shape import read_table
+from reproduce.runs.record_shape import read_json
 from reproduce.runs.request import recorded
 from reproduce.runs.trials import Protocol, Refit, Trial
 
@@ -70,7 +70,7 @@ def found(results: Path, dataset: str) -> list[Found]:
     searches = []
     for file in sorted((results / "search" / dataset).glob("*.json")):
         try:
-            searches.append(_read(read_table(file)))
+            searches.append(_read(read_json(file)))
         except (OSError, ValueError, KeyError, TypeError, AttributeError, UsageError) as error:
             why = f"{type(error).__name__}: {str(error)[:200]}"
             raise InputError(f"{file}: not what a search of today stores ({why}); search again") from error
