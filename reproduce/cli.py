@@ -461,7 +461,7 @@ def parser() -> _Parser:
     search = command(
         "search",
         "search the best settings of a model on held-out training sessions, and print the command for them",
-        "search:answer", _one_dataset(), own, settings, _seed(), _device(), data, results, _sitting_alone(),
+        "runs.search:answer", _one_dataset(), own, settings, _seed(), _device(), data, results, _sitting_alone(),
     )  # fmt: skip
     search.add_argument("model", metavar="MODEL", help=MODEL)
     search.add_argument(

@@ -14,7 +14,7 @@ import pytest
 from reproduce.__main__ import main
 from reproduce.errors import InputError
 from reproduce.reports import check
-from reproduce.runs import record_shape, runner
+from reproduce.runs import record, record_shape, runner
 from reproduce.runs.experiment import Experiment
 
 NARM = Experiment.of("cycle", "narm", {"epochs": 2, "hidden": 4, "embedding": 4})

@@ -29,8 +29,7 @@ from reproduce.reports.records import Records
 from reproduce.runs.experiment import Experiment
 from reproduce.runs.record import Result, store
 from reproduce.runs.request import Request
-from reproduce.runs.stored_search import Found
-from reproduce.runs.trials import VERSION, Protocol, Trial
+from reproduce.runs.stored_search import VERSION, Found, Protocol, Trial
 
 GOLDEN = Path(__file__).resolve().parent / "golden" / "claims.md"
 A, B, POP = Row("Item-KNN", "item_knn"), Row("S-KNN", "sknn"), Row("POP", "pop")  # these models have no randomness

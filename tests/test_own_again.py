@@ -14,9 +14,8 @@ from reproduce.__main__ import main
 from reproduce.errors import UsageError
 from reproduce.fitting import user_model
 from reproduce.reading import own_data
-from reproduce.runs.stored_search import Found
-from reproduce.runs.trials import Trial
-from reproduce.search import as_command
+from reproduce.runs.search import as_command
+from reproduce.runs.stored_search import Found, Trial
 
 LABELLED = """
 from dataclasses import dataclass

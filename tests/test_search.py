@@ -25,9 +25,8 @@ from reproduce.runs.deadline import Deadline, TimeIsUp
 from reproduce.runs.experiment import Experiment
 from reproduce.runs.record import load
 from reproduce.runs.runner import RunOptions
-from reproduce.runs.search import Search
-from reproduce.runs.stored_search import Found
-from reproduce.runs.trials import Outcome, Protocol, Refit, Trial, best_of
+from reproduce.runs.search import Outcome, Search, best_of
+from reproduce.runs.stored_search import Found, Protocol, Refit, Trial
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
 ITEM_KNN = Search("cycle", "item_knn", {}, 0)

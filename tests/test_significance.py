@@ -26,8 +26,7 @@ from reproduce.reports.records import Records
 from reproduce.runs.experiment import Experiment
 from reproduce.runs.record import Result, store
 from reproduce.runs.request import Request
-from reproduce.runs.search import Trial
-from reproduce.runs.stored_search import Found
+from reproduce.runs.stored_search import Found, Trial
 
 GOLDEN = Path(__file__).resolve().parent / "golden" / "significance.md"
 DATASET = "eshop"

@@ -24,8 +24,7 @@ from reproduce.reports.measuring import METRICS, Seeds
 from reproduce.reports.records import Records
 from reproduce.runs import stored_search
 from reproduce.runs.record import Result
-from reproduce.runs.stored_search import Found
-from reproduce.runs.trials import VERSION
+from reproduce.runs.stored_search import VERSION, Found
 
 NOT_RUN, INCOMPLETE = "not run", "incomplete"
 Chosen = Callable[[tuple[Row, ...]], tuple[Row, ...] | None]  # the rows to take for a statement's, if any

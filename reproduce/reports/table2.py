@@ -22,8 +22,7 @@ from reproduce.reports.measuring import METRICS, Seeds, View
 from reproduce.reports.records import Records, papers_task, reference
 from reproduce.runs.record import Result
 from reproduce.runs.request import Request, same
-from reproduce.runs.stored_search import Found
-from reproduce.runs.trials import VERSION
+from reproduce.runs.stored_search import VERSION, Found
 
 NARM = "NARM"
 SPAN = 2.2  # points to either side in the figure

@@ -12,31 +12,34 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import shlex
 import sys
+from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from itertools import product
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tabulate import tabulate
 
-from reproduce import catalog
+from reproduce import catalog, own_process
 from reproduce.errors import InputError, ModelError, UsageError
 from reproduce.files import only_one, replacing
 from reproduce.fitting import user_model
 from reproduce.fitting.neural import Neural
+from reproduce.reading import own_data
 from reproduce.reading.held_out import hold_out
-from reproduce.reading.sessions import Split
-from reproduce.runs.deadline import TimeIsUp
+from reproduce.runs import own_options, request, slurm
+from reproduce.runs.deadline import Deadline, TimeIsUp
 from reproduce.runs.environment import check_writable, choose_device, circumstances
 from reproduce.runs.experiment import MAX_SEED, Experiment, check_seed, file_name
 from reproduce.runs.record_shape import Misshapen, read_json
 from reproduce.runs.runner import RunOptions, run_with
-from reproduce.runs.trials import VERSION, Outcome, Protocol, Refit, Trial, best_of
+from reproduce.runs.stored_search import VERSION, Protocol, Refit, Trial
 
 REFITTED, REFITS = 3, 3  # how many of the best trials are fitted again, and with how many seeds each
-DRAWS = 10  # attempts to draw new settings, before untried ones are taken at random
+DRAWS = 10  # attempts of the sampler to propose new settings; after these, some are drawn at random
+SHOWN = 5  # trials in the report
 
 
 @dataclass(frozen=True)
@@ -71,12 +74,12 @@ class Search:
             UsageError: there are no such fields, or a default is not among the values of its field.
         """
         declared = {field.name: field.metadata.get("search") for field in fields(catalog.recommender(self.model))}  # type: ignore[arg-type]
-        chosen = {name: what for name, what in declared.items() if what and name not in self.fixed}
+        chosen = {name: span for name, span in declared.items() if span and name not in self.fixed}
         if not chosen:
             raise UsageError(f"{self.model}: no field states what to search; see recommender.setting(search=...)")
         for name, value in catalog.resolved(catalog.make_recommender(self.model)).items():
-            what = chosen.get(name)
-            if what and not (value in what if isinstance(what, list) else what[0] <= value <= what[1]):
+            span = chosen.get(name)
+            if span and not (value in span if isinstance(span, list) else span[0] <= value <= span[1]):
                 raise UsageError(f"{self.model}.{name}: its default {value} is not among what a search may try")
         return chosen
 
@@ -89,13 +92,39 @@ class Search:
         return Experiment.of(dataset, self.model, values, seed)
 
 
-def run(what: Search, trials: int, options: RunOptions) -> Outcome:
-    """Run the trials and the refits that are not stored yet, and store the outcome of the search.
+@dataclass(frozen=True)
+class Outcome:
+    """The outcome of a search: its trials in the order they were made, and the refits of the best, best trial first."""
 
-    Args:
-        what: the search.
-        trials: the number of trials.
-        options: how to run; --force and --keep-model do not apply.
+    protocol: Protocol
+    scored_on: str
+    trials: Sequence[Trial]
+    refits: Sequence[Refit]
+
+    @property
+    def best(self) -> Trial:
+        """The trial whose refits have the highest mean Recall@20, then MRR@20; of equals, the better trial.
+
+        Raises:
+            ModelError: each of the best trials failed in a refit.
+        """
+        sound = [refit for refit in self.refits if refit.why is None]
+        if not sound:
+            raise ModelError(f"the best trials failed with other seeds: {self.refits[0].why}")
+        best = max(sound, key=lambda refit: (refit.recall, refit.mrr))
+        return next(trial for trial in self.trials if trial.fields == best.fields)
+
+
+def best_of(trials: Sequence[Trial]) -> list[Trial]:
+    """The trials that did not fail, best first by Recall@20, MRR@20 and age. Raises ModelError if there are none."""
+    scored = [trial for trial in trials if trial.recall is not None]
+    if not scored:
+        raise ModelError("every trial failed; the messages above say why")
+    return sorted(scored, key=lambda trial: (-(trial.recall or 0.0), -(trial.mrr or 0.0)))
+
+
+def run(search: Search, trials: int, options: RunOptions) -> Outcome:
+    """Run the trials and the refits that are not stored yet, and store the outcome of the search.
 
     Raises:
         UsageError: the model states nothing to search, or an epoch takes longer than the deadline.
@@ -103,41 +132,67 @@ def run(what: Search, trials: int, options: RunOptions) -> Outcome:
         ModelError: every trial failed, or each of the best trials failed with another seed.
         TimeIsUp: the deadline came first; what was done is kept.
     """
-    check_seed(what.seed)
-    ranges = what.ranges()
+    check_seed(search.seed)
+    ranges = search.ranges()
     options = replace(options, force=False, keep_model=False)
     check_writable(options.results)
-    split = catalog.load_split(what.dataset, options.data)
+    split = catalog.load_split(search.dataset, options.data)
     held_out = hold_out(split)
-    file = options.results / what.path(trials)
-    _check_same_data(file, split.digest)
-    defaults = catalog.resolved(catalog.make_recommender(what.model, what.fixed))
+    file = options.results / search.path(trials)
+    try:
+        before = read_json(file).get("split", split.digest) if file.exists() else split.digest
+    except (Misshapen, OSError):  # a broken outcome is replaced
+        before = split.digest
+    if before != split.digest:
+        raise InputError(f"{file}: a search on other data of this name; choose another --results DIR, or remove it")
+
+    def tried(values: Mapping[str, Any], seed: int, words: str, *, trial: bool) -> Trial:
+        """Run settings on the held-out split; a model that fails gives a trial without numbers."""
+        try:
+            result = run_with(options, search.experiment(held_out.name, values, seed, trial=trial), held_out)
+            outcome = Trial(values, result.recall(), result.mrr())
+        except ModelError as error:
+            outcome = Trial(values, None, None, str(error))
+        if not options.quiet:
+            print(f"{words}: {outcome}", file=sys.stderr, flush=True)
+        return outcome
+
+    def refitted(trial: Trial) -> Refit:
+        """Fit a trial again with other seeds and with all epochs, up to a fit that fails."""
+        if catalog.recommender(search.model).deterministic:  # other seeds give the same numbers
+            return Refit(trial.fields, [trial.recall or 0.0] * REFITS, [trial.mrr or 0.0] * REFITS)
+        recalls: list[float] = []
+        mrrs: list[float] = []
+        for seed in search.seeds:
+            fit = tried(trial.fields, seed, f"fitted anew, seed {seed}", trial=False)
+            if fit.recall is None or fit.mrr is None:
+                return Refit(trial.fields, recalls, mrrs, fit.why)
+            recalls.append(fit.recall)
+            mrrs.append(fit.mrr)
+        return Refit(trial.fields, recalls, mrrs)
+
+    defaults = catalog.resolved(catalog.make_recommender(search.model, search.fixed))
     first = {name: defaults[name] for name in ranges}
     done: list[Trial] = []
-    refits: list[Refit] = []
     with only_one(file.with_suffix(".lock")):
         try:
-            while len(done) < trials and (chosen := _proposed(what, ranges, first, done)) is not None:
-                done.append(
-                    _fitted(what.experiment(held_out.name, chosen, what.seed, trial=True), chosen, held_out, options)
-                )
-                _say(options, f"trial {len(done)}/{trials}: {done[-1]}")
-            for trial in best_of(done)[:REFITTED]:
-                refits.append(_refit(what, trial, held_out, options))
+            while len(done) < trials and (values := _proposed(search, ranges, first, done)) is not None:
+                done.append(tried(values, search.seed, f"trial {len(done) + 1}/{trials}", trial=True))
+            refits = [refitted(trial) for trial in best_of(done)[:REFITTED]]
         except TimeIsUp as error:
             far = f"{len(done)} of {trials} trials are done" if len(done) < trials else "the refits are not done"
             raise TimeIsUp(f"{error}; {far} (repeat the command to resume)") from error
-        outcome = Outcome(what.protocol(trials), held_out.provenance.note, done, refits)
+        outcome = Outcome(search.protocol(trials), held_out.provenance.note, done, refits)
         content = {
-            **asdict(what),
-            **user_model.described(what.model),
+            **asdict(search),
+            **user_model.described(search.model),
             **asdict(outcome),
             "split": split.digest,
-            "seeds": what.seeds,
+            "seeds": search.seeds,
             "ranges": ranges,
             "defaults": asdict(done[0]),
             "best": asdict(outcome.best),
-            "options": as_options(what.model, {**what.fixed, **outcome.best.fields}),
+            "options": as_options(search.model, {**search.fixed, **outcome.best.fields}),
             "environment": circumstances(choose_device(options.device), split.train.n_items),
         }
         with replacing(file) as temporary:
@@ -145,64 +200,20 @@ def run(what: Search, trials: int, options: RunOptions) -> Outcome:
     return outcome
 
 
-def _check_same_data(file: Path, split: str) -> None:
-    try:
-        before = read_json(file).get("split") if file.exists() else None
-    except (Misshapen, OSError):  # a broken outcome is replaced
-        return
-    if before not in (None, split):
-        raise InputError(f"{file}: a search on other data of this name; choose another --results DIR, or remove it")
-
-
-def _fitted(experiment: Experiment, chosen: Mapping[str, Any], split: Split, options: RunOptions) -> Trial:
-    """Run an experiment on the held-out split; a model that fails gives a trial without numbers."""
-    try:
-        result = run_with(options, experiment, split)
-    except ModelError as error:
-        return Trial(chosen, None, None, str(error))
-    return Trial(chosen, result.recall(), result.mrr())
-
-
-def _refit(what: Search, trial: Trial, split: Split, options: RunOptions) -> Refit:
-    """Fit a trial again with other seeds and with all epochs, up to a fit that fails.
-
-    A deterministic model gives the same numbers with every seed, so the numbers of its trial are used.
-    """
-    fits: list[Trial] = []
-    for seed in what.seeds:
-        if catalog.recommender(what.model).deterministic:
-            fits.append(trial)
-            continue
-        fits.append(_fitted(what.experiment(split.name, trial.fields, seed, trial=False), trial.fields, split, options))
-        _say(options, f"fitted anew, seed {seed}: {fits[-1]}")
-        if fits[-1].recall is None:
-            break
-    whole = [fit for fit in fits if fit.recall is not None and fit.mrr is not None]
-    return Refit(trial.fields, [fit.recall for fit in whole], [fit.mrr for fit in whole], fits[-1].why)  # type: ignore[misc]
-
-
-def _say(options: RunOptions, text: str) -> None:
-    if not options.quiet:
-        print(text, file=sys.stderr, flush=True)
-
-
 def _proposed(
-    what: Search, ranges: Mapping[str, Any], defaults: Mapping[str, Any], done: Sequence[Trial]
+    search: Search, ranges: Mapping[str, Any], defaults: Mapping[str, Any], done: Sequence[Trial]
 ) -> Mapping[str, Any] | None:
-    """The settings of the next trial: the defaults first, then new ones; None if all have been tried."""
+    """The settings of the next trial: the defaults first, then new ones; None if it seems that all have been tried."""
     if not done:
         return defaults
-    draw = _with_optuna if what.protocol(0).sampler == "optuna" else _at_random
-    for attempt in range(DRAWS):
-        seed = int(np.random.SeedSequence([what.seed, len(done), attempt]).generate_state(1)[0])
-        chosen = {name: _rounded(value, ranges[name]) for name, value in draw(ranges, defaults, done, seed).items()}
-        if all(chosen != trial.fields for trial in done):
-            return chosen
-    if not all(isinstance(values, list) for values in ranges.values()):
-        return None
-    every = (dict(zip(ranges, values, strict=True)) for values in product(*ranges.values()))
-    left = [chosen for chosen in every if all(chosen != trial.fields for trial in done)]
-    return left[seed % len(left)] if left else None
+    optuna = search.protocol(0).sampler == "optuna"
+    for attempt in range(100 * DRAWS):
+        seed = int(np.random.SeedSequence([search.seed, len(done), attempt]).generate_state(1)[0])
+        draw = _with_optuna if optuna and attempt < DRAWS else _at_random
+        values = {name: _rounded(value, ranges[name]) for name, value in draw(ranges, defaults, done, seed).items()}
+        if all(values != trial.fields for trial in done):
+            return values
+    return None
 
 
 def _with_optuna(
@@ -213,13 +224,13 @@ def _with_optuna(
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     kinds: dict[str, Any] = {}
-    for name, what in ranges.items():
-        if isinstance(what, list):
-            kinds[name] = optuna.distributions.CategoricalDistribution(what)
+    for name, span in ranges.items():
+        if isinstance(span, list):
+            kinds[name] = optuna.distributions.CategoricalDistribution(span)
         elif isinstance(defaults[name], int):
-            kinds[name] = optuna.distributions.IntDistribution(what[0], what[1], log=over_orders(*what))
+            kinds[name] = optuna.distributions.IntDistribution(span[0], span[1], log=over_orders(*span))
         else:
-            kinds[name] = optuna.distributions.FloatDistribution(what[0], what[1], log=over_orders(*what))
+            kinds[name] = optuna.distributions.FloatDistribution(span[0], span[1], log=over_orders(*span))
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))
     states = optuna.trial.TrialState
     for trial in done:
@@ -237,21 +248,21 @@ def _at_random(
     """Draw settings independently: evenly from a list or a range, or evenly in the logarithm of a wide range."""
     rng = np.random.default_rng(seed)
     chosen: dict[str, Any] = {}
-    for name, what in ranges.items():
-        if isinstance(what, list):
-            chosen[name] = what[rng.integers(len(what))]
+    for name, span in ranges.items():
+        if isinstance(span, list):
+            chosen[name] = span[rng.integers(len(span))]
             continue
-        low, high = what
+        low, high = span
         value = float(np.exp(rng.uniform(*np.log([low, high]))) if over_orders(low, high) else rng.uniform(low, high))
         chosen[name] = round(value) if isinstance(defaults[name], int) else value
     return chosen
 
 
-def _rounded(value: Any, what: Any) -> Any:
+def _rounded(value: Any, span: Any) -> Any:
     """Round a drawn number to three significant digits, as a user would type it, within its range."""
-    if isinstance(what, list) or not isinstance(value, float):
+    if isinstance(span, list) or not isinstance(value, float):
         return value
-    return min(max(float(f"{value:.3g}"), float(what[0])), float(what[1]))
+    return min(max(float(f"{value:.3g}"), float(span[0])), float(span[1]))
 
 
 def over_orders(low: float, high: float) -> bool:
@@ -263,3 +274,81 @@ def as_options(model: str, chosen: Mapping[str, Any]) -> str:
     """The --set option for some fields, without those at their defaults."""
     changed = catalog.changed(catalog.make_recommender(model, chosen))
     return "--set " + " ".join(f"{model}.{key}={value}" for key, value in changed.items()) if changed else ""
+
+
+# --- the command ------------------------------------------------------------------------------------------------------
+
+
+def answer(options: Namespace) -> str:
+    own_process.show_tracebacks(options.traceback)
+    queue = slurm.parse(options.slurm) if options.slurm else None
+    model = catalog.recommender(options.model, load=False).name
+    (dataset,) = own_options.datasets([options.dataset], options.rules, options.data)
+    settings = request.settings(options.set)
+    for other in set(settings) - {model}:
+        raise UsageError(f"--set {other}.…: {other} is not the model that is searched")
+    search = Search(dataset, model, settings.get(model, {}), options.seed, options.trial_epochs)
+    if queue is not None:
+        if options.fresh:
+            raise UsageError("--fresh: with --slurm a job that is queued again must go on from its checkpoint")
+        search.ranges()
+        queued = slurm.queue([as_job(search, options)], queue, options.results)
+        return queued or "nothing to submit: this search is queued"
+    how = RunOptions(
+        data=options.data,
+        results=options.results,
+        device=options.device,
+        quiet=options.quiet,
+        fresh=options.fresh,
+        deadline=None if options.minutes is None else Deadline.in_minutes(options.minutes),
+    )
+    return report(search, run(search, options.trials, how))
+
+
+def as_job(search: Search, options: Namespace) -> list[str]:
+    """Return the words to type after `python -m reproduce` for this search, on any machine that has the folders."""
+    words = ["search", slurm.model_word(search.model), "--dataset", *slurm.dataset_words(search.dataset)]
+    words += ["--trials", str(options.trials), "--seed", str(search.seed)]
+    if search.fixed:
+        words += ["--set", *(f"{search.model}.{key}={value}" for key, value in search.fixed.items())]
+    for name, value in (("--trial-epochs", search.trial_epochs), ("--minutes", options.minutes)):
+        words += [] if value is None else [name, str(value)]
+    words += ["--data", str(options.data.resolve()), "--results", str(options.results.resolve())]
+    return [*words, "--device", options.device, *(["--quiet"] if options.quiet else [])]
+
+
+def as_command(dataset: str, model: str, options: str) -> str:
+    """Return the command that trains a model with the fields found on all of train, and tests it."""
+    name = shlex.quote(user_model.asked_for_as(model))
+    return f"python -m reproduce table2 --dataset {own_data.asked_for_as(dataset)} --model {name} {options}"
+
+
+def report(search: Search, outcome: Outcome) -> str:
+    """Report the protocol, the ranges, the best trials, the defaults, the refits and the command for the best."""
+    defaults, ordered = outcome.trials[0], best_of(outcome.trials)
+    shown = ordered[:SHOWN] + ([defaults] if defaults not in ordered[:SHOWN] else [])
+    refits = {str(refit.fields): refit for refit in outcome.refits}
+    lines = []
+    for trial in shown:
+        scores: list[float | None] = [trial.recall, trial.mrr]
+        if (refit := refits.get(str(trial.fields))) is not None:
+            scores += [None, None] if refit.why is not None else [refit.recall, refit.mrr]
+        numbers = ["failed" if score is None else f"{score:.2f}" for score in scores]
+        lines.append(["defaults" if trial is defaults else "", *map(str, trial.fields.values()), *numbers])
+    head = ["", *defaults.fields, "Recall@20", "MRR@20", "anew: Recall@20", "MRR@20"]
+    lines = [line + [""] * (len(head) - len(line)) for line in lines]
+    made = "" if len(outcome.trials) == outcome.protocol.trials else f"; there are only {len(outcome.trials)} settings"
+    chosen = as_options(search.model, {**search.fixed, **outcome.best.fields})
+    command = as_command(search.dataset, search.model, chosen) if chosen else "the defaults are the best found"
+    spans = [
+        f"{name} of {', '.join(map(str, span))}"
+        if isinstance(span, list)
+        else f"{name} {span[0]} to {span[1]}{' (evenly in the logarithm)' * over_orders(*span)}"
+        for name, span in search.ranges().items()
+    ]
+    return (
+        f"{search.model} on {search.dataset}: {outcome.protocol}{made}\nscored on {outcome.scored_on}\n"
+        f"searched: {'; '.join(spans)}\n\n"
+        + tabulate(lines, head, disable_numparse=True, colalign=["left"] + ["right"] * (len(head) - 1))
+        + f"\n\n{command}"
+    )

@@ -1,4 +1,4 @@
-"""The outcomes of searches stored in a results folder, and which of them can be compared with each other."""
+"""What searches found, as stored in a results folder, and which of them can be compared with each other."""
 
 from __future__ import annotations
 
@@ -7,15 +7,70 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from reproduce import catalog
 from reproduce.errors import InputError, UsageError
 from reproduce.fitting import user_model
 from reproduce.paper import controls, rows
 from reproduce.paper.rows import Row
 from reproduce.runs import request
-from reproduce.runs.record_shape import read_json
+from reproduce.runs.record_shape import FIELDS, NAME, Misshapen, integer, misfits, null, number, read_json, text
 from reproduce.runs.request import recorded
-from reproduce.runs.trials import Protocol, Refit, Trial
+
+VERSION = 2  # of the protocol; 1 chose by one fit, on the last sessions by position, and counted repeated draws
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How a search is made, and its budget. Only searches with equal protocols can be compared."""
+
+    version: int
+    trials: int  # different settings, including the defaults
+    trial_epochs: int | None  # the largest number of epochs of a neural network in a trial; None: its own
+    refitted: int  # how many of the best trials are fitted again
+    refits: int  # fits of each of these, each with another seed and all epochs
+    sampler: str = "optuna"  # what draws the trials, or "random"
+
+    def __str__(self) -> str:
+        trials = f"{self.trials} trials" + (" drawn at random" if self.sampler == "random" else "")
+        if self.trial_epochs is not None:
+            trials += f", a network in each for at most {self.trial_epochs} epochs"
+        if self.version < VERSION:
+            return f"{trials} by an older protocol: the best of single fits"
+        return f"{trials}; the best {self.refitted} fitted anew with {self.refits} seeds each"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Settings that were tried, and their scores on the held-out sessions; None, and why, if the model failed."""
+
+    fields: Mapping[str, Any]
+    recall: float | None
+    mrr: float | None
+    why: str | None = None
+
+    def __str__(self) -> str:
+        outcome = f"Recall@20 {self.recall:.2f}, MRR@20 {self.mrr:.2f}" if self.recall is not None else f"{self.why}"
+        return f"{outcome}  {', '.join(f'{key}={value}' for key, value in self.fields.items())}"
+
+
+@dataclass(frozen=True)
+class Refit:
+    """One of the best trials fitted again: Recall@20 and MRR@20 per seed, up to a fit that failed, and why it did."""
+
+    fields: Mapping[str, Any]
+    recalls: Sequence[float]
+    mrrs: Sequence[float]
+    why: str | None = None
+
+    @property
+    def recall(self) -> float:
+        return float(np.mean(self.recalls))
+
+    @property
+    def mrr(self) -> float:
+        return float(np.mean(self.mrrs))
 
 
 @dataclass(frozen=True)
@@ -71,9 +126,8 @@ def found(results: Path, dataset: str) -> list[Found]:
     for file in sorted((results / "search" / dataset).glob("*.json")):
         try:
             searches.append(_read(read_json(file)))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, UsageError) as error:
-            why = f"{type(error).__name__}: {str(error)[:200]}"
-            raise InputError(f"{file}: not what a search of today stores ({why}); search again") from error
+        except (OSError, Misshapen, UsageError) as error:
+            raise InputError(f"{file}: not what a search of today stores ({error}); search again") from error
     return searches
 
 
@@ -106,64 +160,65 @@ def compared(searches: Iterable[Found], wanted: Sequence[Row]) -> list[Found]:
 
     groups = by_protocol(searches)
     for protocol in sorted(groups, key=rank, reverse=True):
-        chosen = [
-            next((search for search in groups[protocol] if request.same(search.base, row)), None) for row in wanted
-        ]
-        if None not in chosen:
-            return [search for search in chosen if search is not None]
+        chosen = [search for row in wanted for search in groups[protocol] if request.same(search.base, row)]
+        if len(chosen) == len(wanted):
+            return chosen
     return []
 
 
-def _read(kept: dict[str, Any]) -> Found:
-    """Make a search from its summary. Raises ValueError, KeyError, TypeError or UsageError if it is not valid."""
-    best, first = Trial(**kept["best"]), Trial(**kept["defaults"])
-    fields = _changed(kept, first, best)
-    tried, scored_on = kept["trials"], kept["scored_on"]
-    if "protocol" in kept:
-        protocol = Protocol(**kept["protocol"])
-        refits = [Refit(**refit) for refit in kept["refits"]]
+SCORE = (number(0, 100), null)
+TRIAL = {"fields": FIELDS, "recall": SCORE, "mrr": SCORE, "why?": (text, null)}
+SEARCH = {
+    "model": NAME,
+    "fixed": FIELDS,
+    "scored_on": text,
+    "trials": [{"fields": FIELDS, "*": lambda value: True}],
+    "defaults": TRIAL,
+    "best": TRIAL,
+    "label?": text,
+    "split?": NAME,
+    "protocol?": {
+        "version": integer(0),
+        "trials": integer(0),
+        "trial_epochs": (integer(1), null),
+        "refitted": integer(0),
+        "refits": integer(0),
+        "sampler?": text,
+    },
+    "refits?": [{"fields": FIELDS, "recalls": [number(0, 100)], "mrrs": [number(0, 100)], "why?": (text, null)}],
+    "*": lambda value: True,
+}
+
+
+def _read(stored: dict[str, Any]) -> Found:
+    """Make a search from its summary. Raises Misshapen, or UsageError if its model no longer has a field of it."""
+    for place in misfits(stored, SEARCH):
+        raise Misshapen(f"{place} is absent, or not what it should be")
+    if "protocol" in stored:
+        protocol = Protocol(**stored["protocol"])
+        refits = [Refit(**refit) for refit in stored.get("refits", [{"fields": {}, "recalls": [], "mrrs": []}])]
+        if not all(len(refit.recalls) == len(refit.mrrs) and (refit.recalls or refit.why) for refit in refits):
+            raise Misshapen("refits without scores")
     else:  # from before there was a protocol: repeated draws counted as trials, and are left out here
-        different = {str(sorted(trial.get("fields", {}).items())) for trial in tried}
+        different = {str(sorted(trial["fields"].items())) for trial in stored["trials"]}
         protocol, refits = Protocol(1, len(different), None, 0, 0), []
-    if not all(map(_plausible, (first, best))) or type(scored_on) is not str or not scored_on.isprintable():
-        raise ValueError("trials that cannot be")
-    if not _sound(protocol) or not all(map(_fitted, refits)):
-        raise ValueError("a protocol or refits that cannot be")
-    split = str(kept.get("split", ""))
-    label = user_model.sound_label(kept.get("label")) or str(kept["model"])
+    model, fixed = stored["model"], stored["fixed"]
+    best, first = Trial(**stored["best"]), Trial(**stored["defaults"])
+    if model in catalog.recommenders():
+        fields = catalog.changed(catalog.make_recommender(model, {**fixed, **best.fields}))
+    else:  # a user's own, whose file was not named: its defaults are not known
+        changed = {key: value for key, value in best.fields.items() if first.fields.get(key) != value}
+        fields = dict(sorted({**fixed, **changed}.items()))
     return Found(
-        kept["model"], kept["fixed"], fields, len(tried), scored_on, first, best, protocol, refits, label, split
+        model=model,
+        fixed=fixed,
+        fields=fields,
+        trials=len(stored["trials"]),
+        scored_on=stored["scored_on"],
+        defaults=first,
+        best=best,
+        protocol=protocol,
+        refits=refits,
+        label=user_model.sound_label(stored.get("label")) or model,
+        split=stored.get("split", ""),
     )
-
-
-def _sound(protocol: Protocol) -> bool:
-    numbers = [protocol.version, protocol.trials, protocol.refitted, protocol.refits]
-    cap = protocol.trial_epochs
-    return all(type(number) is int and number >= 0 for number in numbers) and (
-        cap is None or (type(cap) is int and cap > 0)
-    )
-
-
-def _fitted(refit: Refit) -> bool:
-    pairs = zip(refit.recalls, refit.mrrs, strict=True)
-    return all(_plausible(Trial(refit.fields, recall, mrr)) for recall, mrr in pairs) and (
-        refit.why is not None or len(refit.recalls) > 0
-    )
-
-
-def _changed(kept: Mapping[str, Any], first: Trial, best: Trial) -> dict[str, Any]:
-    """The fields found that differ from the model's defaults.
-
-    For a user's own model whose file was not named, these are the fixed fields and those that differ from the first
-    trial. Raises UsageError if the model no longer has one of the fields.
-    """
-    model, fixed = kept["model"], kept["fixed"]
-    if model not in catalog.recommenders():
-        tried = {key: value for key, value in best.fields.items() if first.fields[key] != value}
-        return dict(sorted({**fixed, **tried}.items()))
-    return catalog.changed(catalog.make_recommender(model, {**fixed, **best.fields}))
-
-
-def _plausible(trial: Trial) -> bool:
-    values = (trial.recall, trial.mrr)
-    return all(value is None or (type(value) in (int, float) and 0.0 <= value <= 100.0) for value in values)
