@@ -17,7 +17,6 @@ from reproduce.reading import split_cache, table
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A small log that counts as worth caching."""
     monkeypatch.setattr(split_cache, "WORTH_CACHING", 1)
-    monkeypatch.setattr(split_cache, "_hashes", {})
     folder = tmp_path / "logs"
     folder.mkdir()
     write(folder, 30)
@@ -74,21 +73,20 @@ def test_another_version_of_the_rules_is_another_entry(data: Path, monkeypatch: 
     assert split_cache.place(dataset, data) != before
 
 
-@pytest.mark.parametrize("ending", [".npz", ".json"])
 @pytest.mark.parametrize("how", ["flipped", "cut", "gone"])
-def test_a_broken_entry_is_made_again(data: Path, cache_folder: Path, ending: str, how: str) -> None:
+def test_a_broken_entry_is_made_again(data: Path, cache_folder: Path, how: str) -> None:
     first = load(data)
-    (file,) = cache_folder.glob(f"yoochoose1_4-*{ending}")
+    (file,) = cache_folder.glob("yoochoose1_4-*.npz")
     whole = file.read_bytes()
-    middle = len(whole) // 2
-    if how == "gone":
-        file.unlink()
-    else:
-        file.write_bytes(
-            whole[:middle] + (bytes([whole[middle] ^ 1]) + whole[middle + 1 :] if how == "flipped" else b"")
-        )
-    assert load(data) == first
-    assert file.read_bytes() == whole
+    places = range(100, len(whole) // 2, 97) if how == "flipped" else [len(whole) // 2]
+    for place in places:
+        if how == "gone":
+            file.unlink()
+        else:
+            changed = bytes([whole[place] ^ 1]) + whole[place + 1 :] if how == "flipped" else b""
+            file.write_bytes(whole[:place] + changed)
+        assert load(data) == first
+        assert file.read_bytes() == whole or split_cache.load(file) is not None
 
 
 def test_a_folder_that_cannot_be_written_costs_a_warning_not_the_split(
@@ -110,7 +108,7 @@ def test_a_full_disk_costs_a_warning_and_leaves_nothing_behind(
     monkeypatch.setattr(split_cache.np, "savez", full)
     with pytest.warns(UserWarning, match="No space left on device"):
         load(data)
-    assert [file.name for file in cache_folder.iterdir()] == ["hashes.json"]
+    assert [file.name for file in cache_folder.iterdir()] == []
 
 
 def test_small_sources_are_not_cached(data: Path, cache_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -70,11 +70,8 @@ def test_a_chosen_list_of_examples_is_ranked_for_exactly_these(tmp_path: Path) -
 
 
 def test_examples_find_their_session_whichever_comes_first() -> None:
-    sessions = processed.reassembled(
-        (np.array([1, 1, 2, 1, 2, 3, 9, 1, 2, 8]), np.array([1, 2, 3, 1, 3]), np.array([2, 3, 4, 8, 7]))
-    )
-    items, lengths, chosen = sessions
-    assert items.tolist() == [1, 2, 3, 4, 9, 8, 1, 2, 8, 7] and lengths.tolist() == [4, 2, 4]
+    sessions, chosen = processed.reassembled([[1, 2], [1, 2, 3], [1, 2, 3, 4], [9, 8], [1, 2, 8, 7]])
+    assert sessions == [[1, 2, 3, 4], [9, 8], [1, 2, 8, 7]]
     assert chosen.tolist() == [True, True, True, True, False, False, True]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from reproduce.errors import InputError, UsageError, in_a_line
@@ -57,92 +57,74 @@ def counted(columns: Mapping[str, str]) -> bool:
     return bool(columns) and all(re.fullmatch(r"[0-9]+(\+[0-9]+)*", name) for name in columns.values())
 
 
-def recognised(header: Sequence[str] | int, form: Form, where: str) -> Places:
+def recognised(header: Sequence[str], form: Form, top: str) -> Places:
     """Find the columns of each role.
 
     Args:
-        header: the names of the columns; or how many there are, if they have none.
-        where: the file and line, for messages.
+        header: the names of the columns; "1", "2", ... if they have none.
+        top: the file and line, for messages.
 
     Raises:
         UsageError: a column that the user names is absent or occurs twice, or the roles do not fit together.
         InputError: a role has no column with a usual name, or more than one; the message lists all such roles.
     """
-    if (len(header) if not isinstance(header, int) else header) > MOST_COLUMNS:
-        raise InputError(f"{where}: over {MOST_COLUMNS:,} columns; expected a table with a click in each row")
-    given = form.columns
-    if isinstance(header, int) and form.bare:
-        given = form.bare
-        if header < max(map(int, given.values())):
-            raise InputError(f"{where}: too few columns, or another separator; expected the log as it was published")
+    if len(header) > MOST_COLUMNS:
+        raise InputError(f"{top}: over {MOST_COLUMNS:,} columns; expected a table with a click in each row")
+    headless, published = header[:1] == ["1"], form.usual is not USUAL
+    given = form.bare if form.bare and headless else form.columns
+    if given is form.bare and not set(given.values()) <= set(header):
+        raise InputError(f"{top}: too few columns, or another separator; expected the log as it was published")
     if form.gap and "session" in given:
         raise UsageError("--gap cuts a log without sessions; take it or session=... of --columns away")
     if "user" in given and not form.gap and "session" not in given:
         raise UsageError("--columns user=... needs --gap, such as --gap 30m: after so long a pause a session begins")
-    required = ["user" if form.gap else "session", "item", "time", *(() if form.usual is USUAL else ("order",))]
-    required = [role for role in required if role in given or role in form.usual]
-    places: Places = dict.fromkeys(required, ())
+    roles = ["user" if form.gap else "session", "item", "time", *(["order"] if published else [])]
+    places: Places = {role: () for role in roles if role in given or role in form.usual}
     for role, name in given.items():
-        places[role] = _named(f"--columns {role}={name}", name, header, where)
-    for name in form.where:
-        places[f"where {name}"] = _named(f"--where {name}=...", name, header, where, joined="\0")
-    faults = {role: _usual(role, header, form, places) for role in required if not places[role]}
-    if any(faults.values()):
-        raise InputError(f"{where}{_remedy(header, {role: fault for role, fault in faults.items() if fault}, form)}")
-    for role in ("user", "event") if form.usual is USUAL else ():
-        names = [i for i, name in enumerate([] if isinstance(header, int) else header) if _plain(name) in USUAL[role]]
-        if role not in places and len(names) == 1 and tuple(names) not in places.values():
-            places[role] = (names[0],)  # to check that no session is of several users, and to name the events
+        parts = [name] if name in header else name.split("+")
+        places[role] = tuple(_named(f"--columns {role}={name}", part, header, top) for part in parts)
+    usual = {
+        role: [i for i, name in enumerate(header) if re.sub("[^a-z0-9]", "", name.lower()) in form.usual.get(role, ())]
+        for role in (*places, "user", "event")
+        if not places.get(role)
+    }
+    places |= {f"where {name}": (_named(f"--where {name}=...", name, header, top),) for name in form.where}
+    faults = {role: usual[role] for role in places if role in usual and len(usual[role]) != 1}
+    if faults:
+        raise InputError(f"{top}{_remedy(header, faults, headless, published)}")
+    places |= {role: (usual[role][0],) for role in places if role in usual}
+    # The user, to check that no session is of several, and the type of the event, to name it.
+    rest = {role: (usual[role][0],) for role in ("user", "event") if len(usual.get(role, ())) == 1}
+    places |= {role: place for role, place in rest.items() if place not in places.values()}
     return places
 
 
-def _plain(name: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", name.lower())
+def _named(option: str, name: str, header: Sequence[str], top: str) -> int:
+    """Return the place of a column that the user names."""
+    if header.count(name) != 1:
+        fault = "more than one column" if name in header else "no column"
+        raise UsageError(f"{option}: {top}: {fault} of that name; there is: {_listed(header)}")
+    return header.index(name)
 
 
-def _named(option: str, name: str, header: Sequence[str] | int, where: str, joined: str = "+") -> tuple[int, ...]:
-    """Find the columns that the user names: one, or several joined by `joined`."""
-    if isinstance(header, int):
-        places = [int(number) - 1 if re.fullmatch("[0-9]{1,6}", number) else -1 for number in name.split(joined)]
-        if not all(0 <= place < header for place in places):
-            raise UsageError(f"{option}: {where}: expected a number from 1 to {header}, or several joined by +")
-        return tuple(places)
-    names = [name] if name in header else name.split(joined)
-    for part in names:
-        if header.count(part) != 1:
-            fault = "no column" if part not in header else "more than one column"
-            raise UsageError(f"{option}: {where}: {fault} of that name; there is: {_listed(header)}")
-    return tuple(header.index(part) for part in names)
-
-
-def _usual(role: str, header: Sequence[str] | int, form: Form, places: Places) -> str:
-    """Find the column of a role by its usual names and add it to the places; else return what is wrong."""
-    names = [] if isinstance(header, int) else [i for i, name in enumerate(header) if _plain(name) in form.usual[role]]
-    if len(names) == 1:
-        places[role] = (names[0],)
-        return ""
-    if names and not isinstance(header, int):
-        return f"more than one column may be the {role}: {_listed([header[i] for i in names])}"
-    return "none"
-
-
-def _remedy(header: Sequence[str] | int, faults: Mapping[str, str], form: Form) -> str:
-    """Say what is wrong with all roles that have no column, and what to do."""
-    if isinstance(header, int):
+def _remedy(header: Sequence[str], faults: Mapping[str, list[int]], headless: bool, published: bool) -> str:
+    """Say which roles have no column, or several that may be it, and what to do."""
+    if headless:
         return f": no header, so number all columns: --columns {' '.join(f'{role}=NUMBER' for role in faults)}"
-    if form.usual is USUAL and any(re.fullmatch(r"[0-9][0-9.:TZ/ +-]*", name) for name in header):
+    if not published and any(re.fullmatch(r"[0-9][0-9.:TZ/ +-]*", name) for name in header):
         return " looks like a click, not like names; number its columns: --columns session=1 item=2 time=3"
-    unknown = [role for role, fault in faults.items() if fault == "none"]
-    several = [fault for fault in faults.values() if fault != "none"]
-    if unknown:
-        several.insert(0, f"no column is known as the {' or the '.join(unknown)}; there is: {_listed(header)}")
-    if form.usual is not USUAL:
-        return f": {'; '.join(several)}; expected the log as it was published"
+    unknown = " or the ".join(role for role, places in faults.items() if not places)
+    says = [f"no column is known as the {unknown}; there is: {_listed(header)}"] * bool(unknown)
+    says += [
+        f"more than one column may be the {role}: {_listed(header[i] for i in places)}"
+        for role, places in faults.items()
+        if places
+    ]
     remedy = f"name it with --columns {' '.join(f'{role}=NAME' for role in faults)}"
     if "session" in faults:
         remedy += ", or cut sessions with --columns user=NAME --gap 30m"
-    return f": {'; '.join(several)}; {remedy}"
+    return f": {'; '.join(says)}; {'expected the log as it was published' if published else remedy}"
 
 
-def _listed(names: Sequence[str]) -> str:
+def _listed(names: Iterable[str]) -> str:
     return in_a_line(", ".join(map(repr, names)), 300)

@@ -73,7 +73,6 @@ def read(file: Path, source: Path | pd.DataFrame, what: str) -> PlainTable:
         InputError: the file is absent, broken or empty, or two columns have one name.
     """
     opened = table.opened_file(source, Form()) if isinstance(source, Path) else table.Frame(source)
-    assert not isinstance(opened.header, int)
     names = [name.strip().lower() for name in opened.header]
     for name in names:
         if names.count(name) > 1:
