@@ -309,9 +309,11 @@ def test_arrays_of_a_kept_model_are_numbers_only() -> None:
 
 
 def test_a_sound_file_that_names_no_run_is_of_none(tmp_path: Path) -> None:
-    place = tmp_path / "pop-seed0.model"
+    place = kept(tmp_path, "pop")
+    result = run(Experiment.of("cycle", "pop"), data=tmp_path, results=tmp_path)
+    assert kept_model.fault(place, result) == ""
     state_file.write(place, "model", {})
-    assert not kept_model.is_of(place, "0" * 64, catalog.load_split("cycle", "nowhere"))
+    assert kept_model.fault(place, result) == "of another run than its record"
 
 
 def crafted(place: Path, edit: Callable[[dict[str, Any]], object]) -> None:

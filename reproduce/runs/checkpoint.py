@@ -104,25 +104,20 @@ class RunJournal(Journal):
         if self.checkpoint is None or self.fresh or not self.checkpoint.exists():
             return None
         kept = state_file.read(self.checkpoint, KIND, REMEDY)
-        try:
-            identity, version, state = kept["identity"], kept["torch"], dict(kept["state"])
-            history, before = list(kept["history"]), {**kept["circumstances"], "epochs": len(kept["history"])}
-            resumed = [*kept["resumed"], before]
-        except (KeyError, TypeError) as error:
-            raise InputError(f"{self.checkpoint}: not a {KIND} of this suite ({error!r}); {REMEDY}") from error
-        if identity != self.identity:
+        if kept.get("identity") != self.identity:
             raise InputError(
                 f"{self.checkpoint}: belongs to a run with another split, other fields or another schema; {REMEDY}"
             )
-        if version != torch.__version__:
+        if kept["torch"] != torch.__version__:
             raise InputError(
-                f"{self.checkpoint}: written by torch {in_a_line(str(version), 20)}, this is {torch.__version__}; use "
-                "that version, or --fresh starts over"
+                f"{self.checkpoint}: written by torch {in_a_line(str(kept['torch']), 20)}, this is "
+                f"{torch.__version__}; use that version, or {REMEDY}"
             )
-        self.history, self.resumed = history, resumed
+        self.history = list(kept["history"])
+        self.resumed = [*kept["resumed"], {**kept["circumstances"], "epochs": len(self.history)}]
         if not self.quiet:
-            print(f"{self.title}: resuming after epoch {len(history)}", file=sys.stderr, flush=True)
-        return state
+            print(f"{self.title}: resuming after epoch {len(self.history)}", file=sys.stderr, flush=True)
+        return dict(kept["state"])
 
     def misfit(self, name: str, why: str) -> InputError:
         return InputError(f"{self.checkpoint}: does not fit {name} ({in_a_line(why, 200)}); {REMEDY}")

@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -49,6 +50,10 @@ class Experiment:
     def path(self) -> str:
         """The path of the record in a results folder, without the ending."""
         return f"runs/{self.dataset}/{file_name(self.model, self.params)}-seed{self.seed}"
+
+    def file(self, results: Path, ending: str) -> Path:
+        """A file of the run in a results folder: .json and .npz of its record, .checkpoint, .lock or .model."""
+        return results / f"{self.path}{ending}"
 
     def recommender(self) -> Recommender:
         return catalog.make_recommender(self.model, self.params)

@@ -10,8 +10,8 @@ import numpy as np
 
 from reproduce.errors import InputError
 from reproduce.files import only_one, replacing
-from reproduce.runs import kept_model
 from reproduce.runs.environment import check_writable
+from reproduce.runs.kept_model import ENDING, fault
 from reproduce.runs.record import Result, load_file
 from reproduce.runs.record_shape import ARRAYS
 
@@ -43,58 +43,50 @@ def merge(folders: Sequence[Path], results: Path) -> Merged:
             differ in their ranks or in the cause of the run (data, fields, source). The message names the files.
     """
     done = Merged()
-    records: dict[str, list[Path]] = {}  # experiment -> its records in the folders
+    tables: dict[str, Path] = {}  # path of an experiment -> its first record in the folders
+    models: dict[str, Path] = {}
     for folder in folders:
-        for table in _records(folder, done.skipped):
+        here = sorted((folder / "runs").glob("*/*.json"))
+        if not here:
+            raise InputError(
+                f"{folder}: holds no records (runs/<data set>/<model>-seed<k>.json); name a results folder"
+            )
+        whole = set[Path]()
+        for table in here:
             result = _load(table)
-            path = result.experiment.path
-            for other in [_file(results / path, ".json"), *records.get(path, [])[:1]]:
+            path, arrays, model = (
+                result.experiment.path,
+                *(result.experiment.file(folder, ending) for ending in (".npz", ENDING)),
+            )
+            for other in (result.experiment.file(results, ".json"), tables.setdefault(path, table)):
                 if other.is_file():
-                    _check_same(other, _load(other), table, result)
-            records.setdefault(path, []).append(table)
-    models = {path: _models(tables, done.skipped) for path, tables in records.items()}
+                    _check_same(other, table)
+            whole |= {table, arrays}
+            if model.is_file() and not fault(model, result):
+                models.setdefault(path, model)
+                whole.add(model)
+        done.skipped.extend(file for file in sorted((folder / "runs").glob("*/*")) if file not in whole)
     check_writable(results)
-    for path, tables in records.items():
-        _bring(path, tables[0], models[path], results / path, done)
+    for path, table in tables.items():
+        _bring(path, table, models.get(path), results, done)
     return done
 
 
-def _bring(path: str, table: Path, models: Sequence[Path], place: Path, done: Merged) -> None:
+def _bring(path: str, table: Path, model: Path | None, results: Path, done: Merged) -> None:
     """Copy a record to its place: the arrays first, since a record exists as soon as its .json does; and its model."""
-    here, model = _file(place, ".json"), _file(place, kept_model.ENDING)
-    with only_one(_file(place, ".lock")):
+    place = _load(table).experiment
+    here, here_too = place.file(results, ".json"), place.file(results, ENDING)
+    with only_one(place.file(results, ".lock")):
         if here.is_file():
-            _check_same(here, _load(here), table, _load(table))
+            _check_same(here, table)
             done.kept.append(path)
         else:
-            for ending in (".npz", ".json"):
-                _copy(_file(table.with_suffix(""), ending), _file(place, ending))
+            _copy(place.file(table.parents[2], ".npz"), place.file(results, ".npz"))
+            _copy(table, here)
             done.brought.append(path)
-        if models and not (model.is_file() and kept_model.fault(model, _load(here)) == ""):
-            _copy(models[0], model)
+        if model is not None and not (here_too.is_file() and not fault(here_too, _load(here))):
+            _copy(model, here_too)
             done.models.append(path)
-
-
-def _records(folder: Path, skipped: list[Path]) -> list[Path]:
-    """The records of a folder by name; files without a record are skipped. Raises InputError if there is none."""
-    tables = sorted((folder / "runs").glob("*/*.json"))
-    if not tables:
-        raise InputError(f"{folder}: holds no records (runs/<data set>/<model>-seed<k>.json); name a results folder")
-    whole = {
-        _file(table.with_suffix(""), ending) for table in tables for ending in (".json", ".npz", kept_model.ENDING)
-    }
-    skipped += [file for file in sorted((folder / "runs").glob("*/*")) if file not in whole]
-    return tables
-
-
-def _models(tables: Sequence[Path], skipped: list[Path]) -> list[Path]:
-    """The kept models beside some records; those of another run than their record are skipped."""
-    models: list[Path] = []
-    for table in tables:
-        model = _file(table.with_suffix(""), kept_model.ENDING)
-        if model.is_file():
-            (skipped if kept_model.fault(model, _load(table)) else models).append(model)
-    return models
 
 
 def _load(table: Path) -> Result:
@@ -104,22 +96,19 @@ def _load(table: Path) -> Result:
     return result
 
 
-def _check_same(file: Path, first: Result, other: Path, second: Result) -> None:
-    both = f"{file} and {other}"
+def _check_same(file: Path, other: Path) -> None:
+    first, second = _load(file), _load(other)
     if first.identity != second.identity:
         raise InputError(
-            f"{both}: one experiment, and not one run: other data, fields or source; remove the one that is not wanted"
+            f"{file} and {other}: one experiment, and not one run: other data, fields or source; remove the one that "
+            "is not wanted"
         )
-    for name in ARRAYS:
-        if not np.array_equal(getattr(first, name), getattr(second, name)):
-            raise InputError(f"{both}: the same run with different ranks; compare their circumstances and remove one")
+    if any(not np.array_equal(getattr(first, name), getattr(second, name)) for name in ARRAYS):
+        raise InputError(
+            f"{file} and {other}: the same run with different ranks; compare their circumstances and remove one"
+        )
 
 
 def _copy(source: Path, place: Path) -> None:
     with replacing(place) as temporary:
         temporary.write_bytes(source.read_bytes())
-
-
-def _file(place: Path, ending: str) -> Path:
-    """The file of a run with some ending; with_suffix could cut the run's name, which may contain dots."""
-    return place.with_name(place.name + ending)

@@ -17,8 +17,8 @@ from __future__ import annotations
 import json
 import re
 from argparse import Namespace
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,7 +59,7 @@ def read(source: Path | pd.DataFrame, split: Split, label: str, seed: int = 0, f
     """
     file = source if isinstance(source, Path) else Path(label)
     table = plain_table.read(file, source, "ranks of every test prefix")
-    greater, equal, depth = _counts(_Table(file, table.columns, split))
+    greater, equal, depth = _Table(file, table.columns, split).counts()
     return OutsideResult(
         experiment=Experiment(split.name, f"{OUTSIDE}{label}", {}, seed),
         family=family,
@@ -89,35 +89,25 @@ def rows(texts: Sequence[str], split: Split, family: str = "") -> dict[str, list
         UsageError: a pattern matches no file, or a file is named twice.
         InputError: a file is refused; see `read`.
     """
+    ours = {row.label for row in (*ROWS, *controls.ROWS)} | {kind.label for kind in catalog.recommenders().values()}
     files: dict[str, list[Path]] = {}
+    named: set[Path] = set()
     for text in texts:
         label, pattern = ("", text) if Path(text).exists() else text.rpartition("=")[::2]
-        for file in _matching(pattern):
-            files.setdefault(_distinct(label or re.sub(r"-seed[0-9]+$", "", file.stem)), []).append(file)
-    named = [file.resolve() for some in files.values() for file in some]
-    for file in named:
-        if named.count(file) > 1:
-            raise UsageError(f"--ranks {file}: named twice; several seeds of a row are several files")
+        whole = Path(pattern)
+        matching = sorted(whole.parent.glob(whole.name)) if re.search("[*?[]", pattern) else [whole]
+        if not matching:
+            raise UsageError(f"--ranks {pattern}: no file has such a name")
+        for file in matching:
+            if file.resolve() in named:
+                raise UsageError(f"--ranks {file}: named twice; several seeds of a row are several files")
+            named.add(file.resolve())
+            row = label or re.sub(r"-seed[0-9]+$", "", file.stem)
+            files.setdefault(f"{row} (from outside)" if row in ours else row, []).append(file)
     return {
-        label: [read(file, split, label, seed, family) for seed, file in enumerate(some)]
-        for label, some in files.items()
+        label: [read(file, split, label, seed, family) for seed, file in enumerate(seeds)]
+        for label, seeds in files.items()
     }
-
-
-def _matching(pattern: str) -> list[Path]:
-    if not any(sign in pattern for sign in "*?["):
-        return [Path(pattern)]
-    whole = Path(pattern)
-    found = sorted(whole.parent.glob(whole.name))
-    if not found:
-        raise UsageError(f"--ranks {pattern}: no file has such a name")
-    return found
-
-
-def _distinct(label: str) -> str:
-    """Return the label, marked if a row of this suite has it too."""
-    taken = {row.label for row in (*ROWS, *controls.ROWS)} | {kind.label for kind in catalog.recommenders().values()}
-    return f"{label} (from outside)" if label in taken else label
 
 
 def of_options(options: Namespace, datasets: Sequence[str], measures: Sequence[Measure]) -> dict[str, Any]:
@@ -131,9 +121,9 @@ def of_options(options: Namespace, datasets: Sequence[str], measures: Sequence[M
         return {}
     if len(datasets) != 1:
         raise UsageError("--ranks needs one --dataset: what the files have ranks of")
-    found = rows(options.ranks, catalog.load_split(datasets[0], options.data), options.family)
-    check_depth([result for some in found.values() for result in some], measures)
-    return {datasets[0]: found}
+    by_label = rows(options.ranks, catalog.load_split(datasets[0], options.data), options.family)
+    check_depth([result for seeds in by_label.values() for result in seeds], measures)
+    return {datasets[0]: by_label}
 
 
 def check_depth(results: Sequence[Result], measures: Sequence[Measure]) -> None:
@@ -153,122 +143,134 @@ class _Table(PlainTable):
 
     split: Split
 
+    def refuse(self, wrong: np.ndarray, message: Callable[[int], str], rows: np.ndarray | None = None) -> None:
+        """Raise InputError with the message of the first place that is wrong, if any.
+
+        Args:
+            rows: the row of the file that each place is in, if places are not rows.
+        """
+        if wrong.any():
+            place = int(np.argmax(wrong))
+            raise self.error(place if rows is None else int(rows[place]), message(place))
+
     def ranks(self, name: str) -> np.ndarray:
         """Return a column of ranks, (rows,), each from 1 to the number of items."""
         ranks, n_items = self.whole(name), self.split.test.n_items
-        wrong = (ranks < 1) | (ranks > n_items)
-        if wrong.any():
-            told = f"{name} is {ranks[_first(wrong)]}, expected 1 (the best) to {n_items:,} (the items of the split)"
-            raise self.error(_first(wrong), told)
+        expected = f"expected 1 (the best) to {n_items:,} (the items of the split)"
+        self.refuse((ranks < 1) | (ranks > n_items), lambda row: f"{name} is {ranks[row]}, {expected}")
         return ranks
 
     def prefixes(self) -> np.ndarray:
         """Return the number of the test prefix that each row names, (rows,)."""
         names, texts, length = session_ids(self.split), self.texts("session"), self.whole("length")
         session = _places(texts, names)
-        if (session < 0).any():
-            row = _first(session < 0)
-            told = f"session {in_a_line(repr(texts[row].as_py()), 40)}: not one of the {len(names):,} test sessions"
-            raise self.error(row, f"{told}; rank the prefixes of this split, see `export --split`")
+        self.refuse(
+            session < 0,
+            lambda row: (
+                f"session {_shown(texts[row])}: not one of the {len(names):,} test sessions; rank the prefixes "
+                "of this split, see `export --split`"
+            ),
+        )
         owner, lengths = self.split.test.prefix_owner(), self.split.test.prefixes()[0].lengths
         wide = int(lengths.max(initial=0)) + 1
-        prefix = np.full(len(names) * wide, -1)
-        prefix[owner * wide + lengths] = np.arange(len(owner))
-        found = np.where((length > 0) & (length < wide), prefix[session * wide + length.clip(0, wide - 1)], -1)
-        if (found < 0).any():
-            row = _first(found < 0)
-            told = f"session {in_a_line(repr(names[session[row]]), 40)} has no test prefix of {length[row]} clicks"
-            raise self.error(row, f"{told}; the length of a prefix is the number of clicks before its target")
-        return found
+        numbers = np.full(len(names) * wide, -1)
+        numbers[owner * wide + lengths] = np.arange(len(owner))
+        known = (length > 0) & (length < wide)
+        prefixes = np.where(known, numbers[session * wide + length.clip(0, wide - 1)], -1)
+        self.refuse(
+            prefixes < 0,
+            lambda row: (
+                f"session {_shown(texts[row])} has no test prefix of {length[row]} clicks; the length of a "
+                "prefix is the number of clicks before its target"
+            ),
+        )
+        return prefixes
 
     def check_all_there(self, prefixes: np.ndarray) -> None:
         """Raise InputError unless all test prefixes are among these."""
         absent = np.bincount(prefixes, minlength=len(self.split.test.prefix_owner())) == 0
         if absent.any():
-            told = f"{absent.sum():,} of {len(absent):,} test prefixes are missing, the first of them"
-            raise self.error(None, f"{told} {self.name(_first(absent))}; rank every one")
+            first = self.name(int(np.argmax(absent)))
+            missing = f"{absent.sum():,} of {len(absent):,} test prefixes are missing"
+            raise self.error(None, f"{missing}, the first of them {first}; rank every one")
 
     def check_once(self, prefixes: np.ndarray) -> None:
         """Raise InputError unless every test prefix is among these exactly once."""
         again = _again(prefixes)
-        if again.any():
-            raise self.error(_first(again), f"{self.name(prefixes[_first(again)])} a second time; keep one row for it")
+        self.refuse(again, lambda row: f"{self.name(prefixes[row])} a second time; keep one row for it")
         self.check_all_there(prefixes)
 
     def name(self, prefix: int) -> str:
         session = session_ids(self.split)[self.split.test.prefix_owner()[prefix]]
-        return f"session {in_a_line(repr(session), 40)}, length {self.split.test.prefixes()[0].lengths[prefix]}"
+        return f"session {_shown(session)}, length {self.split.test.prefixes()[0].lengths[prefix]}"
 
+    def counts(self) -> tuple[np.ndarray, np.ndarray, int | None]:
+        """Return greater and equal, (n,) each in the order of the test prefixes, and the depth they hold down to."""
+        there = self.columns.keys()
+        if missing := {"session", "length"} - there:
+            raise self.error(None, f"no column {' and '.join(sorted(missing))}; expected {FORMS}")
+        if "items" in there or {"item", "rank"} <= there:
+            return self._counts_of_items()
+        bounds = ("rank", "rank") if "rank" in there else ("best_rank", "worst_rank")
+        if not set(bounds) <= there:
+            raise self.error(None, f"has the columns {in_a_line(', '.join(there))}; expected {FORMS}")
+        prefixes = self.prefixes()
+        self.check_once(prefixes)
+        best, worst = (self.ranks(name) for name in bounds)
+        self.refuse(best > worst, lambda row: f"best_rank {best[row]} is behind worst_rank {worst[row]}; exchange them")
+        order = np.argsort(prefixes)
+        return best[order] - 1, (worst - best)[order], None
 
-def _counts(table: _Table) -> tuple[np.ndarray, np.ndarray, int | None]:
-    """Return greater and equal, (n,) each in the order of the test prefixes, and the depth down to which they hold."""
-    there = table.columns.keys()
-    if missing := {"session", "length"} - there:
-        raise table.error(None, f"no column {' and '.join(sorted(missing))}; expected {FORMS}")
-    if "items" in there or {"item", "rank"} <= there:
-        return _from_items(table)
-    bounds = ("rank", "rank") if "rank" in there else ("best_rank", "worst_rank")
-    if not set(bounds) <= there:
-        raise table.error(None, f"has the columns {in_a_line(', '.join(there))}; expected {FORMS}")
-    prefixes = table.prefixes()
-    table.check_once(prefixes)
-    best, worst = (table.ranks(name) for name in bounds)
-    if (best > worst).any():
-        row = _first(best > worst)
-        raise table.error(row, f"best_rank {best[row]} is behind worst_rank {worst[row]}; exchange them")
-    order = np.argsort(prefixes)
-    return best[order] - 1, (worst - best)[order], None
+    def _counts_of_items(self) -> tuple[np.ndarray, np.ndarray, int]:
+        """Return the counts that recommended items give."""
+        prefixes, n_items = self.prefixes(), self.split.test.n_items
+        if "items" in self.columns:
+            self.check_once(prefixes)
+            texts, row, ranks = self._listed()
+            prefixes = prefixes[row]
+        else:
+            self.check_all_there(prefixes)
+            texts, row, ranks = self.texts("item"), np.arange(len(prefixes)), self.ranks("rank")
+            wrong = _again(prefixes * (n_items + 1) + ranks) | (ranks > np.bincount(prefixes)[prefixes])
+            self.refuse(wrong, lambda row: "rank: number the items of each list 1, 2, 3, ..., the best first")
+        items = _places(texts, item_ids(self.split))
+        self.refuse(
+            items < 0,
+            lambda place: (
+                f"item {_shown(texts[place])}: not one of the {n_items:,} items of the split; recommend "
+                "these, by their ids in it"
+            ),
+            row,
+        )
+        self.refuse(
+            _again(prefixes * n_items + items),
+            lambda place: (
+                f"item {_shown(texts[place])} a second time in the list of {self.name(prefixes[place])}; "
+                "keep its first place"
+            ),
+            row,
+        )
+        depth, targets = int(ranks.max()), self.split.test.prefixes()[1]
+        greater = np.full(len(targets), min(depth, n_items - 1), dtype=np.int64)
+        equal = n_items - 1 - greater
+        hit = items == targets[prefixes]
+        greater[prefixes[hit]], equal[prefixes[hit]] = ranks[hit] - 1, 0
+        return greater, equal, depth
 
-
-def _from_items(table: _Table) -> tuple[np.ndarray, np.ndarray, int]:
-    """Return the counts that recommended items give: of each item its prefix, its rank and its row in the file."""
-    prefixes = table.prefixes()
-    if "items" in table.columns:
-        table.check_once(prefixes)
-        texts, row, ranks = _flat(table)
-        prefixes = prefixes[row]
-    else:
-        table.check_all_there(prefixes)
-        texts, row, ranks = table.texts("item"), np.arange(len(prefixes)), table.ranks("rank")
-        length = np.bincount(prefixes)
-        wrong = _again(prefixes * (table.split.test.n_items + 1) + ranks) | (ranks > length[prefixes])
-        if wrong.any():
-            raise table.error(_first(wrong), "rank: number the items of each list 1, 2, 3, ..., the best first")
-    items = _places(texts, item_ids(table.split))
-    if (items < 0).any():
-        place = _first(items < 0)
-        told = f"item {in_a_line(repr(texts[place].as_py()), 40)}: not one of the {table.split.test.n_items:,} items"
-        raise table.error(int(row[place]), f"{told} of the split; recommend these, by their ids in it")
-    again = _again(prefixes * table.split.test.n_items + items)
-    if again.any():
-        place = _first(again)
-        told = f"item {in_a_line(repr(texts[place].as_py()), 40)} a second time in the list of"
-        raise table.error(int(row[place]), f"{told} {table.name(prefixes[place])}; keep its first place")
-    depth = int(ranks.max())
-    targets = table.split.test.prefixes()[1]
-    greater = np.full(len(targets), min(depth, table.split.test.n_items - 1), dtype=np.int64)
-    equal = table.split.test.n_items - 1 - greater
-    hit = items == targets[prefixes]
-    greater[prefixes[hit]], equal[prefixes[hit]] = ranks[hit] - 1, 0
-    return greater, equal, depth
-
-
-def _flat(table: _Table) -> tuple[Any, np.ndarray, np.ndarray]:
-    """Return the items of the lists as text, and the row and the rank of each, (items,)."""
-    column = table.complete("items")
-    if is_text(column.type):
-        column = pa.array([_divided(text) for text in column.to_pylist()], pa.list_(pa.string()))
-    if not (pa.types.is_list(column.type) or pa.types.is_large_list(column.type)):
-        raise table.error(None, f"items is of type {column.type}, expected lists, or text divided by spaces")
-    lengths = pc.list_value_length(column).to_numpy(zero_copy_only=False).astype(np.int64)
-    if not lengths.any():
-        raise table.error(None, "all lists are empty")
-    row = np.repeat(np.arange(len(lengths)), lengths)
-    flat = pc.list_flatten(column)
-    if flat.null_count:
-        raise table.error(int(row[_first(flat.is_null().to_numpy(zero_copy_only=False))]), "an item is missing")
-    texts = _Table(table.file, {"items": flat}, table.split).texts("items")
-    return texts, row, 1 + np.arange(len(row)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    def _listed(self) -> tuple[Any, np.ndarray, np.ndarray]:
+        """Return the items of the lists as text, and the row and the rank of each, (items,)."""
+        column = self.complete("items")
+        if is_text(column.type):
+            column = pa.array([_divided(text) for text in column.to_pylist()], pa.list_(pa.string()))
+        if not (pa.types.is_list(column.type) or pa.types.is_large_list(column.type)):
+            raise self.error(None, f"items is of type {column.type}, expected lists, or text divided by spaces")
+        lengths = pc.list_value_length(column).to_numpy(zero_copy_only=False).astype(np.int64)
+        if not lengths.any():
+            raise self.error(None, "all lists are empty")
+        row, flat = np.repeat(np.arange(len(lengths)), lengths), pc.list_flatten(column)
+        self.refuse(flat.is_null().to_numpy(zero_copy_only=False), lambda place: "an item is missing", row)
+        texts = replace(self, columns={"items": flat}).texts("items")
+        return texts, row, 1 + np.arange(len(row)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
 
 
 def _divided(text: str) -> list[str]:
@@ -288,11 +290,11 @@ def _places(texts: Any, known: Sequence[str]) -> np.ndarray:
 
 def _again(values: np.ndarray) -> np.ndarray:
     """Mark the values that occurred before, (n,) bool."""
-    order = np.argsort(values, kind="stable")
-    again = np.zeros(len(values), dtype=bool)
-    again[order[1:]] = values[order][1:] == values[order][:-1]
+    again = np.ones(len(values), dtype=bool)
+    again[np.unique(values, return_index=True)[1]] = False
     return again
 
 
-def _first(marks: np.ndarray) -> int:
-    return int(np.argmax(marks))
+def _shown(value: Any) -> str:
+    """Return an id as a message shows it."""
+    return in_a_line(repr(getattr(value, "as_py", lambda: value)()), 40)

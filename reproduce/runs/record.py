@@ -117,8 +117,7 @@ def store(result: Result, results: Path) -> None:
         ModelError: the fields or epochs of a user's own model are not plain values; an earlier record is kept.
         InputError: the record cannot be written.
     """
-    place = results / result.experiment.path
-    table, arrays = place.with_name(place.name + ".json"), place.with_name(place.name + ".npz")
+    table, arrays = (result.experiment.file(results, ending) for ending in (".json", ".npz"))
     with replacing(arrays) as temporary:
         with temporary.open("wb") as stream:
             np.savez_compressed(stream, **_arrays(result))  # type: ignore[arg-type]
@@ -175,7 +174,7 @@ def load(experiment: Experiment, results: Path, split: str | None = None) -> Res
         OtherData: the record is of another split.
         InputError: the record is broken, or of another schema or experiment; the message names the file.
     """
-    table = results / f"{experiment.path}.json"
+    table = experiment.file(results, ".json")
     try:
         if not table.is_file():
             return None

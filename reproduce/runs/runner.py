@@ -237,8 +237,12 @@ def _stored(options: RunOptions, experiment: Experiment, split: Split, *, with_m
     identity = experiment.identity(split.digest)
     if options.force or stored is None or stored.identity != identity:
         return None
-    keep = kept_model.place_of(experiment, options.results) if options.keep_model and with_model else None
-    return stored if keep is None or kept_model.is_of(keep, identity, split) else None
+    if options.keep_model and with_model:
+        try:
+            return None if kept_model.fault(kept_model.place_of(experiment, options.results), stored) else stored
+        except InputError:  # absent or broken
+            return None
+    return stored
 
 
 def _check_same(before: Result, result: Result) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,68 +57,47 @@ def files(split: Split, kind: str) -> dict[str, Callable[[Path], object]]:
     Args:
         kind: "parquet" or "csv".
     """
-    tables = {"train": _clicks(split, split.train), "test": _clicks(split, split.test), "prefixes": _prefixes(split)}
-    note = NOTE.format(
-        name=split.name,
-        kind=kind,
-        time=""
-        if split.train.dates is None
-        else "; `session_time` is when the session ended,\n  in seconds since 1970",
-        prefixes=tables["prefixes"].num_rows,
-        items=split.test.n_items,
-        ids="their numbers in this suite" if split.vocabulary is None else "the log's own ids",
-    )
-    written: dict[str, Callable[[Path], object]] = {
-        f"{name}.{kind}": _writer(table, kind) for name, table in tables.items()
-    }
-    return {**written, "README.md": lambda place: place.write_text(note, encoding="utf-8")}
-
-
-def _writer(table: pa.Table, kind: str) -> Callable[[Path], object]:
+    import pyarrow as pa
     import pyarrow.csv
     import pyarrow.parquet
 
-    write = pyarrow.parquet.write_table if kind == "parquet" else pyarrow.csv.write_csv
-    return lambda place: write(table, place)
+    sessions, items = pa.array(session_ids(split)), pa.array(range(split.test.n_items))
+    if split.test_sessions is None:
+        sessions = pa.array(range(len(split.test)))
+    if split.vocabulary is not None:
+        items = pa.array(split.vocabulary.tolist())
 
-
-def _clicks(split: Split, sessions: Sessions) -> pa.Table:
-    import pyarrow as pa
-
-    items, owner = sessions.clicks()
-    columns = {
-        "session": _names(split, sessions).take(pa.array(owner)),
-        "item": _ids(split).take(pa.array(items)),
-        "position": pa.array(np.arange(len(items)) - (np.cumsum(sessions.lengths) - sessions.lengths)[owner]),
-    }
-    if sessions.dates is not None:
-        columns["session_time"] = pa.array(sessions.dates[owner])
-    return pa.table(columns)
-
-
-def _prefixes(split: Split) -> pa.Table:
-    import pyarrow as pa
+    def clicks(part: Sessions, names: pa.Array) -> pa.Table:
+        numbers, owner = part.clicks()
+        columns = {
+            "session": names.take(pa.array(owner)),
+            "item": items.take(pa.array(numbers)),
+            "position": pa.array(np.arange(len(numbers)) - (np.cumsum(part.lengths) - part.lengths)[owner]),
+        }
+        return pa.table(columns | ({} if part.dates is None else {"session_time": pa.array(part.dates[owner])}))
 
     prefixes, targets = split.test.prefixes()
-    return pa.table(
-        {
-            "session": _names(split, split.test).take(pa.array(split.test.prefix_owner())),
-            "length": pa.array(prefixes.lengths),
-            "target": _ids(split).take(pa.array(targets)),
-        }
+    ranked = {
+        "session": sessions.take(pa.array(split.test.prefix_owner())),
+        "length": pa.array(prefixes.lengths),
+        "target": items.take(pa.array(targets)),
+    }
+    tables = {
+        "train": clicks(split.train, pa.array(range(len(split.train)))),
+        "test": clicks(split.test, sessions),
+        "prefixes": pa.table(ranked),
+    }
+    dated = "; `session_time` is when the session ended,\n  in seconds since 1970"
+    note = NOTE.format(
+        name=split.name,
+        kind=kind,
+        time="" if split.train.dates is None else dated,
+        prefixes=len(targets),
+        items=split.test.n_items,
+        ids="their numbers in this suite" if split.vocabulary is None else "the log's own ids",
     )
-
-
-def _names(split: Split, sessions: Sessions) -> pa.Array:
-    import pyarrow as pa
-
-    own = split.test_sessions if sessions is split.test else None
-    return pa.array(np.arange(len(sessions)) if own is None else list(map(str, own)))
-
-
-def _ids(split: Split) -> pa.Array:
-    import pyarrow as pa
-
-    if split.vocabulary is None:
-        return pa.array(np.arange(split.test.n_items))
-    return pa.array(split.vocabulary.tolist())
+    write = pyarrow.parquet.write_table if kind == "parquet" else pyarrow.csv.write_csv
+    written: dict[str, Callable[[Path], object]] = {
+        f"{name}.{kind}": partial(write, table) for name, table in tables.items()
+    }
+    return {**written, "README.md": lambda place: place.write_text(note, encoding="utf-8")}
