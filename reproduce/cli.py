@@ -13,10 +13,10 @@ import re
 import signal
 import sys
 from argparse import ArgumentParser, ArgumentTypeError
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from reproduce import __version__, terminal
 from reproduce.errors import SuiteError, UsageError
@@ -121,6 +121,7 @@ DATASET = (
     "a folder of processed files, a .toml or .py"
 )
 MODEL = "a name, or the path of a .py file with your model"
+SLURM = "partition=gpu,time=60,gres=gpu:1"
 
 
 class _Parser(ArgumentParser):
@@ -130,225 +131,115 @@ class _Parser(ArgumentParser):
         raise UsageError(f"{message}; see {self.prog} --help")
 
 
-def _options() -> _Parser:
-    return _Parser(add_help=False)
+def _add(to: argparse._ActionsContainer, name: str, metavar: str, told: str, **words: Any) -> None:
+    to.add_argument(name, metavar=metavar, help=told, **words)
+
+
+def _many(to: argparse._ActionsContainer, name: str, metavar: str, told: str, **words: Any) -> None:
+    """Add an option that takes several values and may be given several times."""
+    to.add_argument(name, nargs="+", action="extend", default=[], metavar=metavar, help=told, **words)
+
+
+def _choose(to: argparse._ActionsContainer, name: str, choices: Sequence[str], told: str) -> None:
+    """Add an option with a choice of words, of which the first is the default."""
+    to.add_argument(name, choices=choices, default=choices[0], help=told)
+
+
+def _flag(to: argparse._ActionsContainer, name: str, told: str) -> None:
+    to.add_argument(name, action="store_true", help=told)
+
+
+def _parent(add: Callable[..., None], *words: str, **more: Any) -> _Parser:
+    """Return a parent parser with a single option."""
+    parent = _Parser(add_help=False)
+    add(parent, *words, **more)
+    return parent
 
 
 def _own_log() -> _Parser:
-    options = _options()
-    own = options.add_argument_group("for a log of your own")
-    own.add_argument(
-        "--columns",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="ROLE=NAME",
-        help="name its columns, such as session=visit item=product time=ts; default: the usual names",
+    parent = _Parser(add_help=False)
+    own = parent.add_argument_group("for a log of your own")
+    usual = "such as session=visit item=product time=ts; default: the usual names"
+    _many(own, "--columns", "ROLE=NAME", f"name its columns, {usual}")
+    _many(own, "--where", "NAME=VALUE", "read only rows with this value in this column, such as event_type=view")
+    _many(
+        own, "--missing", "WORD", "the words that stand for a missing value (default: NA, N/A, null, None and others)"
     )
-    own.add_argument(
-        "--where",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="NAME=VALUE",
-        help="read only rows with this value in this column, such as event_type=view",
-    )
-    own.add_argument(
-        "--missing",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="WORD",
-        help="the words that stand for a missing value (default: NA, N/A, null, None and others)",
-    )
-    own.add_argument(
-        "--gap", metavar="SPAN", help="start a new session of a user after a pause of this length: 30m, 1h, ..."
-    )
-    own.add_argument(
-        "--time-unit", metavar="UNIT", help="the unit of its times: s, ms, us or ns; default: judged by their size"
-    )
-    own.add_argument("--time-format", metavar="FORM", help="the form of its times, such as %%d.%%m.%%Y, as in strptime")
-    own.add_argument("--test", metavar="PATH", help="a second table, which holds the test sessions")
-    own.add_argument("--test-days", metavar="N", help="test on the sessions that end in the last N days (default: 1)")
-    own.add_argument(
-        "--test-share",
-        metavar="SHARE",
-        help="instead of days: test on this share of the sessions, those that end last",
-    )
-    own.add_argument("--newest", metavar="N", help="keep only the newest N sessions, for a quick look")
-    own.add_argument("--min-support", metavar="N", help="leave out items with fewer clicks (default: 5)")
-    own.add_argument("--min-length", metavar="N", help="leave out sessions with fewer clicks (default: 2)")
-    own.add_argument("--max-length", metavar="N", help="leave out sessions with more clicks")
-    return options
-
-
-def _datasets() -> _Parser:
-    options = _options()
-    options.add_argument(
-        "--dataset",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="NAME",
-        help=f"{DATASET}; default: all that are found",
-    )
-    return options
-
-
-def _one_dataset(*, required: bool = True) -> _Parser:
-    options = _options()
-    options.add_argument("--dataset", required=required, metavar="NAME", help=DATASET)
-    return options
-
-
-def _models() -> _Parser:
-    options = _options()
-    options.add_argument(
-        "--model",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="NAME",
-        help=f"{MODEL}; default: all of the page",
-    )
-    return options
-
-
-def _settings() -> _Parser:
-    options = _options()
-    options.add_argument(
-        "--set",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="MODEL.FIELD=VALUE",
-        help="set a field of a model, such as narm.hidden=50",
-    )
-    return options
-
-
-def _data() -> _Parser:
-    options = _options()
-    options.add_argument(
-        "--data",
-        type=_folder,
-        default=_folder(os.environ.get("REPRODUCE_DATA", "data")),
-        metavar="DIR",
-        help="the folder with the logs (default: $REPRODUCE_DATA, or data/)",
-    )
-    return options
-
-
-def _results(default: str = "results/local", told: str = "default: results/local/") -> _Parser:
-    options = _options()
-    options.add_argument("--results", type=Path, default=Path(default), metavar="DIR", help=told)
-    return options
-
-
-def _device(default: str = "auto") -> _Parser:
-    options = _options()
-    options.add_argument(
-        "--device", default=default, metavar="DEVICE", help=f"auto, cpu, cuda or cuda:N (default: {default})"
-    )
-    return options
-
-
-def _seed(default: int | None = 0, told: str = "default: 0") -> _Parser:
-    options = _options()
-    options.add_argument("--seed", type=int, default=default, metavar="N", help=told)
-    return options
-
-
-def _measures(told: str, default: Sequence[str] = ()) -> _Parser:
-    options = _options()
-    options.add_argument("--metric", nargs="+", default=list(default), metavar="NAME@K", help=told)
-    return options
+    _add(own, "--gap", "SPAN", "start a new session of a user after a pause of this length: 30m, 1h, ...")
+    _add(own, "--time-unit", "UNIT", "the unit of its times: s, ms, us or ns; default: judged by their size")
+    _add(own, "--time-format", "FORM", "the form of its times, such as %%d.%%m.%%Y, as in strptime")
+    _add(own, "--test", "PATH", "a second table, which holds the test sessions")
+    _add(own, "--test-days", "N", "test on the sessions that end in the last N days (default: 1)")
+    _add(own, "--test-share", "SHARE", "instead of days: test on this share of the sessions, those that end last")
+    _add(own, "--newest", "N", "keep only the newest N sessions, for a quick look")
+    _add(own, "--min-support", "N", "leave out items with fewer clicks (default: 5)")
+    _add(own, "--min-length", "N", "leave out sessions with fewer clicks (default: 2)")
+    _add(own, "--max-length", "N", "leave out sessions with more clicks")
+    return parent
 
 
 def _ranks() -> _Parser:
-    options = _options()
-    outside = options.add_argument_group("for ranks from other libraries (see docs/other-libraries.md)")
-    outside.add_argument(
+    parent = _Parser(add_help=False)
+    outside = parent.add_argument_group("for ranks from other libraries (see docs/other-libraries.md)")
+    _many(
+        outside,
         "--ranks",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="[LABEL=]FILE",
-        help="also show what another library ranked: a .parquet, .csv or .tsv of every test prefix; several files of "
-        "one label are its seeds, as are those of a pattern such as mine-seed*.csv",
+        "[LABEL=]FILE",
+        "also show what another library ranked: a .parquet, .csv or .tsv of every test prefix; several files of one "
+        "label are its seeds, as are those of a pattern such as mine-seed*.csv",
     )
-    outside.add_argument(
-        "--family",
-        choices=("softmax", "sampled", "none"),
-        default="",
-        help="how much these rows vary between seeds: as networks trained by a softmax over all items, as models "
-        "trained on pairs or samples, or not at all; default: only their own seeds tell",
+    vary = (
+        "how much these rows vary between seeds: as networks trained by a softmax over all items, as models trained on "
+        "pairs or samples, or not at all; default: only their own seeds tell"
     )
-    return options
+    outside.add_argument("--family", choices=("softmax", "sampled", "none"), default="", help=vary)
+    return parent
 
 
 def _view() -> _Parser:
-    options = _options()
-    options.add_argument(
-        "--protocol",
-        choices=("all", "last"),
-        default="all",
-        help="all (default): every click of a test session is predicted; last: only its last one",
-    )
-    options.add_argument(
-        "--ties",
-        choices=("against", "random", "favour"),
-        default="against",
-        help="how an item tied with the target counts: against it (default), at random, or in its favour",
-    )
-    return options
+    parent = _Parser(add_help=False)
+    every = "all (default): every click of a test session is predicted; last: only its last one"
+    tied = "how an item tied with the target counts: against it (default), at random, or in its favour"
+    _choose(parent, "--protocol", ("all", "last"), every)
+    _choose(parent, "--ties", ("against", "random", "favour"), tied)
+    return parent
 
 
-def _sitting(group: argparse._ActionsContainer) -> None:
+def _sitting(to: argparse._ActionsContainer) -> None:
     """Add the options of every command that trains."""
-    group.add_argument(
+    _add(
+        to,
         "--minutes",
+        "N",
+        "stop after the last epoch that fits into N minutes; the same command resumes",
         type=positive,
-        metavar="N",
-        help="stop after the last epoch that fits into N minutes; the same command resumes",
     )
-    group.add_argument("--fresh", action="store_true", help="ignore checkpoints of interrupted runs")
-    group.add_argument("--traceback", action="store_true", help="show the traceback of an error in your own model")
-    group.add_argument("--quiet", action="store_true", help="no progress, only the result")
-
-
-def _sitting_alone() -> _Parser:
-    options = _options()
-    _sitting(options)
-    return options
+    _flag(to, "--fresh", "ignore checkpoints of interrupted runs")
+    _flag(to, "--traceback", "show the traceback of an error in your own model")
+    _flag(to, "--quiet", "no progress, only the result")
 
 
 def _running() -> _Parser:
     """Return the options of a page that runs what it lacks."""
-    options = _options()
-    how = options.add_argument_group("how to run it")
-    how.add_argument("--seed", nargs="+", type=int, default=[0], metavar="N", help="default: 0")
-    how.add_argument("--device", default="auto", metavar="DEVICE", help="auto (default), cpu, cuda or cuda:N")
-    how.add_argument(
+    parent = _Parser(add_help=False)
+    how = parent.add_argument_group("how to run it")
+    _add(how, "--seed", "N", "default: 0", nargs="+", type=int, default=[0])
+    _add(how, "--device", "DEVICE", "auto (default), cpu, cuda or cuda:N", default="auto")
+    _add(
+        how,
         "--jobs",
+        "N",
+        "the number of runs at a time, each in its own process (default: 1)",
         type=positive,
         default=1,
-        metavar="N",
-        help="the number of runs at a time, each in its own process (default: 1)",
     )
-    how.add_argument(
-        "--slurm",
-        metavar="KEY=VALUE,...",
-        help="submit every run as a Slurm job, such as partition=gpu,time=60,gres=gpu:1,at-once=8",
-    )
-    how.add_argument("--stored", action="store_true", help="run nothing: draw the page from stored records")
-    how.add_argument("--dry-run", action="store_true", help="print what would run and what is stored, and stop")
-    how.add_argument("--force", action="store_true", help="run again even where a record is stored")
-    how.add_argument(
-        "--keep-model", action="store_true", help="also keep the fitted models beside their records, for recommend"
-    )
+    _add(how, "--slurm", "KEY=VALUE,...", f"submit every run as a Slurm job, such as {SLURM},at-once=8")
+    _flag(how, "--stored", "run nothing: draw the page from stored records")
+    _flag(how, "--dry-run", "print what would run and what is stored, and stop")
+    _flag(how, "--force", "run again even where a record is stored")
+    _flag(how, "--keep-model", "also keep the fitted models beside their records, for recommend")
     _sitting(how)
-    return options
+    return parent
 
 
 # --- commands ---------------------------------------------------------------------------------------------------------
@@ -373,50 +264,35 @@ def parser() -> _Parser:
         made.set_defaults(carry_out=carry_out)
         return made
 
-    own, datasets, models, settings, data, results, ranks = (
-        _own_log(),
-        _datasets(),
-        _models(),
-        _settings(),
-        _data(),
-        _results(),
-        _ranks(),
-    )
-    measures = _measures(
-        "metrics at a cut-off: recall, hitrate, mrr or ndcg (default: recall@20 mrr@20)", ["recall@20", "mrr@20"]
-    )
-    more = _measures("further metrics, such as ndcg@10 mrr@5 (recall@20 and mrr@20 are always shown)")
+    own, ranks, view, running = _own_log(), _ranks(), _view(), _running()
+    sitting = _parent(_sitting)
+    datasets = _parent(_many, "--dataset", "NAME", f"{DATASET}; default: all that are found")
+    dataset = _parent(_add, "--dataset", "NAME", DATASET, required=True)
+    models = _parent(_many, "--model", "NAME", f"{MODEL}; default: all of the page")
+    settings = _parent(_many, "--set", "MODEL.FIELD=VALUE", "set a field of a model, such as narm.hidden=50")
+    seed = _parent(_add, "--seed", "N", "default: 0", type=int, default=0)
+    device = _parent(_add, "--device", "DEVICE", "auto, cpu, cuda or cuda:N (default: auto)", default="auto")
+    folder = _folder(os.environ.get("REPRODUCE_DATA", "data"))
+    found_in = "the folder with the logs (default: $REPRODUCE_DATA, or data/)"
+    data = _parent(_add, "--data", "DIR", found_in, type=_folder, default=folder)
+    local = Path("results/local")
+    results = _parent(_add, "--results", "DIR", "default: results/local/", type=Path, default=local)
+    # The options of most pages, and of those that run what they lack.
+    stored = (settings, results, own)
+    page = (*stored, datasets, data, running)
+    further = "further metrics, such as ndcg@10 mrr@5 (recall@20 and mrr@20 are always shown)"
+    more = _parent(_add, "--metric", "NAME@K", further, nargs="+", default=[])
 
     # Pages that run what they lack.
-    table2 = command(
-        "table2",
-        "compare the recommenders (the paper's Table 3) and the decoders (its Table 2)",
-        PAGE, datasets, models, settings, more, _view(), data, results, own, ranks, _running(),
-    )  # fmt: skip
-    table2.add_argument(
-        "--beyond",
-        action="store_true",
-        help=f"also later baselines: {', '.join(row.label for row in controls.ROWS)}",
-    )
-    ablation = command(
-        "ablation",
-        "compare NARM with variants of it (the paper's Tables 4 and 2)",
-        PAGE, datasets, settings, more, data, results, own, _running(),
-    )  # fmt: skip
-    meanings = "; ".join(f"{name}: {variant.meaning}" for name, variant in VARIANTS.items())
-    ablation.add_argument(
-        "--variant",
-        nargs="+",
-        default=[],
-        choices=tuple(VARIANTS),
-        metavar="NAME",
-        help=f"{meanings}. Default: {', '.join(PAPERS)}".replace("%", "%%"),
-    )
-    command(
-        "audit",
-        "measure the order of clicks, and the effect of counting rules and tie-breaking",
-        PAGE, datasets, models, settings, data, results, own, _running(),
-    )  # fmt: skip
+    compared = "compare the recommenders (the paper's Table 3) and the decoders (its Table 2)"
+    table2 = command("table2", compared, PAGE, *page, models, more, view, ranks)
+    _flag(table2, "--beyond", f"also later baselines: {', '.join(row.label for row in controls.ROWS)}")
+    ablation = command("ablation", "compare NARM with variants of it (the paper's Tables 4 and 2)", PAGE, *page, more)
+    meanings = "; ".join(f"{name}: {variant.meaning}" for name, variant in VARIANTS.items()).replace("%", "%%")
+    variants = f"{meanings}. Default: {', '.join(PAPERS)}"
+    _add(ablation, "--variant", "NAME", variants, nargs="+", default=[], choices=tuple(VARIANTS))
+    measured = "measure the order of clicks, and the effect of counting rules and tie-breaking"
+    command("audit", measured, PAGE, *page, models)
 
     # Pages that only show what is stored.
     for name, told, parents in (
@@ -424,168 +300,93 @@ def parser() -> _Parser:
         ("significance", "compare the recommenders with NARM: differences with intervals", (data, ranks)),
         ("figure5", "draw all models as bars (the paper's Figure 5) and their learning curves", ()),
     ):
-        command(name, told, PAGE, datasets, models, settings, _view(), results, own, *parents)
-    attention = command(
-        "attention", "show what NARM attends to (the paper's Figure 6)", PAGE, datasets, settings, results, own
-    )
-    attention.add_argument(
-        "--session", nargs="+", type=int, default=[], metavar="N", help="test sessions, from 0 (default: a sample)"
-    )
+        command(name, told, PAGE, *stored, datasets, models, view, *parents)
+    attention = command("attention", "show what NARM attends to (the paper's Figure 6)", PAGE, *stored, datasets)
+    _add(attention, "--session", "N", "test sessions, from 0 (default: a sample)", nargs="+", type=int, default=[])
     claims = command("claims", "test the paper's claims on the stored records", PAGE, results)
-    claims.add_argument("--strict", action="store_true", help="exit 4 when a claim is contradicted on the paper's data")
-    command(
-        "table1",
-        "count the data as the paper did, beside its published counts (Table 1)",
-        PAGE, datasets, data, results, own,
-    )  # fmt: skip
-    everything = command(
-        "all",
-        "draw every page from stored records, and an index",
-        PAGE, datasets, models, data, results, own, _running(),
-    )  # fmt: skip
-    everything.set_defaults(stored=True)
-    everything.add_argument(
-        "--run", dest="stored", action="store_false", help="first make the records that are missing"
-    )
-    everything.add_argument("--html", type=Path, metavar="FILE", help="also write all pages as one file to send")
+    _flag(claims, "--strict", "exit 4 when a claim is contradicted on the paper's data")
+    counted = "count the data as the paper did, beside its published counts (Table 1)"
+    command("table1", counted, PAGE, datasets, data, results, own)
+    drawn = "draw every page from stored records, and an index"
+    everything = command("all", drawn, PAGE, datasets, models, data, results, own, _running())
+    everything.set_defaults(stored=True)  # which changes the option --stored itself: that of the others is another
+    lacking = "first make the records that are missing"
+    everything.add_argument("--run", dest="stored", action="store_false", help=lacking)
+    _add(everything, "--html", "FILE", "also write all pages as one file to send", type=Path)
 
     # Other commands.
-    run = command(
-        "run",
-        "make the record of a single run",
-        "reports.making:run_one", _one_dataset(), own, settings, _seed(), _device(), data, results, _sitting_alone(),
-    )  # fmt: skip
-    run.add_argument("--model", required=True, metavar="NAME", help=MODEL)
-    run.add_argument("--force", action="store_true", help="run again even where a record is stored")
-    run.add_argument("--keep-model", action="store_true", help="also keep the fitted model, for recommend")
-    search = command(
-        "search",
-        "search the best settings of a model on held-out training sessions, and print the command for them",
-        "runs.search:answer", _one_dataset(), own, settings, _seed(), _device(), data, results, _sitting_alone(),
-    )  # fmt: skip
+    making = (dataset, *stored, seed, device, data, sitting)
+    run = command("run", "make the record of a single run", "reports.making:run_one", *making)
+    _add(run, "--model", "NAME", MODEL, required=True)
+    _flag(run, "--force", "run again even where a record is stored")
+    _flag(run, "--keep-model", "also keep the fitted model, for recommend")
+
+    tried = "search the best settings of a model on held-out training sessions, and print the command for them"
+    search = command("search", tried, "runs.search:answer", *making)
     search.add_argument("model", metavar="MODEL", help=MODEL)
-    search.add_argument(
-        "--trials",
-        type=positive,
-        default=20,
-        metavar="N",
-        help="settings tried in all, with those of earlier searches; the best 3 are then fitted anew (default: 20)",
-    )
-    search.add_argument(
-        "--trial-epochs",
-        type=positive,
-        metavar="N",
-        help="train networks for at most so many epochs in a trial; the same for all models that are to be compared",
-    )
-    search.add_argument(
-        "--slurm", metavar="KEY=VALUE,...", help="make the search a job: partition=gpu,time=60,gres=gpu:1"
-    )
-    recommend = command(
-        "recommend",
-        "print what a kept model offers after some clicks",
-        "recommend:answer",
-        _one_dataset(required=False), own, settings, _seed(None, "if several are kept"), _device(), results,
-    )  # fmt: skip
+    budget = "settings tried in all, with those of earlier searches; the best 3 are then fitted anew (default: 20)"
+    _add(search, "--trials", "N", budget, type=positive, default=20)
+    cap = "train networks for at most so many epochs in a trial; the same for all models that are to be compared"
+    _add(search, "--trial-epochs", "N", cap, type=positive)
+    _add(search, "--slurm", "KEY=VALUE,...", f"make the search a job: {SLURM}")
+
+    offered = "print what a kept model offers after some clicks"
+    recommend = command("recommend", offered, "recommend:answer", *stored, device)
     recommend.add_argument("model", metavar="MODEL", help=f"{MODEL}, or of a .model file that --keep-model wrote")
-    recommend.add_argument(
-        "--clicks", nargs="+", default=[], metavar="ITEM", help="items, the oldest first, as the log calls them"
-    )
-    recommend.add_argument(
-        "--sessions",
-        type=Path,
-        metavar="FILE",
-        help="several sessions at once: a .csv, .tsv or .parquet with session and item, in the order of the clicks",
-    )
-    recommend.add_argument(
-        "--format", choices=("csv", "json"), default="csv", help="of the answer to --sessions (default: csv)"
-    )
-    recommend.add_argument(
-        "--skip-unknown", action="store_true", help="leave out clicks on items that the model was not fitted on"
-    )
-    recommend.add_argument("--exclude-seen", action="store_true", help="do not recommend the items clicked")
-    recommend.add_argument("--top", type=positive, default=20, metavar="N", help="items to print (default: 20)")
-    export = command(
-        "export",
-        "write tables as CSV, LaTeX and JSON, and the rank of every test prefix, from stored records",
-        "export:answer", datasets, models, settings, measures, _view(), data, results, own, ranks,
-    )  # fmt: skip
-    export.add_argument(
-        "--page",
-        nargs="+",
-        default=[],
-        choices=("ablation", "audit", "claims", "figure5", "lengths", "significance", "table1", "table2"),
-        metavar="PAGE",
-        help="the tables of these pages, as they stand; default: a comparison of all rows that have records",
-    )
-    export.add_argument(
-        "--format",
-        nargs="+",
-        default=[],
-        choices=("csv", "latex", "json", "parquet"),
-        metavar="FORMAT",
-        help="of tables csv, latex, json; default: all three. Of a split csv or parquet; default: parquet",
-    )
-    export.add_argument(
-        "--per-prefix",
-        choices=("csv", "parquet"),
-        metavar="FORMAT",
-        help="also session, length, target and rank of every test prefix: csv, or parquet (needs the parquet extra)",
-    )
-    export.add_argument(
-        "--split",
-        type=Path,
-        metavar="DIR",
-        help="instead: the split of a data set for other libraries, with a note on what ranks to return",
-    )
-    export.add_argument("--to", type=Path, metavar="DIR", help="default: export/ in the results folder")
-    expect = command(
-        "expect",
-        "judge a published number: ours, the difference, and which causes on record explain it",
-        "expect:answer",
-        _one_dataset(), own, settings, _measures("of the numbers (default: recall@20 mrr@20)"), _view(), data,
-    )  # fmt: skip
+    _add(recommend, "--dataset", "NAME", DATASET)
+    _add(recommend, "--seed", "N", "if several are kept", type=int)
+    _add(recommend, "--clicks", "ITEM", "items, the oldest first, as the log calls them", nargs="+", default=[])
+    several = "several sessions at once: a .csv, .tsv or .parquet with session and item, in the order of the clicks"
+    _add(recommend, "--sessions", "FILE", several, type=Path)
+    _choose(recommend, "--format", ("csv", "json"), "of the answer to --sessions (default: csv)")
+    _flag(recommend, "--skip-unknown", "leave out clicks on items that the model was not fitted on")
+    _flag(recommend, "--exclude-seen", "do not recommend the items clicked")
+    _add(recommend, "--top", "N", "items to print (default: 20)", type=positive, default=20)
+
+    tables = "write tables as CSV, LaTeX and JSON, and the rank of every test prefix, from stored records"
+    export = command("export", tables, "export:answer", *stored, datasets, models, view, data, ranks)
+    cutoffs = "metrics at a cut-off: recall, hitrate, mrr or ndcg (default: recall@20 mrr@20)"
+    _add(export, "--metric", "NAME@K", cutoffs, nargs="+", default=["recall@20", "mrr@20"])
+    pages = ("ablation", "audit", "claims", "figure5", "lengths", "significance", "table1", "table2")
+    stand = "the tables of these pages, as they stand; default: a comparison of all rows that have records"
+    _add(export, "--page", "PAGE", stand, nargs="+", default=[], choices=pages)
+    formats = "of tables csv, latex, json; default: all three. Of a split csv or parquet; default: parquet"
+    kinds = ("csv", "latex", "json", "parquet")
+    _add(export, "--format", "FORMAT", formats, nargs="+", default=[], choices=kinds)
+    each = "also session, length, target and rank of every test prefix: csv or parquet"
+    _add(export, "--per-prefix", "FORMAT", each, choices=("csv", "parquet"))
+    note = "instead: the split of a data set for other libraries, with a note on what ranks to return"
+    _add(export, "--split", "DIR", note, type=Path)
+    _add(export, "--to", "DIR", "default: export/ in the results folder", type=Path)
+
+    judged = "judge a published number: ours, the difference, and which causes on record explain it"
+    expect = command("expect", judged, "expect:answer", dataset, own, settings, view, data)
     expect.add_argument("model", metavar="MODEL", help=f"{MODEL}, or the label of a row")
-    expect.add_argument(
-        "values",
-        nargs="+",
-        type=float,
-        metavar="NUMBER",
-        help="the published Recall@20, or that and MRR@20, in per cent",
-    )
-    expect.add_argument("--results", type=Path, metavar="DIR", help="default: the reference, then results/local/")
-    expect.add_argument("--json", action="store_true", help="answer in JSON; exit 4 where a number is not within noise")
-    merge = command(
-        "merge",
-        "bring the records and kept models of other results folders into one, checked first",
-        "overview:merged",
-        results,
-    )
-    merge.add_argument(
-        "folders", nargs="+", type=Path, metavar="DIR", help="results folders, such as another machine's results/local"
-    )
-    check = command(
-        "check",
-        "verify stored records and pages",
-        "overview:check", own, _results("results", "default: results/, the reference"),
-    )  # fmt: skip
-    check.add_argument(
-        "--model", nargs="+", default=[], metavar="FILE", help="the .py files of your own models that pages show"
-    )
-    check.add_argument("--dataset", nargs="+", default=[], metavar="PATH", help="your own data that pages show")
-    contract = command("contract", "check a model against the contract", "overview:contract", _device("cpu"))
+    published = "the published Recall@20, or that and MRR@20, in per cent"
+    expect.add_argument("values", nargs="+", type=float, metavar="NUMBER", help=published)
+    _add(expect, "--metric", "NAME@K", "of the numbers (default: recall@20 mrr@20)", nargs="+", default=[])
+    _add(expect, "--results", "DIR", "default: the reference, then results/local/", type=Path)
+    _flag(expect, "--json", "answer in JSON; exit 4 where a number is not within noise")
+
+    brought = "bring the records and kept models of other results folders into one, checked first"
+    merge = command("merge", brought, "overview:merged", results)
+    others = "results folders, such as another machine's results/local"
+    merge.add_argument("folders", nargs="+", type=Path, metavar="DIR", help=others)
+    check = command("check", "verify stored records and pages", "overview:check", own)
+    _add(check, "--results", "DIR", "default: results/, the reference", type=Path, default=Path("results"))
+    _many(check, "--model", "FILE", "the .py files of your own models that pages show")
+    _many(check, "--dataset", "PATH", "your own data that pages show")
+    contract = command("contract", "check a model against the contract", "overview:contract")
     contract.add_argument("model", nargs="+", metavar="MODEL", help=MODEL)
-    contract.add_argument("--traceback", action="store_true", help="show the traceback of an error in your own model")
-    listing = command(
-        "data",
-        "list the data sets found, their counts against the paper's, and how to get the others",
-        "overview:data_sets", datasets, own, data,
-    )  # fmt: skip
-    listing.add_argument("--clear", action="store_true", help="empty the cache of splits instead")
+    _add(contract, "--device", "DEVICE", "auto, cpu, cuda or cuda:N (default: cpu)", default="cpu")
+    _flag(contract, "--traceback", "show the traceback of an error in your own model")
+    there = "list the data sets found, their counts against the paper's, and how to get the others"
+    listing = command("data", there, "overview:data_sets", datasets, own, data)
+    _flag(listing, "--clear", "empty the cache of splits instead")
     fetch = command("fetch", "download a log that anyone may have, and verify it", "overview:fetched", data)
     fetch.add_argument("name", metavar="NAME", help="such as eshop")
-    fetch.add_argument("--url", metavar="URL", help="another place to get the same file from")
+    _add(fetch, "--url", "URL", "another place to get the same file from")
     command("list", "list the models with their fields, and the data sets", "overview:catalogue")
-    command(
-        "bench", "measure speed and peak memory of every model at the paper's sizes", "bench:answer", models, _device()
-    )
+    speed = "measure speed and peak memory of every model at the paper's sizes"
+    command("bench", speed, "bench:answer", models, device)
     return whole

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -19,31 +19,26 @@ class Stream:
             stream.reconfigure(errors="replace")  # letters that the terminal lacks are shown as ?
 
     def write(self, text: str) -> int:
-        try:
-            self._stream.write(text)
-        except OSError as error:
-            self._drop(error)
-        except ValueError:  # a user's own code closed it
-            self._stream = open(os.devnull, "w")  # noqa: PTH123, SIM115
+        self._attempt(self._stream.write, text)
         return len(text)
 
     def flush(self) -> None:
+        self._attempt(self._stream.flush)
+
+    def _attempt(self, act: Callable[..., object], *words: str) -> None:
+        """Write or flush; if that fails, send the rest to the null device, what is still buffered included."""
         try:
-            self._stream.flush()
-        except OSError as error:
-            self._drop(error)
+            act(*words)
         except ValueError:  # a user's own code closed it
             self._stream = open(os.devnull, "w")  # noqa: PTH123, SIM115
-
-    def _drop(self, error: OSError) -> None:
-        """Send the rest to the null device, what is still buffered included."""
-        if not isinstance(error, BrokenPipeError):
-            self.fault = error
-        with suppress(OSError):
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, self._stream.fileno())
-            os.close(nowhere)
-            self._stream.flush()
+        except OSError as error:
+            if not isinstance(error, BrokenPipeError):
+                self.fault = error
+            with suppress(OSError):
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, self._stream.fileno())
+                os.close(nowhere)
+                self._stream.flush()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
