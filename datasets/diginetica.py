@@ -93,31 +93,30 @@ def _find(name: str, data: Path) -> list[Path]:
 
 
 def _read(name: str, data: Path) -> Split:
-    if len(files := _find(name, data)) == 1:
-        parts = full_split(read_log(files[0]), by_time=name == BY_TIME)
-        return _split(name, *parts, "raw log", {files[0].name: split_cache.sha256(files[0])})
-    return _split_processed(name, data / FOLDER)
-
-
-def _split_processed(name: str, folder: Path) -> Split:
-    train_clicks, test_clicks, files = processed.read(folder)
-    if name == BY_TIME:
-        return _split(name, *to_sessions(train_clicks, test_clicks), "processed files", files)
-    items = np.union1d(train_clicks[0], test_clicks[0])
-    file = folder / ORDER
-    if reconstructed := file.exists():
-        places, files[ORDER] = read_order(file, items)
-        note = f"the items come as in {ORDER}, a reconstruction of the raw file's order"
+    files = _find(name, data)
+    by_time, note, reconstructed = name == BY_TIME, "", False
+    if len(files) == 1:
+        source, hashes = "raw log", {files[0].name: split_cache.sha256(files[0])}
+        train, test = full_split(read_log(files[0]), by_time=by_time)
     else:
-        places = _random_places(items)
-        note = "file order emulated by one fixed random order of the items"
-    train, test = to_sessions(
-        *(
-            (sort_by_item(np.searchsorted(items, clicks), lengths, places), lengths)
-            for clicks, lengths in (train_clicks, test_clicks)
-        )
-    )
-    return _split(name, train, test, "processed files", files, note, reconstructed=reconstructed)
+        source = "processed files"
+        *parts, hashes = processed.read(data / FOLDER)
+        if not by_time:
+            items = np.union1d(parts[0][0], parts[1][0])
+            reconstructed = files[-1].name == ORDER
+            if reconstructed:
+                places, hashes[ORDER] = read_order(files[-1], items)
+                note = f"the items come as in {ORDER}, a reconstruction of the raw file's order"
+            else:
+                places = _random_places(items)
+                note = "file order emulated by one fixed random order of the items"
+            parts = [(sort_by_item(np.searchsorted(items, ids), lengths, places), lengths) for ids, lengths in parts]
+        train, test = to_sessions(*parts)
+    provenance = Provenance(
+        source, "time" if by_time else "file", emulated=bool(note), files=hashes, counts=count(train, test),
+        published=numbers.TABLE1[numbers.PAPER_COLUMN[name]], note=note, reconstructed=reconstructed,
+    )  # fmt: skip
+    return Split(name, train, test, provenance)
 
 
 def _random_places(items: np.ndarray) -> np.ndarray:
@@ -144,83 +143,41 @@ def read_order(file: Path, items: np.ndarray) -> tuple[np.ndarray, str]:
     Raises:
         InputError: the file cannot be read, or does not list every item once and nothing else; it names the line.
     """
+    remedy = f"expected every item of {processed.TRAIN} and {processed.TEST} once, one a line; mend it, or take it away"
     try:
         content = file.read_bytes()
     except OSError as error:
-        raise InputError(f"{file}: cannot be read ({error.strerror or error}); {_REMEDY}") from error
-    line_of: dict[int, int] = {}
+        raise InputError(f"{file}: cannot be read ({error.strerror or error}); {remedy}") from error
     known = set(items.tolist())
+    line_of: dict[int, int] = {}
     for line, text in enumerate(content.splitlines(), start=1):
-        if not text.isdigit() or len(text) > 18:
-            raise _misfit(
-                file, line, f"found {text[:40].decode('ascii', 'backslashreplace')!r}, expected an item number"
-            )
-        item = int(text)
-        if item in line_of:
-            raise _misfit(file, line, f"item {item} stands in line {line_of[item]} already")
-        if item not in known:
-            raise _misfit(file, line, f"item {item} is in neither {processed.TRAIN} nor {processed.TEST}")
+        item = int(text) if text.isdigit() and len(text) <= 18 else -1
+        if item not in known or item in line_of:
+            shown = text[:40].decode("ascii", "backslashreplace")
+            why = f"stands in line {line_of[item]} already" if item in line_of else "is no item of the files"
+            raise InputError(f"{file}: line {line}: {shown!r} {why}; {remedy}")
         line_of[item] = line
     if missing := sorted(known - line_of.keys()):
-        told = f"the file ends without item {missing[0]}" + f" and {len(missing) - 1:,} more" * (len(missing) > 1)
-        raise _misfit(file, len(line_of) + 1, told)
+        more = f" and {len(missing) - 1:,} more" * (len(missing) > 1)
+        raise InputError(f"{file}: line {len(line_of) + 1}: ends without item {missing[0]}{more}; {remedy}")
     places = np.zeros(len(items), dtype=np.int64)
     places[np.searchsorted(items, list(line_of))] = list(line_of.values())
     return places, hashlib.sha256(content).hexdigest()
 
 
-_REMEDY = (
-    f"put a file there that lists every item of {processed.TRAIN} and {processed.TEST} once, one a line, or take it "
-    "away for a random order of the items"
-)
-
-
-def _misfit(file: Path, line: int, why: str) -> InputError:
-    return InputError(f"{file}: line {line}: {why}; {_REMEDY}")
-
-
-def _split(
-    name: str,
-    train: Sessions,
-    test: Sessions,
-    source: str,
-    files: dict[str, str],
-    note: str = "",
-    *,
-    reconstructed: bool = False,
-) -> Split:
-    """Make a split with its provenance.
-
-    Args:
-        note: how the order of the clicks was made, if it is not the source's own; else empty.
-    """
-    provenance = Provenance(
-        source=source,
-        order="time" if name == BY_TIME else "file",
-        emulated=bool(note),
-        files=files,
-        counts=count(train, test),
-        published=numbers.TABLE1[numbers.PAPER_COLUMN[name]],
-        note=note,
-        reconstructed=reconstructed,
-    )
-    return Split(name, train, test, provenance)
-
-
-def _dataset(name: str, title: str) -> Dataset:
-    obtain = processed.OBTAIN.format("the CIKM Cup 2016 Track 2 data (DIGINETICA, the Cup's terms)", RAW, FOLDER)
-    return Dataset(
+OBTAIN = processed.OBTAIN.format("the CIKM Cup 2016 Track 2 data (DIGINETICA, the Cup's terms)", RAW, FOLDER)
+DATASETS = tuple(
+    Dataset(
         name,
         title,
         find=partial(_find, name),
         read=partial(_read, name),
-        obtain=obtain + f", and beside them {ORDER}, if you have it" * (name == IN_FILE_ORDER),
+        obtain=OBTAIN + f", and beside them {ORDER}, if you have it" * (name == IN_FILE_ORDER),
         find_log=_find_log,
         read_log=read_log,
     )
-
-
-DATASETS = (
-    _dataset(IN_FILE_ORDER, "DIGINETICA in file order (the paper's)"),
-    _dataset(BY_TIME, "DIGINETICA by time"),
+    for name, title in (
+        (IN_FILE_ORDER, "DIGINETICA in file order (the paper's)"),
+        (BY_TIME, "DIGINETICA by time"),
+    )
 )

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from reproduce.reading.preprocessing import DAY, to_sessions
+from reproduce.reading.preprocessing import DAY, flat, to_sessions
 from reproduce.reading.sessions import Provenance, Split, count
 from reproduce.reading.source import Dataset
 
@@ -83,27 +83,16 @@ def _zipf(n: int, exponent: float) -> np.ndarray:
     return weights / weights.sum()
 
 
-def _split(name: str, train: list[list[int]], test: list[list[int]], note: str) -> Split:
-    flat = [
-        (np.array([item for one in part for item in one]), np.array([len(one) for one in part]))
-        for part in (train, test)
-    ]
-    train_sessions, test_sessions = to_sessions(flat[0], flat[1])
-    provenance = Provenance(
-        source="simulated", order="time", emulated=False, counts=count(train_sessions, test_sessions), note=note
-    )
-    return Split(name, train_sessions, test_sessions, provenance)
-
-
-def _read_synthetic(data: Path) -> Split:
+def _read(data: Path) -> Split:
     simulator = Simulator()
     sessions, days = simulator.sessions_by_day()
     last = int(np.searchsorted(days, simulator.days - 1))
-    known = {item for one in sessions[:last] for item in one}
-    test = [kept for one in sessions[last:] if len(kept := [item for item in one if item in known]) > 1]
+    known = {item for session in sessions[:last] for item in session}
+    rest = [[item for item in session if item in known] for session in sessions[last:]]
+    train, test = to_sessions(flat(sessions[:last]), flat([session for session in rest if len(session) > 1]))
     note = f"simulated clicks, seed {simulator.seed}: not the paper's data"
-    split = _split("synthetic", sessions[:last], test, note)
-    return replace(split, train=replace(split.train, dates=days[:last].astype(np.int64) * DAY))
+    provenance = Provenance("simulated", counts=count(train, test), note=note)
+    return Split("synthetic", replace(train, dates=days[:last].astype(np.int64) * DAY), test, provenance)
 
 
 DATASETS = (
@@ -111,7 +100,7 @@ DATASETS = (
         name="synthetic",
         title="the synthetic log (simulated clicks, not the paper's data)",
         find=lambda data: [],
-        read=_read_synthetic,
+        read=_read,
         obtain="",
     ),
 )

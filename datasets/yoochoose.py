@@ -78,28 +78,20 @@ def _read(name: str, data: Path) -> Split:
     """Read the raw log; or the processed files, and cut the boundary session to the paper's number of prefixes."""
     files = _find(name, data)
     if len(files) == 1:
-        parts = newest(*full_split(read_log(files[0])), FRACTION[name])
-        return _split(name, *parts, "raw log", {files[0].name: split_cache.sha256(files[0])})
-    train_clicks, test_clicks, hashes = processed.read(data / name)
-    train, test = to_sessions(train_clicks, test_clicks)
-    train, test = numbered_again(newest_prefixes(train, KEEP[name]), test)  # the cut may leave fewer items
-    return _split(name, train, test, "processed files", hashes)
+        source, hashes = "raw log", {files[0].name: split_cache.sha256(files[0])}
+        train, test = newest(*full_split(read_log(files[0])), FRACTION[name])
+    else:
+        source = "processed files"
+        train_clicks, test_clicks, hashes = processed.read(data / name)
+        train, test = to_sessions(train_clicks, test_clicks)
+        train, test = numbered_again(newest_prefixes(train, KEEP[name]), test)  # the cut may leave fewer items
+    counts = count(train, test, items_without_labels=True)
+    published = numbers.TABLE1[numbers.PAPER_COLUMN[name]]
+    return Split(name, train, test, Provenance(source, files=hashes, counts=counts, published=published))
 
 
-def _split(name: str, train: Sessions, test: Sessions, source: str, files: dict[str, str]) -> Split:
-    provenance = Provenance(
-        source=source,
-        order="time",
-        emulated=False,
-        files=files,
-        counts=count(train, test, items_without_labels=True),
-        published=numbers.TABLE1[numbers.PAPER_COLUMN[name]],
-    )
-    return Split(name, train, test, provenance)
-
-
-def _dataset(name: str, title: str) -> Dataset:
-    return Dataset(
+DATASETS = tuple(
+    Dataset(
         name,
         title,
         find=partial(_find, name),
@@ -108,9 +100,5 @@ def _dataset(name: str, title: str) -> Dataset:
         find_log=_find_log,
         read_log=read_log,
     )
-
-
-DATASETS = (
-    _dataset("yoochoose1_64", "YOOCHOOSE 1/64"),
-    _dataset("yoochoose1_4", "YOOCHOOSE 1/4"),
+    for name, title in (("yoochoose1_64", "YOOCHOOSE 1/64"), ("yoochoose1_4", "YOOCHOOSE 1/4"))
 )

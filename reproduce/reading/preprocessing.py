@@ -140,8 +140,17 @@ def sort_by_item(items: np.ndarray, lengths: np.ndarray, order: np.ndarray) -> n
     return items[np.lexsort((order[items], owner))]
 
 
-def to_sessions(train: tuple[np.ndarray, np.ndarray], test: tuple[np.ndarray, np.ndarray]) -> tuple[Sessions, Sessions]:
-    """Make Sessions from (items, lengths) of train and test with any item ids, numbering items by first appearance."""
+Flat = tuple[np.ndarray, np.ndarray]  # the items of all sessions, (clicks,), and their lengths, (sessions,)
+
+
+def flat(sessions: list[list[int]]) -> Flat:
+    """Return the items of all sessions, one after the other, and the sessions' lengths."""
+    lengths = np.array([len(session) for session in sessions], np.int64)
+    return np.fromiter((item for session in sessions for item in session), np.int64, int(lengths.sum())), lengths
+
+
+def to_sessions(train: Flat, test: Flat) -> tuple[Sessions, Sessions]:
+    """Make Sessions from training and test sessions of any item ids, numbering the items by first appearance."""
     train_items, test_items, n_items = number_items(train[0], test[0])
     return Sessions.packed(train_items, train[1], n_items), Sessions.packed(test_items, test[1], n_items)
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from reproduce.errors import InputError, in_a_line
 from reproduce.files import is_regular
+from reproduce.reading.preprocessing import Flat, flat
 from reproduce.reading.sessions import ChosenPrefixes, Provenance, Sessions, Split, count, number_items
 
 TRAIN, TEST = "all_train_seq.txt", "test.txt"
@@ -24,7 +25,6 @@ OBTAIN = (
     "{}: put {}, or it as .gz or .zip, into {{data}}/; or put the processed "
     f"{TRAIN} and {TEST} that circulate with later papers into {{{{data}}}}/{{}}/"
 )
-Flat = tuple[np.ndarray, np.ndarray]  # the items of all sessions, (clicks,), and the sessions' lengths
 # Fixed in advance, so that no number in an untrusted file decides how much is allocated. YOOCHOOSE 1/4 has 40 MiB.
 MAX_BYTES = 128 << 20
 
@@ -149,12 +149,6 @@ def _described(value: object) -> str:
     """Name a value's type and length; never its repr, which an untrusted file can make arbitrarily long."""
     size = f" of {len(value)}" if isinstance(value, list | tuple | str | bytes) else ""
     return f"{type(value).__name__}{size}"
-
-
-def flat(sessions: list[list[int]]) -> Flat:
-    """Return the items of all sessions, one after the other, and the sessions' lengths."""
-    lengths = np.array([len(session) for session in sessions], np.int64)
-    return np.fromiter((item for session in sessions for item in session), np.int64, int(lengths.sum())), lengths
 
 
 def whole_sessions(examples: list[list[int]], file: Path) -> list[list[int]]:

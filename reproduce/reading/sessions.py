@@ -108,8 +108,8 @@ class Provenance:
     """Where a split comes from, as stated in every record and on every page; all values are plain."""
 
     source: str  # "processed files", "raw log", "own log", "simulated"
-    order: str  # "time": clicks of a session in time order; "file": in the order of the source's rows
-    emulated: bool  # the raw file is missing, and its order of clicks is imitated
+    order: str = "time"  # clicks of a session in time order; "file": in the order of the source's rows
+    emulated: bool = False  # the raw file is missing, and its order of clicks is imitated
     files: Mapping[str, str] = field(default_factory=dict)  # file name -> sha256
     counts: Mapping[str, float] = field(default_factory=dict)  # of this split, counted as the paper counts
     published: Mapping[str, float] = field(default_factory=dict)  # the paper's Table 1; empty if it has no such row
