@@ -11,12 +11,12 @@ import lzma
 import re
 import zipfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from reproduce.errors import InputError, in_a_line
-from reproduce.files import is_regular
+from reproduce.files import exists, is_regular
 
 BLOCK = 8 << 20  # bytes per read
 LONGEST_LINE = 8 << 20  # bytes
@@ -39,25 +39,23 @@ def parts(source: Source, endings: Sequence[str]) -> list[Path]:
     """
     if not isinstance(source, Path | str):
         files = [Path(file) for file in source]
-    elif Path(source).is_dir():
-        files = sorted((file for file in Path(source).iterdir() if _is_part(file, endings)), key=_by_name)
     elif is_regular(Path(source)):
         files = [Path(source)]
+    elif Path(source).is_dir():
+        files = [file for file in Path(source).iterdir() if ending(file) in endings and file.name[0] not in "._"]
     else:
-        files = sorted(map(Path, glob.glob(str(source))), key=_by_name)  # noqa: PTH207 - patterns may be absolute
-    if source != () and (not files or not all(map(is_regular, files))):
-        which = next((file for file in files if not is_regular(file)), source)
-        if isinstance(which, Path | str) and Path(which).exists() and not Path(which).is_dir():
-            raise InputError(f"{which}: a pipe or a device, expected a file; save its content to one")
-        raise InputError(f"{which}: no such file, or a folder without files of a log ({', '.join(endings)})")
+        files = [Path(file) for file in glob.glob(str(source))]  # noqa: PTH207 - patterns may be absolute
+    if isinstance(source, Path | str):
+        files.sort(key=_by_name)
+    odd = next((file for file in files if not is_regular(file)), None if files or source == () else Path(str(source)))
+    if odd is not None and exists(odd) and not odd.is_dir():
+        raise InputError(f"{odd}: a pipe or a device, expected a file; save its content to one")
+    if odd is not None:
+        raise InputError(f"{odd}: no such file, or a folder without files of a log ({', '.join(endings)})")
     for file in files:
         if ending(file) not in endings and file.suffix.lower() not in (".zip", *UNREADABLE):
             raise InputError(f"{file}: expected {', '.join(endings)}, also with {', '.join(PACKED)}, a .toml or a .py")
     return files
-
-
-def _is_part(file: Path, endings: Sequence[str]) -> bool:
-    return ending(file) in endings and file.name[0] not in "._"
 
 
 def _by_name(file: Path) -> list[str | int]:
@@ -81,9 +79,12 @@ def unpacked(file: Path, member: str = "*") -> Iterator[bytes]:
     Raises:
         InputError: the file is absent, packed in a way that is not read, broken, or unpacks without end.
     """
+    if (suffix := file.suffix.lower()) in UNREADABLE:
+        raise InputError(f"{file}: a {suffix} is not read; unpack it in its folder, such as with `bsdtar -xf`")
     size, (most, times) = 0, BOMB
     try:
-        with _opened(file, member) as stream:
+        with ExitStack() as stack:
+            stream = _opened(file, member, stack)
             while block := stream.read(BLOCK):
                 size += len(block)
                 if size > most and size > times * file.stat().st_size:
@@ -100,35 +101,20 @@ def unpacked(file: Path, member: str = "*") -> Iterator[bytes]:
         ) from error
 
 
-@contextmanager
-def _opened(file: Path, member: str) -> Iterator[IO[bytes]]:
-    match file.suffix.lower():
-        case ".gz":
-            with gzip.open(file) as stream:
-                yield stream  # type: ignore[misc]
-        case ".bz2":
-            with bz2.open(file) as stream:
-                yield stream
-        case ".xz":
-            with lzma.open(file) as stream:
-                yield stream
-        case ".zst":
-            import pyarrow as pa
+def _opened(file: Path, member: str, stack: ExitStack) -> IO[bytes]:
+    suffix = file.suffix.lower()
+    if suffix == ".zip":
+        archive = stack.enter_context(zipfile.ZipFile(file))
+        names = [name for name in archive.namelist() if Path(name).match(member) and not name.endswith("/")]
+        if len(names) != 1:
+            raise InputError(f"{file}: expected one file {member} inside, found {len(names) or 'none'}")
+        return stack.enter_context(archive.open(names[0]))
+    if suffix == ".zst":
+        import pyarrow as pa
 
-            with pa.input_stream(str(file), compression="zstd") as stream:
-                yield stream
-        case ".zip":
-            with zipfile.ZipFile(file) as archive:
-                names = [name for name in archive.namelist() if Path(name).match(member) and not name.endswith("/")]
-                if len(names) != 1:
-                    raise InputError(f"{file}: expected one file {member} inside, found {len(names) or 'none'}")
-                with archive.open(names[0]) as stream:
-                    yield stream
-        case suffix if suffix in UNREADABLE:
-            raise InputError(f"{file}: a {suffix} is not read; unpack it in its folder, such as with `bsdtar -xf`")
-        case _:
-            with file.open("rb") as stream:
-                yield stream
+        return stack.enter_context(pa.input_stream(str(file), compression="zstd"))
+    openers: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+    return stack.enter_context(openers.get(suffix, Path.open)(file, "rb"))
 
 
 def blocks(file: Path, member: str = "*") -> Iterator[tuple[int, bytes]]:

@@ -42,42 +42,24 @@ def fetch(download: Download, data: Path) -> Path:
     with tempfile.TemporaryDirectory() as folder:
         archive = Path(folder) / "download.zip"
         try:
-            _retrieve(download.url, archive)
+            if not download.url.startswith(("https://", "http://")):
+                raise ValueError("expected an address that begins with https:// or http://")
+            with urllib.request.urlopen(download.url, timeout=TIMEOUT) as answer, archive.open("wb") as stream:
+                shutil.copyfileobj(answer, stream)
+                announced = int(answer.headers.get("Content-Length", stream.tell()))
+            if announced != archive.stat().st_size:
+                raise OSError(f"{archive.stat().st_size:,} of {announced:,} bytes came")
         except (OSError, ValueError, http.client.HTTPException) as error:  # urllib's errors are OSErrors
             reason = str(error).partition("\n")[0] or type(error).__name__
             raise InputError(f"{download.url}: not fetched ({reason}); with a network again, or {by_hand}") from error
-        try:
-            place.parent.mkdir(parents=True, exist_ok=True)
-            _unpack(archive, download, place, by_hand)
-        except OSError as error:
-            raise InputError(
-                f"{place}: cannot be written ({error.strerror or error}); choose another --data"
-            ) from error
+        digest = hashlib.sha256()
+        with replacing(place, option="--data") as temporary, temporary.open("wb") as stream:
+            for block in content.unpacked(archive, download.member):
+                digest.update(block)
+                stream.write(block)
+            if digest.hexdigest() != download.sha256:
+                raise InputError(
+                    f"{download.url}: the file in it has sha256 {digest.hexdigest()}, expected {download.sha256}; "
+                    f"{by_hand}"
+                )
     return place
-
-
-def _retrieve(url: str, place: Path) -> None:
-    """Save what an address returns.
-
-    Raises:
-        OSError, ValueError, HTTPException: the address does not exist or does not answer, or sent less than announced.
-    """
-    if not url.startswith(("https://", "http://")):
-        raise ValueError("expected an address that begins with https:// or http://")
-    with urllib.request.urlopen(url, timeout=TIMEOUT) as answer, place.open("wb") as stream:
-        shutil.copyfileobj(answer, stream)
-        announced = answer.headers.get("Content-Length")
-    if announced is not None and int(announced) != place.stat().st_size:
-        raise OSError(f"{place.stat().st_size:,} of {int(announced):,} bytes came")
-
-
-def _unpack(archive: Path, download: Download, place: Path, by_hand: str) -> None:
-    digest = hashlib.sha256()
-    with replacing(place, option="--data") as temporary, temporary.open("wb") as stream:
-        for block in content.unpacked(archive, download.member):
-            digest.update(block)
-            stream.write(block)
-        if digest.hexdigest() != download.sha256:
-            raise InputError(
-                f"{download.url}: the file in it has sha256 {digest.hexdigest()}, expected {download.sha256}; {by_hand}"
-            )

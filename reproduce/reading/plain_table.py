@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from reproduce.errors import InputError, in_a_line
 from reproduce.reading import table
 from reproduce.reading.columns import Form
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -32,16 +30,13 @@ class PlainTable:
 
     def whole(self, name: str) -> np.ndarray:
         """Return a column as int64, (rows,)."""
-        column = self.complete(name)
-        try:
-            return column.cast(pa.int64()).to_numpy(zero_copy_only=False)
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-            values = column.to_pylist()
-            for row, value in enumerate(values):
-                if not _is_whole(value):
-                    shown = f"{name} is {in_a_line(repr(value), 40)}, expected a whole number"
-                    raise self.error(row, shown) from None
-            return np.array([int(float(value)) for value in values], dtype=np.int64)
+        values = self.complete(name).to_pylist()
+        numbers = pd.to_numeric(pd.Series([str(value) for value in values]), errors="coerce").to_numpy(float)
+        bad = ~((numbers == np.round(numbers)) & (np.abs(numbers) < 2**53))
+        if bad.any():
+            row = int(np.argmax(bad))
+            raise self.error(row, f"{name} is {in_a_line(repr(values[row]), 40)}, expected a whole number")
+        return numbers.astype(np.int64)
 
     def texts(self, name: str) -> Any:
         """Return a column of ids as text; a whole floating-point number as its digits."""
@@ -88,10 +83,3 @@ def read(file: Path, source: Path | pd.DataFrame, what: str) -> PlainTable:
 
 def is_text(kind: Any) -> bool:
     return pa.types.is_string(kind) or pa.types.is_large_string(kind)
-
-
-def _is_whole(value: Any) -> bool:
-    try:
-        return float(value) == int(float(value)) and abs(float(value)) < 2**53
-    except (TypeError, ValueError, OverflowError):
-        return False
