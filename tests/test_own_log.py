@@ -198,12 +198,12 @@ def test_rules_are_part_of_the_digest_and_of_the_note(tmp_path: Path) -> None:
         ({"columns": ["time=x", "time=y"]}, "--columns time: named twice, as x and y"),
         ({"columns": ["time=x", "item=x"]}, "--columns time=x item=x: one column for two roles"),
         ({"test_days": ""}, "--test-days : expected a whole number"),
-        ({"test_days": True}, "--test-days: expected a word or a number, not True"),
+        ({"test_days": True}, "--test-days True: expected a whole number"),
         ({"test_days": "0"}, "--test-days 0: expected a whole number from 1 on"),
         ({"min_length": "1"}, "--min-length 1: expected a whole number from 2 on"),
         ({"test_share": "1"}, "--test-share 1: expected a number between 0 and 1"),
         ({"test_days": "2", "test_share": "0.1"}, "only one of them"),
-        ({"time_unit": "day"}, "--time-unit day: there is: s, ms, us, ns"),
+        ({"time_unit": "day"}, "--time-unit day: expected one of s, ms, us, ns"),
     ],
 )
 def test_a_wrong_rule_is_named(given: dict[str, object], message: str) -> None:

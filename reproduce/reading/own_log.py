@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -37,8 +37,22 @@ from reproduce.reading.table import ENDINGS, Table
 from reproduce.reading.times import PER_SECOND
 
 SPANS = {"s": 1, "m": 60, "h": 3_600, "d": DAY}
-LISTS: Mapping[str, tuple[type, ...]] = {"columns": (Mapping,), "where": (Mapping,), "missing": (str,)}
-LEAST = {"test_days": 1, "min_support": 1, "min_length": 2, "max_length": 2, "newest": 2}
+
+
+def _seconds(span: str) -> int:
+    return int(span[:-1]) * SPANS[span[-1]]
+
+
+# Of each option that is a word: a pattern for it, the same in words, and what makes its value.
+WORDS: Mapping[str, tuple[str, str, Callable[[str], Any]]] = {
+    "gap": ("0*[1-9][0-9]{0,5}[smhd]", "a number and s, m, h or d, such as 30m", _seconds),
+    "time_unit": ("|".join(PER_SECOND), f"one of {', '.join(PER_SECOND)}", str),
+    "time_format": (".*%.*", "a form such as %d.%m.%Y, as in strptime", str),
+    "test": (".+", "a file", str),
+    "test_share": (r"0?\.[0-9]*[1-9][0-9]*", "a number between 0 and 1, such as 0.1", float),
+    **dict.fromkeys(("test_days", "min_support"), ("[1-9][0-9]{0,8}", "a whole number from 1 on", int)),
+    **dict.fromkeys(("newest", "min_length", "max_length"), ("[2-9]|[1-9][0-9]{1,8}", "a whole number from 2 on", int)),
+}
 
 
 @dataclass(frozen=True)
@@ -63,46 +77,27 @@ class Rules:
     def of(cls, given: Mapping[str, Any]) -> Rules:
         """Make the rules from options, given as text or as plain values. Raises UsageError, which names the option."""
         values = {key: value for key, value in given.items() if value is not None}
-        for key, value in values.items():
-            kinds = (list, tuple, *LISTS[key]) if key in LISTS else (str, int, float)
-            if not isinstance(value, kinds) or isinstance(value, bool):
-                expected = "a list" if key in LISTS else "a word or a number"
-                raise UsageError(f"--{key.replace('_', '-')}: expected {expected}, not {in_a_line(str(value))}")
+        for key, (pattern, expected, value_of) in WORDS.items():
+            if key in values:
+                text = str(values[key])
+                if not isinstance(values[key], str | int | float) or not re.fullmatch(pattern, text):
+                    raise UsageError(f"--{key.replace('_', '-')} {in_a_line(text)}: expected {expected}")
+                values[key] = value_of(text)
         if "columns" in values:
             columns = _pairs("columns", values["columns"])
             for role, names in columns.items():
-                name = "=".join(names)
                 if role not in ROLES:
-                    raise UsageError(f"--columns {role}={name}: expected ROLE=NAME, ROLE one of {', '.join(ROLES)}")
+                    raise UsageError(f"--columns {role}={names[0]}: expected ROLE=NAME, ROLE one of {', '.join(ROLES)}")
                 if len(names) > 1:
                     raise UsageError(f"--columns {role}: named twice, as {' and '.join(names)}")
                 if other := [key for key in columns if key != role and columns[key] == names]:
-                    raise UsageError(f"--columns {role}={name} {other[0]}={name}: one column for two roles")
+                    raise UsageError(f"--columns {role}={names[0]} {other[0]}={names[0]}: one column for two roles")
             values["columns"] = {role: name for role, (name,) in columns.items()}
         if "where" in values:
             values["where"] = _pairs("where", values["where"])
         if "missing" in values:
-            values["missing"] = frozenset(
-                {"", *([given["missing"]] if isinstance(given["missing"], str) else given["missing"])}
-            )
-        if "gap" in values:
-            span = re.fullmatch(r"([0-9]{1,6})([smhd])", str(given["gap"]))
-            if not span or not int(span[1]):
-                raise UsageError(f"--gap {given['gap']}: expected a number and s, m, h or d, such as 30m")
-            values["gap"] = int(span[1]) * SPANS[span[2]]
-        if values.get("time_unit", "s") not in PER_SECOND:
-            raise UsageError(f"--time-unit {given['time_unit']}: there is: {', '.join(PER_SECOND)}")
-        if "%" not in values.get("time_format", "%"):
-            raise UsageError(f"--time-format {given['time_format']}: expected a form such as %d.%m.%Y, as in strptime")
-        for key in LEAST.keys() & values.keys():
-            text = str(values[key])
-            if not re.fullmatch("[0-9]{1,9}", text) or int(text) < LEAST[key]:
-                raise UsageError(f"--{key.replace('_', '-')} {text}: expected a whole number from {LEAST[key]} on")
-            values[key] = int(text)
-        if "test_share" in values:
-            if not re.fullmatch(r"0?\.[0-9]*[1-9][0-9]*", str(values["test_share"])):
-                raise UsageError(f"--test-share {given['test_share']}: expected a number between 0 and 1, such as 0.1")
-            values["test_share"] = float(values["test_share"])
+            words = values["missing"]
+            values["missing"] = frozenset({"", *([words] if isinstance(words, str) else _listed("missing", words))})
         if len(tests := [key for key in ("test_days", "test_share", "test") if key in values]) > 1:
             options = " and ".join(f"--{key.replace('_', '-')}" for key in tests)
             raise UsageError(f"{options}: only one of them can say what the test is")
@@ -123,15 +118,23 @@ class Rules:
 OPTIONS = tuple(option.name for option in fields(Rules))
 
 
+def _listed(option: str, given: Any) -> Sequence[Any]:
+    if not isinstance(given, list | tuple):
+        raise UsageError(f"--{option}: expected a list, not {in_a_line(str(given))}")
+    return given
+
+
 def _pairs(option: str, given: Any) -> dict[str, list[str]]:
     """Read KEY=VALUE words, or a mapping, into the values of each key."""
-    words = [str(word).partition("=")[::2] for word in given] if not isinstance(given, Mapping) else list(given.items())
+    mapped = isinstance(given, Mapping)
+    words = given.items() if mapped else [str(word).partition("=")[::2] for word in _listed(option, given)]
     pairs: dict[str, list[str]] = {}
     for key, value in words:
-        if not key or not value:
+        values = list(map(str, value)) if isinstance(value, list | tuple) else [str(value)]
+        if not key or not all(values):
             expected = "ROLE=NAME" if option == "columns" else "NAME=VALUE"
             raise UsageError(f"--{option} {key}={value}: expected {expected}")
-        pairs.setdefault(str(key), []).extend(map(str, value) if isinstance(value, list | tuple) else [str(value)])
+        pairs.setdefault(str(key), []).extend(values)
     return pairs
 
 
@@ -151,25 +154,19 @@ def read(name: str, source: Any, rules: Rules = Rules()) -> Split:
         InputError: the source is absent or broken, a row is malformed, or the rules leave no training or test session.
         UsageError: the columns that the user names do not fit the table.
     """
-    form = Form(
-        columns=rules.columns, where=rules.where, gap=rules.gap is not None, unit=rules.time_unit,
-        time_format=rules.time_format, missing=rules.missing,
-    )  # fmt: skip
+    form = Form(rules.columns, rules.where, rules.gap is not None, rules.time_unit, rules.time_format, rules.missing)
     framed = not isinstance(source, str | Path | list | tuple)
-    sources, tests = ([source], files((), rules)[1]) if framed else files(source, rules)
-    log = table.read([*sources, *tests], form)
+    sources, tests = files(() if framed else source, rules)
+    log = table.read([*([source] if framed else sources), *tests], form)
     session, ids = (log.owner, log.owners) if rules.gap is None else cut(log, rules.gap)
-    n_train = len(session)
+    n_train = sum(log.of_file[: len(log.of_file) - len(tests)])
     if tests:  # a session that occurs in both files is two
-        n_train = sum(log.of_file[: len(sources)])
         session = np.concatenate([session[:n_train], session[n_train:] + len(ids)])
         ids = np.concatenate([ids, ids])
     number, in_order = pd.factorize(session)
     by_time = np.lexsort((log.time, number) if log.order is None else (log.order, log.time, number))
     rows = ClickLog(session[by_time], log.item[by_time], log.time[by_time] // 10**6, log.time[by_time])
-    everything = sessions_of(rows)
-    is_test = np.isin(in_order, session[n_train:]) if tests else None
-    parts, notes = split(everything, rules, is_test)
+    parts, notes = split(sessions_of(rows), rules, np.isin(in_order, session[n_train:]) if tests else None)
     train, test = numbered_again(*(part.sessions() for part in parts))
     for part, sessions in (("training", train), ("test", test)):
         if not len(sessions):
@@ -182,11 +179,11 @@ def read(name: str, source: Any, rules: Rules = Rules()) -> Split:
     vocabulary, items = np.empty(train.n_items, dtype=object), log.items[pd.unique(rows.item)]
     for dated, sessions in zip(parts, (train, test), strict=True):
         vocabulary[sessions.clicks()[0]] = items[dated.sessions().clicks()[0]]
-    ties, told = _ties(rows, log, by_time)
-    hashes = {} if framed else {file.name: split_cache.sha256(file) for file in [*sources, *tests]}
+    ties, of_ties = _ties(rows, log, by_time)
     provenance = Provenance(
-        source="own log", order="time", emulated=False, files=hashes, counts=count(train, test),
-        note="; ".join([*_recognised(log, rules), *notes, *told]), rules=str(rules), ties=ties,
+        "own log", files={file.name: split_cache.sha256(file) for file in [*sources, *tests]},
+        counts=count(train, test), note="; ".join([*_recognised(log, rules), *notes, *of_ties]), rules=str(rules),
+        ties=ties,
     )  # fmt: skip
     test_sessions = ids[parts[1].numbers[np.argsort(parts[1].dates, kind="stable")]]
     return Split(name, train, test, provenance, vocabulary, test_sessions)
@@ -258,41 +255,37 @@ def _ties(rows: ClickLog, log: Table, by_time: np.ndarray) -> tuple[float, list[
     """
     inside = np.diff(rows.session) == 0
     same = inside & (np.diff(rows.time) == 0)
-    beside = np.concatenate([same, [False]]) | np.concatenate([[False], same])
+    beside = np.append(same, False) | np.insert(same, 0, False)
     tied = pd.DataFrame({"session": rows.session, "time": rows.time, "item": rows.item})[beside]
     again = int(tied.duplicated().sum())
+    notes = [f"{again:,} rows equal another in session, item and time and were kept"] if again else []
+    what, remedy = "time", " (--columns order=NAME names a column that decides)"
     if log.order is not None:
         same &= np.diff(log.order[by_time]) == 0
-    notes = [f"{again:,} rows equal another in session, item and time and were kept"] if again else []
+        what, remedy = "time and order", ""
     if not same.any():
         return 0.0, notes
     share = float(same.sum() / inside.sum())
-    remedy = "" if log.order is not None else " (--columns order=NAME names a column that decides)"
-    return round(share, 6), [
-        *notes,
-        f"{same.sum():,} of {inside.sum():,} neighbouring clicks ({share:.1%}) have the same time"
-        f"{'' if log.order is None else ' and order'}, and the order of the file decides{remedy}",
-    ]
+    said = f"{same.sum():,} of {inside.sum():,} neighbouring clicks ({share:.1%}) have the same {what}"
+    return round(share, 6), [*notes, f"{said}, and the order of the file decides{remedy}"]
 
 
 def _recognised(log: Table, rules: Rules) -> list[str]:
     """Describe, for the foot of a page, what was recognised and the rules in words."""
-    shown = [f"{role} {name!r:.60}" for role, name in log.names.items()]
-    parts = [f"columns: {', '.join(shown)}", f"times: {log.times}"]
+    columns = ", ".join(f"{role} {name!r:.60}" for role, name in log.names.items())
+    said = [f"columns: {columns}", f"times: {log.times}"]
     if log.events:
         kinds = f"{', '.join(log.events[:-1])} and {log.events[-1]}"
-        parts.append(f"{kinds} all count as clicks (--where {log.names['event']}={log.events[-1]} reads these alone)")
+        said.append(f"{kinds} all count as clicks (--where {log.names['event']}={log.events[-1]} reads these alone)")
     if rules.where:
         chosen = ", ".join(f"{name}={'|'.join(values)}" for name, values in rules.where.items())
-        parts.append(f"only rows with {chosen}, {log.left_out:,} others left out")
+        said.append(f"only rows with {chosen}, {log.left_out:,} others left out")
     if rules.gap is not None:
-        parts.append(f"sessions cut after {rules.gap:,} seconds without a click")
+        said.append(f"sessions cut after {rules.gap:,} seconds without a click")
     if rules.newest is not None:
-        parts.append(f"only the newest {rules.newest:,} sessions")
-    if rules.test is not None:
-        parts.append("test: the given file")
-    elif rules.test_share is not None:
-        parts.append(f"test: the {rules.test_share:.4g} that end last")
-    else:
-        parts.append(f"test: the last {rules.test_days} day{'s' * (rules.test_days > 1)}")
-    return [*parts, f"items of {rules.support} clicks or more, sessions of {rules.min_length} or more"]
+        said.append(f"only the newest {rules.newest:,} sessions")
+    test = f"the last {rules.test_days} day{'s' * (rules.test_days > 1)}"
+    if rules.test_share is not None:
+        test = f"the {rules.test_share:.4g} that end last"
+    test = test if rules.test is None else "the given file"
+    return [*said, f"test: {test}", f"items of {rules.support} clicks or more, sessions of {rules.min_length} or more"]
