@@ -72,7 +72,7 @@ def read(file: Path, source: Path | pd.DataFrame, what: str) -> PlainTable:
     for name in names:
         if names.count(name) > 1:
             raise InputError(f"{file}: two columns are called {in_a_line(name)}; keep one of them")
-    batches = [rows.columns for rows in opened.batches(list(range(len(names)))) if len(rows.lines)]
+    batches = [columns for columns, lines in opened.batches(list(range(len(names)))) if len(lines)]
     if not batches:
         raise InputError(f"{file}: it has no rows, expected {what}")
     whole = [pa.chunked_array(list(map(table.plain, parts))).combine_chunks() for parts in zip(*batches, strict=True)]

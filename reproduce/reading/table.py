@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -55,11 +55,8 @@ class Table:
     of_file: tuple[int, ...]  # rows of each file
 
 
-class Rows(NamedTuple):
-    """Some rows of a file: a column for each place that was asked for, and the number of each row's line."""
-
-    columns: list[pa.Array]
-    lines: Sequence[int]
+# Columns in the order of the places that were asked for, and the line of each row.
+Batch = tuple[list[pa.Array], Sequence[int]]
 
 
 class File:
@@ -84,7 +81,7 @@ class File:
     def fault(self, number: int, why: str) -> InputError:
         return InputError(f"{self.name}: {self.counts} {number}: {why}")
 
-    def batches(self, places: list[int]) -> Iterator[Rows]:
+    def batches(self, places: list[int]) -> Iterator[Batch]:
         """Yield the columns at these places, some rows at a time."""
         raise NotImplementedError
 
@@ -129,14 +126,14 @@ class TextFile(File):
         rest = b"".join(block.splitlines(keepends=True)[rows.line_num :])
         self.header, self.first = names, (1 + rows.line_num, rest)
 
-    def batches(self, places: list[int]) -> Iterator[Rows]:
+    def batches(self, places: list[int]) -> Iterator[Batch]:
         blocks = itertools.chain([self.first], self.blocks)
         for line, text in blocks:
             columns = self._by_arrow(text, places)
             if columns is None:
                 yield from self._by_csv(line, itertools.chain([text], (later for _, later in blocks)), places)
             elif columns:
-                yield Rows(columns, range(line, line + len(columns[0])))
+                yield columns, range(line, line + len(columns[0]))
 
     def _by_arrow(self, text: bytes, places: list[int]) -> list[pa.Array] | None:
         """Read a block in which every line is a row without difficult quotes; return None if it is not such a block."""
@@ -169,7 +166,7 @@ class TextFile(File):
         empty_line = any(ends in body for ends in (b"\n\n", b"\n\r", b"\r\r"))  # which Arrow reads as a row
         return None if empty_line else columns
 
-    def _by_csv(self, line: int, texts: Iterator[bytes], places: list[int]) -> Iterator[Rows]:
+    def _by_csv(self, line: int, texts: Iterator[bytes], places: list[int]) -> Iterator[Batch]:
         parts = (io.StringIO(text.decode(), newline="") for text in texts)
         reader = csv.reader(itertools.chain.from_iterable(parts), delimiter=self.separator, strict=True)
         blank, at = 0, line  # the first empty line, and the one at which the next row begins
@@ -190,12 +187,12 @@ class TextFile(File):
                     lines.append(at)
                 at = line + reader.line_num
                 if len(rows) == ROWS:
-                    yield Rows([pa.array(column, pa.string()) for column in zip(*rows, strict=True)], lines)
+                    yield [pa.array(column, pa.string()) for column in zip(*rows, strict=True)], lines
                     rows, lines = [], []
         except csv.Error as error:
             raise self.fault(at, f"{in_a_line(str(error))}; {UNCLOSED}") from error
         if rows:
-            yield Rows([pa.array(column, pa.string()) for column in zip(*rows, strict=True)], lines)
+            yield [pa.array(column, pa.string()) for column in zip(*rows, strict=True)], lines
 
 
 def _simply_quoted(text: bytes, separator: str) -> bool:
@@ -238,7 +235,7 @@ class JsonFile(File):
             raise self.fault(line, f"a {type(value).__name__}, expected an object with names")
         return value
 
-    def batches(self, places: list[int]) -> Iterator[Rows]:
+    def batches(self, places: list[int]) -> Iterator[Batch]:
         import pyarrow.json as pj
 
         n = len(self.outer)
@@ -272,7 +269,7 @@ class JsonFile(File):
                 parents, events = pc.list_parent_indices(lists), pc.list_flatten(lists)
                 columns = [column.take(parents) for column in columns] + [events.field(name) for name in inside]
                 numbers = parents.to_numpy() + line
-            yield Rows(columns, numbers)
+            yield columns, numbers
 
 
 def _objects(lines: list[bytes], options: Any) -> pa.Table:
@@ -327,7 +324,7 @@ class ParquetFile(File):
         why = in_a_line(str(error).partition("\n")[0])
         return InputError(f"{self.name}: not whole Parquet, or broken ({why}); get another copy")
 
-    def batches(self, places: list[int]) -> Iterator[Rows]:
+    def batches(self, places: list[int]) -> Iterator[Batch]:
         try:
             yield from _numbered(self, self.source.iter_batches(ROWS, columns=[self.header[i] for i in places]))
         except (OSError, pa.ArrowException) as error:
@@ -346,11 +343,11 @@ class Frame(File):
             raise InputError(f"{self.name}: its columns cannot be read ({why}); expected one type a column") from error
         self.header = self.source.column_names
 
-    def batches(self, places: list[int]) -> Iterator[Rows]:
+    def batches(self, places: list[int]) -> Iterator[Batch]:
         yield from _numbered(self, iter(self.source.select(places).to_batches(ROWS)))
 
 
-def _numbered(file: File, batches: Iterator[pa.RecordBatch]) -> Iterator[Rows]:
+def _numbered(file: File, batches: Iterator[pa.RecordBatch]) -> Iterator[Batch]:
     first = 1
     for batch in batches:
         for column in batch.columns:
@@ -359,7 +356,7 @@ def _numbered(file: File, batches: Iterator[pa.RecordBatch]) -> Iterator[Rows]:
             except pa.ArrowException as error:
                 row = first + first_misfit(column, partial(pa.Array.validate, full=True))
                 raise file.fault(row, f"not UTF-8, or broken ({in_a_line(str(error))})") from error
-        yield Rows(list(batch.columns), range(first, first + len(batch)))
+        yield list(batch.columns), range(first, first + len(batch))
         first += len(batch)
 
 
@@ -383,16 +380,21 @@ def read(sources: Sequence[Any], form: Form) -> Table:
         names = here
         wanted = sorted({place for several in places.values() for place in several})
         columns.of_file.append(0)
-        for rows in file.batches(wanted):
+        for arrays, lines in file.batches(wanted):
+            batch = dict(zip(wanted, map(plain, arrays), strict=True))
+            if form.where:
+                kept = columns.chosen(batch, places)
+                batch, lines = {place: column.take(kept) for place, column in batch.items()}, np.asarray(lines)[kept]
+            if not len(lines):
+                continue
             try:
-                columns.add(dict(zip(wanted, rows.columns, strict=True)), places)
+                columns.add(batch, places)
             except Misfit as misfit:
-                raise file.fault(rows.lines[columns.row(misfit)], misfit.why) from misfit
+                raise file.fault(lines[misfit.row], misfit.why) from misfit
     if not sum(columns.of_file):
-        if columns.left_out:
-            values = "; ".join(f"{name} has {', '.join(sorted(some))}" for name, some in columns.seen.items())
-            raise InputError(f"{file.name}: --where leaves no row: {in_a_line(values, 300)}")
-        raise InputError(f"{file.name}: no row to read, expected a click log")
+        values = in_a_line(", ".join(sorted(columns.seen)), 300)
+        why = f"--where leaves no row; there is: {values}" if columns.left_out else "no row to read"
+        raise InputError(f"{file.name}: {why}, expected a click log")
     whole = file.name if len(sources) == 1 else str(Path(file.name).parent)
     return columns.table(whole, {role: name for role, name in names.items() if not role.startswith("where ")})
 
@@ -415,26 +417,24 @@ class Columns:
         self.micros: list[np.ndarray] = []
         self.orders: list[np.ndarray] = []
         self.events: set[str] = set()
-        self.seen: dict[str, set[str]] = {name: set() for name in form.where}  # some values, for a message
+        self.seen: set[str] = set()  # some values of the columns of `where`, for a message
         self.left_out, self.of_file = 0, list[int]()
-        self.kept: np.ndarray | None = None  # the rows of the batch that `where` keeps; None: all
+
+    def chosen(self, columns: Mapping[int, pa.Array], places: Places) -> np.ndarray:
+        """Return the rows of a batch that `where` keeps."""
+        chosen = np.ones(len(columns[places["item"][0]]), bool)
+        for name, values in self.form.where.items():
+            texts = columns[places[f"where {name}"][0]].cast(pa.string())
+            chosen &= pc.is_in(texts, pa.array(list(values))).to_numpy(zero_copy_only=False)
+            self.seen |= {
+                f"{name}={text}" for text in pc.unique(texts).to_pylist()[: 20 if len(self.seen) < 100 else 0]
+            }
+        self.left_out += int((~chosen).sum())
+        return np.flatnonzero(chosen)
 
     def add(self, columns: Mapping[int, pa.Array], places: Places) -> None:
         """Add a batch of columns by their places. Raises Misfit."""
-        n, self.kept = len(columns[places["item"][0]]), None
-        columns = {place: plain(column) for place, column in columns.items()}
-        if self.form.where:
-            chosen = np.ones(n, bool)
-            for name, values in self.form.where.items():
-                texts = columns[places[f"where {name}"][0]].cast(pa.string())
-                chosen &= pc.is_in(texts, pa.array(list(values))).to_numpy(zero_copy_only=False)
-                self.seen[name].update(map(str, pc.unique(texts).to_pylist()[: max(20 - len(self.seen[name]), 0)]))
-            self.kept = np.flatnonzero(chosen)
-            self.left_out += n - len(self.kept)
-            columns = {place: column.take(pa.array(self.kept)) for place, column in columns.items()}
-            n = len(self.kept)
-        if not n:
-            return
+        n = len(columns[places["item"][0]])
         self.owner.add(self._column(self.owner.role, columns, places))
         self.item.add(self._column("item", columns, places))
         self.micros.append(self.times.read(self._column("time", columns, places)))
@@ -447,10 +447,6 @@ class Columns:
         if "event" in places and not pa.types.is_nested((event := columns[places["event"][0]]).type):
             self.events.update(map(str, pc.unique(event).to_pylist()[: max(12 - len(self.events), 0)]))
         self.of_file[-1] += n
-
-    def row(self, misfit: Misfit) -> int:
-        """Return the row of the last batch that a Misfit is about; its own row is counted among those kept."""
-        return misfit.row if self.kept is None else int(self.kept[misfit.row])
 
     def _column(self, role: str, columns: Mapping[int, pa.Array], places: Places) -> pa.Array:
         """Return the column of a role, in which no value is null; ids of several columns are joined."""
