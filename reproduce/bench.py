@@ -27,7 +27,6 @@ from reproduce.fitting.dot_product import DotProduct
 from reproduce.fitting.item_softmax import item_softmax
 from reproduce.fitting.neural import Neural
 from reproduce.fitting.recommender import Journal, Recommender
-from reproduce.fitting.user_model import asked_for_as
 from reproduce.reading.sessions import Sessions
 from reproduce.runs.environment import choose_device, peak_memory_mib
 
@@ -58,7 +57,9 @@ def answer(options: Namespace) -> str:
     with ProcessPoolExecutor(1, mp_context=get_context("spawn"), max_tasks_per_child=1) as processes:
         for size, what in SIZES.items():
             for name in chosen:
-                job = processes.submit(measure, asked_for_as(name), *what, str(device), torch.get_num_threads())
+                job = processes.submit(
+                    measure, catalog.current().model_word(name), *what, str(device), torch.get_num_threads()
+                )
                 speed = job.result()
                 lines.append([name, size, f"{speed.epoch:,.2f}", f"{speed.scored:,.0f}", f"{speed.peak:,}"])
                 if speed.step is not None:

@@ -1,4 +1,7 @@
-"""The catalogue of data sets and models: finds those in datasets/ and baselines/ by name; errors list the names."""
+"""The catalogue of data sets and models: finds those in datasets/ and baselines/ by name; errors list the names.
+
+A user's own models and data join the `Catalog` of one command, by path.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,10 @@ import difflib
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
@@ -17,20 +23,74 @@ import reproduce
 from reproduce.errors import InputError, UsageError, in_a_line, known
 from reproduce.fitting import user_model
 from reproduce.fitting.recommender import UNKNOWN, Recommender
+from reproduce.fitting.user_model import OwnModel
 from reproduce.reading import held_out, own_data, own_log, split_cache
+from reproduce.reading.own_data import OwnData
 from reproduce.reading.sessions import Split
 from reproduce.reading.source import Dataset
 
 
-@lru_cache
+@dataclass(frozen=True)
+class Catalog:
+    """The user's own models and data that a command knows beside the suite's, by name."""
+
+    models: dict[str, OwnModel] = field(default_factory=dict)
+    data: dict[str, OwnData] = field(default_factory=dict)
+
+    def only(self, models: Sequence[str], data: Sequence[str]) -> Catalog:
+        """Return a catalogue with those of the named models and data that are in this one."""
+        return Catalog(
+            {name: own for name, own in self.models.items() if name in models},
+            {name: own for name, own in self.data.items() if name in data},
+        )
+
+    def model_word(self, name: str, *, absolute: bool = False) -> str:
+        """Return how a model is named on the command line: an own model by its file."""
+        if name not in self.models:
+            return name
+        file = self.models[name].file
+        return str(file.resolve() if absolute else file)
+
+    def data_words(self, name: str, *, absolute: bool = False, page: bool = False) -> list[str]:
+        """Return how a data set is named on the command line: own data by path and options, see OwnData.words."""
+        return self.data[name].words(absolute=absolute, page=page) if name in self.data else [name]
+
+    def source(self, model: str) -> str | None:
+        """Return the sha256 of the source of an own model; None for the suite's models."""
+        return self.models[model].sha256 if model in self.models else None
+
+
+_current: ContextVar[Catalog] = ContextVar("catalog", default=Catalog())  # noqa: B039, filled by name
+
+
+def current() -> Catalog:
+    """Return the catalogue of the command that is carried out."""
+    return _current.get()
+
+
+@contextmanager
+def using(catalog: Catalog) -> Iterator[Catalog]:
+    """Carry out the body with another catalogue."""
+    before = _current.set(catalog)
+    try:
+        yield catalog
+    finally:
+        _current.reset(before)
+
+
 def datasets() -> dict[str, Dataset]:
-    """Every data set by name, in the order of the files in datasets/."""
-    return {one.name: one for module in _modules("datasets") for one in module.DATASETS}
+    """Every data set by name, in the order of the files in datasets/, then the user's own data named by path."""
+    return {**_datasets(), **{name: own.dataset for name, own in current().data.items()}}
 
 
 def recommenders() -> dict[str, type[Recommender]]:
-    """Every model by name, in the order of the files in baselines/, then the user's own models requested by file."""
-    return {**_recommenders(), **{name: one.kind for name, one in user_model.MODELS.items()}}
+    """Every model by name, in the order of the files in baselines/, then the user's own models named by file."""
+    return {**_recommenders(), **{name: own.kind for name, own in current().models.items()}}
+
+
+@lru_cache
+def _datasets() -> dict[str, Dataset]:
+    return {one.name: one for module in _modules("datasets") for one in module.DATASETS}
 
 
 @lru_cache
@@ -59,9 +119,9 @@ def dataset(name: str, given: Mapping[str, Any] | None = None, data: Path | str 
     """
     try:
         if own_data.is_path(name, datasets()):
-            own = own_data.adopt(Path(name), given or {}, Path(data))
-            datasets()[own.name] = own
-            return own
+            own = own_data.read(Path(name), given or {}, Path(data))
+            current().data[own.dataset.name] = own
+            return own.dataset
     except OSError as error:  # a path that is too long, or may not be entered
         raise InputError(f"{in_a_line(name)}: cannot be read ({error.strerror or error})") from error
     if name.endswith(held_out.SUFFIX):
@@ -88,7 +148,10 @@ def recommender(name: str, *, load: bool = True) -> type[Recommender]:
         InputError: there is no such file.
     """
     if name.endswith(".py"):
-        name = user_model.adopt(Path(name), _recommenders().__contains__, load=load)
+        file, name = Path(name), Path(name).stem
+        if name in _recommenders():
+            raise UsageError(f"{file}: the suite has a model called {name}; rename the file")
+        current().models[name] = user_model.read(file, current().models.get(name), load=load)
     return recommenders()[known("model", name, recommenders())]
 
 
@@ -122,14 +185,14 @@ def load_split(
         split = own_log.read("frame", source, own_log.Rules.of(given))
         return dataclasses.replace(split, name=f"frame-{split.digest[:8]}")
     found, folder = dataset(str(source), given, data), Path(data)
-    if given and found.name not in own_data.TAKEN:
+    if given and found.name not in current().data:
         raise UsageError(f"{source}: {', '.join(given)} are for a log of your own")
     name = found.name
     if found.obtain and not found.find(folder):
         raise InputError(f"{name}: not found in {folder}/: {found.obtain.format(data=folder)}")
     split = (
         found.read(folder)
-        if name in own_data.TAKEN or name.endswith(held_out.SUFFIX)
+        if name in current().data or name.endswith(held_out.SUFFIX)
         else split_cache.split(found, folder)
     )
     for part, sessions in (("training", split.train), ("test", split.test)):
@@ -182,6 +245,24 @@ def changed(model: Recommender) -> dict[str, Any]:
         for one in sorted(kind, key=lambda one: one.name)
         if getattr(model, one.name) != one.default
     }
+
+
+def named_datasets(names: Sequence[str], rules: Mapping[str, Any], data: Path) -> list[str]:
+    """Return the names of the data sets that a command names, whose paths join the catalogue.
+
+    Args:
+        names: names of data sets, or paths of a user's own data.
+        rules: how a user's own log is read and split; see reading.own_log.Rules.
+        data: the data folder, which own data in a .py may read from.
+
+    Raises:
+        UsageError: a name is unknown, a value is wrong, or options for a user's own log are given without one.
+        InputError: there is no such file.
+    """
+    if rules and not any(own_data.is_path(name, datasets()) for name in names):
+        flag = f"--{next(iter(rules)).replace('_', '-')}"
+        raise UsageError(f"{flag} is for a log of your own; name it with --dataset PATH")
+    return [dataset(name, rules, data).name for name in names]
 
 
 def _modules(room: str) -> list[ModuleType]:

@@ -57,7 +57,9 @@ def main(words: Sequence[str] | None = None) -> int:
                 with _loading():
                     module, _, function = options.carry_out.partition(":")
                     carry_out = getattr(importlib.import_module(f"reproduce.{module}"), function)
-                answer = carry_out(options)
+                    catalog = importlib.import_module("reproduce.catalog")
+                with catalog.using(catalog.Catalog()):
+                    answer = carry_out(options)
                 status = answer if isinstance(answer, int) else 0
                 if isinstance(answer, str):
                     print(answer)

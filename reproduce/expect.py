@@ -22,7 +22,6 @@ from reproduce.errors import InputError, UsageError
 from reproduce.evaluation import metrics
 from reproduce.evaluation.metrics import Measure
 from reproduce.evaluation.uncertainty import OneRun
-from reproduce.fitting.user_model import asked_for_as
 from reproduce.paper import controls
 from reproduce.paper.counting import OURS, Counting, Ties
 from reproduce.paper.rows import ROWS, Row
@@ -30,7 +29,6 @@ from reproduce.reports import measuring
 from reproduce.reports.comparison import FULL_DECODER
 from reproduce.reports.measuring import Seeds, View, Where, last_clicks
 from reproduce.reports.records import Records, reference_folder
-from reproduce.runs import own_options
 from reproduce.runs.record import Result
 from reproduce.runs.request import set_fields, settings
 
@@ -143,7 +141,7 @@ def answer(options: Namespace) -> int:
     for value in options.values:
         if not 0 <= value <= 100:
             raise UsageError(f"expect: {value:g} is not per cent")
-    (dataset,) = own_options.datasets([options.dataset], options.rules, options.data)
+    (dataset,) = catalog.named_datasets([options.dataset], options.rules, options.data)
     view = View.of(vars(options))
     counted = Counted(measures, view.rule, view.where)
     row = _row(options.model, settings(options.set))
@@ -151,7 +149,7 @@ def answer(options: Namespace) -> int:
     shelves = [Records.load(folder) for folder in folders]
     shelf = next((one for one in shelves if one.results(row, dataset)), None)
     if shelf is None:
-        command = f"python -m reproduce table2 --dataset {dataset} --model {asked_for_as(row.model)}"
+        command = f"python -m reproduce table2 --dataset {dataset} --model {catalog.current().model_word(row.model)}"
         raise InputError(f"no record of {row.label} on {dataset}; {command} makes one")
     results = shelf.results(row, dataset)
     expected = _expectations(shelf, results, options.values, counted)

@@ -26,7 +26,7 @@ from reproduce.reports.document import Table
 from reproduce.reports.measuring import Seeds, View
 from reproduce.reports.records import Records
 from reproduce.reports.significance import recorded
-from reproduce.runs import outside_ranks, own_options, split_files
+from reproduce.runs import outside_ranks, split_files
 from reproduce.runs.listing import listed
 from reproduce.runs.record import Result
 from reproduce.runs.request import Request, settings
@@ -41,7 +41,7 @@ def answer(options: Namespace) -> str:
         return _split(options)
     request = Request(
         models=[catalog.recommender(name, load=False).name for name in options.model],
-        datasets=own_options.datasets(options.dataset, options.rules, options.data),
+        datasets=catalog.named_datasets(options.dataset, options.rules, options.data),
         data=options.data,
         results=options.results,
         settings=settings(options.set),
@@ -86,7 +86,7 @@ def answer(options: Namespace) -> str:
 
 def _split(options: Namespace) -> str:
     """Write the split of a data set for other libraries, and return the names of the files."""
-    names = own_options.datasets(options.dataset, options.rules, options.data)
+    names = catalog.named_datasets(options.dataset, options.rules, options.data)
     if len(names) != 1:
         raise UsageError("export --split needs one --dataset: a name, or the path of your own log")
     kinds = list(dict.fromkeys(options.format or ["parquet"]))

@@ -20,7 +20,6 @@ from reproduce.fitting.contract import RULES, broken, unusable
 from reproduce.reading import split_cache
 from reproduce.reading.download import fetch
 from reproduce.reading.sessions import Provenance, as_printed
-from reproduce.runs import own_options
 from reproduce.runs.environment import choose_device
 from reproduce.runs.merge import merge
 
@@ -32,7 +31,7 @@ def data_sets(options: Namespace) -> str:
     """
     if options.clear:
         return f"{split_cache.folder()}/: {split_cache.clear() / 1e6:.1f} MB freed"
-    data, named = options.data, own_options.datasets(options.dataset, options.rules, options.data)
+    data, named = options.data, catalog.named_datasets(options.dataset, options.rules, options.data)
     rows, absent, notes = [], [], []
     for one in map(catalog.dataset, named) if named else [one for one in catalog.datasets().values() if one.obtain]:
         if named:
@@ -124,7 +123,7 @@ def check(options: Namespace) -> str:
 
     for file in options.model:
         catalog.recommender(file, load=False)
-    own_options.datasets(options.dataset, options.rules, options.data)
+    catalog.named_datasets(options.dataset, options.rules, options.data)
     return report(options.results)
 
 
@@ -139,8 +138,9 @@ def contract(options: Namespace) -> str:
     kept, failed = [], []
     for model in options.model:
         kind = catalog.recommender(model, load=False)
-        if user_model.stands_in(kind.name):
-            lines, last = own_process.call(user_model.MODELS[kind.name].file, _of_own_model, device)
+        own = catalog.current().models.get(kind.name)
+        if own is not None and own.stands_in:
+            lines, last = own_process.call(own.file, _of_own_model, device)
         else:
             lines, last = _of_model(kind.name, Path(inspect.getfile(kind)), device)
         failed += lines

@@ -18,9 +18,8 @@ from tabulate import tabulate
 
 from reproduce import catalog, own_process
 from reproduce.errors import InputError, UsageError
-from reproduce.fitting import user_model
 from reproduce.reading import plain_table
-from reproduce.runs import kept_model, own_options, request
+from reproduce.runs import kept_model, request
 from reproduce.runs.experiment import Experiment, file_name
 
 
@@ -32,9 +31,9 @@ def answer(options: Namespace) -> str:
     if options.model.endswith(kept_model.ENDING):
         return _answer(Path(options.model), options)
     model = catalog.recommender(options.model, load=False).name
-    place = _place(options, model)
-    if user_model.stands_in(model):
-        text: str = own_process.call(user_model.MODELS[model].file, _answer_of_own_model, place.absolute(), options)
+    place, own = _place(options, model), catalog.current().models.get(model)
+    if own is not None and own.stands_in:
+        text: str = own_process.call(own.file, _answer_of_own_model, place.absolute(), options)
         return text
     return _answer(place, options)
 
@@ -109,7 +108,7 @@ def _place(options: Namespace, model: str) -> Path:
         InputError: none is kept; the message has the command that keeps it.
         UsageError: there are several, or a name or setting is wrong.
     """
-    datasets = own_options.datasets([options.dataset] if options.dataset else [], options.rules, options.data)
+    datasets = catalog.named_datasets([options.dataset] if options.dataset else [], options.rules, options.data)
     settings = request.settings(options.set)
     for other in set(settings) - {model}:
         raise UsageError(f"--set {other}.…: {other} is not the model that recommends")

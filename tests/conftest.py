@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import hypothesis
@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import reproduce.datasets
+from reproduce import catalog
 from reproduce.evaluation import devices
 
 reproduce.datasets.__path__.append(str(Path(__file__).resolve().parent / "sources"))  # adds the data set `cycle`
@@ -34,6 +35,13 @@ def cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A temporary cache of splits for each test, so that none reads or writes the user's."""
     monkeypatch.setenv("REPRODUCE_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
+
+
+@pytest.fixture(autouse=True)
+def no_own_models_or_data() -> Iterator[None]:
+    """A catalogue of its own for each test."""
+    with catalog.using(catalog.Catalog()):
+        yield
 
 
 @pytest.fixture

@@ -8,10 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from reproduce import catalog
 from reproduce.__main__ import main
-from reproduce.fitting import user_model
-from reproduce.reading import own_data
 from reproduce.runs import environment
 
 HERE = Path(__file__).resolve().parent
@@ -36,30 +33,18 @@ class Mine(Recommender):
 
 @pytest.fixture(autouse=True)
 def nothing_adopted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(user_model, "MODELS", {})
-    monkeypatch.setattr(own_data, "TAKEN", {})
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("REPRODUCE_DATA", raising=False)
 
 
-def forget() -> None:
-    """Forget the own models and data taken in, as a new process would."""
-    user_model.MODELS.clear()
-    for name in own_data.TAKEN:
-        del catalog.datasets()[name]
-    own_data.TAKEN.clear()
-
-
 def table2(*words: str, results: str = "made") -> None:
     assert main(["table2", "--results", results, "--quiet", *words]) == 0
-    forget()
 
 
 def checked(capsys: pytest.CaptureFixture[str], *words: str, results: str = "made") -> tuple[int, str]:
     capsys.readouterr()
     status = main(["check", "--results", results, *words])
     said = capsys.readouterr()
-    forget()
     return status, said.out + said.err
 
 

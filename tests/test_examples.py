@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import runpy
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-from reproduce import catalog
-from reproduce.reading import own_data
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 TOLD = {
@@ -19,15 +15,6 @@ TOLD = {
     "score_matrix": ["Recall@20", "MRR@20", "last to next", "POP", "highest"],
     "reading_records": ["tied with the target:", "NDCG@10 ", "NARM - Item-KNN: +"],
 }
-
-
-@pytest.fixture(autouse=True)
-def catalogue() -> Iterator[None]:
-    """Remove from the catalogue what an example added to it."""
-    yield
-    for name in own_data.TAKEN:
-        catalog.datasets().pop(name, None)
-    own_data.TAKEN.clear()
 
 
 def test_every_example_is_run_here() -> None:

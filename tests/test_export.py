@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,21 +14,11 @@ import pytest
 from reproduce import catalog
 from reproduce.__main__ import main
 from reproduce.evaluation import metrics
-from reproduce.reading import own_data
 from reproduce.reports import renderers
 from reproduce.reports.document import Document, Number, Scores, Section, Table
 from reproduce.runs.experiment import Experiment
 from reproduce.runs.record import load
 from reproduce.runs.runner import run
-
-
-@pytest.fixture(autouse=True)
-def catalogue() -> Iterator[None]:
-    """Remove from the catalogue what a test added to it."""
-    yield
-    for name in own_data.TAKEN:
-        catalog.datasets().pop(name, None)
-    own_data.TAKEN.clear()
 
 
 @pytest.fixture
@@ -114,15 +103,14 @@ def test_the_rank_of_every_prefix_is_told_in_the_logs_own_ids(kind: str, tmp_pat
     file = next((tmp_path / "out/export").glob(f"ranks-clicks-*.{kind}"))
     frame = pd.read_csv(file) if kind == "csv" else pd.read_parquet(file)
     assert list(frame.columns) == ["model", "seed", "session", "length", "target", "best_rank", "worst_rank"]
-    (name,) = own_data.TAKEN
-    split = catalog.load_split(name, tmp_path)
+    split = catalog.load_split(words[1], tmp_path)
     assert len(frame) == 2 * len(split.test.prefixes()[1])
     knn = frame[frame.model == "Item-KNN"].reset_index(drop=True)
     # The test part is sessions s120 to s159: d e, then e f g, then f g, and so on round the circle.
     assert knn.target[:4].tolist() == ["e", "f", "g", "g"]
     assert knn.session[:4].tolist() == ["s120", "s121", "s121", "s122"]
     assert set(frame.target) <= set("abcdefghi")
-    result = load(Experiment.of(name, "item_knn"), tmp_path / "out")
+    result = load(Experiment.of(split.name, "item_knn"), tmp_path / "out")
     assert result is not None
     assert (
         knn.best_rank.tolist() == (result.greater + 1).tolist() and knn.worst_rank.tolist() == result.ranks().tolist()

@@ -265,15 +265,10 @@ def test_from_the_command_line_to_a_models_scores_there_are_at_most_seven_calls(
 def test_a_cell_reads_no_other_data_of_ones_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from reproduce.reading import own_data
-
     log = tmp_path / "gone.csv"
     rows = "".join(f"{visit},{visit % 7 + click},{3600 * visit + click}\n" for visit in range(99) for click in range(4))
     log.write_text(f"session,item,time\n{rows}")
-    name = catalog.dataset(str(log)).name
+    catalog.dataset(str(log))
     log.unlink()
-    try:
-        words = ["--dataset", "cycle", "--model", "pop", "item_knn", "--jobs", "2", "--quiet"]
-        assert main(["table2", *words, "--results", str(tmp_path / "r")]) == 0
-    finally:
-        del catalog.datasets()[name], own_data.TAKEN[name]
+    words = ["--dataset", "cycle", "--model", "pop", "item_knn", "--jobs", "2", "--quiet"]
+    assert main(["table2", *words, "--results", str(tmp_path / "r")]) == 0

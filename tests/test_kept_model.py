@@ -7,7 +7,7 @@ import io
 import json
 import pickle
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,24 +20,12 @@ from reproduce import catalog
 from reproduce.__main__ import main
 from reproduce.errors import InputError, ModelError, UsageError
 from reproduce.evaluation.ranking import rank_all
-from reproduce.fitting import user_model
-from reproduce.reading import own_data
 from reproduce.runs import kept_model, state_file
 from reproduce.runs.experiment import Experiment
 from reproduce.runs.runner import run
 
 EPOCH = {"epochs": 1}
 MODELS = {name: EPOCH if hasattr(kind, "epochs") else {} for name, kind in catalog.recommenders().items()}
-
-
-@pytest.fixture(autouse=True)
-def catalogue(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Remove the models and data that a test added."""
-    monkeypatch.setattr(user_model, "MODELS", {})
-    yield
-    for name in own_data.TAKEN:
-        catalog.datasets().pop(name, None)
-    own_data.TAKEN.clear()
 
 
 def kept(tmp_path: Path, name: str, fields: dict[str, int] | None = None) -> Path:
@@ -284,7 +272,7 @@ def test_an_own_model_needs_its_file_of_the_same_source(tmp_path: Path, monkeypa
     file.write_text(OWN)
     place = kept(tmp_path, str(file))
     assert len(reproduce.load_model(place).recommend(["1"])) == 12
-    monkeypatch.setattr(user_model, "MODELS", {})
+    catalog.current().models.clear()
     with pytest.raises(InputError, match=r"a model of your own, mine\.py; name its file too"):
         reproduce.load_model(place)
     file.write_text(OWN + "\n# changed\n")

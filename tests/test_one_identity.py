@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,6 @@ import pytest
 from reproduce import catalog
 from reproduce.__main__ import main
 from reproduce.errors import InputError
-from reproduce.reading import own_data
 from reproduce.reading.sessions import Split
 from reproduce.runs import kept_model
 from reproduce.runs.experiment import Experiment
@@ -22,17 +20,8 @@ QUIET = ["--model", "pop", "--device", "cpu", "--quiet", "--results", "out"]
 
 
 @pytest.fixture(autouse=True)
-def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    yield
-    forget()
-
-
-def forget() -> None:
-    """Forget the own data named so far, as a new process would."""
-    for name in own_data.TAKEN:
-        catalog.datasets().pop(name, None)
-    own_data.TAKEN.clear()
 
 
 def log(place: str, items: str) -> str:
@@ -54,9 +43,7 @@ def names(folder: str = "out/runs") -> list[str]:
 def test_two_logs_of_one_name_have_records_of_their_own(capsys: pytest.CaptureFixture[str]) -> None:
     for place, items in (("a/clicks.csv", "abcdef"), ("b/clicks.csv", "abcdefghi")):
         assert main(["table2", "--dataset", log(place, items), *QUIET]) == 0
-        forget()
     assert len(names()) == 2 and all(name.startswith("clicks-") for name in names())
-    forget()
     capsys.readouterr()
     log("c/clicks.csv", "abcdefgh")
     assert main(["table2", "--dataset", "c/clicks.csv", *QUIET, "--dry-run"]) == 0
@@ -109,8 +96,7 @@ def test_a_kept_model_of_other_item_ids_is_not_answered_with(capsys: pytest.Capt
     assert main(["run", "--dataset", log("clicks.csv", "abcdef"), *QUIET, "--keep-model"]) == 0
     (place,) = Path("out/runs").glob("*/*.model")
     assert main(["check", "--results", "out"]) == 0
-    (name,) = own_data.TAKEN
-    split = catalog.load_split(name, ".")
+    split = catalog.load_split("clicks.csv", ".")
     assert split.vocabulary is not None
     kept = kept_model.load_model(place)
     assert kept.vocabulary is not None and kept.vocabulary.tolist() == split.vocabulary.tolist()
@@ -130,7 +116,6 @@ def test_a_kept_model_of_other_item_ids_is_not_answered_with(capsys: pytest.Capt
 
 def test_stored_records_of_own_data_need_no_file() -> None:
     assert main(["table2", "--dataset", log("clicks.csv", "abcdef"), *QUIET]) == 0
-    forget()
     Path("clicks.csv").unlink()
     (name,) = names()
     assert main(["table2", "--stored", "--dataset", name, *QUIET]) == 0

@@ -10,7 +10,6 @@ import pytest
 from reproduce import catalog
 from reproduce.__main__ import main
 from reproduce.evaluation.ranking import rank_all
-from reproduce.fitting import user_model
 from reproduce.runs.experiment import Experiment
 
 GOOD = """
@@ -39,11 +38,6 @@ class Mine(Recommender):
 
 PLAIN = "mine: score must return plain real numbers, in a dense tensor"
 CHANGED = "it changed the sessions that it was given"
-
-
-@pytest.fixture(autouse=True)
-def nothing_adopted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(user_model, "MODELS", {})
 
 
 def write(folder: Path, text: str, name: str = "mine") -> str:
@@ -79,7 +73,7 @@ def test_other_source_is_another_experiment(tmp_path: Path) -> None:
 
 
 def test_the_identity_of_the_suites_models_knows_no_source() -> None:
-    assert user_model.source("pop") is None
+    assert catalog.current().source("pop") is None
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,8 +11,6 @@ import pytest
 from reproduce import catalog
 from reproduce.__main__ import main
 from reproduce.errors import UsageError
-from reproduce.fitting import user_model
-from reproduce.reading import own_data
 from reproduce.runs.search import as_command
 from reproduce.runs.stored_search import Found, Trial
 
@@ -43,29 +40,6 @@ class Mine(Recommender):
 """
 
 
-@pytest.fixture(autouse=True)
-def nothing_adopted(monkeypatch: pytest.MonkeyPatch) -> None:
-    forget(monkeypatch)
-
-
-def forget_data() -> None:
-    """Forget the own data taken in, as a new process would."""
-    for name in own_data.TAKEN:
-        catalog.datasets().pop(name, None)
-    own_data.TAKEN.clear()
-
-
-@pytest.fixture(autouse=True)
-def no_data_left() -> Iterator[None]:
-    yield
-    forget_data()
-
-
-def forget(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Forget the own models, as a new process would."""
-    monkeypatch.setattr(user_model, "MODELS", {})
-
-
 def page(name: str, tmp_path: Path, *words: str) -> int:
     quiet = ["--quiet"] if name == "table2" else []
     return main([name, "--dataset", "cycle", *quiet, "--results", str(tmp_path / "results"), *words])
@@ -85,7 +59,6 @@ def file(tmp_path: Path) -> Path:
 def test_without_its_file_a_page_shows_every_recorded_setting_under_its_label(
     name: str, tmp_path: Path, file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    forget(monkeypatch)
     capsys.readouterr()
     assert page(name, tmp_path, *(["--stored"] if name == "table2" else [])) == 0
     told = (tmp_path / f"results/{name}.md").read_text()
@@ -97,7 +70,6 @@ def test_without_its_file_a_page_shows_every_recorded_setting_under_its_label(
 def test_with_its_file_a_page_is_restricted_to_what_was_asked_for(
     name: str, tmp_path: Path, file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    forget(monkeypatch)
     capsys.readouterr()
     assert page(name, tmp_path, "--model", str(file)) == 0
     csv = tmp_path / f"results/{'lengths' if name == 'lengths' else 'pairs'}.csv"
@@ -112,14 +84,12 @@ def test_records_of_another_source_are_left_out_and_said_so(
     tmp_path: Path, file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file.write_text(LABELLED + "\n# changed\n")
-    forget(monkeypatch)
     capsys.readouterr()
     assert page("lengths", tmp_path, "--model", str(file), "pop") == 0
     told = capsys.readouterr().out
     assert "My model" not in (tmp_path / "results/lengths.csv").read_text()
     assert "mine-seed0.json: made with another source of mine.py; left out." in told
     assert page("table2", tmp_path, "--model", str(file)) == 0  # now there is a record of the newest source
-    forget(monkeypatch)
     capsys.readouterr()
     assert page("lengths", tmp_path) == 0
     told = capsys.readouterr().out
@@ -131,7 +101,6 @@ def test_records_of_another_source_are_left_out_and_said_so(
 def test_check_believes_an_own_models_record_without_its_file(
     tmp_path: Path, file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    forget(monkeypatch)
     (tmp_path / "results/table2.md").unlink()  # it was drawn with the model's file named
     assert main(["check", "--results", str(tmp_path / "results")]) == 0
     assert "3 records and their pages are sound" in capsys.readouterr().out
@@ -151,7 +120,6 @@ def test_a_search_stays_known_without_the_file(
     kept = json.loads(summary.read_text())
     kept["best"] = {**kept["trials"][1], "recall": 100.0}  # not the defaults
     summary.write_text(json.dumps(kept))
-    forget(monkeypatch)
     capsys.readouterr()
     assert main(["table2", "--dataset", "cycle", "--model", "pop", *results]) == 0
     told = (tmp_path / "results/table2.md").read_text()
@@ -194,7 +162,6 @@ def test_records_of_own_data_are_shown_and_checked_without_its_file(
     )
     Path("shop.csv").write_text(f"session,item,time\n{rows}")
     assert main(["table2", "--dataset", "shop.csv", "--model", "pop", "--results", "r", "--quiet"]) == 0
-    forget_data()
     capsys.readouterr()
     assert main(["table2", "--stored", "--results", "r"]) == 0
     assert "shop" in capsys.readouterr().out
@@ -212,7 +179,6 @@ def test_pages_of_logs_count_those_at_hand_beside_own_data_of_which_only_records
     Path("shop.csv").write_text(f"session,item,time\n{rows}")
     for name in ("shop.csv", "cycle"):
         assert main(["table2", "--dataset", name, "--model", "pop", "--results", "r", "--quiet"]) == 0
-        forget_data()
     assert main(["all", "--results", "r"]) == 0
     assert "cycle toy" in Path("r/table1.md").read_text()
 

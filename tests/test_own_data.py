@@ -7,7 +7,6 @@ import pickle
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -27,15 +26,6 @@ PAGES = ("table2", "table1", "audit", "lengths", "significance", "figure5")
 TRAINED = [[5, 6], [6, 7, 5], [5, 7], [7, 6, 5, 6]] * 3
 # The prefixes of three and two clicks of session 5 6 7 5, and that of two clicks of session 7 6 5.
 CHOSEN = ([[5, 6, 7], [5, 6], [7, 6]], [5, 7, 5])
-
-
-@pytest.fixture(autouse=True)
-def catalogue() -> Iterator[None]:
-    """Remove from the catalogue what a test added to it."""
-    yield
-    for name in own_data.TAKEN:
-        catalog.datasets().pop(name, None)
-    own_data.TAKEN.clear()
 
 
 def folder(place: Path, test: object = CHOSEN) -> Path:
@@ -136,7 +126,7 @@ def test_a_toml_names_file_title_and_rules_and_options_win(tmp_path: Path) -> No
     found = catalog.dataset(str(place))
     assert (found.name[:5], found.title) == ("shop-", "My shop")
     assert found.read(tmp_path).provenance.rules == "test_days=2 min_support=1 min_length=2"
-    other = own_data.adopt(place, {"test_share": "0.5"}, tmp_path)
+    other = own_data.read(place, {"test_share": "0.5"}, tmp_path).dataset
     assert other.read(tmp_path).provenance.rules == "test_share=0.5 min_support=1 min_length=2"
 
 
@@ -187,8 +177,8 @@ def test_data_counts_ones_own_log_and_says_how_it_was_read(tmp_path: Path, capsy
     file = log(tmp_path / "clicks.csv")
     assert main(["data", "--dataset", str(file), "--min-support", "2"]) == 0
     told = capsys.readouterr().out
-    (name,) = own_data.TAKEN
-    split = catalog.load_split(name, tmp_path)
+    split = catalog.load_split(file, tmp_path, rules={"min_support": "2"})
+    name = split.name
     row = next(line.split() for line in told.splitlines() if line.startswith(name))
     assert row[1:4] == [f"{split.provenance.counts[key]:,}" for key in ("clicks", "train_sequences", "test_sequences")]
     assert f"{name}: columns: session 'session_id'" in told and "items of 2 clicks or more" in told
@@ -213,8 +203,7 @@ def test_the_attention_page_speaks_in_the_logs_own_ids(tmp_path: Path, capsys: p
     capsys.readouterr()
     assert main(["attention", *words, *settings, "--session", "0", "3"]) == 0
     told = (tmp_path / "out/attention.md").read_text()
-    (name,) = own_data.TAKEN
-    split = catalog.load_split(name, tmp_path)
+    split = catalog.load_split(file, tmp_path)
     assert split.vocabulary is not None
     for i in (0, 3):
         *clicks, target = [str(one) for one in split.vocabulary[split.test[i]]]

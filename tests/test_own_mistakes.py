@@ -13,7 +13,6 @@ from reproduce import catalog
 from reproduce.__main__ import main
 from reproduce.errors import ModelError
 from reproduce.evaluation.ranking import rank_all
-from reproduce.fitting import user_model
 from reproduce.fitting.item_softmax import item_softmax
 from reproduce.fitting.recommender import Journal
 from reproduce.reading.sessions import Sessions
@@ -43,11 +42,6 @@ class Mean(Neural):
         return clicks.sum(1) / batch.lengths[:, None] @ network.weight.T
 """
 LOSS = "return nn.functional.cross_entropy(self.scores(network, batch), batch.labels)"
-
-
-@pytest.fixture(autouse=True)
-def nothing_adopted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(user_model, "MODELS", {})
 
 
 def write(folder: Path, text: str) -> str:

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from reproduce.__main__ import main
-from reproduce.fitting import user_model
 from reproduce.runs.experiment import Experiment
 from reproduce.runs.record import load
 
@@ -39,11 +38,6 @@ ROWS = ["pop", "s_pop", "item_knn"]
 STACK = "sys.setrecursionlimit(10**9); x = []; [x := [x] for _ in range(10**6)]; repr(x)"
 STR = "raise type('E', (Exception,), {'__str__': lambda self: 1 / 0})()"
 THREAD = "threading.Thread(target=lambda: [time.sleep(0.1) for _ in iter(int, 1)]).start()"
-
-
-@pytest.fixture(autouse=True)
-def nothing_adopted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(user_model, "MODELS", {})
 
 
 @pytest.fixture(scope="module")
@@ -107,10 +101,8 @@ def test_a_model_that_runs_where_it_is_loaded_gives_the_same_ranks(tmp_path: Pat
     file.write_text(GOOD)
     words = ["--dataset", "cycle", "--quiet", "--results", str(tmp_path / "child"), "--model", str(file)]
     assert main(["table2", *words]) == 0
-    child = ranks_of("mine", tmp_path / "child")
-    user_model.MODELS.clear()
     here = run(Experiment.of("cycle", str(file)), data=".", results=tmp_path / "here", device="cpu")
-    assert np.array_equal(here.ranks(), child)
+    assert np.array_equal(here.ranks(), ranks_of("mine", tmp_path / "child"))
 
 
 def test_an_own_model_runs_with_standard_output_in_a_file_and_standard_error_in_a_pipe(tmp_path: Path) -> None:

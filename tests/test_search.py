@@ -16,7 +16,6 @@ import pytest
 from reproduce import catalog
 from reproduce.__main__ import main
 from reproduce.errors import InputError, ModelError
-from reproduce.fitting import user_model
 from reproduce.paper.rows import Row
 from reproduce.reading.held_out import drift, hold_out
 from reproduce.reading.sessions import Provenance, Sessions, Split
@@ -497,7 +496,6 @@ def test_a_default_outside_its_own_range_and_no_epochs_at_all_are_wrong(
     words = ["--dataset", "cycle", "--results", str(tmp_path)]
     assert main(["search", "narm", *words, "--trial-epochs", "0"]) == 2
     assert "'0' is not a number from 1 to" in capsys.readouterr().err
-    monkeypatch.setattr(user_model, "MODELS", {})  # what a test adds does not stay
     (tmp_path / "level.py").write_text(OUTSIDE)
     assert main(["search", str(tmp_path / "level.py"), *words]) == 2
     assert "level.share: its default 0.001 is not among what a search may try" in capsys.readouterr().err

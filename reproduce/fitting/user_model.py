@@ -13,7 +13,6 @@ import importlib
 import importlib.util
 import inspect
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar, Literal, get_origin, get_type_hints
@@ -29,16 +28,18 @@ CLASS_VARIABLES = ("label", "learns_order", "deterministic", "family")  # that a
 
 
 @dataclasses.dataclass(frozen=True)
-class Own:
-    """A user's model, known from a file."""
+class OwnModel:
+    """A user's model, known from a file whose name without .py is the model's."""
 
     file: Path
     sha256: str  # of the text: another source makes another experiment
     kind: type[Recommender]
     stands_in: bool  # whether `kind` is a stand-in, whose runs happen in another process
 
-
-MODELS: dict[str, Own] = {}  # the models known to this process, by name
+    @property
+    def described(self) -> dict[str, str]:
+        """What records keep of the model, so that pages do not need its file."""
+        return {"source": self.sha256, "label": self.kind.label}
 
 
 @dataclasses.dataclass
@@ -54,36 +55,32 @@ class Unusable(Recommender):
         raise ModelError(self.why)
 
 
-def adopt(file: Path, taken: Callable[[str], bool], *, load: bool) -> str:
-    """Add the model of a file and return its name, which is the file's name without .py.
+def read(file: Path, known: OwnModel | None, *, load: bool) -> OwnModel:
+    """Return the model of a file.
 
     Args:
-        taken: whether the suite itself has a model of a given name.
-        load: run the file here and add its class; otherwise a stand-in is added.
+        known: the model of that name that is known already.
+        load: run the file here and return its class; otherwise the class is a stand-in.
 
     Raises:
         InputError: the file cannot be read.
-        UsageError: the name is taken, or cannot be used for files of records.
+        UsageError: its name is another file's, or cannot be used for files of records.
     """
     name = file.stem
     try:
-        source = file.read_bytes()
+        sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
     except OSError as error:
         raise InputError(f"{file}: cannot read this model file ({error.strerror})") from error
-    if taken(name):
-        raise UsageError(f"{file}: the suite has a model called {name}; rename the file")
     if not name.isidentifier():
         raise UsageError(f"{file}: its name names the model; use letters, digits and underscores, such as my_model.py")
-    sha256 = hashlib.sha256(source).hexdigest()
-    known = MODELS.get(name)
     if known is not None and known.file.resolve() != file.resolve():
         raise UsageError(f"{file}: {known.file} is a model called {name} too; rename one of the files")
-    if known is None or known.sha256 != sha256 or (load and known.stands_in):
-        kind = _loaded(name, file) if load else _stand_in(name, file)
-        kind.name = name
-        kind.label = sound_label(getattr(kind, "label", None)) or name
-        MODELS[name] = Own(file, sha256, kind, stands_in=not (load or issubclass(kind, Unusable)))
-    return name
+    if known is not None and known.sha256 == sha256 and not (load and known.stands_in):
+        return known
+    kind = _loaded(name, file) if load else _stand_in(name, file)
+    kind.name = name
+    kind.label = sound_label(getattr(kind, "label", None)) or name
+    return OwnModel(file, sha256, kind, stands_in=not (load or issubclass(kind, Unusable)))
 
 
 def _unusable(name: str, why: str) -> type[Recommender]:
@@ -204,31 +201,3 @@ def _wrong_fields(kind: type[Recommender]) -> str:
         if not (type(value) in (bool, str) or (type(value) in (int, float) and abs(value) < 1e300)):
             return f"must have a number, a word or a truth value as the default of {one.name}"
     return ""
-
-
-def stands_in(name: str) -> bool:
-    """Return whether a model is known by a stand-in, so that its code must run in a process of its own."""
-    return name in MODELS and MODELS[name].stands_in
-
-
-def asked_for_as(name: str) -> str:
-    """Return how a model is named on the command line: a user's model by its file."""
-    return str(MODELS[name].file) if name in MODELS else name
-
-
-def word(name: str, absolute: bool) -> str:
-    """Return the word that names a model on the command line: an own model by its path."""
-    if name not in MODELS:
-        return name
-    file = MODELS[name].file
-    return str(file.resolve() if absolute else file)
-
-
-def source(name: str) -> str | None:
-    """Return the sha256 of the source of a user's model; None for the suite's models."""
-    return MODELS[name].sha256 if name in MODELS else None
-
-
-def described(name: str) -> dict[str, str]:
-    """Return what records keep of a user's model, so that pages do not need its file; {} for the suite's models."""
-    return {"source": MODELS[name].sha256, "label": MODELS[name].kind.label} if name in MODELS else {}

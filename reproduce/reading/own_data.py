@@ -1,4 +1,4 @@
-"""A user's own data: a path is added to the catalogue for one command, as `<file name>-<digest of the split>`.
+"""A user's own data: a path joins the catalogue for one command, as `<file name>-<digest of the split>`.
 
 The digest in the name keeps apart two logs whose files have the same name, and one log read by different rules: their
 records, kept models and pages never meet.
@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import importlib.util
 import re
-import shlex
 import sys
 import tomllib
 from collections.abc import Container, Mapping
@@ -35,16 +34,33 @@ TESTS = {"test", "test_days", "test_share"}  # of these an option on the command
 
 
 @dataclass(frozen=True)
-class Taken:
-    """An added data set, with the path and the options that it was asked for by."""
+class OwnData:
+    """A user's own data set, with the path and the options that name it."""
 
     path: Path
     given: Mapping[str, Any]
     data: Path  # the data folder, which a .py may read from
     dataset: Dataset
 
+    def words(self, *, absolute: bool = False, page: bool = False) -> list[str]:
+        """Return the path and the options as words of a command.
 
-TAKEN: dict[str, Taken] = {}  # the data sets added in this process, by name
+        Args:
+            absolute: for a command that runs elsewhere.
+            page: for a page, which is passed on: only the last part of a path that describes one machine.
+        """
+        words = [_shown(self.path, absolute, page)]
+        for key, value in self.given.items():
+            if key == "test":
+                value = _shown(Path(value), False, page)
+            words += [f"--{key.replace('_', '-')}", *(value if isinstance(value, list) else [str(value)])]
+        return words
+
+
+def _shown(path: Path, absolute: bool, page: bool) -> str:
+    if absolute:
+        return str(path.resolve())
+    return path.name if page and path.is_absolute() else str(path)
 
 
 def is_path(name: str, names: Container[str]) -> bool:
@@ -57,8 +73,8 @@ def is_path(name: str, names: Container[str]) -> bool:
     return bool(re.search(r"[/\\*?]", name)) or Path(name).suffix.lower() in ENDINGS or Path(name).is_dir()
 
 
-def adopt(path: Path, given: Mapping[str, Any], data: Path) -> Dataset:
-    """Read data by its path and add it under its name.
+def read(path: Path, given: Mapping[str, Any], data: Path) -> OwnData:
+    """Read data by its path.
 
     Args:
         given: options of own_log.Rules; they take precedence over those in a .toml.
@@ -79,9 +95,7 @@ def adopt(path: Path, given: Mapping[str, Any], data: Path) -> Dataset:
     split = source.read(data)
     name = f"{source.name}-{split.digest[:8]}"
     split = replace(split, name=name)
-    found = replace(source, name=name, read=lambda data: split)
-    TAKEN[name] = Taken(path, dict(given), data, found)
-    return found
+    return OwnData(path, dict(given), data, replace(source, name=name, read=lambda data: split))
 
 
 def stored(name: str) -> Dataset:
@@ -92,30 +106,6 @@ def stored(name: str) -> Dataset:
 
     title, obtain = name.rpartition("-")[0], "your own data; name its file, with the options that it was read with"
     return Dataset(name=name, title=title, find=lambda data: [], read=read, obtain=obtain)
-
-
-def asked_for_as(name: str) -> str:
-    """Return the words that ask for a data set on the command line: its name, or the path and options of own data.
-
-    Of an absolute path only the last part is shown: pages are passed on, and the rest describes one machine.
-    """
-    if name not in TAKEN:
-        return name
-    taken = TAKEN[name]
-    words = [taken.path.name if taken.path.is_absolute() else str(taken.path)]
-    for key, value in taken.given.items():
-        if key == "test" and Path(value).is_absolute():
-            value = Path(value).name
-        words += [f"--{key.replace('_', '-')}", *(value if isinstance(value, list) else [str(value)])]
-    return shlex.join(words)
-
-
-def word(name: str, absolute: bool) -> str:
-    """Return the word that names a data set on the command line: own data by its path."""
-    if name not in TAKEN:
-        return name
-    path = TAKEN[name].path
-    return str(path.resolve() if absolute else path)
 
 
 def _dataset(name: str, path: Path, given: Mapping[str, Any], data: Path) -> Dataset:

@@ -12,7 +12,6 @@ from reproduce import catalog
 from reproduce.errors import UsageError
 from reproduce.fitting.attention import Attention
 from reproduce.paper.rows import Row
-from reproduce.reading import own_data
 from reproduce.reports import Page, figures
 from reproduce.reports import page as pages
 from reproduce.reports.document import Block, Bullets, Document, Figure, Section, Table
@@ -130,7 +129,7 @@ def _saturated(title: str, means: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _in_own_ids(request: Request, dataset: str, result: Result, sessions: Sequence[int]) -> list[Block]:
     """Return the drawn sessions of a user's own log in the log's item ids; nothing for the suite's data sets."""
-    if dataset not in own_data.TAKEN:
+    if dataset not in catalog.current().data:
         return []
     split = catalog.load_split(dataset, request.data)
     if split.vocabulary is None or split.digest != result.split["digest"]:

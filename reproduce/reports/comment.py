@@ -8,16 +8,14 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from reproduce import catalog
 from reproduce.errors import InputError, SuiteError, in_a_line
-from reproduce.fitting import user_model
-from reproduce.reading import own_data
 from reproduce.reports import Page
 from reproduce.reports.records import Records
 from reproduce.runs import request as requests
@@ -33,7 +31,8 @@ class NotHere(SuiteError):
 
 def comment(page: Page, request: Request) -> str:
     """Return the last line of a page; "" where the command without options draws the same page."""
-    recorded = set(Records.load(request.results).datasets()) - set(own_data.TAKEN)  # pages with runs show these anyway
+    # Pages with runs show all recorded data sets anyway.
+    recorded = set(Records.load(request.results).datasets()) - set(catalog.current().data)
     parts = {
         "datasets": [one for one in request.datasets if not page.runs or one not in recorded],
         "models": list(request.models),
@@ -102,21 +101,9 @@ def _known(names: list[str], there: Mapping[str, object], flag: str) -> None:
         raise NotHere(f"not compared, it shows {in_a_line(missing[0], 60)}: name its file with {flag}")
 
 
-@contextmanager
-def only(request: Request) -> Iterator[None]:
+def only(request: Request) -> AbstractContextManager[catalog.Catalog]:
     """Hide the user's own models and data that the request does not name: a page shows all that are known."""
-    models, data, sets = dict(user_model.MODELS), dict(own_data.TAKEN), catalog.datasets()
-    hidden = {name: sets.pop(name) for name in data if name not in request.datasets}
-    for name in set(models) - set(request.models):
-        del user_model.MODELS[name]
-    for name in hidden:
-        del own_data.TAKEN[name]
-    try:
-        yield
-    finally:
-        user_model.MODELS.update(models)
-        own_data.TAKEN.update(data)
-        sets.update(hidden)
+    return catalog.using(catalog.current().only(request.models, request.datasets))
 
 
 def again(name: str, page: Page, request: Request) -> str:

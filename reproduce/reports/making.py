@@ -14,12 +14,11 @@ from reproduce.errors import InputError, SuiteError, UsageError
 from reproduce.evaluation import metrics
 from reproduce.files import replacing
 from reproduce.paper import numbers
-from reproduce.reading.own_data import TAKEN
 from reproduce.reports import Page, html_report, renderers
 from reproduce.reports.comment import comment
 from reproduce.reports.document import Document
 from reproduce.reports.records import Records
-from reproduce.runs import own_options, scheduler, slurm
+from reproduce.runs import scheduler, slurm
 from reproduce.runs.deadline import Deadline
 from reproduce.runs.experiment import Experiment
 from reproduce.runs.request import Request, cells, digests, settings, state, words
@@ -96,7 +95,7 @@ def run_one(options: Namespace) -> str:
     """Make the record of the single run that `options` name, and return its line."""
     own_process.show_tracebacks(options.traceback)
     model = catalog.recommender(options.model, load=False).name
-    (dataset,) = own_options.datasets([options.dataset], options.rules, options.data)
+    (dataset,) = catalog.named_datasets([options.dataset], options.rules, options.data)
     fields = settings(options.set)
     for other in set(fields) - {model}:
         raise UsageError(f"--set {other}.…: {other} is not the model that is run")
@@ -120,7 +119,7 @@ def files_of(name: str, document: Document, request: Request) -> dict[str, bytes
     files: dict[str, bytes] = {}
     for file, drawn in {reports.file_of(name): document, **document.beside}.items():
         other, page = names[file]
-        its_own = request if other == name else replace(request, datasets=list(TAKEN), options={})
+        its_own = request if other == name else replace(request, datasets=list(catalog.current().data), options={})
         files[file] = (renderers.markdown(drawn) + comment(page, its_own) * (other != reports.INDEX)).encode()
         files |= {path: text.encode() for path, text in drawn.data.items()}
         files |= {f"figures/{path}": content for path, content in drawn.figures.items()}
@@ -146,7 +145,7 @@ def request_of(page: Page, options: Namespace) -> Request:
     given = vars(options)
     own_process.show_tracebacks(given.get("traceback", False))
     models = [catalog.recommender(name, load=False).name for name in given.get("model", [])]
-    datasets = own_options.datasets(given.get("dataset", []), options.rules, options.data)
+    datasets = catalog.named_datasets(given.get("dataset", []), options.rules, options.data)
     return Request(
         datasets=_datasets(page, options, datasets),
         data=options.data,

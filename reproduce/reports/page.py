@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -9,7 +10,6 @@ from reproduce import catalog
 from reproduce.evaluation import metrics
 from reproduce.paper.counting import Counting
 from reproduce.paper.rows import Row
-from reproduce.reading import own_data
 from reproduce.reading.sessions import exactness
 from reproduce.reports import renderers
 from reproduce.reports.document import Number, Table
@@ -53,7 +53,7 @@ def failure(request: Request, row: Row, dataset: str, failed: Mapping[str, str])
 def command(page: str, request: Request, **options: str) -> str:
     """Return the command that makes a page, as one would type it, in backquotes."""
     if "dataset" in options:
-        options["dataset"] = own_data.asked_for_as(options["dataset"])
+        options["dataset"] = shlex.join(catalog.current().data_words(options["dataset"], page=True))
     words = ["python -m reproduce", page, *(f"--{key} {value}".rstrip() for key, value in options.items())]
     folder = request.results
     if folder.resolve() == reference_folder():
@@ -70,7 +70,7 @@ def no_records(request: Request) -> str:
 
 def foot(page: str, request: Request, data: str = "", **options: str) -> str:
     """Return the last line of a page: its command, and the CSV files with what it does not show."""
-    if len(request.datasets) == 1 and request.datasets[0] in own_data.TAKEN:
+    if len(request.datasets) == 1 and request.datasets[0] in catalog.current().data:
         options = {"dataset": request.datasets[0], **options}
     text = f"Made by {command(page, request, **options)}. Seeds, settings, device and commit of every run: "
     text += "[runs.csv](runs.csv)."

@@ -11,7 +11,6 @@ from typing import Any
 import reproduce
 from reproduce import catalog
 from reproduce.errors import InputError
-from reproduce.fitting import user_model
 from reproduce.paper import controls, numbers
 from reproduce.paper.rows import ROWS, Row
 from reproduce.reading import own_data
@@ -161,7 +160,7 @@ class Records:
             return False
         model = entry.experiment.model
         if model in catalog.recommenders():
-            return entry.own.source != user_model.source(model)
+            return entry.own.source != catalog.current().source(model)
         runs = [other.own for other in entries if other.own and other.experiment and other.experiment.model == model]
         return entry.own.source != max(runs, key=lambda run: run.started).source
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import mean
 
+from reproduce import catalog
 from reproduce.evaluation import comparisons
 from reproduce.evaluation.comparisons import Pair
 from reproduce.evaluation.uncertainty import ALPHA
 from reproduce.evaluation.verdicts import MARGIN
-from reproduce.fitting.user_model import asked_for_as
 from reproduce.paper import controls, elsewhere, numbers
 from reproduce.paper.counting import EVALUATION_2016, NARM_CODE
 from reproduce.paper.rows import ROWS, Row
@@ -232,7 +232,7 @@ class _Section:
         found = []
         missing = [line for line in self.lines if not line.results]
         if missing:
-            models = " ".join(dict.fromkeys(asked_for_as(line.row.model) for line in missing))
+            models = " ".join(dict.fromkeys(catalog.current().model_word(line.row.model) for line in missing))
             flags = {"beyond": ""} if any(line.row in controls.ROWS for line in missing) else {}
             command = pages.command("table2", self.request, dataset=self.dataset, model=models, **flags)
             found.append(f"Not run yet: {command}")

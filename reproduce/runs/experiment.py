@@ -16,7 +16,6 @@ from urllib.parse import quote
 
 from reproduce import catalog
 from reproduce.errors import UsageError
-from reproduce.fitting import user_model
 from reproduce.fitting.recommender import Recommender
 
 SCHEMA = 1  # of a record
@@ -61,7 +60,7 @@ class Experiment:
     def identity(self, split_digest: str) -> str:
         """A sha256 that is equal for two runs if and only if they are the same run."""
         fields = catalog.identifying(self.recommender())
-        return identity(split_digest, self.model, fields, self.seed, user_model.source(self.model))
+        return identity(split_digest, self.model, fields, self.seed, catalog.current().source(self.model))
 
 
 def check_seed(seed: int) -> None:

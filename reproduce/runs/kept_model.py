@@ -17,9 +17,7 @@ from torch import Tensor, nn
 from reproduce import catalog
 from reproduce.errors import InputError, ModelError, UsageError, in_a_line
 from reproduce.evaluation import ranking
-from reproduce.fitting import user_model
 from reproduce.fitting.recommender import Recommender
-from reproduce.reading import own_data
 from reproduce.reading.sessions import Sessions, Split, vocabulary_digest
 from reproduce.runs import state_file
 from reproduce.runs.environment import choose_device
@@ -152,7 +150,7 @@ def store(model: Recommender, experiment: Experiment, identity: str, split: Spli
     content = {
         "experiment": {**asdict(experiment), "params": dict(experiment.params)},
         "identity": identity,
-        "source": user_model.source(experiment.model),
+        "source": catalog.current().source(experiment.model),
         "n_items": split.train.n_items,
         "vocabulary": None if split.vocabulary is None else split.vocabulary.tolist(),
         "state": {name: _packed(model.name, name, value) for name, value in vars(model).items() if name.endswith("_")},
@@ -196,14 +194,14 @@ def load_model(place: Path | str, device: torch.device | str = "auto") -> KeptMo
     where = choose_device(device)
     try:
         experiment, n_items, ids = Experiment(**kept["experiment"]), int(kept["n_items"]), kept["vocabulary"]
-        own = catalog.datasets().get(experiment.dataset) if own_data.NAME.fullmatch(experiment.dataset) else None
+        own = catalog.current().data.get(experiment.dataset)
         if own is not None:  # a user's own data that were named: their split is at hand
-            split = own.read(Path())
+            split = own.dataset.read(Path())
             if wrong := _fault(kept, experiment.identity(split.digest), split_of_record(split)):
                 raise InputError(f"{place}: {wrong.removesuffix('its record')}the data named; {REMEDY}")
         if experiment.model not in catalog.recommenders():
             raise InputError(f"{place}: a model of your own, {experiment.model}.py; name its file too")
-        if kept["source"] != user_model.source(experiment.model):
+        if kept["source"] != catalog.current().source(experiment.model):
             raise InputError(f"{place}: was fitted by another source of {experiment.model}.py; {REMEDY}")
         if not 0 < n_items <= place.stat().st_size:  # no model learns less than a byte of an item
             raise ValueError("more items than the file can hold")

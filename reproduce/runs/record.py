@@ -19,7 +19,6 @@ from reproduce import catalog
 from reproduce.errors import InputError, ModelError
 from reproduce.evaluation import ranking
 from reproduce.files import replacing
-from reproduce.fitting import user_model
 from reproduce.fitting.attention import Attention
 from reproduce.reading.sessions import Split, vocabulary_digest
 from reproduce.runs import record_shape
@@ -238,7 +237,7 @@ def current(result: Result) -> bool:
     source, name = result.environment.get("source"), result.experiment.model
     if source is not None and name not in catalog.recommenders():
         return True
-    if source != user_model.source(name):
+    if source != catalog.current().source(name):
         return False
     fields = catalog.identifying(result.experiment.recommender())
     return json.loads(json.dumps(fields)) == dict(result.fields)

@@ -11,9 +11,7 @@ from typing import Any
 
 from reproduce import catalog
 from reproduce.errors import UsageError
-from reproduce.fitting import user_model
 from reproduce.paper.rows import Row
-from reproduce.reading import own_data
 from reproduce.runs.experiment import Experiment
 from reproduce.runs.record import OUTSIDE, Result, current, load
 from reproduce.runs.runner import RunOptions
@@ -60,7 +58,7 @@ class Request(RunOptions):
         made: dict[str, Row] = {}
         for row in chosen:
             fields = self.settings.get(row.model, {})
-            if fields and row.model in user_model.MODELS:  # start from the defaults, whatever else was run
+            if fields and row.model in catalog.current().models:  # start from the defaults, whatever else was run
                 row = Row(catalog.recommender(row.model).label, row.model)
             row = set_fields(row, fields)
             made.setdefault(str((row.label, row.model, row.fields, row.on)), row)
@@ -88,14 +86,13 @@ def words(command: str, request: Request, *, absolute: bool = False) -> list[str
     Args:
         absolute: name files by their absolute paths, for a command that runs elsewhere.
     """
-    found = [command]
+    found, here = [command], catalog.current()
     if request.datasets:
-        found += ["--dataset", *(own_data.word(name, absolute) for name in request.datasets)]
-        rules = next((own_data.TAKEN[name].given for name in request.datasets if name in own_data.TAKEN), {})
-        for key, value in rules.items():
-            found += [f"--{key.replace('_', '-')}", *(value if isinstance(value, list) else [str(value)])]
+        named = [here.data_words(name, absolute=absolute) for name in request.datasets]
+        options = next((words[1:] for words in named if words[1:]), [])  # one command has the same for all
+        found += ["--dataset", *(words[0] for words in named), *options]
     if request.models:
-        found += ["--model", *(user_model.word(name, absolute) for name in request.models)]
+        found += ["--model", *(here.model_word(name, absolute=absolute) for name in request.models)]
     if request.settings:
         found.append("--set")
         found += [

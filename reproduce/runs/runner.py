@@ -17,7 +17,7 @@ from reproduce import catalog, own_process
 from reproduce.errors import InputError, ModelError
 from reproduce.evaluation import ranking
 from reproduce.files import Busy, is_regular, only_one
-from reproduce.fitting import attention, user_model
+from reproduce.fitting import attention
 from reproduce.fitting.determinism import Precision, deterministic
 from reproduce.fitting.recommender import Recommender
 from reproduce.reading.sessions import Sessions, Split
@@ -99,9 +99,9 @@ def run_with(options: RunOptions, experiment: Experiment, split: Split | None = 
     results = options.results.absolute()  # a model may change the working directory
     experiment = Experiment.of(experiment.dataset, experiment.model, experiment.params, experiment.seed)
     split = split or catalog.load_split(experiment.dataset, options.data)
-    if user_model.stands_in(experiment.model):
-        file = user_model.MODELS[experiment.model].file
-        own_process.call(file, run_loaded, options.at_home(), experiment, split, wait)
+    own = catalog.current().models.get(experiment.model)
+    if own is not None and own.stands_in:
+        own_process.call(own.file, run_loaded, options.at_home(), experiment, split, wait)
         result = load(experiment, results, split.digest)
         assert result is not None
         return result
@@ -122,7 +122,7 @@ def run_with(options: RunOptions, experiment: Experiment, split: Split | None = 
             title=f"{experiment.dataset} {experiment.model}",
             checkpoint=place.with_name(place.name + ".checkpoint"),
             identity=identity,
-            circumstances={**circumstances(device, split.test.n_items), **user_model.described(experiment.model)},
+            circumstances={**circumstances(device, split.test.n_items), **(own.described if own else {})},
             quiet=options.quiet,
             fresh=options.fresh,
             deadline=options.deadline,
@@ -208,7 +208,7 @@ def _check_unchanged(
     same = np.array_equal(again.starts, prefixes.starts) and np.array_equal(again.stops, prefixes.stops)
     if not same or replace(split).digest != split.digest:
         raise ModelError("it changed the sessions that it was given")
-    if model.name in user_model.MODELS and journal.precision != Precision():
+    if model.name in catalog.current().models and journal.precision != Precision():
         raise ModelError("it turned deterministic algorithms off or TF32 on; leave both alone")
 
 

@@ -23,7 +23,6 @@ from reproduce.fitting import user_model
 from reproduce.fitting.neural import Neural
 from reproduce.fitting.pairwise import Pairwise
 from reproduce.reading import held_out
-from reproduce.reading.own_data import TAKEN
 from reproduce.reading.sessions import Split
 from reproduce.runs.deadline import NOT_BEGUN, Deadline, TimeIsUp
 from reproduce.runs.environment import check_writable, choose_device
@@ -165,11 +164,12 @@ def _started(request: Request, cell: Experiment, threads: int, wait: bool, conte
     """Start the process of a cell; return it and the connection by which its error comes, or None."""
     if issubclass(kind := catalog.recommender(cell.model), user_model.Unusable):
         raise ModelError(kind.why)
-    if cell.model in user_model.MODELS:
-        file, split = user_model.MODELS[cell.model].file, catalog.load_split(cell.dataset, request.data)
-        return own_process.start(file, run_loaded, request.at_home(), cell, split, wait)
+    here = catalog.current()
+    if cell.model in here.models:
+        split = catalog.load_split(cell.dataset, request.data)
+        return own_process.start(here.models[cell.model].file, run_loaded, request.at_home(), cell, split, wait)
     its_data = cell.dataset.removesuffix(held_out.SUFFIX)
-    data = [(own.path, own.given, own.data) for name, own in TAKEN.items() if name == its_data]
+    data = [(own.path, own.given, own.data) for name, own in here.data.items() if name == its_data]
     reader, writer = context.Pipe(duplex=False)
     process = context.Process(target=_cell_process, args=(request, cell, data, threads, wait, writer))
     process.start()

@@ -25,11 +25,9 @@ from tabulate import tabulate
 from reproduce import catalog, own_process
 from reproduce.errors import InputError, ModelError, UsageError
 from reproduce.files import only_one, replacing
-from reproduce.fitting import user_model
 from reproduce.fitting.neural import Neural
-from reproduce.reading import own_data
 from reproduce.reading.held_out import hold_out
-from reproduce.runs import own_options, request, slurm
+from reproduce.runs import request, slurm
 from reproduce.runs.deadline import Deadline, TimeIsUp
 from reproduce.runs.environment import check_writable, choose_device, circumstances
 from reproduce.runs.experiment import MAX_SEED, Experiment, check_seed, file_name
@@ -185,7 +183,7 @@ def run(search: Search, trials: int, options: RunOptions) -> Outcome:
         outcome = Outcome(search.protocol(trials), held_out.provenance.note, done, refits)
         content = {
             **asdict(search),
-            **user_model.described(search.model),
+            **(own.described if (own := catalog.current().models.get(search.model)) else {}),
             **asdict(outcome),
             "split": split.digest,
             "seeds": search.seeds,
@@ -283,7 +281,7 @@ def answer(options: Namespace) -> str:
     own_process.show_tracebacks(options.traceback)
     queue = slurm.parse(options.slurm) if options.slurm else None
     model = catalog.recommender(options.model, load=False).name
-    (dataset,) = own_options.datasets([options.dataset], options.rules, options.data)
+    (dataset,) = catalog.named_datasets([options.dataset], options.rules, options.data)
     settings = request.settings(options.set)
     for other in set(settings) - {model}:
         raise UsageError(f"--set {other}.…: {other} is not the model that is searched")
@@ -307,7 +305,9 @@ def answer(options: Namespace) -> str:
 
 def as_job(search: Search, options: Namespace) -> list[str]:
     """Return the words to type after `python -m reproduce` for this search, on any machine that has the folders."""
-    words = ["search", slurm.model_word(search.model), "--dataset", *slurm.dataset_words(search.dataset)]
+    here = catalog.current()
+    words = ["search", here.model_word(search.model, absolute=True)]
+    words += ["--dataset", *here.data_words(search.dataset, absolute=True)]
     words += ["--trials", str(options.trials), "--seed", str(search.seed)]
     if search.fixed:
         words += ["--set", *(f"{search.model}.{key}={value}" for key, value in search.fixed.items())]
@@ -319,8 +319,9 @@ def as_job(search: Search, options: Namespace) -> list[str]:
 
 def as_command(dataset: str, model: str, options: str) -> str:
     """Return the command that trains a model with the fields found on all of train, and tests it."""
-    name = shlex.quote(user_model.asked_for_as(model))
-    return f"python -m reproduce table2 --dataset {own_data.asked_for_as(dataset)} --model {name} {options}"
+    here = catalog.current()
+    words = ["--dataset", *here.data_words(dataset, page=True), "--model", here.model_word(model)]
+    return f"python -m reproduce table2 {shlex.join(words)} {options}"
 
 
 def report(search: Search, outcome: Outcome) -> str:

@@ -18,10 +18,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from reproduce import catalog
 from reproduce.errors import InputError, UsageError
 from reproduce.files import replacing
-from reproduce.fitting import user_model
-from reproduce.reading import own_data
 from reproduce.runs.environment import check_writable
 from reproduce.runs.experiment import Experiment
 from reproduce.runs.request import Request, state
@@ -159,8 +158,9 @@ def queue(commands: Iterable[Sequence[str]], options: SlurmOptions, results: Pat
 
 def command(request: Request, cell: Experiment) -> list[str]:
     """The command that makes a cell's record, as a user could type it after `python -m reproduce`."""
-    model = model_word(cell.model)
-    words = ["run", "--dataset", *dataset_words(cell.dataset), "--model", model, "--seed", str(cell.seed)]
+    here = catalog.current()
+    words = ["run", "--dataset", *here.data_words(cell.dataset, absolute=True)]
+    words += ["--model", here.model_word(cell.model, absolute=True), "--seed", str(cell.seed)]
     if cell.params:
         words += ["--set", *(f"{cell.model}.{key}={value}" for key, value in cell.params.items())]
     words += ["--data", str(request.data.resolve()), "--results", str(request.results.resolve())]
@@ -169,22 +169,6 @@ def command(request: Request, cell: Experiment) -> list[str]:
         words += ["--minutes", f"{request.deadline.seconds / 60:g}"]
     flags = {"--force": request.force, "--quiet": request.quiet, "--keep-model": request.keep_model}
     return words + [flag for flag, set_ in flags.items() if set_]
-
-
-def model_word(name: str) -> str:
-    """A model as named in a job's command; a user's own model by the absolute path of its file."""
-    return str(user_model.MODELS[name].file.resolve()) if name in user_model.MODELS else name
-
-
-def dataset_words(name: str) -> list[str]:
-    """A data set as named in a job's command; a user's own data by its absolute path and options."""
-    if name not in own_data.TAKEN:
-        return [name]
-    own = own_data.TAKEN[name]
-    words = [str(own.path.resolve())]
-    for key, value in own.given.items():
-        words += [f"--{key.replace('_', '-')}", *(value if isinstance(value, list) else [str(value)])]
-    return words
 
 
 def _queued(results: Path) -> set[str]:
