@@ -40,7 +40,7 @@ def known(monkeypatch: pytest.MonkeyPatch) -> None:
     download = dataclasses.replace(eshop.DOWNLOAD, sha256=sha)
     monkeypatch.setattr(eshop, "DOWNLOAD", download)
     changed = dataclasses.replace(catalog.dataset("eshop"), download=download)
-    monkeypatch.setitem(catalog.datasets(), "eshop", changed)
+    monkeypatch.setitem(catalog._datasets(), "eshop", changed)
 
 
 @pytest.fixture
