@@ -21,14 +21,13 @@ from reproduce import catalog
 from reproduce.errors import InputError, UsageError
 from reproduce.evaluation import metrics
 from reproduce.evaluation.metrics import Measure
-from reproduce.evaluation.uncertainty import OneRun
-from reproduce.paper import controls
+from reproduce.evaluation.uncertainty import contrast
 from reproduce.paper.counting import OURS, Counting, Ties
-from reproduce.paper.rows import ROWS, Row
+from reproduce.paper.rows import Row
 from reproduce.reports import measuring
-from reproduce.reports.comparison import FULL_DECODER
 from reproduce.reports.measuring import Seeds, View, Where, last_clicks
 from reproduce.reports.records import Records, reference_folder
+from reproduce.reports.study import KNOWN
 from reproduce.runs.record import Result
 from reproduce.runs.request import set_fields, settings
 
@@ -161,7 +160,7 @@ def answer(options: Namespace) -> int:
 
 def _row(name: str, fields: dict[str, dict[str, Any]]) -> Row:
     """Return the row of a label, in any case, or else the first row of a model, with fields set."""
-    rows = (*ROWS, FULL_DECODER, *controls.ROWS)
+    rows = KNOWN
     row = next((row for row in rows if row.label.lower() == name.lower()), None)
     if row is None:
         kind = catalog.recommender(name)
@@ -177,10 +176,8 @@ def _expectations(
     seeds, made = Seeds.of(records, results[0]), []
     for measure, value in zip(counted.measures, published, strict=True):
         ours = measuring.measured({"ours": results}, measure, seeds, counted.where, counted.rule)["ours"]
-        judged = measuring.alone(ours)
-        estimate = judged.these_runs if isinstance(judged, OneRun) else judged
-        low, high = estimate.against(value).interval()
-        made.append(Expectation(measure.title, value, ours.value, measuring.half_width(judged), (high - low) / 2))
+        low, high = measuring.estimate(contrast([(1.0, ours)])).against(value).interval()
+        made.append(Expectation(measure.title, value, ours.value, measuring.half_width(ours), (high - low) / 2))
     return made
 
 
@@ -204,7 +201,7 @@ def _causes(shelf: Records, row: Row, dataset: str, counted: Counted) -> Iterato
         if any(measure.k != k for measure in counted.measures):
             others = [replace(measure, k=k) for measure in counted.measures]
             yield Cause(f"a cut-off of {k}", replace(counted, measures=others).values(results))
-    for other_row in (*ROWS, FULL_DECODER, *controls.ROWS):
+    for other_row in KNOWN:
         another = other_row.model == row.model and other_row.label != row.label
         if another and (found := shelf.results(other_row, dataset)):
             yield Cause(f"the row {other_row.label}", counted.values(found))

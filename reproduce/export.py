@@ -21,11 +21,10 @@ from reproduce.errors import InputError, UsageError
 from reproduce.evaluation import metrics
 from reproduce.files import replacing
 from reproduce.reading.sessions import Split
-from reproduce.reports import cutoff_table, measuring, renderers
+from reproduce.reports import measuring, renderers
 from reproduce.reports.document import Table
 from reproduce.reports.measuring import Seeds, View
-from reproduce.reports.records import Records
-from reproduce.reports.significance import recorded
+from reproduce.reports.study import Study
 from reproduce.runs import outside_ranks, split_files
 from reproduce.runs.listing import listed
 from reproduce.runs.record import Result
@@ -45,13 +44,14 @@ def answer(options: Namespace) -> str:
         data=options.data,
         results=options.results,
         settings=settings(options.set),
+        options={"protocol": options.protocol, "ties": options.ties},
     )
-    measures, view = [metrics.parse(one) for one in options.metric], View(options.protocol, options.ties)
+    measures = [metrics.parse(one) for one in options.metric]
     shown = [*measures, *(metrics.PAPERS.values() if options.page else ())]
     request = replace(request, outside=outside_ranks.of_options(options, request.datasets, shown))
-    records = Records.of_request(request)
-    datasets = list(request.datasets) or records.datasets()
-    found = {dataset: recorded(request, records, dataset) for dataset in datasets}
+    study = Study(request, {})
+    datasets = list(request.datasets) or study.records.datasets()
+    found = {dataset: study.rows(dataset) for dataset in datasets}
     there = {dataset: rows for dataset, rows in found.items() if rows}
     if not there:
         if any(listed(request.results, dataset) for dataset in datasets):
@@ -62,13 +62,15 @@ def answer(options: Namespace) -> str:
     if "parquet" in options.format:
         raise UsageError("export --format parquet: for --split and --per-prefix; tables are csv, latex or json")
     tables: list[tuple[str, str, Table]] = []
+    ties = study.view.told or TIES
     for page in dict.fromkeys(options.page):
-        document = reports.load(page).draw(replace(request, datasets=datasets), {})
+        document = reports.load(page).draw(replace(request, datasets=datasets))
         for i, (caption, table) in enumerate(document.tables, start=1):
-            tables.append((f"{page}-{i}", f"{caption} {TIES}", table))
+            tables.append((f"{page}-{i}", f"{caption} {ties}", table))
     for dataset, rows in there.items() if not tables else ():
-        table = cutoff_table.table(rows, measures, Seeds.of(records, next(iter(rows.values()))[0]), view)
-        tables.append((f"comparison-{dataset}", _caption(dataset, rows, view), table))
+        tables.append(
+            (f"comparison-{dataset}", _caption(dataset, rows, study.view), study.compared(dataset).table(measures))
+        )
     folder = options.to or request.results / "export"
     files: dict[str, Callable[[Path], object]] = {}
     for name, caption, table in tables:
@@ -81,7 +83,7 @@ def answer(options: Namespace) -> str:
     for name, write in files.items():
         with replacing(folder / name, option="--to") as temporary:
             write(temporary)
-    return "\n".join([*(f"{folder / name}" for name in files), *records.remarks(*datasets)])
+    return "\n".join([*(f"{folder / name}" for name in files), *study.records.remarks()])
 
 
 def _split(options: Namespace) -> str:
@@ -106,7 +108,7 @@ def written(kind: str, name: str, caption: str, table: Table) -> str:
     """Return the text of a file in a format: "csv", "latex" or "json"."""
     match kind:
         case "csv":
-            return renderers.csv(table)
+            return renderers.csv(table.frame())
         case "latex":
             return renderers.latex(name, caption, table)
         case _:
@@ -196,7 +198,7 @@ def compare(
     for measure in measures:
         measured = measuring.measured(found, measure, seeds)
         marks = measuring.marks(measured)
-        half = {label: measuring.half_width(measuring.alone(one)) for label, one in measured.items()}
+        half = {label: measuring.half_width(one) for label, one in measured.items()}
         columns[measure.title, "value"] = [one.value for one in measured.values()]
         columns[measure.title, "low"] = [one.value - half[label] for label, one in measured.items()]
         columns[measure.title, "high"] = [one.value + half[label] for label, one in measured.items()]

@@ -11,10 +11,12 @@ import pytest
 from reproduce.__main__ import main
 from reproduce.errors import InputError
 from reproduce.paper.rows import Row
-from reproduce.reports import check, comparison, figures, records
+from reproduce.reports import check, figures, records, table2
 from reproduce.reports.records import Records
+from reproduce.reports.study import Study
 from reproduce.runs import runner
 from reproduce.runs.experiment import Experiment
+from reproduce.runs.request import Request
 
 
 @pytest.fixture(scope="module")
@@ -138,12 +140,14 @@ def test_a_page_made_alone_links_no_file_that_is_not_there(page: str, results: P
     assert "runs.csv" in targets and not absent
 
 
-def test_a_run_made_again_stands_beside_the_reference(results: Path, tmp_path: Path) -> None:
+def test_a_run_made_again_stands_beside_the_reference(
+    results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     shelf, pop = Records.load(results), Row("POP", "pop")
     runner.run(Experiment.of("cycle", "pop"), data=".", results=tmp_path / "again", device="cpu")
     ours, again = shelf.results(pop, "cycle"), Records.load(tmp_path / "again").results(pop, "cycle")
-    found = [
-        comparison.lines(Records.load(folder), shelf, "cycle", [pop], ())[0] for folder in (results, tmp_path / "again")
-    ]
-    assert [len(line.reference) for line in found] == [0, 1]
+    monkeypatch.setattr(records, "reference_folder", lambda: results)
+    for folder, shown in ((results, 0), (tmp_path / "again", 1)):
+        study = Study(Request(datasets=["cycle"], data=Path(), results=folder, models=["pop"]), {})
+        assert len(table2._Section(study, "cycle").references) == shown
     assert ours[0].identity == again[0].identity

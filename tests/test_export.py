@@ -169,15 +169,15 @@ def test_latex_escapes_what_latex_would_read() -> None:
 
 def test_a_table_knows_its_headings_and_its_plain_values() -> None:
     number = Number(1.5, interval=(-0.25, 3.0), signed=True, mark="bold", notes="¹")
-    table = Table(["model", "difference", "paper", "note"], [["x", number, Scores(2.0, 1.0), None]], "By length")
+    table = Table([{"model": "x", "difference": number, "paper": Scores(2.0, 1.0), "note": None}], "By length")
     ((caption, found),) = Document("T", parts=[Section("Shop", [table])]).tables
     assert (caption, found) == ("T. Shop. By length.", table)
     (row,) = table.frame().to_dict("records")
     assert row == {
         "model": "x", "difference": 1.5, "difference: low": -0.25, "difference: high": 3.0, "difference: mark": "bold",
-        "difference: notes": "¹", "paper: Recall@20": 2.0, "paper: MRR@20": 1.0, "note": None,
+        "difference: notes": "¹", "paper: Recall@20": 2.0, "paper: MRR@20": 1.0,
     }  # fmt: skip
-    nan = Table(["a"], [[Number(math.nan)]])
+    nan = Table([{"a": Number(math.nan)}])
     assert json.loads(renderers.as_json("t", "c", nan))["rows"] == [{"a": None}]
 
 

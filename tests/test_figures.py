@@ -18,13 +18,11 @@ ROOT = Path(__file__).resolve().parent.parent
 def draw() -> dict[str, bytes]:
     ours, paper = Dots("ours", figures.DARK), Dots("paper", figures.MID, "D", hollow=True)
     points = [Dot(0, 0.2, ours, (-0.5, 0.9)), Dot(1, -7.0, ours, (-8.0, -6.0)), Dot(1, 0.4, paper, offset=0.2)]
-    panel = DotPanel("Recall@20", points, (-2.0, 2.0), {2: "not run"}, values=True, label="points")
-    drawn = figures.dots("dots", [["A", "B", "C"]], [[panel, panel]], band=0.5, key="within 0.5")
+    panel = DotPanel("Recall@20", points, {2: "not run"}, values=True, label="points", reach=2.0, whole=True)
+    drawn = figures.dots("dots", [["A", "B", "C"]], [[panel, panel]], band=0.5)
     lines = [figures.Line("NARM", [1, 2, 3], [3.0, 4.0, 5.0], ring=2), figures.Line("POP", [1, 2], [3.0, 5.0])]
     drawn |= figures.curves("curves", {"a": lines, "b": lines[:1]})
-    nan = float("nan")
-    difference = figures.Difference("V-SKNN", [0.1, nan, -30.0], [(-0.4, 0.6), (nan, nan), (-40.0, -20.0)])
-    drawn |= figures.by_bin("bins", ["1\n9k", "2\n8", ">19\n3"], lines[:1], [difference], "NARM")
+    drawn |= figures.by_bin("bins", lines[:1], ["1", "2", ">19"], ["9k", "8", "3"], panel)
     bars = [figures.Bar("POP", 1.0, 0.2, 1.5), figures.Bar("NARM", 60.0)]
     drawn |= figures.bars("bars", {"Recall@20": bars, "MRR@20": bars})
     attended = figures.Attended(np.array([0.25, 0.75], np.float16), np.array([False, True]))
@@ -73,7 +71,7 @@ def test_a_value_off_the_scale_is_written_and_one_on_it_is_not() -> None:
     kind = Dots("ours", figures.DARK)
 
     def svg(value: float) -> bytes:
-        return figures.dots("x", [["A"]], [[DotPanel("t", [Dot(0, value, kind)], (-2.0, 2.0))]])["x.svg"]
+        return figures.dots("x", [["A"]], [[DotPanel("t", [Dot(0, value, kind)], reach=2.0)]])["x.svg"]
 
     assert b"<!-- \xe2\x88\x927.0 -->" in svg(-7.0)
     assert b"<!-- +1.7 -->" not in svg(1.7)

@@ -22,10 +22,11 @@ from reproduce.paper.numbers import Score
 from reproduce.paper.rows import Row
 from reproduce.reading import processed
 from reproduce.reading.sessions import Provenance, Sessions, Split
-from reproduce.reports import audit, item_orders
-from reproduce.reports.document import Section, Table
+from reproduce.reports import audit
+from reproduce.reports.document import Table
 from reproduce.reports.records import Records
 from reproduce.reports.renderers import SPACE, cell_text
+from reproduce.reports.study import Study
 from reproduce.runs.request import Request
 
 CPU = torch.device("cpu")
@@ -53,7 +54,7 @@ def data(tmp_path: Path) -> Path:
 
 @given(st.lists(st.lists(st.integers(0, 9), min_size=1, max_size=8), min_size=1, max_size=8), st.integers(0, 99))
 def test_a_random_order_of_the_items_is_one_order_in_all_sessions(lists: list[list[int]], seed: int) -> None:
-    found = item_orders.shuffled(Sessions.of(lists, 10), seed).lists()
+    found = audit.shuffled(Sessions.of(lists, 10), seed).lists()
     assert [sorted(one) for one in found] == [sorted(one) for one in lists]
     for one in found:
         assert one == [item for item in dict.fromkeys(one) for _ in range(one.count(item))]
@@ -63,19 +64,19 @@ def test_a_random_order_of_the_items_is_one_order_in_all_sessions(lists: list[li
 
 def test_each_seed_has_an_order_of_its_own() -> None:
     one = Sessions.of([list(range(50))])
-    orders = [item_orders.shuffled(one, seed).lists() for seed in item_orders.SEEDS]
+    orders = [audit.shuffled(one, seed).lists() for seed in audit.SEEDS]
     assert len({str(order) for order in orders}) == 10
-    assert item_orders.shuffled(one, 3).lists() == orders[3]
+    assert audit.shuffled(one, 3).lists() == orders[3]
 
 
 def test_counting_train_once_gives_what_fitting_in_every_order_gives() -> None:
     split = Split("made up", Sessions.of(sessions(0, 80), ITEMS), Sessions.of(sessions(1, 30), ITEMS), PROVENANCE)
-    found = item_orders.measure(split, audit.COUNTING, CPU)
+    found = audit.in_random_orders(split, CPU)
     assert list(found) == ["POP", "S-POP", "Item-KNN"]
     for row in audit.COUNTING:
-        for seed, score in zip((None, *item_orders.SEEDS), found[row.label], strict=True):
+        for seed, score in zip((None, *audit.SEEDS), found[row.label], strict=True):
             parts = (split.train, split.test)
-            train, test = parts if seed is None else (item_orders.shuffled(part, seed) for part in parts)
+            train, test = parts if seed is None else (audit.shuffled(part, seed) for part in parts)
             model = catalog.make_recommender(row.model, {})
             model.fit(train, seed=0, device=CPU, journal=Journal())
             ranks = rank(*rank_all(model, *test.prefixes())).tolist()
@@ -86,7 +87,7 @@ def test_counting_train_once_gives_what_fitting_in_every_order_gives() -> None:
 
 def test_the_spread_adds_up_by_eye() -> None:
     random = [Score(10.0, 1.0), Score(12.0, 4.0), Score(14.0, 1.0)]
-    table, _ = item_orders.blocks({"POP": [Score(9.0, 2.5), *random]}, PROVENANCE, audit.FILE_ORDER)
+    table, _ = audit.orders_table({"POP": [Score(9.0, 2.5), *random]}, PROVENANCE)
     assert isinstance(table, Table) and table.columns[1] == "reconstructed order"
     cells = [cell_text(cell).replace(SPACE, " ") for cell in table.rows[0]]
     assert cells == ["POP", "9.00 / 2.50", "12.00 (10.00 to 14.00)", "2.00 (1.00 to 4.00)", "0.91 / 0.23"]
@@ -125,8 +126,7 @@ def test_the_tie_rule_is_shown_where_it_moves_a_tenth_of_a_point(data: Path, tmp
     options = ["--data", str(data), "--results", str(tmp_path), "--quiet", "--dataset", diginetica.BY_TIME]
     assert main(["audit", *options, "--model", "pop", "s_pop", "item_knn", "sknn"]) == 0
     request = Request([diginetica.BY_TIME], data=data, results=tmp_path)
-    (section,) = audit._ties(request, Records.load(tmp_path), [diginetica.BY_TIME])
-    assert isinstance(section, Section)
+    section = audit._ties(Study(request, {}), [diginetica.BY_TIME])
     moved = set()
     for label, model in {"POP": "pop", "S-POP": "s_pop", "Item-KNN": "item_knn", "S-KNN": "sknn"}.items():
         (one,) = Records.load(tmp_path).results(Row(label, model), diginetica.BY_TIME)
@@ -137,7 +137,7 @@ def test_the_tie_rule_is_shown_where_it_moves_a_tenth_of_a_point(data: Path, tmp
         ]
         if max(gains) >= 0.1:
             moved.add(label)
-    table = next((part for part in section.parts if isinstance(part, Table)), Table([], []))
+    table = next((part for part in section.parts if isinstance(part, Table)), Table([]))
     assert {row[0] for row in table.rows} == moved
     assert moved and f"{4 - len(moved)} rows with records move by less" in str(section.parts[-1])
 
@@ -148,7 +148,7 @@ def test_the_reconstructed_order_gives_the_papers_counting_rows_and_no_random_or
     if not (real_data / diginetica.FOLDER / diginetica.ORDER).is_file():
         pytest.skip("item_order.txt is not here")
     split = catalog.load_split(diginetica.IN_FILE_ORDER, real_data)
-    found = item_orders.measure(split, audit.COUNTING, CPU)
+    found = audit.in_random_orders(split, CPU)
     for label, paper in {"POP": 0.91, "S-POP": 21.07, "Item-KNN": 28.35}.items():
         own, *random = (abs(score.recall - paper) for score in found[label])
         assert own < 0.5 and own < min(random)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from reproduce import catalog
-from reproduce.evaluation.uncertainty import Estimate, Measurement, Noise, OneRun
-from reproduce.paper.counting import Counting
+from reproduce.evaluation.uncertainty import Estimate, Noise, OneRun, contrast
+from reproduce.paper.counting import OURS, Counting
 from reproduce.reports import measuring, records
 from reproduce.reports.measuring import Seeds, measured
 from reproduce.reports.records import Records
@@ -57,8 +57,7 @@ def reference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def noise(seeds: Seeds, sessions: int = LENGTH // 2) -> dict[str, Noise]:
     """Return the noise of Recall@20 for rows with so many test sessions."""
-    one = Measurement(np.zeros(1), np.zeros((1, sessions)), sessions)
-    return seeds.noise_of(lambda result: 100.0 * (result.ranks() <= 20), {"": one})
+    return seeds.noise("recall", sessions, None, OURS)
 
 
 def test_the_noise_is_pooled_over_the_rows_of_a_family_with_several_seeds(tmp_path: Path, reference: Path) -> None:
@@ -93,7 +92,7 @@ def test_the_reference_tells_the_noise_of_ones_own_single_runs(tmp_path: Path, r
         "recall",
         Seeds.of(Records.load(own), record("pop", 4)),
     )
-    assert isinstance(measuring.alone(found["NARM"]), Estimate)
+    assert isinstance(contrast([(1.0, found["NARM"])]), Estimate)
     assert found["POP"].noise is None
 
 
@@ -106,15 +105,15 @@ def test_a_family_without_several_seeds_borrows_from_the_data_set_that_knows_mos
     store(record("fpmc", 20, digest="a" * 64), reference)
     rows = {"NARM": [record("narm", 20, digest="a" * 64)], "FPMC": [record("fpmc", 20, digest="a" * 64)]}
     seeds = Seeds.of(Records.load(reference), rows["NARM"][0])
-    assert {name: one.dataset for name, one in seeds.lent.items()} == {"softmax": "yoochoose1_64"}
+    assert {name: lender for name, _, lender in seeds.families()} == {"softmax": "yoochoose1_64"}
     found = measured(rows, "recall", seeds)
     part = found["NARM"].by_seed
     assert part is not None
     assert (part.single, part.df, part.lender) == (pytest.approx(2 * 5.0**2 / 2), 2, "yoochoose1_64")
     assert found["FPMC"].unknown  # sampled models have several seeds nowhere
-    told = seeds.told("recall", [rows["NARM"][0], rows["FPMC"][0]])
-    assert "5.00 for networks trained by a softmax over all items, none of which has several seeds here" in told
-    assert "(borrowed from YOOCHOOSE 1/64 with 2 degrees of freedom)" in told
+    told = seeds.told([rows["NARM"][0], rows["FPMC"][0]])
+    borrowed = "networks trained by a softmax over all items (borrowed from YOOCHOOSE 1/64 with 2 degrees of freedom)"
+    assert f"5.00 / 5.00 for {borrowed}" in told
     # With a quarter of the test sessions, the noise is taken to have four times the variance.
     assert noise(seeds, LENGTH // 8)["softmax"].variance == pytest.approx(4 * 25.0)
     assert noise(seeds, LENGTH)["softmax"].variance == pytest.approx(25.0)
@@ -123,8 +122,8 @@ def test_a_family_without_several_seeds_borrows_from_the_data_set_that_knows_mos
 def test_where_nothing_tells_the_noise_between_seeds_rows_are_not_judged(tmp_path: Path, reference: Path) -> None:
     rows = {"NARM": [record("narm", 30)], "FPMC": [record("fpmc", 10)], "POP": [record("pop", 5)]}
     found = measured(rows, "recall", Seeds.of(Records.load(tmp_path), rows["NARM"][0]))
-    assert isinstance(measuring.alone(found["NARM"]), OneRun)
-    assert measuring.half_width(measuring.alone(found["NARM"])) > 0
+    assert isinstance(contrast([(1.0, found["NARM"])]), OneRun)
+    assert measuring.half_width(found["NARM"]) > 0
     assert measuring.marks(found) == {"NARM": "highest", "FPMC": "not judged", "POP": "not judged"}
 
 
@@ -142,13 +141,13 @@ def test_the_highest_is_marked_and_what_may_be_as_good() -> None:
 def test_the_noise_is_told_by_family_with_its_degrees_of_freedom() -> None:
     two = tuple(record("narm", hits, seed) for seed, hits in enumerate((20, 22)))
     alike = tuple(record("gru4rec", hits, seed) for seed, hits in enumerate((8, 10, 12)))
-    assert Seeds((two, alike)).told("recall", [*two, *alike]) == (
-        "Noise between seeds, as a standard deviation in points of Recall@20: 3.54 for networks trained by a softmax "
-        "over all items (1 row with several seeds, 1 degree of freedom); 5.00 for models trained by pairs or sampled "
-        "items (1 row with several seeds, 2 degrees of freedom)."
+    assert Seeds((two, alike)).told([*two, *alike]) == (
+        "Standard deviation between seeds, Recall@20 / MRR@20 in points: 3.54 / 3.54 for networks trained by a softmax "
+        "over all items (1 row with several seeds, 1 degree of freedom); 5.00 / 5.00 for models trained by pairs or "
+        "sampled items (1 row with several seeds, 2 degrees of freedom)."
     )
-    assert "3.54" not in Seeds((two, alike)).told("recall", alike)
-    assert Seeds(()).told("recall", two).startswith("Noise between seeds, Recall@20: not known")
+    assert "3.54" not in Seeds((two, alike)).told(alike)
+    assert Seeds(()).told(two).startswith("Noise between seeds is not known")
 
 
 def test_a_row_is_measured_by_the_rule_of_counting_asked_for() -> None:

@@ -61,17 +61,12 @@ DATASETS = (
 PAGE = """
 \"\"\"Counts records.\"\"\"
 
-from collections.abc import Mapping
-
-from reproduce.paper.rows import Row
-from reproduce.reports import Page
 from reproduce.reports.document import Document
-from reproduce.reports.records import Records
-from reproduce.runs.request import Request
+from reproduce.reports.study import Page, Study
 
 
-def draw(request: Request, failed: Mapping[str, str]) -> Document:
-    records = Records.of_request(request)
+def draw(study: Study) -> Document:
+    records = study.records
     lines = [f"{name}: {[row.label for row in records.others(name)]}" for name in records.datasets()]
     return Document("Counted", lines)
 

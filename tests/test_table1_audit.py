@@ -15,10 +15,10 @@ from reproduce.__main__ import main
 from reproduce.datasets import diginetica
 from reproduce.reading.preprocessing import ClickLog
 from reproduce.reading.sessions import Sessions
-from reproduce.reports import audit, click_order, figures, table1
+from reproduce.reports import audit, figures, table1
 
 
-def literal_order(sessions: list[list[int]]) -> click_order.Order:
+def literal_order(sessions: list[list[int]]) -> audit.Order:
     sessions = [one for one in sessions if len(one) > 1]
     first_of: dict[tuple[int, int], list[int]] = defaultdict(list)
     repeating = grouped = repeats = 0
@@ -33,23 +33,23 @@ def literal_order(sessions: list[list[int]]) -> click_order.Order:
     several = [firsts for firsts in first_of.values() if len(firsts) > 1]
     agreeing = sum(len(set(firsts)) == 1 for firsts in several)
     steps = sum(len(one) - 1 for one in sessions)
-    return click_order.Order(len(sessions), repeating, grouped, len(several), agreeing, 100 * repeats / max(steps, 1))
+    return audit.Order(len(sessions), repeating, grouped, len(several), agreeing, 100 * repeats / max(steps, 1))
 
 
 @given(st.lists(st.lists(st.integers(0, 4), min_size=1, max_size=6), min_size=1, max_size=8))
 def test_the_order_of_a_log_is_what_counting_click_by_click_gives(sessions: list[list[int]]) -> None:
-    assert click_order.order_of(Sessions.of(sessions, 5)) == literal_order(sessions)
+    assert audit.order_of(Sessions.of(sessions, 5)) == literal_order(sessions)
 
 
 def test_a_log_sorted_by_item_is_found_to_be_and_a_shuffled_one_is_not() -> None:
-    assert "item order" in click_order.order_of(Sessions.of([[1, 1, 2, 3], [1, 2, 2], [2, 3, 3]])).verdict
-    assert click_order.order_of(Sessions.of([[1, 2, 1], [2, 1, 1]])).verdict == "no item order"
-    assert click_order.order_of(Sessions.of([[1, 2]])).verdict == "too few to tell"
+    assert "item order" in audit.order_of(Sessions.of([[1, 1, 2, 3], [1, 2, 2], [2, 3, 3]])).verdict
+    assert audit.order_of(Sessions.of([[1, 2, 1], [2, 1, 1]])).verdict == "no item order"
+    assert audit.order_of(Sessions.of([[1, 2]])).verdict == "too few to tell"
 
 
 def test_a_log_without_repeats_is_judged_by_its_pairs() -> None:
     def verdict(*sessions: list[int]) -> str:
-        return click_order.order_of(Sessions.of(sessions)).verdict
+        return audit.order_of(Sessions.of(sessions)).verdict
 
     assert verdict([0, 1, 2, 3, 4], [0, 1, 2, 3, 4]) == "item order", "ten of ten pairs agree"
     assert verdict([0, 1, 2, 3], [0, 1, 2, 3]) == "too few to tell", "six pairs may agree by chance"
@@ -60,8 +60,8 @@ def test_time_order_is_told_by_sessions_that_never_step_back() -> None:
     def log(times: list[int]) -> ClickLog:
         return ClickLog(np.array([7, 8, 7, 8]), np.zeros(4, int), np.zeros(4, int), np.array(times))
 
-    assert click_order.in_time_order(log([1, 5, 1, 6])) == 100
-    assert click_order.in_time_order(log([1, 6, 1, 5])) == 50
+    assert audit.in_time_order(log([1, 5, 1, 6])) == 100
+    assert audit.in_time_order(log([1, 6, 1, 5])) == 50
 
 
 def test_repeats_and_lengths_add_up_by_eye() -> None:
@@ -80,8 +80,8 @@ def test_a_figure_is_the_same_bytes_each_time() -> None:
 @pytest.mark.real
 def test_the_raw_sample_comes_in_item_order_as_measured_before(real_data: Path) -> None:
     log = diginetica.read_log(real_data / "raw-samples" / diginetica.RAW)
-    measured = [click_order._first(click_order.sessions_of(log, by_time=by_time)) for by_time in (False, True)]
-    found = [click_order.order_of(one) for one in measured]
+    measured = [audit.first_sessions(audit.sessions_of(log, by_time=by_time)) for by_time in (False, True)]
+    found = [audit.order_of(one) for one in measured]
     assert [(one.repeating, one.grouped, one.pairs, one.agreeing) for one in found] == [
         (1009, 1009, 634, 634), (1009, 364, 634, 368),
     ]  # fmt: skip

@@ -18,12 +18,12 @@ from reproduce.paper.rows import ROWS, Row
 # much the order of that table matters: the order that its joins leave, the split's own order from either end, and all
 # clicks, as BPR defines it.
 BPR_MF_ORDERS = (
-    Row("grouped by item within sessions, as its table library left them", "bpr_mf", {"negatives": "grouped"}),
+    Row("grouped by item within sessions", "bpr_mf", {"negatives": "grouped"}),
     Row("first rows in time order", "bpr_mf", {"negatives": "first-rows"}),
     Row("last rows in time order", "bpr_mf", {"negatives": "last-rows"}),
     Row("all clicks (ours)", "bpr_mf"),
-    Row("grouped, 3 iterations", "bpr_mf", {"negatives": "grouped", "epochs": 3}),
-    Row("first rows in time order, 28 iterations", "bpr_mf", {"negatives": "first-rows", "epochs": 28}),
+    Row("grouped, 3 epochs", "bpr_mf", {"negatives": "grouped", "epochs": 3}),
+    Row("first rows in time order, 28 epochs", "bpr_mf", {"negatives": "first-rows", "epochs": 28}),
 )
 
 GRU_REC_EXAMPLE = Row("GRU-Rec (rate of the example script)", "gru4rec", {"learning_rate": 0.01})
@@ -129,7 +129,7 @@ EXPLAINED: tuple[Explanation, ...] = (
         "BPR-MF",
         "F",
         "yoochoose1_64",
-        Row("BPR-MF, first rows in time order, 28 iterations", "bpr_mf", {"negatives": "first-rows", "epochs": 28}),
+        Row("BPR-MF, first rows in time order, 28 epochs", "bpr_mf", {"negatives": "first-rows", "epochs": 28}),
         EVALUATION_2016,
         _ORDERS,
         _YOOCHOOSE,
@@ -138,7 +138,7 @@ EXPLAINED: tuple[Explanation, ...] = (
         "BPR-MF",
         "F",
         "yoochoose1_64",
-        Row("BPR-MF, grouped rows, 3 iterations", "bpr_mf", {"negatives": "grouped", "epochs": 3}),
+        Row("BPR-MF, grouped rows, 3 epochs", "bpr_mf", {"negatives": "grouped", "epochs": 3}),
         EVALUATION_2016,
         _ORDERS,
         _YOOCHOOSE,

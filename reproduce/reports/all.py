@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection
 from dataclasses import replace
 
 from reproduce import catalog, reports
 from reproduce.errors import InputError
-from reproduce.paper import controls
-from reproduce.paper.rows import ROWS, Row
+from reproduce.paper.rows import Row
 from reproduce.paper.variants import VARIANTS
-from reproduce.reports import Page, measuring
-from reproduce.reports import page as pages
-from reproduce.reports.comparison import FULL_DECODER
 from reproduce.reports.document import Block, Bullets, Cell, Document, Section, Table
-from reproduce.reports.records import Records
+from reproduce.reports.measuring import without_chance
+from reproduce.reports.study import FULL_DECODER, KNOWN, Page, Study, joined, title_of
 from reproduce.runs.request import Request, same
 
 QUESTIONS = {
@@ -37,74 +34,56 @@ def rows(request: Request) -> list[Row]:
     return [row for row in found if not request.models or row.model in request.models]
 
 
-def draw(request: Request, failed: Mapping[str, str]) -> Document:
+def draw(study: Study) -> Document:
     """Draw the index and, as documents beside it, every other page."""
-    documents: dict[str, Document] = {}
-    for name, file, document in draw_each(request, failed):
-        if isinstance(document, InputError):  # the page reads the logs themselves, and they are not here
-            print(f"{name}: left as it was: {document}", file=sys.stderr)
-        else:
-            documents[file] = document
-    return replace(index(request, documents), beside=documents)
-
-
-def draw_each(request: Request, failed: Mapping[str, str]) -> Iterator[tuple[str, str, Document | InputError]]:
-    """Yield the name and file of every other page, and the page or the error that prevented it."""
-    request = replace(request, datasets=pages.shown_datasets(request, Records.of_request(request)))
+    request = replace(study.request, datasets=study.datasets)
     # Own data whose file was not named have records only.
     with_logs = replace(request, datasets=[name for name in request.datasets if name in catalog.datasets()])
+    documents: dict[str, Document] = {}
     for name, page in others().items():
-        document: Document | InputError
         try:
-            document = page.draw(with_logs if page.reads_logs else request, failed)
-        except InputError as error:
-            document = error
-        yield name, reports.file_of(name), document
+            documents[reports.file_of(name)] = page.draw(with_logs if page.reads_logs else request, study.failed_cells)
+        except InputError as error:  # the page reads the logs themselves, and they are not here
+            print(f"{name}: left as it was: {error}", file=sys.stderr)
+    return replace(index(study, documents), beside=documents)
 
 
-def index(request: Request, drawn: Collection[str]) -> Document:
+def index(study: Study, drawn: Collection[str] = ()) -> Document:
     """Return this page, with a line for every page that is stored or has just been drawn.
 
     Args:
         drawn: the files of the pages that have just been drawn.
     """
-    records = Records.of_request(request)
-    lines: list[list[Cell]] = []
-    known = others()
-    for name in [*(name for name in QUESTIONS if name in known), *(name for name in known if name not in QUESTIONS)]:
-        file = reports.file_of(name)
-        if file in drawn or (request.results / file).is_file():
-            lines.append([f"[{name}]({file})", QUESTIONS.get(name) or _about(known[name])])
-    if (request.results / "findings.md").is_file():
-        lines.append(["[findings](findings.md)", "Why does a number miss the paper's? (written by hand)"])
-    nested = [file for file in sorted(request.results.glob("*/*.md")) if (file.parent / "runs").is_dir()]
+    results = study.request.results
+    known, findings = others(), (results / "findings.md").is_file()
+    lines = [
+        {"page": f"[{name}]({reports.file_of(name)})", "question": QUESTIONS.get(name) or _about(known[name])}
+        for name in dict.fromkeys([*(name for name in QUESTIONS if name in known), *known])
+        if reports.file_of(name) in drawn or (results / reports.file_of(name)).is_file()
+    ]
+    if findings:
+        question = "Why does a number miss the paper's? (written by hand)"
+        lines.append({"page": "[findings](findings.md)", "question": question})
+    nested = [file for file in sorted(results.glob("*/*.md")) if (file.parent / "runs").is_dir()]
     links = [f"[{file.parent.name}]({file.parent.name}/{file.name})" for file in nested if file.parent.name != "local"]
-    datasets = pages.shown_datasets(request, records)
-    parts: list[Block] = [Table(["page", "question"], lines, "Pages", labels=2)] if lines else []
-    parts += [f"Studies with folders of their own: {pages.listed(links)}."] if links else []
-    if datasets:
+    parts: list[Block] = [Table(lines, "Pages", labels=2)]
+    parts += [f"Studies with folders of their own: {joined(links)}."] if links else []
+    if study.datasets:
         parts += [
             "**What has been run**, as the number of seeds. *exact*: the model has no randomness. ·: not run.",
-            _coverage(records, datasets),
+            _coverage(study),
         ]
-    else:
-        parts.append(pages.no_records(request))
-    remarks = records.remarks(*datasets)
-    parts += [Bullets(remarks)] if remarks else []
-    if (request.results / "findings.md").is_file():  # the project's reference, not a user's own results
-        parts.append(CITE)
+    parts += [CITE] if findings else []  # the project's reference, not a user's own results
     return Document(
         "Results",
-        (),
-        "Every number is computed from the stored rank of each test prefix (`runs/`).",
-        parts,
-        f"Made by {pages.command('all', request)}, verified by {pages.command('check', request)}. Every run: "
-        "[runs.csv](runs.csv).",
-        pages.data(records),
+        introduction="Every number is computed from the stored rank of each test prefix (`runs/`).",
+        parts=parts,
+        foot=f"Verified by {study.command('check')}.",
     )
 
 
 PAGE = Page(draw, rows)
+ALONE = Page(index, rows)  # without the pages beside it
 
 
 def others() -> dict[str, Page]:
@@ -132,20 +111,20 @@ CITE = Section(
 
 def _about(page: Page) -> str:
     """Return the first line of a page's module."""
-    return (sys.modules[page.draw.__module__].__doc__ or "").partition("\n")[0]
+    return (sys.modules[page.make.__module__].__doc__ or "").partition("\n")[0]
 
 
-def _coverage(records: Records, datasets: list[str]) -> Table:
+def _coverage(study: Study) -> Table:
     """Return the number of seeds by row and data set; variants of NARM and own models only where they were run."""
     variants = [Row(f"NARM: {name}", "narm", one.fields) for name, one in VARIANTS.items() if one.fields]
     variants = [row for row in variants if not same(row, FULL_DECODER)]
-    shown = [*ROWS, FULL_DECODER, *controls.ROWS]
-    lines: list[list[Cell]] = []
-    for row in [*shown, *variants, *records.others(*datasets)]:
-        found = [records.results(row, dataset) for dataset in datasets]
-        if row in shown or any(found):
-            cells = [
-                "·" if not runs else "exact" if measuring.without_chance(runs[0]) else str(len(runs)) for runs in found
-            ]
-            lines.append([row.label, *cells])
-    return Table(["model", *map(pages.title_of, datasets)], lines, "Seeds by row and data set")
+    lines: list[dict[str, Cell]] = []
+    for row in [*KNOWN, *variants, *study.records.others(*study.datasets)]:
+        found = {title_of(name): study.records.results(row, name) for name in study.datasets}
+        if row in KNOWN or any(found.values()):
+            seeds = {
+                name: "exact" if runs and without_chance(runs[0]) else str(len(runs) or "·")
+                for name, runs in found.items()
+            }
+            lines.append({"model": row.label, **seeds})
+    return Table(lines, "Seeds by row and data set")

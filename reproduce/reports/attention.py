@@ -12,12 +12,9 @@ from reproduce import catalog
 from reproduce.errors import UsageError
 from reproduce.fitting.attention import Attention
 from reproduce.paper.rows import Row
-from reproduce.reports import Page, figures
-from reproduce.reports import page as pages
+from reproduce.reports import figures
 from reproduce.reports.document import Block, Bullets, Document, Figure, Section, Table
-from reproduce.reports.records import Records
-from reproduce.runs.record import Result
-from reproduce.runs.request import Request
+from reproduce.reports.study import Page, Study, title_of
 
 CLICKS = 8  # that NARM reads of a sampled session: of one length, so that no cell of the map is empty
 DRAWN = 10  # sessions in the sample
@@ -26,61 +23,14 @@ SLIGHT = 0.1  # ours: a weight within a tenth of an even share counts as even
 EVEN = "neither favoured nor neglected"
 
 
-def draw(request: Request, failed: Mapping[str, str]) -> Document:
+def draw(study: Study) -> Document:
     """Draw the page; sessions that do not exist become its `error`, and the others are drawn."""
-    records = Records.of_request(request)
-    datasets = pages.viewed_datasets(request, records)
-    answer, notes, wrong = [], [], []
-    maps: dict[str, list[figures.Attended]] = {}
-    means: dict[str, list[float]] = {}
-    tables: list[Block] = []
-    for dataset in datasets:
-        title = pages.title_of(dataset)
-        row = request.rows([Row("NARM", "narm")])[0]
-        runs = [(run, run.attention) for run in records.results(row, dataset)]
-        kept = [(run, one) for run, one in runs if one is not None and one.weights.any()]
-        notes += records.remarks(dataset)
-        if not kept:
-            command = pages.command("table2", request, dataset=dataset, model="narm")
-            notes.append(f"{title}: no record with attention yet; {command} makes one.")
-            continue
-        first, attention = kept[0]
-        over_seeds = [one.means for run, one in kept if run.split["digest"] == first.split["digest"]]
-        if not any(over_seeds[0]["examples"][1:]):
-            notes.append(f"{title}: no test prefix has more than one click, so there is nothing to choose from.")
-            continue
-        answer.append(f"**{title}.** {summary(over_seeds)}")
-        notes += _saturated(title, over_seeds)
-        chosen = list(dict.fromkeys(request.options.get("session") or sample(attention)))
-        there = [i for i in chosen if 0 <= i < len(attention.lengths)]
-        sessions = len(attention.lengths)
-        wrong += [
-            f"--session {i}: {dataset} has the test sessions 0 to {sessions - 1}" for i in chosen if i not in there
-        ]
-        if there:
-            maps[title] = [figures.Attended(*attention.of_session(i)) for i in there]
-            tables += _in_own_ids(request, dataset, first, there)
-        values = [from_the_end(one["examples"], one["weight"]) for one in over_seeds]
-        means[title] = [mean(column) for column in zip(*values, strict=True)][:DISTANCES]
-    if not datasets:
-        notes.append(pages.no_records(request))
-    return Document(
-        "Figure 6: what NARM attends to",
-        answer[:4],
-        f"A weight within {100 * SLIGHT:.0f} % of an even share counts as even.",
-        [*_figures(maps, means, bool(request.options.get("session"))), *tables, *([Bullets(notes)] if notes else [])],
-        pages.foot("attention", request),
-        pages.data(records),
-        error=UsageError("; ".join(wrong)) if wrong else None,
-    )
-
-
-PAGE = Page(draw)
-
-
-def _figures(
-    maps: Mapping[str, Sequence[figures.Attended]], means: Mapping[str, list[float]], chosen: bool
-) -> list[Block]:
+    attended = [_Attended(study, name) for name in study.viewed]
+    shown = [one for one in attended if not one.lacking]
+    maps = {one.title: [figures.Attended(*one.attention.of_session(i)) for i in one.sessions] for one in shown}
+    maps = {title: content for title, content in maps.items() if content}
+    means = {one.title: one.by_distance() for one in shown}
+    chosen = study.request.options.get("session")
     parts: list[Block] = []
     if maps:
         label = "test sessions" if chosen else f"{DRAWN} test sessions of {CLICKS} clicks"
@@ -93,7 +43,77 @@ def _figures(
         caption = "Mean weight over all test prefixes of two clicks or more, by distance from the end; over all seeds."
         files = figures.from_last("attention-means", means)
         parts.append(Figure("attention-means", "Mean attention by distance from the last click", caption, files))
-    return parts
+    wrong = [text for one in shown for text in one.wrong]
+    return Document(
+        "Figure 6: what NARM attends to",
+        [f"**{one.title}.** {summary(one.means)}" for one in shown][:4],
+        f"A weight within {100 * SLIGHT:.0f} % of an even share counts as even.",
+        [
+            *parts,
+            *(section for one in shown for section in one.in_own_ids()),
+            Bullets([f"{one.title}: {note}" for one in attended if (note := one.lacking or one.saturated())]),
+        ],
+        error=UsageError("; ".join(wrong)) if wrong else None,
+    )
+
+
+PAGE = Page(draw)
+
+
+class _Attended:
+    """The attention of NARM's records on one data set."""
+
+    def __init__(self, study: Study, dataset: str) -> None:
+        self.study, self.dataset, self.title = study, dataset, title_of(dataset)
+        (row,) = study.request.rows([Row("NARM", "narm")])
+        runs = study.records.results(row, dataset)
+        self.kept = [(run, one) for run in runs if (one := run.attention) is not None and one.weights.any()]
+        self.means = [one.means for _, one in self.kept]
+        self.lacking = ""  # why there is nothing to draw
+        if not self.kept:
+            self.lacking = (
+                f"no record with attention yet; {study.command('table2', dataset=dataset, model='narm')} makes one."
+            )
+        elif not any(self.means[0]["examples"][1:]):
+            self.lacking = "no test prefix has more than one click, so there is nothing to choose from."
+        if self.lacking:
+            return
+        _, self.attention = self.kept[0]
+        there, chosen = range(len(self.attention.lengths)), study.request.options.get("session")
+        chosen = list(dict.fromkeys(chosen or sample(self.attention)))
+        self.sessions = [i for i in chosen if i in there]
+        last = len(there) - 1
+        self.wrong = [f"--session {i}: {dataset} has the test sessions 0 to {last}" for i in chosen if i not in there]
+
+    def by_distance(self) -> list[float]:
+        """Return the mean weight over seeds by the number of clicks that follow, as a multiple of an even share."""
+        values = [from_the_end(one["examples"], one["weight"]) for one in self.means]
+        return [mean(column) for column in zip(*values, strict=True)][:DISTANCES]
+
+    def saturated(self) -> str:
+        shares = [one["saturated"] for one in self.means if "saturated" in one]  # older records lack it
+        text = "of the units inside the attention's sigmoid are saturated (|x| ≥ 2.5)."
+        return f"{100 * mean(shares):.1f} % {text}" if shares else ""
+
+    def in_own_ids(self) -> list[Section]:
+        """Return the drawn sessions of a user's own log in the log's item ids; nothing for the suite's data sets."""
+        if self.dataset not in catalog.current().data or not self.sessions:
+            return []
+        split, (result, _) = catalog.load_split(self.dataset, self.study.request.data), self.kept[0]
+        if split.vocabulary is None or split.digest != result.split["digest"]:
+            return []
+        prefixes, targets = split.test.prefixes()
+        ends = np.flatnonzero(np.diff(split.test.prefix_owner(), append=-1))  # the longest prefix of every session
+        lines = []
+        for i in self.sessions:
+            weights, _ = self.attention.of_session(i)
+            clicks = prefixes[ends[i]]
+            read = clicks[-len(weights) :] if result.fields.get("truncation") == "last" else clicks[: len(weights)]
+            words = [f"{_id(split.vocabulary[item])} {weight:.2f}" for item, weight in zip(read, weights, strict=True)]
+            target = _id(split.vocabulary[targets[ends[i]]])
+            told = " → ".join(words)
+            lines.append({"session": str(i), "clicks, oldest first, with their weights": told, "clicked next": target})
+        return [Section(self.title, [Table(lines, "The sessions drawn", labels=3)], self.dataset)]
 
 
 def summary(means: Sequence[Mapping[str, Any]]) -> str:
@@ -118,36 +138,6 @@ def _favoured(share: float) -> str:
     return "favoured" if share > 1 + SLIGHT else "neglected" if share < 1 - SLIGHT else EVEN
 
 
-def _saturated(title: str, means: Sequence[Mapping[str, Any]]) -> list[str]:
-    shares = [one["saturated"] for one in means if "saturated" in one]  # older records lack it
-    if not shares:
-        return []
-    return [
-        f"{title}: {100 * mean(shares):.1f} % of the units inside the attention's sigmoid are saturated (|x| ≥ 2.5)."
-    ]
-
-
-def _in_own_ids(request: Request, dataset: str, result: Result, sessions: Sequence[int]) -> list[Block]:
-    """Return the drawn sessions of a user's own log in the log's item ids; nothing for the suite's data sets."""
-    if dataset not in catalog.current().data:
-        return []
-    split = catalog.load_split(dataset, request.data)
-    if split.vocabulary is None or split.digest != result.split["digest"]:
-        return []
-    prefixes, targets = split.test.prefixes()
-    ends = np.flatnonzero(np.diff(split.test.prefix_owner(), append=-1))  # the longest prefix of every session
-    rows = []
-    for i in sessions:
-        assert result.attention is not None
-        weights, _ = result.attention.of_session(i)
-        clicks = prefixes[ends[i]]
-        read = clicks[-len(weights) :] if result.fields.get("truncation") == "last" else clicks[: len(weights)]
-        words = [f"{_id(split.vocabulary[item])} {weight:.2f}" for item, weight in zip(read, weights, strict=True)]
-        rows.append([str(i), " → ".join(words), _id(split.vocabulary[targets[ends[i]]])])
-    head = ["session", "clicks, oldest first, with their weights", "clicked next"]
-    return [Section(pages.title_of(dataset), [Table(head, rows, "The sessions drawn", labels=3)], dataset)]
-
-
 def _id(item: object) -> str:
     """Return an item's id for a table cell: at most 40 characters."""
     text = str(item)
@@ -162,11 +152,8 @@ def sample(attention: Attention) -> list[int]:
     fit = np.flatnonzero(attention.lengths == CLICKS)
     if not len(fit):
         longer = attention.lengths[attention.lengths > 1]
-        fit = (
-            np.flatnonzero(attention.lengths == np.bincount(longer).argmax())
-            if len(longer)
-            else np.arange(len(attention.lengths))
-        )
+        commonest = np.bincount(longer).argmax() if len(longer) else 1
+        fit = np.flatnonzero(attention.lengths == commonest)
     rng = np.random.default_rng(0)
     return sorted(int(i) for i in rng.choice(fit, min(DRAWN, len(fit)), replace=False))
 

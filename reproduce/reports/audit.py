@@ -9,20 +9,30 @@ same records in the ways in which the authors may have counted them.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from statistics import mean
 
+import numpy as np
+import torch
+from tqdm import tqdm
+
 from reproduce import catalog
+from reproduce.evaluation.ranking import mrr_at, rank, rank_all, recall_at
+from reproduce.fitting.recommender import Journal
 from reproduce.paper import elsewhere, numbers
 from reproduce.paper.counting import EVALUATION_2016, EVALUATION_2016_YOOCHOOSE, NARM_CODE, OURS, Counting
+from reproduce.paper.numbers import Score
 from reproduce.paper.originals import BPR_MF_ORDERS, EXPLAINED, PREDICTED
-from reproduce.paper.rows import ROWS, Row
-from reproduce.reports import Page, click_order, comparison, item_orders, renderers
-from reproduce.reports import page as pages
-from reproduce.reports.document import Block, Bullets, Cell, Document, Scores, Section, Table
-from reproduce.reports.measuring import METRICS
-from reproduce.reports.records import Records, of_published_size, papers_task, reference
-from reproduce.reports.significance import recorded
+from reproduce.paper.rows import Row
+from reproduce.reading.preprocessing import ClickLog, DatedSessions, longer_than_one, sessions_of, sort_by_item
+from reproduce.reading.sessions import Provenance, Sessions, Split, exactness
+from reproduce.reports import renderers
+from reproduce.reports.document import Block, Cell, Document, Number, Section, Table
+from reproduce.reports.records import Records, of_published_size, papers_task
+from reproduce.reports.study import Page, Study, joined, title_of
+from reproduce.reports.table2 import less, pair, predicted_runs, published, scores, unseen_targets
 from reproduce.runs.environment import choose_device
 from reproduce.runs.record import Result
 from reproduce.runs.request import Request
@@ -39,67 +49,53 @@ RULES: Mapping[str, Counting] = {
 # What differs in the last rule on YOOCHOOSE: items that do not occur in the training set are always missed.
 ON_YOOCHOOSE = {EVALUATION_2016: EVALUATION_2016_YOOCHOOSE}
 MOVED = 0.1  # points: rows that tie-breaking moves by less are not listed
+ITEM_ORDER = "item order"
+SESSIONS = 200_000  # the first of a log, which are measured: all of YOOCHOOSE's item pairs would take many minutes
+SEEDS = range(10)  # of the random orders of the items
 
 
 def rows(request: Request) -> list[Row]:
     return request.rows(COUNTING)
 
 
-def draw(request: Request, failed: Mapping[str, str]) -> Document:
-    records, beside = Records.of_request(request), reference(request.results)
-    datasets = list(dict.fromkeys([*records.datasets(), *request.datasets]))
-    both = {name: _results(NARM, name, records, beside) for name in (FILE_ORDER, TIME_ORDER)}
+def draw(study: Study) -> Document:
+    datasets = list(dict.fromkeys([*study.records.datasets(), *study.request.datasets]))
     parts: list[Block] = []
     if {FILE_ORDER, TIME_ORDER} & set(datasets):
-        parts.append(
-            Section("DIGINETICA in each order", [_each_order(records, beside), *_reconstruction(both[FILE_ORDER])])
-        )
-    parts.append(Section("In which order do clicks come?", click_order.blocks(request)))
-    if FILE_ORDER in request.datasets:
-        parts += _random_orders(request)
-    parts += _how_counted(records, datasets)
-    parts += _explained(records)
-    parts += _first_rows(records, datasets)
-    parts += _ties(request, records, datasets)
-    notes = [*records.remarks(*datasets), *(f"{path}: failed, {why}" for path, why in failed.items())]
-    return Document(
-        "Audit: why 62.58 in one paper and 49.70 in another?",
-        _answer(both),
-        "",
-        [*parts, Bullets(notes)] if notes else parts,
-        pages.foot("audit", request),
-        pages.data(records),
-    )
+        parts.append(Section("DIGINETICA in each order", _each_order(study)))
+    parts.append(Section("In which order do clicks come?", _click_orders(study.request)))
+    if FILE_ORDER in study.request.datasets:
+        parts += _random_orders(study.request)
+    parts += _how_counted(study.records, datasets)
+    parts += _explained(study.records)
+    parts += _first_rows(study.records, datasets)
+    parts.append(_ties(study, datasets))
+    return Document("Audit: why 62.58 in one paper and 49.70 in another?", _answer(study), parts=parts)
 
 
 PAGE = Page(draw, rows, reads_logs=True)
 
 
-def _results(row: Row, dataset: str, records: Records, beside: Records | None) -> list[Result]:
+# DIGINETICA in each order
+
+
+def _results(study: Study, row: Row, dataset: str) -> list[Result]:
     """Return the records of a row; the project's own where there are none, unless those here are of another split."""
-    here = records.of(dataset)
-    theirs = beside.results(row, dataset) if beside else []
-    if here and theirs and here[0].split["digest"] != theirs[0].split["digest"]:
-        theirs = []
-    return records.results(row, dataset) or theirs
+    own, here = study.records.results(row, dataset), study.records.of(dataset)
+    theirs = study.reference.results(row, dataset) if study.reference else []
+    other = bool(here and theirs) and here[0].split["digest"] != theirs[0].split["digest"]
+    return own or ([] if other else theirs)
 
 
-def _pair(results: Sequence[Result], rule: Counting = OURS, unseen: object = None) -> Scores | None:
-    if not results:
-        return None
-    return Scores(*(mean(comparison.counted(run, metric, rule, unseen) for run in results) for metric in METRICS))  # type: ignore[arg-type]
-
-
-def _answer(both: Mapping[str, Sequence[Result]]) -> list[str]:
-    paper, later = numbers.published(numbers.TABLE3, "NARM", FILE_ORDER), elsewhere.wu_2019("NARM")
-    ours = [_pair(both[name]) for name in (FILE_ORDER, TIME_ORDER)]
+def _answer(study: Study) -> list[str]:
+    paper, later = published("NARM", FILE_ORDER), scores(elsewhere.wu_2019("NARM"))
+    file, time = (pair(_results(study, NARM, name)) for name in (FILE_ORDER, TIME_ORDER))
     lines = []
-    if all(ours) and paper and later:
-        file, time = (cell.text for cell in ours if cell)
+    if file and time and paper and later:
         lines.append(
-            f"**The order of the clicks differs.** Same sessions, same code: NARM has {file} in the order of the raw "
-            f"file (the paper: {paper.recall:.2f} / {paper.mrr:.2f}) and {time} in the order of time (Wu et al., AAAI "
-            f"2019: {later.recall:.2f} / {later.mrr:.2f})."
+            f"**The order of the clicks differs.** Same sessions, same code: NARM has {file.text} in the order of the "
+            f"raw file (the paper: {paper.text}) and {time.text} in the order of time (Wu et al., AAAI 2019: "
+            f"{later.text})."
         )
     lines.append(
         "In the raw file the rows of a session are grouped by item, and the items follow one global order: the next "
@@ -108,144 +104,295 @@ def _answer(both: Mapping[str, Sequence[Result]]) -> list[str]:
     return lines
 
 
-def _each_order(records: Records, beside: Records | None) -> Table:
-    lines: list[list[Cell]] = []
+def _each_order(study: Study) -> list[Block]:
+    lines: list[dict[str, Cell]] = []
     for row in (*COUNTING, NARM):
-        results = {name: _results(row, name, records, beside) for name in (FILE_ORDER, TIME_ORDER)}
-        sizes = all(of_published_size(run.split["provenance"]) for runs in results.values() for run in runs)
-        paper = numbers.published(numbers.TABLE3, row.label, FILE_ORDER) if sizes else None
-        later = elsewhere.wu_2019(row.label) if sizes else None
-        lines.append(
-            [
-                row.label,
-                _pair(results[FILE_ORDER]),
-                comparison.scores(paper),
-                _pair(results[TIME_ORDER]),
-                comparison.scores(later),
-            ]
+        runs = {name: _results(study, row, name) for name in (FILE_ORDER, TIME_ORDER)}
+        papers = all(of_published_size(run.split["provenance"]) for some in runs.values() for run in some)
+        line: dict[str, Cell] = {"model": row.label, "file order": pair(runs[FILE_ORDER])}
+        line["paper"] = published(row.label, FILE_ORDER) if papers else None
+        line["time order"] = pair(runs[TIME_ORDER])
+        line[elsewhere.WU.name] = scores(elsewhere.wu_2019(row.label)) if papers else None
+        lines.append(line)
+    parts: list[Block] = [Table(lines, "Recall@20 / MRR@20")]
+    if any(run.split["provenance"].get("reconstructed") for run in _results(study, NARM, FILE_ORDER)[:1]):
+        parts.append(
+            "The file order is reconstructed: the order of the items, and nothing else, comes from a public output of "
+            "another model ([findings](findings.md#diginetica-file-order-the-order-of-the-clicks))."
         )
-    return Table(["model", "file order", "paper", "time order", "Wu et al. 2019"], lines, "Recall@20 / MRR@20")
+    return parts
 
 
-def _reconstruction(results: Sequence[Result]) -> list[Block]:
-    """Say how the file order was obtained where it is not the raw file's own."""
-    if not results or not results[0].split["provenance"].get("reconstructed"):
-        return []
-    return [
-        "The file order is reconstructed: a public output of another model prints the test sessions in it. Nothing "
-        "but an order of items was taken from there; labels and ranks are those of the processed files "
-        "([findings](findings.md#diginetica-file-order-the-order-of-the-clicks))."
+# The order of clicks in a log
+
+
+@dataclass(frozen=True)
+class Order:
+    """What the order of clicks in sessions looks like."""
+
+    sessions: int  # sessions of two clicks or more
+    repeating: int  # of these, those with an item more than once
+    grouped: int  # of the repeating ones, those with all clicks on an item next to each other
+    pairs: int  # pairs of items that meet in more than one session
+    agreeing: int  # of these, those whose first clicks come in the same order in every such session
+    repeats: float  # share of clicks on the same item as the click before, in per cent
+
+    @property
+    def verdict(self) -> str:
+        """Whether the log is in item order: every repeated item is grouped, and every pair agrees.
+
+        Without repeats ten pairs are enough: by chance each agrees with probability 1/2 at most.
+        """
+        if not self.pairs or (not self.repeating and self.pairs < 10 and self.agreeing == self.pairs):
+            return "too few to tell"
+        by_item = self.grouped == self.repeating and self.agreeing == self.pairs
+        return ITEM_ORDER if by_item else "no item order"
+
+
+def order_of(sessions: Sessions) -> Order:
+    """Measure the order of clicks; sessions of one click say nothing about it and are left out."""
+    sessions = sessions.take(sessions.lengths > 1)
+    items, owner = sessions.clicks()
+    next_to = (owner[1:] == owner[:-1]) & (items[1:] == items[:-1])
+    distinct, first = np.unique(owner * np.int64(sessions.n_items) + items, return_index=True)
+    n_distinct = np.bincount(distinct // sessions.n_items, minlength=len(sessions))
+    stretches = np.bincount(owner, minlength=len(sessions)) - np.bincount(owner[1:][next_to], minlength=len(sessions))
+    repeating = n_distinct < sessions.lengths
+    pairs, agreeing = _pairs(Sessions.packed(items[np.sort(first)], n_distinct, sessions.n_items))
+    return Order(
+        sessions=len(sessions),
+        repeating=int(repeating.sum()),
+        grouped=int((repeating & (stretches == n_distinct)).sum()),
+        pairs=pairs,
+        agreeing=agreeing,
+        repeats=100 * float(next_to.sum()) / max(len(items) - len(sessions), 1),
+    )
+
+
+def _pairs(firsts: Sessions) -> tuple[int, int]:
+    """Count the item pairs that occur in more than one session, and those of them that are always in one order.
+
+    Args:
+        firsts: sessions in which no item repeats.
+    """
+    _, owner = firsts.clicks()
+    items = firsts.items
+    later = np.repeat(np.cumsum(firsts.lengths), firsts.lengths) - np.arange(len(owner)) - 1  # clicks after each
+    left = np.repeat(np.arange(len(items)), later)
+    right = left + 1 + np.arange(len(left)) - np.repeat(np.cumsum(later) - later, later)
+    a, b = items[left], items[right]
+    pair = np.minimum(a, b) * np.int64(firsts.n_items) + np.maximum(a, b)
+    _, number, met = np.unique(pair, return_inverse=True, return_counts=True)
+    forward = np.bincount(number, weights=a < b, minlength=len(met))
+    several = met > 1
+    return int(several.sum()), int((several & ((forward == 0) | (forward == met))).sum())
+
+
+def in_time_order(log: ClickLog) -> float:
+    """Return the share of sessions of two rows or more whose rows never step back in time, in per cent."""
+    order = np.argsort(log.session, kind="stable")
+    session, time = log.session[order], log.time[order]
+    back = (session[1:] == session[:-1]) & (time[1:] < time[:-1])
+    names, counts = np.unique(session, return_counts=True)
+    several = names[counts > 1]
+    return 100 * (1 - len(np.unique(session[1:][back])) / max(len(several), 1))
+
+
+def _click_orders(request: Request) -> list[Block]:
+    """Return the order of clicks in every log or split asked for, as a table and what its columns mean."""
+    orders: dict[str, tuple[Order, str | None]] = {}  # title -> the order, the share of sessions in time order
+    emulated = set()
+    for name in request.datasets:
+        dataset = catalog.dataset(name)
+        files = dataset.find_log(request.data) if dataset.find_log else []
+        if files and dataset.read_log:
+            as_they_stand, by_time = (f"{files[0].name}, {what}" for what in ("rows as they stand", "sorted by time"))
+            if as_they_stand not in orders:
+                log = dataset.read_log(files[0])
+                share = in_time_order(log)
+                orders[as_they_stand] = order_of(first_sessions(sessions_of(log, by_time=False))), f"{share:.1f} %"
+                if share < 100:
+                    orders[by_time] = order_of(first_sessions(sessions_of(log, by_time=True))), "100.0 %"
+            continue
+        split = catalog.load_split(name, request.data)
+        title = f"{title_of(name)}, {split.provenance.source}"
+        orders[title] = order_of(split.train), None
+        emulated |= {title} if split.provenance.emulated else set()
+    lines: list[dict[str, Cell]] = [
+        {
+            "clicks": title,
+            "sessions": order.sessions,
+            "in time order": share,
+            "repeats grouped": f"{order.grouped:,} of {order.repeating:,}",
+            "pairs in one order": f"{order.agreeing:,} of {order.pairs:,}",
+            "next repeats last": f"{order.repeats:.1f} %",
+        }
+        for title, (order, share) in orders.items()
     ]
+    by_item = [title for title, (order, _) in orders.items() if order.verdict == ITEM_ORDER and title not in emulated]
+    made = f"; by construction {joined(sorted(emulated))}" if emulated else ""
+    text = (
+        f"Sessions of two clicks or more, of a log the first {SESSIONS:,}. *Repeats grouped*: sessions that repeat an "
+        "item and have all its clicks adjacent. *Pairs in one order*: pairs of items that meet in several sessions, "
+        "always in one order. In item order, all are: "
+        f"{joined(by_item) or 'none read from a file'}{made}."
+    )
+    return [Table(lines, "The order of clicks"), text]
+
+
+def first_sessions(sessions: DatedSessions) -> Sessions:
+    """Return the first sessions of a log that have two clicks or more."""
+    kept = longer_than_one(sessions)
+    lengths = kept.lengths[:SESSIONS]
+    return Sessions.packed(kept.items[: int(lengths.sum())], lengths, int(kept.items.max(initial=-1)) + 1)
+
+
+# Random orders of the items
+
+
+def shuffled(sessions: Sessions, seed: int) -> Sessions:
+    """Sort every session's clicks by a random order of the items."""
+    places = np.random.default_rng(seed).permutation(sessions.n_items)
+    clicks = sort_by_item(sessions.clicks()[0], sessions.lengths, places)
+    return Sessions.packed(clicks, sessions.lengths, sessions.n_items)
+
+
+def in_random_orders(split: Split, device: torch.device, *, quiet: bool = True) -> dict[str, list[Score]]:
+    """Measure the counting models on the split as it is, then with each random order of the items; by label.
+
+    They ignore the order of the training clicks, so each is fitted only once.
+    """
+    tests = [split.test, *(shuffled(split.test, seed) for seed in SEEDS)]
+    found: dict[str, list[Score]] = {}
+    if not quiet:
+        told = f"counting {len(COUNTING)} models in {len(tests)} orders of the items, a minute or two"
+        print(f"audit: {told}", file=sys.stderr, flush=True)
+    with tqdm(
+        total=len(COUNTING) * len(tests), desc="orders", ncols=80, leave=False, disable=quiet or not sys.stderr.isatty()
+    ) as bar:
+        for row in COUNTING:
+            model = catalog.make_recommender(row.model, row.fields)
+            model.fit(split.train, seed=0, device=device, journal=Journal())
+            found[row.label] = []
+            for test in tests:
+                ranks = rank(*rank_all(model, *test.prefixes()))
+                found[row.label].append(Score(recall_at(ranks), mrr_at(ranks)))
+                bar.update()
+    return found
 
 
 def _random_orders(request: Request) -> list[Block]:
-    """Measure the counting models in other orders of the items; nothing where the raw file's own order is there."""
+    """Show what other orders of the items give; nothing where the raw file's own order is there."""
     split = catalog.load_split(FILE_ORDER, request.data)
     if not split.provenance.emulated:
         return []
-    found = item_orders.measure(split, COUNTING, choose_device(request.device), quiet=request.quiet)
-    return [Section("What the order of the items is worth", item_orders.blocks(found, split.provenance, FILE_ORDER))]
+    found = in_random_orders(split, choose_device(request.device), quiet=request.quiet)
+    return [Section("What the order of the items is worth", orders_table(found, split.provenance))]
+
+
+def orders_table(found: Mapping[str, Sequence[Score]], origin: Provenance) -> list[Block]:
+    """Return the table of what `in_random_orders` gave for a split of that origin, with the paper's numbers."""
+    lines: list[dict[str, Cell]] = []
+    for label, (own, *random) in found.items():
+        line: dict[str, Cell] = {"model": label, f"{exactness(vars(origin))} order": scores(own)}
+        for metric, title in (("recall", "Recall@20"), ("mrr", "MRR@20")):
+            values = [getattr(score, metric) for score in random]
+            line[f"random: {title}"] = Number(mean(values), interval=(min(values), max(values)))
+        line["paper"] = published(label, FILE_ORDER) if of_published_size(vars(origin)) else None
+        lines.append(line)
+    text = f"Ties against; ten random orders of the items (seeds {SEEDS[0]} to {SEEDS[-1]}), mean (least to greatest)."
+    if origin.reconstructed:
+        text += " What lies outside the brackets is owed to the nearness of similar products in the file order."
+    return [Table(lines, "Orders of the items"), text]
+
+
+# How the paper counted
 
 
 def _how_counted(records: Records, datasets: Sequence[str]) -> list[Block]:
     """Count the paper's rows, with the settings their authors most likely used, by each rule."""
     sections: list[Block] = []
     for dataset in datasets:
-        unseen = comparison.unseen_targets(records, dataset)
-        lines: list[list[Cell]] = []
+        unseen = unseen_targets(records, dataset)
+        lines: list[dict[str, Cell]] = []
         for label, prediction in PREDICTED.items():
-            results = comparison.predicted_runs(records, dataset, prediction)
-            theirs = numbers.published(numbers.TABLE3, label, dataset)
-            if not results or not theirs or not papers_task(dataset, results):
+            runs, theirs = predicted_runs(records, dataset, prediction), published(label, dataset)
+            if not runs or not theirs or not papers_task(dataset, runs):
                 continue
-            line: list[Cell] = [label, Scores(theirs.recall, theirs.mrr)]
-            for rule in RULES.values():
-                rule = ON_YOOCHOOSE.get(rule, rule) if dataset.startswith("yoochoose") else rule
-                cell = _pair(results, rule, unseen)
-                line.append(f"**{renderers.cell_text(cell)}**" if rule == prediction.counted(dataset) else cell)
+            line: dict[str, Cell] = {"model": label, "paper": theirs}
+            for title, rule in RULES.items():
+                rule = ON_YOOCHOOSE.get(rule, rule) if dataset in numbers.FRACTIONS else rule
+                cell = pair(runs, rule, unseen)
+                line[title] = f"**{renderers.cell_text(cell)}**" if rule == prediction.counted(dataset) else cell
             lines.append(line)
         if lines:
-            sections.append(
-                Section(pages.title_of(dataset), [Table(["model", "paper", *RULES], lines, "By rule")], dataset)
-            )
+            sections.append(Section(title_of(dataset), [Table(lines, "By rule")], dataset))
     if not sections:
         return []
     text = (
-        "Recall@20 / MRR@20 of the same records. Bold: how the row was most likely counted for the paper. Rows have "
-        "the settings that its authors most likely used. On YOOCHOOSE the last rule also misses the items that do not "
-        "occur in the training set."
+        "Recall@20 / MRR@20 of the same records, with the settings that the authors most likely used. Bold: how the "
+        "row was most likely counted for the paper. On YOOCHOOSE the last rule also misses unseen items."
     )
     return [Section("How the paper counted", [text, *sections])]
 
 
-def explained(records: Records) -> list[list[Cell]]:
+def explained(records: Records) -> Table:
     """Return a row for each explanation and data set: kind, settings tried, seeds, numbers, and less the paper's."""
-    rows: list[list[Cell]] = []
+    lines: list[dict[str, Cell]] = []
     for one in EXPLAINED:
         for dataset in [name for name in numbers.DATASETS if name not in numbers.OTHER_ORDER]:
-            theirs = numbers.published(numbers.TABLE3, one.label, dataset)
-            results = records.results(one.row, dataset)
-            if not theirs or (not results and not records.results(ROWS[0], dataset)):
-                continue
-            ours = _pair(results, one.counted(dataset), comparison.unseen_targets(records, dataset))
-            gap = Scores(ours.recall - theirs.recall, ours.mrr - theirs.mrr, signed=True) if ours else None
-            tried = f"{one.kind}, {len(one.tried)}"
-            rows.append([one.row.label, tried, pages.title_of(dataset), str(len(results)), ours, gap])
-    return rows
+            theirs, runs = published(one.label, dataset), records.results(one.row, dataset)
+            ours = pair(runs, one.counted(dataset), unseen_targets(records, dataset))
+            if ours and theirs:
+                line: dict[str, Cell] = {"explanation": one.row.label, "kind, tried": f"{one.kind}, {len(one.tried)}"}
+                line |= {"data set": title_of(dataset), "seeds": str(len(runs)), "Recall@20 / MRR@20": ours}
+                lines.append(line | {"less the paper's": less(ours, theirs)})
+    return Table(lines, "Explanations", labels=3)
 
 
 def _explained(records: Records) -> list[Block]:
-    rows = explained(records)
-    if not rows:
-        return []
-    head = ["explanation", "kind, tried", "data set", "seeds", "Recall@20 / MRR@20", "less the paper's"]
+    table = explained(records)
     text = (
-        "These choices were made by looking at test scores of YOOCHOOSE 1/64: they explain a number and predict "
-        "none. I: inferred, one of several public alternatives. F: fitted. *Tried*: from how many settings or rules "
-        "it was chosen. What the same choice gives on the other data set is its test."
+        "Choices made by looking at test scores of YOOCHOOSE 1/64: they predict nothing; the other data set is their "
+        "test. I: inferred, one of several public alternatives. F: fitted. *Tried*: how many were tried."
     )
-    return [Section("What explains a number afterwards", [text, Table(head, rows, "Explanations", labels=3)])]
+    return [Section("What explains a number afterwards", [text, table])] if table.lines else []
 
 
 def _first_rows(records: Records, datasets: Sequence[str]) -> list[Block]:
     """Show BPR-MF with negatives drawn from the first rows of the table of clicks, for several row orders."""
-    found = {row.label: [_pair(records.results(row, name)) for name in datasets] for row in BPR_MF_ORDERS}
-    kept = [name for i, name in enumerate(datasets) if sum(pairs[i] is not None for pairs in found.values()) > 1]
+    found = {name: {row.label: pair(records.results(row, name)) for row in BPR_MF_ORDERS} for name in datasets}
+    kept = [name for name, cells in found.items() if sum(cell is not None for cell in cells.values()) > 1]
     if not kept:
         return []
-    lines = [
-        [label, *(pair for name, pair in zip(datasets, pairs, strict=True) if name in kept)]
-        for label, pairs in found.items()
+    lines: list[dict[str, Cell]] = [
+        {"negatives drawn from": row.label, **{title_of(name): found[name][row.label] for name in kept}}
+        for row in BPR_MF_ORDERS
     ]
-    papers = [
-        comparison.scores(numbers.published(numbers.TABLE3, "BPR-MF", name) if papers_task(name, []) else None)
-        for name in kept
-    ]
-    table = Table(["negatives drawn from", *map(pages.title_of, kept)], [*lines, ["**the paper**", *papers]], "BPR-MF")
+    papers = {title_of(name): published("BPR-MF", name) if papers_task(name, []) else None for name in kept}
+    table = Table([*lines, {"negatives drawn from": "**the paper**", **papers}], "BPR-MF")
     text = (
-        "The public code of 2016 draws a negative from the item column of the first m rows of the table of clicks, m "
-        "the number of items. So what a model learns to put down depends on how the table is sorted."
+        "The public code of 2016 draws negatives from the first m rows of the table of clicks, m the number of items, "
+        "so its numbers depend on how the table is sorted."
     )
     return [Section("BPR-MF by the order of the rows", [text, table])]
 
 
-def _ties(request: Request, records: Records, datasets: Sequence[str]) -> list[Block]:
+def _ties(study: Study, datasets: Sequence[str]) -> Section:
     """Show the rows that tie-breaking moves; a record's numbers under each rule are in runs.csv."""
-    lines: list[list[Cell]] = []
+    lines: list[dict[str, Cell]] = []
     unmoved = 0
     for dataset in datasets:
-        for label, results in recorded(request, records, dataset).items():
-            against, favour = (_pair(results, rule) for rule in (OURS, NARM_CODE))
+        for label, runs in study.rows(dataset).items():
+            against, favour = pair(runs), pair(runs, NARM_CODE)
             assert against and favour
-            if max(favour.recall - against.recall, favour.mrr - against.mrr) >= MOVED:
-                lines.append(
-                    [label, pages.title_of(dataset), against, favour, _pair(results, Counting(ties="at random"))]
-                )
-            else:
+            if max(favour.recall - against.recall, favour.mrr - against.mrr) < MOVED:
                 unmoved += 1
+            elif not (label in PREDICTED and papers_task(dataset, runs)):  # those are shown above
+                line: dict[str, Cell] = {"model": label, "data set": title_of(dataset), "ties against": against}
+                lines.append(line | {"ties in favour": favour})
     text = (
-        f"{unmoved} rows with records move by less than {MOVED} points in both metrics. Every run under each "
-        "rule: runs.csv."
+        f"Besides the rows above; {unmoved} rows with records move by less than {MOVED} points in both metrics. Every "
+        "run, also with ties at random: runs.csv."
     )
-    head = ["model", "data set", "ties against", "in favour", "at random"]
-    return [Section("The effect of tie-breaking", [*([Table(head, lines, "Ties", labels=2)] if lines else []), text])]
+    return Section("The effect of tie-breaking", [Table(lines, "Ties", labels=2), text])

@@ -11,9 +11,10 @@ from tqdm import tqdm
 
 from reproduce import catalog, reports
 from reproduce.errors import InputError, SuiteError
-from reproduce.reports import Page, comment, figures, renderers
 from reproduce.reports import all as index
+from reproduce.reports import comment, figures, renderers
 from reproduce.reports.soundness import faults
+from reproduce.reports.study import Page
 from reproduce.runs import kept_model
 from reproduce.runs.record import Result, current, load_file
 
@@ -104,7 +105,7 @@ def _stale_pages(results: Path, pages: Mapping[str, Page]) -> Iterator[tuple[str
         try:
             request = comment.request_of(stored, results)
             with comment.only(request):
-                document = index.index(request, ()) if page is index.PAGE else page.draw(request, {})
+                document = (index.ALONE if page is index.PAGE else page).draw(request)
         except comment.NotHere as error:
             yield f"{file}: {error}", False
             known |= {Path(figure).name for one in _embedded(stored) for figure in (f"{one}.png", f"{one}.svg")}

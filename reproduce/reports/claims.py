@@ -2,31 +2,42 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
-from reproduce.evaluation.uncertainty import MOST_SEEDS, POWER
+import numpy as np
+import pandas as pd
+
+from reproduce import catalog
+from reproduce.evaluation import uncertainty, verdicts
+from reproduce.evaluation.uncertainty import MOST_SEEDS, POWER, Estimate, Measurement
 from reproduce.evaluation.verdicts import MARGIN, SHARE, Verdict
-from reproduce.paper import numbers
-from reproduce.paper.claims import CLAIMS, Claim
-from reproduce.reports import Page, judging
-from reproduce.reports import page as pages
-from reproduce.reports.document import Block, Bullets, Cell, Document, Folded, Number, Table, p_value
-from reproduce.reports.judging import Evidence, Said
+from reproduce.paper import claims, numbers
+from reproduce.paper.claims import CLAIMS, Claim, Close, Collapse, Gain, LongerGain, Statement
+from reproduce.paper.originals import PREDICTED
+from reproduce.paper.rows import Row
+from reproduce.reports import measuring, renderers
+from reproduce.reports.document import NOT_RUN, Block, Bullets, Cell, Document, Folded, Number, Table, p_value
+from reproduce.reports.lengths import of_lengths
+from reproduce.reports.measuring import METRICS, Seeds
 from reproduce.reports.records import Records, papers_task
-from reproduce.runs.request import Request
+from reproduce.reports.study import Page, Study, joined, title_of
+from reproduce.runs import stored_search
+from reproduce.runs.record import Result
+from reproduce.runs.stored_search import VERSION, Found
 
 CONTRADICTED = 4  # the exit status of --strict
-SUPPORTED, AGAINST, UNDECIDED = "supported", "contradicted", "undecided"
-NOT_TESTABLE, NOT_JUDGED, NOT_RUN, NO_CLAIM = "not testable", "not judged", "not run", "·"
-
+SUPPORTED, AGAINST, UNDECIDED, NO_CLAIM, UNEQUAL = "supported", "contradicted", "undecided", "·", "not tuned equally"
 WORDS = {
     Verdict.HOLDS: SUPPORTED,
     Verdict.FAILS: AGAINST,
     Verdict.NEGLIGIBLE: "negligible",
     Verdict.UNDECIDED: UNDECIDED,
-    Verdict.ONE_RUN: NOT_JUDGED,
-    Verdict.UNTESTABLE: NOT_TESTABLE,
+    Verdict.ONE_RUN: "not judged",
+    Verdict.UNTESTABLE: "not testable",
     None: NOT_RUN,
 }
 MEANING = (
@@ -37,6 +48,11 @@ MEANING = (
     "with fewer than three seeds. *Public code*: with BPR-MF, FPMC and GRU-Rec in the settings of public code, all "
     "rows counted alike. ·: the paper does not claim it there."
 )
+DECIDING = (
+    "**The comparison that decides**: for each claim, the one nearest to failing. Points; intervals over test sessions "
+    "and seeds, at the level of the comparison's step in Holm's method. *Seeds*: of each row, that would find the "
+    "paper's effect four times in five."
+)
 METHOD = (
     f"A comparison is shown where *p*, after Holm over the claim's comparisons, is below 0.05. Where a difference "
     f"beyond {MARGIN:g} points either way is ruled out, it is negligible.",
@@ -46,175 +62,347 @@ METHOD = (
     "order is another task; its comparisons are in claims.csv and bear on no claim.",
     "More: [docs/method.md](../docs/method.md).",
 )
-CSV = (
-    "claim",
-    "data set",
-    "bears on the claim",
-    "comparison",
-    "paper",
-    "ours",
-    "level",
-    "p (Holm)",
-    "verdict",
-    "power",
-)
+Chosen = Callable[[tuple[Row, ...]], tuple[Row, ...] | None]  # the rows to take for a comparison's, if any
 
 
-def draw(request: Request, failed: Mapping[str, str]) -> Document:
-    records = Records.of_request(request)
+def draw(study: Study) -> Document:
+    records = study.records
     evidence = {name: Evidence(records, name, records.searches(name)) for name in numbers.DATASETS}
-    said = {claim.name: {name: judging.judge(claim, name, evidence) for name in evidence} for claim in CLAIMS}
-    public = {
-        claim.name: {name: judging.judge(claim, name, evidence, here.predicted) for name, here in evidence.items()}
-        for claim in CLAIMS
-    }
-    papers = [name for name, here in evidence.items() if papers_task(name, here.records)]
+    said = {claim.name: {name: judge(claim, name, evidence) for name in evidence} for claim in CLAIMS}
+    public = {claim.name: {name: judge(claim, name, evidence, as_public_code) for name in evidence} for claim in CLAIMS}
+    papers = [name for name, here in evidence.items() if papers_task(name, here.every)]
     samples = [name for name in evidence if name not in (*papers, *numbers.OTHER_ORDER)]
     run = [name for name in papers if any(overall(one[name]) != NOT_RUN for one in said.values() if one[name])]
     shown = run or papers[:1] or list(evidence)[:1]
-    head = ["claim", "the paper says"]
-    head += [text for name in shown for text in (pages.title_of(name), f"{pages.title_of(name)}, public code")]
-    verdicts: list[list[Cell]] = []
+    table: list[dict[str, Cell]] = []
     for claim in CLAIMS:
-        both = [_verdict(one[claim.name][name]) for name in shown for one in (said, public)]
-        verdicts.append([claim.name, claim.text, *both])
-    deciding = [row for c in CLAIMS for name in shown if (row := _deciding(c, name, said[c.name][name]))]
-    remarks = records.remarks(*shown)
-    csv = [row for c in CLAIMS for name in evidence for row in _csv(c, name, said[c.name][name], name in papers)]
-    absent = [pages.title_of(name) for name in papers if name not in run]
-    parts: list[Block] = [
-        Table(head, verdicts, "Verdicts", labels=len(head)),
-        MEANING + (f" No records of {pages.listed(absent)}." if absent else ""),
-        *(f"{pages.title_of(name)}: a sample of the paper's data, which bears on no claim." for name in samples),
-    ]
-    if deciding:
-        columns = ["claim", "data set", "comparison", "paper", "ours", "p", "seeds"]
-        parts += [
-            "**The comparison that decides**: for each claim, the one nearest to failing. Points; intervals over test "
-            "sessions and seeds, at the level of the comparison's step in Holm's method. *Seeds*: of each row, that "
-            "would find the paper's effect four times in five.",
-            Table(columns, deciding, "The comparison that decides", labels=3),
-        ]
-    parts += [*_when_tuned(evidence, shown), Folded("Method", [Bullets(METHOD)])]
-    parts += [Bullets(remarks)] if remarks else []
+        line: dict[str, Cell] = {"claim": claim.name, "the paper says": claim.text}
+        for name in shown:
+            line[title_of(name)] = _verdict(said[claim.name][name])
+            line[f"{title_of(name)}, public code"] = _verdict(public[claim.name][name])
+        table.append(line)
+    deciding = [line for c in CLAIMS for name in shown for line in _deciding(c, name, said[c.name][name])]
+    absent = [title_of(name) for name in papers if name not in run]
+    csv = [line for c in CLAIMS for name in evidence for line in _csv(c, name, said[c.name][name], name in papers)]
     contradicted = any(overall(one[name]) == AGAINST for one in said.values() for name in papers)
     return Document(
         "Do the paper's claims hold?",
-        _answer(said, run),
+        list(_answer(said, run)),
         f"{len(CLAIMS)} claims of the NARM paper's text, each as comparisons of two rows of its tables.",
-        parts,
-        pages.foot("claims", request, "Every comparison: [claims.csv](claims.csv)."),
-        pages.data(records, {"claims.csv": Table(CSV, csv)}),
-        status=CONTRADICTED if request.options.get("strict") and contradicted else 0,
+        [
+            Table(table, "Verdicts", labels=len(table[0])),
+            MEANING + (f" No records of {joined(absent)}." if absent else ""),
+            *(f"{title_of(name)}: a sample of the paper's data, which bears on no claim." for name in samples),
+            DECIDING if deciding else "",
+            Table(deciding, "The comparison that decides", labels=3),
+            *_when_tuned(evidence, shown),
+            Folded("Method", [Bullets(METHOD)]),
+        ],
+        foot="Every comparison: [claims.csv](claims.csv).",
+        data={"claims.csv": renderers.csv(pd.DataFrame(csv))},
+        status=CONTRADICTED if study.request.options.get("strict") and contradicted else 0,
     )
 
 
 PAGE = Page(draw)
 
 
+# Judging
+
+
+class Evidence:
+    """The records of one data set that bear on claims, measured when they are first needed."""
+
+    def __init__(self, records: Records, dataset: str, searches: Sequence[Found] = ()) -> None:
+        self._records, self.dataset = records, dataset
+        # In an older protocol a single fit decided which setting won: that is no basis for a comparison.
+        self.searches = [one for one in searches if one.protocol.version == VERSION]
+        self.column = numbers.PAPER_COLUMN[dataset]
+        self.every = [run for row in _ALL_ROWS for run in self.results(row)]
+        self.seeds = Seeds.of(records, self.every[0]) if self.every else Seeds(())
+        self._measured: dict[str, Measurement] = {}
+
+    def results(self, row: Row) -> list[Result]:
+        """Return the records of a row."""
+        return self._records.results(row, self.dataset)
+
+    def measured(self, row: Row, metric: str, lengths: tuple[int, int] | None = None) -> Measurement:
+        """Measure a metric, in per cent, of a row that has records.
+
+        Args:
+            metric: "recall" or "mrr".
+            lengths: the least and the greatest number of clicks in the prefixes to use; default all.
+        """
+        key = f"{row.model} {sorted(row.at(self.dataset).fields.items())} {metric} {lengths}"
+        if key not in self._measured:
+            where = None if lengths is None else of_lengths(*lengths)
+            self._measured[key] = measuring.measured({"": self.results(row)}, metric, self.seeds, where)[""]
+        return self._measured[key]
+
+    def tuned_equally(self, rows: tuple[Row, ...]) -> tuple[Row, ...] | None:
+        """Return each row with the settings of its search; None unless every row has a search with the same budget.
+
+        A row whose model has nothing to search stays as it is and needs none.
+        """
+        wanted = [row for row in rows if can_be_searched(row)]
+        searches = stored_search.compared(self.searches, wanted)
+        if wanted and not searches:
+            return None
+        tuned = {
+            row.label: Row(f"{row.label} (tuned)", row.model, search.row.fields, search.row.on)
+            for row, search in zip(wanted, searches, strict=True)
+            if search.better
+        }
+        return tuple(tuned.get(row.label, row) for row in rows)
+
+
+_ALL_ROWS = tuple(
+    {
+        str(row): row
+        for claim in CLAIMS
+        for statements in claim.statements.values()
+        for one in statements
+        for row in claims.rows(one)
+    }.values()
+)
+
+
+def as_public_code(rows: tuple[Row, ...]) -> tuple[Row, ...]:
+    """Return each row of the paper with the settings of public code; others stay as they are."""
+    public = {row.label: PREDICTED[row.label].row for row in rows if row.label in PREDICTED}
+    return tuple(
+        Row(f"{row.label} (public code)", found.model, found.fields, found.on)
+        if (found := public.get(row.label)) and found.fields != row.fields
+        else row
+        for row in rows
+    )
+
+
+def can_be_searched(row: Row) -> bool:
+    """Return whether the model of a row declares a field to search."""
+    kind = catalog.recommenders().get(row.model)
+    return kind is not None and any(one.metadata.get("search") for one in dataclasses.fields(kind))  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Said:
+    """What the records say of a comparison."""
+
+    statement: str  # in words, with the meaning and unit of its numbers
+    effect: Estimate | None = None  # None where records are missing or cannot be compared
+    level: float = uncertainty.LEVEL  # of the interval that decides the verdict, by Holm's method
+    published: float | None = None  # the effect in the paper
+    p: float = math.nan  # after Holm's correction over the statements of the claim
+    verdict: Verdict | None = None  # None where records are missing or cannot be compared
+    searched: bool = False  # the model of one of its rows has something to search
+    unequal: bool = False  # its methods were not tuned equally
+    power: float = math.nan  # of showing the statement if the truth is as published, with the seeds that there are
+    seeds: int | None = None  # of each row with which that power is 0.8; None: not by 100, or not asked
+
+    @property
+    def provisional(self) -> bool:
+        """Whether there is a verdict, and it rests on a row with fewer than three seeds."""
+        judged = self.verdict not in (None, Verdict.ONE_RUN, Verdict.UNTESTABLE)
+        return judged and self.effect is not None and self.effect.provisional
+
+
+def judge(
+    claim: Claim, dataset: str, evidence: Mapping[str, Evidence], chosen: Chosen = lambda rows: rows
+) -> list[Said]:
+    """Judge each comparison of a claim on a data set.
+
+    Args:
+        evidence: by data set; a `Collapse` needs two of them.
+        chosen: returns the rows to take for those of a comparison; None where there are none. By default the rows stay
+            as they are, with published settings.
+    """
+    here = evidence[dataset]
+    said: list[Said] = []
+    weighed: dict[int, verdicts.Statement] = {}
+    statements = claim.statements.get(here.column, ())
+    for one in statements:
+        rows = chosen(claims.rows(one))
+        if rows is None:
+            said.append(Said(_words(one, claims.rows(one)), searched=True, unequal=True))
+            continue
+        there = evidence[one.before] if isinstance(one, Collapse) else here
+        there_too = all(here.results(row) and there.results(row) for row in rows)
+        if there_too and (statement := _weigh(one, rows, here, there)) is not None:
+            weighed[len(said)] = statement
+        searched = any(can_be_searched(row) for row in rows)
+        said.append(Said(_words(one, rows), published=claims.published(one, here.column), searched=searched))
+    for (i, statement), judgement in zip(weighed.items(), verdicts.judge(list(weighed.values())), strict=True):
+        effect, level, verdict = measuring.estimate(statement.effect), judgement.level, judgement.verdict
+        said[i] = dataclasses.replace(said[i], effect=effect, level=level, p=judgement.p, verdict=verdict)
+        true = 0.0 if isinstance(statements[i], Gain) else said[i].published
+        if verdict in (Verdict.UNDECIDED, Verdict.NEGLIGIBLE) and true is not None:
+            power = functools.partial(statement.power, true=true, level=level)
+            said[i] = dataclasses.replace(said[i], power=power(effect), seeds=effect.seeds_for(power))
+    return said
+
+
+def _weigh(one: Statement, rows: tuple[Row, ...], here: Evidence, there: Evidence) -> verdicts.Statement | None:
+    """Turn a comparison whose rows have records into one that can be judged; None where these cannot be compared."""
+    if isinstance(one, Collapse):
+        if not np.array_equal(here.results(rows[0])[0].session, there.results(rows[0])[0].session):
+            return None
+        terms = [(one.share, there.measured(rows[0], "recall")), (-1.0, here.measured(rows[0], "recall"))]
+        return verdicts.Above(uncertainty.contrast(terms), margin=None)
+    first, second = rows
+    if isinstance(one, LongerGain):
+        inside, outside = (
+            (here.measured(first, "recall", span), here.measured(second, "recall", span))
+            for span in (one.lengths, one.than)
+        )
+        needed = claims.published(one, here.column)
+        return verdicts.Above(uncertainty.gain_difference(inside, outside), margin=None, needed=needed)
+    a, b = here.measured(first, one.metric), here.measured(second, one.metric)
+    if isinstance(one, Gain):
+        return verdicts.gain_as_published(uncertainty.relative_gain(a, b), one.per_cent)
+    effect = uncertainty.difference(a, b)
+    return verdicts.Close(effect, one.points) if isinstance(one, Close) else verdicts.Above(effect)
+
+
+def _words(one: Statement, rows: tuple[Row, ...]) -> str:
+    if isinstance(one, Collapse):
+        before = catalog.dataset(one.before).title
+        return f"{rows[0].label}: {one.share:g} × Recall@20 on {before} − Recall@20 here"
+    first, second = (row.label for row in rows)
+    if isinstance(one, LongerGain):
+        inside, outside = (f"{low}-{high}" for low, high in (one.lengths, one.than))
+        return f"gain of {first} over {second} in hits, %: on {inside} clicks − on {outside} clicks"
+    metric = METRICS[one.metric]
+    if isinstance(one, Gain):
+        within = SHARE * one.per_cent
+        return f"gain of {first} over {second} in {metric}, %: ours − the paper's, within ±{within:g}"
+    return f"{first} − {second}, {metric}" + (f", within ±{one.points:g}" if isinstance(one, Close) else "")
+
+
 def overall(said: Sequence[Said]) -> str:
-    """Return one verdict for all comparisons of a claim, in the words of the page."""
+    """Return one verdict for all comparisons of a claim, in the words of the page.
+
+    A contradiction outweighs missing records, and these outweigh all else.
+    """
+    found = {one.verdict for one in said}
     if not said:
         return NO_CLAIM
-    verdict = judging.overall(said)
-    return next((word for known, word in WORDS.items() if known is not None and known.value == verdict), "") or (
-        NOT_RUN if verdict == judging.NOT_RUN else UNDECIDED
-    )
+    if Verdict.FAILS in found:
+        return AGAINST
+    if found == {None, Verdict.ONE_RUN}:
+        return WORDS[Verdict.ONE_RUN]
+    return WORDS[found.pop()] if len(found) == 1 else UNDECIDED
+
+
+def provisional(said: Sequence[Said]) -> bool:
+    """Return whether the verdict on all comparisons rests on a row with fewer than three seeds.
+
+    A claim fails by any comparison that does, and holds by all of them. Without such a verdict nothing is provisional.
+    """
+    failing = [one for one in said if one.verdict is Verdict.FAILS]
+    if failing:
+        return all(one.provisional for one in failing)
+    return overall(said) == SUPPORTED and any(one.provisional for one in said)
+
+
+# Showing
 
 
 def _verdict(said: Sequence[Said]) -> str:
     word = overall(said)
     text = f"**{word}**" if word in (SUPPORTED, AGAINST) else word
-    return f"{text}, provisional" if judging.provisional(said) else text
+    return f"{text}, provisional" if provisional(said) else text
 
 
-def _answer(said: Mapping[str, Mapping[str, list[Said]]], shown: Sequence[str]) -> list[str]:
-    """Return a bullet for each verdict, with the claims that have it."""
+def _answer(said: Mapping[str, Mapping[str, list[Said]]], shown: Sequence[str]) -> Iterator[str]:
+    """Yield a bullet for each verdict, at most four, with the claims that have it."""
     found: dict[str, dict[str, list[str]]] = {}
     for claim, by_dataset in said.items():
         for name in shown:
             if (word := overall(by_dataset[name])) != NO_CLAIM:
-                found.setdefault(word, {}).setdefault(pages.title_of(name), []).append(claim)
-    total = sum(len(claims) for one in found.values() for claims in one.values())
-
-    def where(word: str) -> str:
-        return "; ".join(f"{pages.listed(claims)} on {title}" for title, claims in found[word].items())
-
-    def count(word: str) -> int:
-        return sum(map(len, found.get(word, {}).values()))
-
+                found.setdefault(word, {}).setdefault(title_of(name), []).append(claim)
+    count = {word: sum(map(len, titles.values())) for word, titles in found.items()}
+    decided = [word for word in (SUPPORTED, AGAINST) if word in found]
+    others = sorted(
+        found.keys() - {SUPPORTED, AGAINST, NOT_RUN}, key=lambda word: (-count[word], list(found).index(word))
+    )
+    for word in [*decided, *others][:4]:
+        where = "; ".join(f"{joined(claims)} on {title}" for title, claims in found[word].items())
+        of = f" of {sum(count.values())} tests" if word in decided else ""
+        yield f"**{word.capitalize()}** ({count[word]}{of}): {where}."
     if not shown:
-        return ["None of the paper's data sets has records yet."]
-    words = [word for word in (SUPPORTED, AGAINST) if word in found]
-    lines = [f"**{word.capitalize()}** ({count(word)} of {total} tests): {where(word)}." for word in words]
-    others = sorted((word for word in found if word not in (*words, NOT_RUN)), key=count, reverse=True)
-    return [*lines, *(f"**{word.capitalize()}** ({count(word)}): {where(word)}." for word in others)][:4]
+        yield "None of the paper's data sets has records yet."
 
 
-def _deciding(claim: Claim, dataset: str, said: Sequence[Said]) -> list[Cell]:
-    """Return a row on the comparison of a claim that is nearest to failing; [] without one."""
-    judged = [one for one in said if one.effect is not None]
-    if not judged:
-        return []
-    failing = [one for one in judged if one.verdict is Verdict.FAILS]
+def _deciding(claim: Claim, dataset: str, said: Sequence[Said]) -> Iterator[dict[str, Cell]]:
+    """Yield a row on the comparison of a claim that is nearest to failing."""
+    judged = [(one, one.effect) for one in said if one.effect is not None]
+    failing = [pair for pair in judged if pair[0].verdict is Verdict.FAILS]
     if failing:
-        one = min(failing, key=lambda one: (one.p, one.effect.value if one.effect else 0.0))
+        one, effect = min(failing, key=lambda pair: (pair[0].p, pair[1].value))
+    elif judged:
+        one, effect = max(judged, key=lambda pair: (pair[0].verdict is not Verdict.HOLDS, -_distance(*pair)))
     else:
-        one = max(judged, key=lambda one: (one.verdict is not Verdict.HOLDS, -_distance(one)))
-    assert one.effect is not None
-    cell = Number(one.effect.value, interval=one.effect.interval(one.level), signed=True)
-    paper = None if one.published is None else Number(one.published, signed=True)
-    p = "" if math.isnan(one.p) else p_value(one.p)
-    return [claim.name, pages.title_of(dataset), one.statement, paper, cell, p, _needed(one)]
+        return
+    yield {
+        "claim": claim.name,
+        "data set": title_of(dataset),
+        "comparison": one.statement,
+        "paper": None if one.published is None else Number(one.published, signed=True),
+        "ours": Number(effect.value, interval=effect.interval(one.level), signed=True),
+        "p": "" if math.isnan(one.p) else p_value(one.p),
+        "seeds": _needed(one),
+    }
 
 
 def _needed(one: Said) -> str | None:
     """Say how many seeds of each row would decide an undecided comparison if the paper's effect were true."""
-    if not one.undecided or math.isnan(one.power):
+    if math.isnan(one.power):
         return None
     if one.power >= POWER:
         return f"enough ({one.power:.2f})"
     return f">{MOST_SEEDS}" if one.seeds is None else str(one.seeds)
 
 
-def _distance(one: Said) -> float:
+def _distance(one: Said, effect: Estimate) -> float:
     """Return how far a comparison is from failing, in standard errors."""
-    assert one.effect is not None
-    error = one.effect.s if one.effect.s > 0 else math.inf
-    return -abs(one.effect.value) / error if "within ±" in one.statement else one.effect.value / error
+    error = effect.s if effect.s > 0 else math.inf
+    return -abs(effect.value) / error if "within ±" in one.statement else effect.value / error
 
 
-def _csv(claim: Claim, dataset: str, said: Sequence[Said], bears: bool) -> list[list[Cell]]:
-    rows: list[list[Cell]] = []
+def _csv(claim: Claim, dataset: str, said: Sequence[Said], bears: bool) -> Iterator[dict[str, object]]:
+    """Yield the rows of claims.csv on a claim."""
     for one in said:
-        effect = None
-        if one.effect is not None:
-            effect = Number(one.effect.value, interval=one.effect.interval(one.level))
-        paper = None if one.published is None else Number(one.published)
-        p = None if math.isnan(one.p) else Number(one.p)
-        power = None if math.isnan(one.power) else Number(one.power)
-        level = None if effect is None else Number(one.level)
-        word = "not tuned equally" if one.unequal else WORDS[one.verdict]
-        rows.append(
-            [claim.name, dataset, "yes" if bears else "no", one.statement, paper, effect, level, p, word, power]
-        )
-    return rows
+        low, high = (None, None) if one.effect is None else one.effect.interval(one.level)
+        yield {
+            "claim": claim.name,
+            "data set": dataset,
+            "bears on the claim": "yes" if bears else "no",
+            "comparison": one.statement,
+            "paper": one.published,
+            "ours": None if one.effect is None else one.effect.value,
+            "ours: low": low,
+            "ours: high": high,
+            "level": None if one.effect is None else one.level,
+            "p (Holm)": one.p,
+            "verdict": UNEQUAL if one.unequal else WORDS[one.verdict],
+            "power": one.power,
+        }
 
 
 def _when_tuned(evidence: Mapping[str, Evidence], shown: Sequence[str]) -> list[Block]:
     """Judge the claims again with every method of a comparison tuned on the same budget."""
-    rows: list[list[Cell]] = []
+    lines: list[dict[str, Cell]] = []
     for claim in CLAIMS:
-        said = {name: judging.judge(claim, name, evidence, evidence[name].tuned_equally) for name in shown}
-        if any(one.verdict is not None and one.searched for name in shown for one in said[name]):
-            cells = [
-                "not tuned equally" if all(one.unequal for one in said[n]) and said[n] else _verdict(said[n])
-                for n in shown
-            ]
-            rows.append([claim.name, *cells])
-    if not rows:
+        said = {name: judge(claim, name, evidence, evidence[name].tuned_equally) for name in shown}
+        if any(one.verdict is not None and one.searched for some in said.values() for one in some):
+            cells = {
+                title_of(name): UNEQUAL if some and all(one.unequal for one in some) else _verdict(some)
+                for name, some in said.items()
+            }
+            lines.append({"claim": claim.name, **cells})
+    if not lines:
         return [
             "No claim can be tested with equally tuned methods yet: no two methods were tuned with the same budget."
         ]
-    head = ["claim", *map(pages.title_of, shown)]
-    return ["**With every method tuned on the same budget**:", Table(head, rows, "Tuned equally", labels=len(head))]
+    table = Table(lines, "Tuned equally", labels=1 + len(shown))
+    return ["**With every method tuned on the same budget**:", table]

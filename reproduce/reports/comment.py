@@ -16,8 +16,8 @@ from typing import Any
 
 from reproduce import catalog
 from reproduce.errors import InputError, SuiteError, in_a_line
-from reproduce.reports import Page
 from reproduce.reports.records import Records
+from reproduce.reports.study import Page
 from reproduce.runs import request as requests
 from reproduce.runs.request import Request
 

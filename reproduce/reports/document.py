@@ -89,46 +89,57 @@ Cell = str | int | Number | Scores | None  # None: the column does not apply to 
 
 @dataclass(frozen=True)
 class Table:
-    """A table whose cells know what they are; its first `labels` columns name the row."""
+    """A table whose cells know what they are: a mapping from columns to cells for each row.
 
-    columns: Sequence[str]
-    rows: Sequence[Sequence[Cell]]
+    A column that applies to no row is left out. The first `labels` columns name the row.
+    """
+
+    lines: Sequence[Mapping[str, Cell]]
     title: str = ""  # what the table shows, for exported files
     labels: int = 1
+
+    @property
+    def columns(self) -> list[str]:
+        names = dict.fromkeys(name for line in self.lines for name in line)
+        return [name for name in names if any(line.get(name) is not None for line in self.lines)]
+
+    @property
+    def rows(self) -> list[list[Cell]]:
+        return [[line.get(column) for column in self.columns] for line in self.lines]
+
+    @property
+    def grid(self) -> list[list[Cell]]:
+        """The columns' names and the rows."""
+        return [[*self.columns], *self.rows]
 
     def frame(self) -> pd.DataFrame:
         """Return plain values: a number and its ends, marks and notes have a column each where any row has them."""
         import pandas as pd
 
-        rows = [self._values(row) for row in self.rows]
-        keys: dict[str, None] = {}
-        for column in self.columns:  # keep the parts of a column together
-            parts = [key for row in rows for key in row if key == column or key.startswith(f"{column}: ")]
-            keys |= dict.fromkeys(sorted(dict.fromkeys(parts), key=_part))
-        return pd.DataFrame([[row.get(key) for key in keys] for row in rows], columns=list(keys))
-
-    def _values(self, row: Sequence[Cell]) -> dict[str, object]:
-        values: dict[str, object] = {}
-        for column, cell in zip(self.columns, row, strict=True):
-            match cell:
-                case Number():
-                    low, high = cell.interval or (None, None)
-                    if cell.half is not None:
-                        low, high = cell.value - cell.half, cell.value + cell.half
-                    parts: dict[str, object] = {"": cell.value, ": low": low, ": high": high, ": sd": cell.sd}
-                    parts |= {": mark": cell.mark, ": notes": cell.notes}
-                    values |= {f"{column}{key}": value for key, value in parts.items() if value not in (None, "")}
-                case Scores():
-                    values |= {f"{column}: Recall@20": cell.recall, f"{column}: MRR@20": cell.mrr}
-                case _:
-                    values[column] = cell
-        return values
+        rows = [dict(_values(line)) for line in self.lines]
+        keys = [key for column in self.columns for key in (column, *(f"{column}: {part}" for part in PARTS))]
+        there = {key for row in rows for key in row}
+        return pd.DataFrame(rows, columns=[key for key in dict.fromkeys(keys) if key in there])
 
 
-def _part(key: str) -> int:
-    order = ("", "Recall@20", "MRR@20", "low", "high", "sd", "mark", "notes")
-    last = key.rpartition(": ")[2]
-    return order.index(last) if last in order else 0
+PARTS = ("Recall@20", "MRR@20", "low", "high", "sd", "mark", "notes")  # of a cell with several plain values
+
+
+def _values(line: Mapping[str, Cell]) -> Iterator[tuple[str, object]]:
+    """Yield the plain values of a row, by column or by column and part."""
+    for column, cell in line.items():
+        match cell:
+            case Number():
+                low, high = cell.interval or (None, None)
+                if cell.half is not None:
+                    low, high = cell.value - cell.half, cell.value + cell.half
+                yield column, cell.value
+                parts = {"low": low, "high": high, "sd": cell.sd, "mark": cell.mark, "notes": cell.notes}
+                yield from ((f"{column}: {part}", value) for part, value in parts.items() if value not in (None, ""))
+            case Scores():
+                yield from ((f"{column}: Recall@20", cell.recall), (f"{column}: MRR@20", cell.mrr))
+            case _:
+                yield column, cell
 
 
 @dataclass(frozen=True)
@@ -150,7 +161,7 @@ class Bullets:
 class Folded:
     """Parts that a reader unfolds; a terminal shows them only if they say what a figure does."""
 
-    summary: str
+    title: str
     parts: Sequence[Block]
     on_terminal: bool = False
 
@@ -175,6 +186,7 @@ class Document:
     answer: Sequence[str] = ()
     introduction: str = ""  # a sentence before the answer
     parts: Sequence[Block] = ()
+    flags: str = ""  # what the command that makes the page needs besides the request
     foot: str = ""  # the command that makes the page, and where more is
     data: Mapping[str, str] = field(default_factory=dict)  # CSV files beside the page: file name -> content
     beside: Mapping[str, Document] = field(default_factory=dict)  # other pages drawn with it, by file name
@@ -189,26 +201,22 @@ class Document:
     @property
     def figures(self) -> dict[str, bytes]:
         """The content of every figure file, by its name in figures/."""
-        found: dict[str, bytes] = {}
-        for _, block in self.blocks():
-            if isinstance(block, Figure):
-                found |= block.files
-        return found
+        figures = [block.files for _, block in self.blocks() if isinstance(block, Figure)]
+        return {name: content for files in figures for name, content in files.items()}
 
     @property
     def tables(self) -> list[tuple[str, Table]]:
         """The tables in their order, each with a caption: the headings above it and its title."""
-        found = []
-        for headings, block in self.blocks():
-            if isinstance(block, Table):
-                found.append((". ".join(filter(None, [*headings, block.title])) + ".", block))
-        return found
+        return [
+            (". ".join(filter(None, [*headings, block.title])) + ".", block)
+            for headings, block in self.blocks()
+            if isinstance(block, Table)
+        ]
 
 
 def _within(parts: Sequence[Block], headings: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Block]]:
     for part in parts:
         yield headings, part
-        if isinstance(part, Section):
-            yield from _within(part.parts, (*headings, part.title))
-        elif isinstance(part, Folded):
-            yield from _within(part.parts, (*headings, part.summary))
+        match part:
+            case Section() | Folded():
+                yield from _within(part.parts, (*headings, part.title))

@@ -2,70 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
-from reproduce.paper import controls, numbers
+from reproduce.paper import numbers
 from reproduce.paper.rows import ROWS
-from reproduce.reports import Page, figures, measuring
-from reproduce.reports import page as pages
-from reproduce.reports.document import Block, Bullets, Document, Figure, Section
-from reproduce.reports.measuring import METRICS, Seeds, View
-from reproduce.reports.records import Records, papers_task
-from reproduce.runs.record import Result
-from reproduce.runs.request import Request
-
-Rows = Mapping[str, Sequence[Result]]  # label -> its records on one data set, at least one
+from reproduce.reports import figures, measuring
+from reproduce.reports.document import Bullets, Document, Figure, Section
+from reproduce.reports.measuring import METRICS
+from reproduce.reports.study import FULL_DECODER, Compared, Page, Study
 
 
-def draw(request: Request, failed: Mapping[str, str]) -> Document:
-    records = Records.of_request(request)
-    found: dict[str, dict[str, list[Result]]] = {}
-    notes: list[str] = []
-    for dataset in pages.viewed_datasets(request, records):
-        shown = request.rows([*ROWS, *controls.ROWS, *records.others(dataset)])
-        rows = {row.label: runs for row in shown if (runs := records.results(row, dataset))}
-        if rows:
-            found[dataset] = rows
-        if missing := [row.model for row in shown if row.label not in rows and row in ROWS]:
-            command = pages.command("table2", request, dataset=dataset, model=" ".join(missing))
-            notes.append(f"{pages.title_of(dataset)}, not run yet: {command}")
-        notes += records.remarks(dataset)
-    if not found:
-        notes = [*notes, pages.no_records(request)]
-    view = View.of(request.options)
-    papers = [name for name, rows in found.items() if papers_task(name, _runs(rows))]
-    parts: list[Block] = [_curves(found)] if any(run.epochs for rows in found.values() for run in _runs(rows)) else []
-    parts += [
-        Section(pages.title_of(name), [_bars(name, found[name], records, view)], name) for name in papers or found
-    ]
+def draw(study: Study) -> Document:
+    compared = []
+    for name in study.viewed:
+        rows = study.rows(name)
+        rows.pop(FULL_DECODER.label, None)  # a variant; its curve is that of NARM
+        compared.append(Compared(study, name, rows))
+    with_rows = [one for one in compared if one.rows]
+    papers = [one for one in with_rows if one.of_the_paper]
+    sections = [Section(one.title, [_bars(one)], one.dataset) for one in papers or with_rows]
     return Document(
         "Figure 5: all models, and how they learned",
-        _answer(found),
-        view.told,
-        [*parts, Bullets(notes)] if notes else parts,
-        pages.foot("figure5", request),
-        pages.data(records),
+        _answer(with_rows),
+        parts=[*_curves(with_rows), *sections, Bullets([line for one in compared for line in _missing(one)])],
     )
 
 
 PAGE = Page(draw)
 
 
-def _runs(rows: Rows) -> list[Result]:
-    return [run for runs in rows.values() for run in runs]
+def _missing(one: Compared) -> Iterator[str]:
+    """Yield the command that runs the paper's rows without records."""
+    if missing := [row.model for row in one.study.wanted(one.dataset) if row in ROWS and row.label not in one.rows]:
+        command = one.study.command("table2", dataset=one.dataset, model=" ".join(missing))
+        yield f"{one.title}, not run yet: {command}"
 
 
-def _answer(found: Mapping[str, Rows]) -> list[str]:
+def _answer(compared: Sequence[Compared]) -> list[str]:
     """Say which models kept the last epoch that they were allowed, so that more training may help them."""
-    trained = {label for rows in found.values() for label, runs in rows.items() if runs[0].best_epoch is not None}
+    if not any(run.best_epoch is not None for one in compared for run in one.results):
+        return []
     unfinished = [
-        f"{label} on {pages.title_of(dataset)} ({last} of {len(runs)} runs)"
-        for dataset, rows in found.items()
-        for label, runs in rows.items()
+        f"{label} on {one.title} ({last} of {len(runs)} runs)"
+        for one in compared
+        for label, runs in one.rows.items()
         if (last := sum(run.unfinished for run in runs))
     ]
-    if not trained:
-        return []
     if not unfinished:
         return ["Every model was trained to its end: no run was still improving at the last epoch allowed."]
     return [
@@ -74,32 +56,31 @@ def _answer(found: Mapping[str, Rows]) -> list[str]:
     ]
 
 
-def _curves(found: Mapping[str, Rows]) -> Figure:
+def _curves(compared: Sequence[Compared]) -> list[Figure]:
     panels: dict[str, list[figures.Line]] = {}
-    for dataset, rows in found.items():
-        lines = []
-        for label, runs in rows.items():
-            epochs = [epoch for epoch in runs[0].epochs if "validation_recall" in epoch]
-            if epochs:
-                x, y = [epoch["epoch"] for epoch in epochs], [epoch["validation_recall"] for epoch in epochs]
-                lines.append(figures.Line(label, x, y, ring=runs[0].best_epoch))
-        if lines:
-            panels[pages.title_of(dataset)] = lines
+    for one in compared:
+        for label, (first, *_) in one.rows.items():
+            by_epoch = {
+                epoch["epoch"]: epoch["validation_recall"] for epoch in first.epochs if "validation_recall" in epoch
+            }
+            if by_epoch:
+                line = figures.Line(label, list(by_epoch), list(by_epoch.values()), ring=first.best_epoch)
+                panels.setdefault(one.title, []).append(line)
     caption = "Recall@20 on the validation part, per cent, by epoch; first seed. Ring: the epoch that was kept."
-    return Figure("curves", "Learning curves by data set", caption, figures.curves("curves", panels) if panels else {})
+    return (
+        [Figure("curves", "Learning curves by data set", caption, figures.curves("curves", panels))] if panels else []
+    )
 
 
-def _bars(dataset: str, rows: Rows, records: Records, view: View) -> Figure:
-    seeds = Seeds.of(records, next(iter(rows.values()))[0])
+def _bars(one: Compared) -> Figure:
     panels: dict[str, list[figures.Bar]] = {}
     for metric, title in METRICS.items():
-        measured = measuring.measured(rows, metric, seeds, view.where, view.rule)
+        papers = numbers.TABLE3 if one.of_the_paper else {}
         panels[title] = []
-        for label, one in measured.items():
-            theirs = numbers.published(numbers.TABLE3, label, dataset) if papers_task(dataset, rows[label]) else None
-            half = measuring.half_width(measuring.alone(one))
-            panels[title].append(figures.Bar(label, one.value, half, getattr(theirs, metric) if theirs else None))
-    name = f"figure5-{dataset}"
-    title = pages.title_of(dataset)
+        for label, row in one.measured[metric].items():
+            theirs = numbers.published(papers, label, one.dataset)
+            half, paper = measuring.half_width(row), getattr(theirs, metric) if theirs else None
+            panels[title].append(figures.Bar(label, row.value, half, paper))
+    name = f"figure5-{one.dataset}"
     caption = "Every model with a record; whiskers are 95 % intervals over test sessions and, where known, seeds."
-    return Figure(name, f"{title}: Recall@20 and MRR@20 of every model", caption, figures.bars(name, panels))
+    return Figure(name, f"{one.title}: Recall@20 and MRR@20 of every model", caption, figures.bars(name, panels))

@@ -7,13 +7,15 @@ and line on every page; no difference is shown by colour alone.
 from __future__ import annotations
 
 import colorsys
+import functools
 import io
+import itertools
 import math
 import re
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Concatenate, ParamSpec
 
 import matplotlib
 import matplotlib.ticker
@@ -28,6 +30,7 @@ from matplotlib.transforms import blended_transform_factory
 from reproduce.reports.document import signed
 
 WIDTH = 8.4  # inches: the 836 pixels of a page on a code forge
+BAR = "#b9cbe0"
 INK, GREY, PALE, STRIPE = "#1a1a1a", "#767676", "#ececec", "#f7f7f7"
 DARK, MID, GREEN = "#08306b", "#c1440e", "#2b8c6b"  # apart in grey too
 STYLE: Any = {
@@ -47,6 +50,9 @@ STYLE: Any = {
     "legend.frameon": False,
     "legend.fontsize": 8.8,
 }
+
+
+P = ParamSpec("P")
 
 
 @dataclass(frozen=True)
@@ -90,16 +96,22 @@ def look(label: str) -> Look:
     return Look("#" + "".join(f"{round(255 * part):02x}" for part in (red, green, blue)), "234"[int(3 * chance)], "-.")
 
 
-def files(figure: Figure, name: str) -> dict[str, bytes]:
-    """Return name.png and name.svg with their content, neither with a date in it."""
-    FigureCanvasAgg(figure)
-    content = {}
-    with matplotlib.rc_context(STYLE):
-        for kind, metadata in (("png", {"Software": None}), ("svg", {"Date": None})):
-            stream = io.BytesIO()
-            figure.savefig(stream, format=kind, dpi=200, metadata=metadata)
-            content[f"{name}.{kind}"] = stream.getvalue()
-    return content
+def drawn(draw: Callable[P, Figure]) -> Callable[Concatenate[str, P], dict[str, bytes]]:
+    """Make a function that draws a figure take a name and return name.png and name.svg, neither with a date in it."""
+
+    @functools.wraps(draw)
+    def files(name: str, /, *args: P.args, **options: P.kwargs) -> dict[str, bytes]:
+        content = {}
+        with matplotlib.rc_context(STYLE):
+            figure = draw(*args, **options)
+            FigureCanvasAgg(figure)
+            for kind, metadata in (("png", {"Software": None}), ("svg", {"Date": None})):
+                stream = io.BytesIO()
+                figure.savefig(stream, format=kind, dpi=200, metadata=metadata)
+                content[f"{name}.{kind}"] = stream.getvalue()
+        return content
+
+    return files
 
 
 def version() -> str:
@@ -139,56 +151,66 @@ class Dot:
 
 @dataclass(frozen=True)
 class DotPanel:
+    """Points by row, with zero as a line; what lies beyond `reach` points is drawn at the edge, with its value."""
+
     title: str
     dots: Sequence[Dot]
-    span: tuple[float, float]  # of the axis; what lies beyond is drawn at its edge, with its value
     missing: Mapping[int, str] = field(default_factory=dict)  # row -> what stands there instead of a point
     values: bool = False  # write each value at the right of its row
     label: str = ""  # of the axis
+    reach: float = 12.0
+    whole: bool = False  # the axis is as long as its reach; otherwise as the intervals need
+
+    @property
+    def span(self) -> tuple[float, float]:
+        if self.whole:
+            return -self.reach, self.reach
+        near = [dot for dot in self.dots if abs(dot.value) < self.reach]
+        ends = [end for dot in near for end in (*(dot.interval or ()), dot.value) if math.isfinite(end)]
+        return max(min([*ends, -1.0]), -self.reach) - 0.5, min(max([*ends, 1.0]), self.reach) + 0.5
 
 
+@drawn
 def dots(
-    name: str,
     labels: Sequence[Sequence[str]],
     panels: Sequence[Sequence[DotPanel]],
     *,
     band: float = 0.0,
-    key: str = "",
     row_height: float = 0.29,
-) -> dict[str, bytes]:
-    """Draw panels with a row for each label and zero as a line.
+) -> Figure:
+    """Draw panels with a row for each label.
 
     Args:
-        name: of the files.
         labels: the rows' labels, for each line of panels.
         panels: the panels of each line, side by side, from the same rows.
         band: shade what is closer to zero than this.
-        key: what the band means.
     """
-    with matplotlib.rc_context(STYLE):
-        heights = [row_height * len(rows) + 0.75 for rows in labels]
-        figure = Figure((WIDTH, sum(heights) + 0.35))
-        grid = figure.subplots(len(panels), len(panels[0]), squeeze=False, height_ratios=heights, sharey="row")
-        small = len(panels[0]) > 2
-        for axes, rows, line in zip(grid, labels, panels, strict=True):
-            for ax, panel in zip(axes, line, strict=True):
-                _dot_panel(ax, rows, panel, band, small=small)
-        kinds = dict.fromkeys(dot.kind for line in panels for panel in line for dot in panel.dots)
-        handles: list[Any] = [_handle(kind) for kind in kinds]
-        if band and key:
-            handles.append(Rectangle((0, 0), 1, 1, color=PALE, label=key))
-        figure.legend(handles=handles, ncols=4, loc="lower center", columnspacing=1.3, handletextpad=0.5)
-        lines = -(-len(handles) // 4)
-        figure.tight_layout(rect=(0, 0.24 * lines / figure.get_figheight(), 1, 1), w_pad=1.0 if small else 2.0)
-        return files(figure, name)
+    heights = [row_height * len(rows) + 0.75 for rows in labels]
+    figure = Figure((WIDTH, sum(heights) + 0.35))
+    grid = figure.subplots(len(panels), len(panels[0]), squeeze=False, height_ratios=heights, sharey="row")
+    small = len(panels[0]) > 2
+    for axes, rows, line in zip(grid, labels, panels, strict=True):
+        for ax, panel in zip(axes, line, strict=True):
+            _dot_panel(ax, rows, panel, band, small=small)
+    handles = _handles([panel for line in panels for panel in line])
+    if band:
+        handles.append(Rectangle((0, 0), 1, 1, color=PALE, label=f"within {band}"))
+    figure.legend(handles=handles, ncols=4, loc="lower center", columnspacing=1.3, handletextpad=0.5)
+    lines = -(-len(handles) // 4)
+    figure.tight_layout(rect=(0, 0.24 * lines / figure.get_figheight(), 1, 1), w_pad=1.0 if small else 2.0)
+    return figure
 
 
-def _handle(kind: Dots) -> Line2D:
-    fill = "white" if kind.hollow else kind.colour
-    return Line2D([], [], color=kind.colour, lw=1.4, marker=kind.marker, mfc=fill, mew=1.4, ms=6, label=kind.label)
+def _handles(panels: Sequence[DotPanel]) -> list[Any]:
+    kinds = dict.fromkeys(dot.kind for panel in panels for dot in panel.dots)
+    return [Line2D([], [], lw=1.4, ms=6, marker=kind.marker, label=kind.label, **_filled(kind)) for kind in kinds]
 
 
-def _dot_panel(ax: Axes, labels: Sequence[str], panel: DotPanel, band: float, *, small: bool) -> None:
+def _filled(kind: Dots) -> dict[str, Any]:
+    return {"color": kind.colour, "mfc": "white" if kind.hollow else kind.colour, "mew": 1.4}
+
+
+def _dot_panel(ax: Axes, labels: Sequence[str], panel: DotPanel, band: float = 0.0, *, small: bool = False) -> None:
     low, high = panel.span
     if band:
         ax.axvspan(-band, band, color=PALE, lw=0, zorder=0)
@@ -211,24 +233,23 @@ def _dot_panel(ax: Axes, labels: Sequence[str], panel: DotPanel, band: float, *,
 
 
 def _dot(ax: Axes, dot: Dot, panel: DotPanel, *, small: bool) -> None:
-    (low, high), y, kind = panel.span, dot.row + dot.offset, dot.kind
+    (low, high), y = panel.span, dot.row + dot.offset
     size, font = (4.2, 7.6) if small else (6.2, 8.5)
-    style: dict[str, Any] = {"ms": size, "mec": kind.colour, "mfc": "white" if kind.hollow else kind.colour, "mew": 1.4}
-    text = signed(dot.value, 1 if abs(dot.value) >= 0.95 else 2)
+    style = {"ms": size, "ls": "", "zorder": 3, "clip_on": False, **_filled(dot.kind)}
     if low <= dot.value <= high:
         if dot.interval is not None and all(map(math.isfinite, dot.interval)):
             ends = [max(dot.interval[0], low), min(dot.interval[1], high)]
-            ax.plot(ends, [y, y], color=kind.colour, lw=1.5, solid_capstyle="butt", zorder=2)
-        ax.plot(dot.value, y, marker=kind.marker, zorder=3, ls="", clip_on=False, **style)
+            ax.plot(ends, [y, y], color=dot.kind.colour, lw=1.5, solid_capstyle="butt", zorder=2)
+        ax.plot(dot.value, y, marker=dot.kind.marker, **style)
         if panel.values:
             place = blended_transform_factory(ax.transAxes, ax.transData)
+            text = signed(dot.value, 1 if abs(dot.value) >= 0.95 else 2)
             ax.text(1.01, y, text, transform=place, va="center", fontsize=font)
         return
-    side = 1 if dot.value > high else -1
-    edge = high if side > 0 else low
-    ax.plot(edge, y, marker=">" if side > 0 else "<", zorder=3, ls="", clip_on=False, **style)
-    words: dict[str, Any] = {"textcoords": "offset points", "va": "center", "fontsize": font, "color": kind.colour}
-    ax.annotate(signed(dot.value, 1), (edge, y), xytext=(-7 * side, 0), ha="right" if side > 0 else "left", **words)
+    edge, marker, side, shift = (high, ">", "right", -7) if dot.value > high else (low, "<", "left", 7)
+    ax.plot(edge, y, marker=marker, **style)
+    words: dict[str, Any] = {"textcoords": "offset points", "va": "center", "fontsize": font}
+    ax.annotate(signed(dot.value, 1), (edge, y), xytext=(shift, 0), ha=side, color=dot.kind.colour, **words)
 
 
 # Lines with their names at the end
@@ -244,7 +265,6 @@ class Line:
 
 def _lines(ax: Axes, lines: Sequence[Line], *, markers: bool, gap: float) -> None:
     """Draw lines and write each name beside the line's end; names that would overlap are pushed apart."""
-    ends = []
     for line in lines:
         style = look(line.label)
         marker = style.marker if markers else ""
@@ -252,97 +272,53 @@ def _lines(ax: Axes, lines: Sequence[Line], *, markers: bool, gap: float) -> Non
         if line.ring is not None and line.ring in line.x:
             y = line.y[list(line.x).index(line.ring)]
             ax.plot(line.ring, y, "o", ms=6.5, mfc="white", mec=style.colour, mew=1.6, clip_on=False, zorder=4)
-        ends.append((line.y[-1], line.x[-1], line.label, style.colour))
     bottom, top = ax.get_ylim()
     least, (left, right) = gap * (top - bottom), ax.get_xlim()
-    ends.sort()
-    places = [end[0] for end in ends]
+    lines = sorted(lines, key=lambda line: line.y[-1])
+    places = [line.y[-1] for line in lines]
     for _ in range(50):
         for i in range(len(places) - 1):
             if (overlap := least - places[i + 1] + places[i]) > 0:
                 places[i], places[i + 1] = places[i] - overlap / 2, places[i + 1] + overlap / 2
-    for (_, x, label, colour), place in zip(ends, places, strict=True):
-        beside = x + 0.03 * (right - left)
-        ax.text(beside, place, label, color=colour, fontsize=8.8, va="center", clip_on=False)
+    for line, place in zip(lines, places, strict=True):
+        beside, colour = line.x[-1] + 0.03 * (right - left), look(line.label).colour
+        ax.text(beside, place, line.label, color=colour, fontsize=8.8, va="center", clip_on=False)
 
 
-@dataclass(frozen=True)
-class Difference:
-    """A reference row less another on the prefixes of each bin, with intervals; NaN where a bin is empty."""
-
-    label: str  # of the other row, which gives colour and marker
-    values: Sequence[float]
-    intervals: Sequence[tuple[float, float]]
-
-
-def by_bin(
-    name: str, ticks: Sequence[str], levels: Sequence[Line], differences: Sequence[Difference], reference: str
-) -> dict[str, bytes]:
-    """Draw levels by bin on the left and, on the right, the reference less others, with whiskers."""
-    with matplotlib.rc_context(STYLE):
-        figure = Figure((WIDTH, 3.6))
-        left, right = figure.subplots(1, 2) if differences else (figure.subplots(), None)
-        x = range(len(ticks))
-        _lines(left, levels, markers=True, gap=0.07)
-        left.set(title="Recall@20, per cent", xlabel="clicks in the prefix; number of test prefixes")
-        left.set_xticks(list(x), ticks)
-        left.set_xlim(-0.3, len(ticks) - 0.85)
-        if right is not None:
-            _differences(right, ticks, differences, reference)
-        figure.tight_layout(w_pad=1)
-        figure.subplots_adjust(left=0.045, right=0.99 if differences else 0.75, wspace=0.47)
-        return files(figure, name)
+@drawn
+def by_bin(levels: Sequence[Line], bins: Sequence[str], counts: Sequence[str], differences: DotPanel) -> Figure:
+    """Draw levels by bin as lines on the left and, on the right, differences with whiskers, a row a bin."""
+    figure = Figure((WIDTH, 3.9))
+    left, right = figure.subplots(1, 2) if differences.dots else (figure.subplots(), None)
+    _lines(left, levels, markers=True, gap=0.07)
+    left.set(title="Recall@20, per cent", xlabel="clicks in the prefix; number of test prefixes")
+    left.set_xticks(range(len(bins)), [f"{name}\n{count}" for name, count in zip(bins, counts, strict=True)])
+    left.set_xlim(-0.3, len(bins) - 0.85)
+    if right is not None:
+        _dot_panel(right, bins, differences)
+        right.legend(handles=_handles([differences]), loc="upper center", bbox_to_anchor=(0.45, -0.16), ncols=2)
+    figure.tight_layout(w_pad=1)
+    figure.subplots_adjust(left=0.045, right=0.985 if differences.dots else 0.75, wspace=0.55)
+    return figure
 
 
-def _differences(ax: Axes, ticks: Sequence[str], differences: Sequence[Difference], reference: str) -> None:
-    ax.axhline(0, color=INK, lw=1)
-    ends = [end for one in differences for pair in one.intervals[:-1] for end in pair if math.isfinite(end)]
-    low, high = min([*ends, -1.5]), max([*ends, 1.5])
-    pad = 0.12 * (high - low)
-    low, high = low - pad, high + 2.2 * pad  # room for the key
-    for k, one in enumerate(differences):
-        style = look(one.label)
-        for i, (value, (least, most)) in enumerate(zip(one.values, one.intervals, strict=True)):
-            x = i + (k - (len(differences) - 1) / 2) * 0.32
-            if not math.isfinite(value):
-                continue
-            if low <= value <= high:
-                ax.plot([x, x], [max(least, low), min(most, high)], color=style.colour, lw=1.7, solid_capstyle="butt")
-                ax.plot(x, value, style.marker, ms=5, color=style.colour)
-            else:
-                side = 1 if value > high else -1
-                edge = high if side > 0 else low
-                ax.plot(x, edge, "^" if side > 0 else "v", ms=7, color=style.colour, clip_on=False)
-                words: dict[str, Any] = {"textcoords": "offset points", "fontsize": 8.5, "color": style.colour}
-                ax.annotate(signed(value, 0), (x, edge), xytext=(-7, -5 * side), ha="right", va="center", **words)
-        label = f"{reference} − {one.label}"
-        ax.plot([], [], color=style.colour, marker=style.marker, ms=5, lw=1.7, label=label)
-    for i in range(0, len(ticks), 2):
-        ax.axvspan(i - 0.5, i + 0.5, color=STRIPE, lw=0, zorder=-1)
-    ax.set(title="Differences in Recall@20, points", ylim=(low, high), xlim=(-0.5, len(ticks) - 0.5))
-    ax.set_xticks(range(len(ticks)), ticks)
-    ax.yaxis.set_major_formatter(lambda y, _: signed(y, 0 if float(y).is_integer() else 1))
-    ax.set_xlabel(f"above 0: {reference} is better")
-    ax.legend(loc="upper left")
-
-
-def curves(name: str, panels: Mapping[str, Sequence[Line]]) -> dict[str, bytes]:
+@drawn
+def curves(panels: Mapping[str, Sequence[Line]]) -> Figure:
     """Draw a panel of learning curves for each title, two beside each other."""
-    with matplotlib.rc_context(STYLE):
-        rows = -(-len(panels) // 2)
-        figure = Figure((WIDTH, 0.3 + 2.4 * rows))
-        axes = figure.subplots(rows, 2, squeeze=False).ravel()
-        longest = max((x for lines in panels.values() for line in lines for x in line.x), default=1.0)
-        for ax, (title, lines) in zip(axes, panels.items(), strict=False):
-            ax.set_xlim(0, 1.42 * longest)
-            _lines(ax, lines, markers=False, gap=0.085)
-            ax.set_title(title)
-            ax.set_xlabel("epoch")
-            ax.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(6, integer=True))
-        for ax in axes[len(panels) :]:
-            ax.set_axis_off()
-        figure.tight_layout(w_pad=1.5)
-        return files(figure, name)
+    rows = -(-len(panels) // 2)
+    figure = Figure((WIDTH, 0.3 + 2.4 * rows))
+    axes = figure.subplots(rows, 2, squeeze=False).ravel()
+    longest = max((x for lines in panels.values() for line in lines for x in line.x), default=1.0)
+    for ax, (title, lines) in zip(axes, panels.items(), strict=False):
+        ax.set_xlim(0, 1.42 * longest)
+        _lines(ax, lines, markers=False, gap=0.085)
+        ax.set_title(title)
+        ax.set_xlabel("epoch")
+        ax.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(6, integer=True))
+    for ax in axes[len(panels) :]:
+        ax.set_axis_off()
+    figure.tight_layout(w_pad=1.5)
+    return figure
 
 
 # Bars
@@ -356,45 +332,46 @@ class Bar:
     paper: float | None = None
 
 
-def bars(name: str, panels: Mapping[str, Sequence[Bar]]) -> dict[str, bytes]:
+@drawn
+def bars(panels: Mapping[str, Sequence[Bar]]) -> Figure:
     """Draw horizontal bars with whiskers, and a diamond for the paper's number; all panels have the same rows."""
-    with matplotlib.rc_context(STYLE):
-        count = max(len(content) for content in panels.values())
-        figure = Figure((WIDTH, 0.26 * count + 1.1))
-        for ax, (title, content) in zip(figure.subplots(1, len(panels), sharey=True), panels.items(), strict=True):
-            ax.set_title(f"{title}, per cent")
-            ax.set_yticks(range(len(content)), [bar.label for bar in content])
-            ax.set_ylim(len(content) - 0.4, -0.6)
-            ax.tick_params(axis="y", length=0)
-            for place, bar in enumerate(content):
-                ax.barh(place, bar.value, height=0.62, color="#b9cbe0", zorder=1)
-                if math.isfinite(bar.half):
-                    ends = [max(0.0, bar.value - bar.half), min(100.0, bar.value + bar.half)]
-                    ax.plot(ends, [place, place], color=DARK, lw=1.5, solid_capstyle="butt", zorder=2)
-                if bar.paper is not None:
-                    ax.plot(bar.paper, place, "D", ms=5.5, mfc="white", mec=MID, mew=1.4, zorder=3)
-        handles = [Rectangle((0, 0), 1, 1, color="#b9cbe0", label="ours"), Line2D([], [], color=DARK, lw=1.5)]
-        handles[1].set_label("95 % interval")
-        if any(bar.paper is not None for content in panels.values() for bar in content):
-            handles.append(Line2D([], [], ls="", marker="D", mfc="white", mec=MID, mew=1.4, label="paper"))
-        figure.legend(handles=handles, ncols=3, loc="lower center")
-        figure.tight_layout(rect=(0, 0.26 / figure.get_figheight(), 1, 1), w_pad=1.5)
-        return files(figure, name)
+    count = max(len(content) for content in panels.values())
+    figure = Figure((WIDTH, 0.26 * count + 1.1))
+    diamond: dict[str, Any] = {"ls": "", "marker": "D", "ms": 5.5, "mfc": "white", "mec": MID, "mew": 1.4}
+    for ax, (title, content) in zip(figure.subplots(1, len(panels), sharey=True), panels.items(), strict=True):
+        ax.set_title(f"{title}, per cent")
+        ax.set_yticks(range(len(content)), [bar.label for bar in content])
+        ax.set_ylim(len(content) - 0.4, -0.6)
+        ax.tick_params(axis="y", length=0)
+        for place, bar in enumerate(content):
+            ax.barh(place, bar.value, height=0.62, color=BAR, zorder=1)
+            if math.isfinite(bar.half):
+                ends = [max(0.0, bar.value - bar.half), min(100.0, bar.value + bar.half)]
+                ax.plot(ends, [place, place], color=DARK, lw=1.5, solid_capstyle="butt", zorder=2)
+            if bar.paper is not None:
+                ax.plot(bar.paper, place, zorder=3, **diamond)
+    handles: list[Any] = [Rectangle((0, 0), 1, 1, color=BAR, label="ours")]
+    handles.append(Line2D([], [], color=DARK, lw=1.5, label="95 % interval"))
+    if any(bar.paper is not None for content in panels.values() for bar in content):
+        handles.append(Line2D([], [], label="paper", **diamond))
+    figure.legend(handles=handles, ncols=3, loc="lower center")
+    figure.tight_layout(rect=(0, 0.26 / figure.get_figheight(), 1, 1), w_pad=1.5)
+    return figure
 
 
-def histograms(name: str, panels: Mapping[str, np.ndarray]) -> dict[str, bytes]:
+@drawn
+def histograms(panels: Mapping[str, np.ndarray]) -> Figure:
     """Draw shares in per cent by 1, 2, ... clicks, a panel for each title; the last bar has all longer prefixes."""
-    with matplotlib.rc_context(STYLE):
-        figure = Figure((WIDTH, 0.7 + 1.4 * len(panels)))
-        axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
-        for ax, (title, shares) in zip(axes, panels.items(), strict=True):
-            places = range(1, len(shares) + 1)
-            ax.bar(places, shares, color=DARK)
-            ax.set_title(f"{title}: test prefixes, per cent")
-            ax.set_xticks(places, [*map(str, places[:-1]), f">{len(shares) - 1}"])
-        axes[-1].set_xlabel("clicks in the prefix")
-        figure.tight_layout()
-        return files(figure, name)
+    figure = Figure((WIDTH, 0.7 + 1.4 * len(panels)))
+    axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
+    for ax, (title, shares) in zip(axes, panels.items(), strict=True):
+        places = range(1, len(shares) + 1)
+        ax.bar(places, shares, color=DARK)
+        ax.set_title(f"{title}: test prefixes, per cent")
+        ax.set_xticks(places, [*map(str, places[:-1]), f">{len(shares) - 1}"])
+    axes[-1].set_xlabel("clicks in the prefix")
+    figure.tight_layout()
+    return figure
 
 
 # Attention
@@ -408,53 +385,52 @@ class Attended:
     is_target: np.ndarray  # (clicks,) bool
 
 
-def heat_maps(name: str, label: str, panels: Mapping[str, Sequence[Attended]]) -> dict[str, bytes]:
+@drawn
+def heat_maps(label: str, panels: Mapping[str, Sequence[Attended]]) -> Figure:
     """Draw a map for each title: a row a session, oldest click left, in multiples of an even share on one scale."""
     rows = max(len(content) for content in panels.values())
-    with matplotlib.rc_context(STYLE):
-        figure = Figure((WIDTH, 1.35 + 0.185 * rows))
-        for ax, (title, content) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
-            clicks = max(len(one.weights) for one in content)
-            shares = np.full((len(content), clicks), np.nan)
-            for i, one in enumerate(content):
-                shares[i, : len(one.weights)] = one.weights.astype(float) * len(one.weights)
-                for j in np.flatnonzero(one.is_target):
-                    ax.plot(j + 0.5, i + 0.5, "o", ms=4, mfc="white", mec=INK, mew=1)
-            image = ax.pcolormesh(shares, cmap="Blues", vmin=0, vmax=4, edgecolors="#c9c9c9", lw=0.8)
-            ax.set_ylim(rows, 0)
-            ax.set_title(title, fontsize=9.3)
-            ax.set_xticks([0.5, clicks - 0.5] if clicks > 1 else [0.5], ["first click", "last"][: min(clicks, 2)])
-            ax.set_yticks([])
-            ax.spines[:].set_visible(False)
-            ax.tick_params(length=0)
-        figure.axes[0].set_ylabel(label)
-        height = figure.get_figheight()
-        figure.tight_layout(rect=(0, 0.5 / height, 1, 1), w_pad=1)
-        place = figure.add_axes((0.17, 0.34 / height, 0.36, 0.11 / height))
-        scale = figure.colorbar(image, cax=place, orientation="horizontal", extend="max")
-        scale.outline.set_visible(False)
-        scale.set_ticks([0, 1, 2, 3, 4], labels=["0", "even share", "2×", "3×", "4×"])
-        figure.text(0.6, 0.34 / height, "○  a click on the item that is clicked next", fontsize=9)
-        return files(figure, name)
+    figure = Figure((WIDTH, 1.35 + 0.185 * rows))
+    for ax, (title, content) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
+        clicks = max(len(one.weights) for one in content)
+        shares = np.full((len(content), clicks), np.nan)
+        for i, one in enumerate(content):
+            shares[i, : len(one.weights)] = one.weights.astype(float) * len(one.weights)
+            for j in np.flatnonzero(one.is_target):
+                ax.plot(j + 0.5, i + 0.5, "o", ms=4, mfc="white", mec=INK, mew=1)
+        image = ax.pcolormesh(shares, cmap="Blues", vmin=0, vmax=4, edgecolors="#c9c9c9", lw=0.8)
+        ax.set_ylim(rows, 0)
+        ax.set_title(title, fontsize=9.3)
+        ax.set_xticks([0.5, clicks - 0.5] if clicks > 1 else [0.5], ["first click", "last"][: min(clicks, 2)])
+        ax.set_yticks([])
+        ax.spines[:].set_visible(False)
+        ax.tick_params(length=0)
+    figure.axes[0].set_ylabel(label)
+    height = figure.get_figheight()
+    figure.tight_layout(rect=(0, 0.5 / height, 1, 1), w_pad=1)
+    place = figure.add_axes((0.17, 0.34 / height, 0.36, 0.11 / height))
+    scale = figure.colorbar(image, cax=place, orientation="horizontal", extend="max")
+    scale.outline.set_visible(False)
+    scale.set_ticks([0, 1, 2, 3, 4], labels=["0", "even share", "2×", "3×", "4×"])
+    figure.text(0.6, 0.34 / height, "○  a click on the item that is clicked next", fontsize=9)
+    return figure
 
 
-def from_last(name: str, lines: Mapping[str, Sequence[float]]) -> dict[str, bytes]:
+@drawn
+def from_last(lines: Mapping[str, Sequence[float]]) -> Figure:
     """Draw mean attention by the number of clicks before the last, in multiples of an even share."""
-    with matplotlib.rc_context(STYLE):
-        figure = Figure((WIDTH, 2.9))
-        ax = figure.subplots()
-        longest = max(map(len, lines.values()))
-        styles = [(DARK, "o", "-"), (MID, "s", "-"), ("#b98300", "D", "--"), (GREEN, "^", "-"), (GREY, "v", ":")]
-        for i, (label, values) in enumerate(lines.items()):
-            colour, marker, style = styles[i % len(styles)]
-            ax.plot(range(len(values)), values, color=colour, marker=marker, ms=5.5, ls=style, lw=1.7, label=label)
-        ax.axhline(1, color=INK, lw=1)
-        ax.text(longest - 0.9, 1, "even share", va="center", fontsize=8.8)
-        ax.set_xlim(-0.2, longest - 0.95)
-        ax.set_ylim(0)
-        ax.set_xticks(range(longest), ["last", *map(str, range(1, longest))])
-        ax.set_xlabel("clicks before the last one")
-        ax.set_title("Mean attention, as a multiple of an even share")
-        ax.legend(loc="upper right")
-        figure.tight_layout()
-        return files(figure, name)
+    figure = Figure((WIDTH, 2.9))
+    ax = figure.subplots()
+    longest = max(map(len, lines.values()))
+    styles = itertools.cycle([(DARK, "o-"), (MID, "s-"), ("#b98300", "D--"), (GREEN, "^-"), (GREY, "v:")])
+    for (label, values), (colour, style) in zip(lines.items(), styles, strict=False):
+        ax.plot(range(len(values)), values, style, color=colour, ms=5.5, lw=1.7, label=label)
+    ax.axhline(1, color=INK, lw=1)
+    ax.text(longest - 0.9, 1, "even share", va="center", fontsize=8.8)
+    ax.set_xlim(-0.2, longest - 0.95)
+    ax.set_ylim(0)
+    ax.set_xticks(range(longest), ["last", *map(str, range(1, longest))])
+    ax.set_xlabel("clicks before the last one")
+    ax.set_title("Mean attention, as a multiple of an even share")
+    ax.legend(loc="upper right")
+    figure.tight_layout()
+    return figure

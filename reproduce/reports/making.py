@@ -14,10 +14,11 @@ from reproduce.errors import InputError, SuiteError, UsageError
 from reproduce.evaluation import metrics
 from reproduce.files import replacing
 from reproduce.paper import numbers
-from reproduce.reports import Page, html_report, renderers
+from reproduce.reports import renderers
 from reproduce.reports.comment import comment
 from reproduce.reports.document import Document
 from reproduce.reports.records import Records
+from reproduce.reports.study import Page
 from reproduce.runs import scheduler, slurm
 from reproduce.runs.deadline import Deadline
 from reproduce.runs.experiment import Experiment
@@ -73,7 +74,7 @@ def make(options: Namespace) -> int:
     if report := getattr(options, "html", None):
         with replacing(report, option="--html") as temporary:
             documents = {reports.file_of(name): document, **document.beside}
-            temporary.write_text(html_report.report(documents), encoding="utf-8")
+            temporary.write_text(renderers.html(documents), encoding="utf-8")
     print(renderers.terminal(document), end="")
     print(f"\nThe whole page, with figures and details: {folder / reports.file_of(name)}")
     if document.error:

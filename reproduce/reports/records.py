@@ -8,12 +8,17 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 import reproduce
 from reproduce import catalog
 from reproduce.errors import InputError
+from reproduce.evaluation import metrics
 from reproduce.paper import controls, numbers
+from reproduce.paper.counting import Counting
 from reproduce.paper.rows import ROWS, Row
 from reproduce.reading import own_data
+from reproduce.reading.sessions import exactness
 from reproduce.runs import stored_search
 from reproduce.runs.experiment import Experiment
 from reproduce.runs.listing import Listed, listed
@@ -69,13 +74,9 @@ class Records:
         ]
         return sorted(wanted, key=lambda run: run.experiment.seed)
 
-    def remarks(self, *datasets: str) -> list[str]:
-        """Return a line for each record on the data sets that could not be used, with the reason."""
-        lines: dict[str, None] = {}
-        for dataset in datasets:
-            self.of(dataset)
-            lines |= self._remarks[dataset]
-        return list(lines)
+    def remarks(self) -> list[str]:
+        """Return a line for each record that was asked for and could not be used, with the reason."""
+        return list(dict.fromkeys(line for lines in self._remarks.values() for line in lines))
 
     def searches(self, dataset: str) -> list[Found]:
         """Return the searches on a data set, by file name; none, with a remark, if one is broken."""
@@ -115,6 +116,10 @@ class Records:
             rows += [Row(label, f"{OUTSIDE}{label}") for label in self._outside.get(dataset, {})]
         distinct = {(row.model, str(sorted(row.fields.items()))): row for row in rows}
         return [row for row in distinct.values() if any(self.results(row, dataset) for dataset in datasets)]
+
+    def runs(self) -> pd.DataFrame:
+        """Return a row for every usable record: what was run, what came out, and under what circumstances."""
+        return pd.DataFrame([_line(dataset, run) for dataset in self.datasets() for run in self.of(dataset)])
 
     def _digest(self, dataset: str) -> str:
         """Return the digest of the split whose records are shown: that at hand, else that of most records."""
@@ -163,6 +168,52 @@ class Records:
             return entry.own.source != catalog.current().source(model)
         runs = [other.own for other in entries if other.own and other.experiment and other.experiment.model == model]
         return entry.own.source != max(runs, key=lambda run: run.started).source
+
+
+def _line(dataset: str, run: Result) -> dict[str, object]:
+    """Return a row of runs.csv; whole numbers as text, so that a missing one makes none of them a fraction."""
+    where, kept = run.environment, run.best_epoch
+    numbers_of = {
+        f"{measure.title}, ties {ties}": measure.mean(run.greater, run.equal, Counting(ties=ties))
+        for ties in ("against", "at random", "in favour")
+        for measure in metrics.PAPERS.values()
+    }
+    validation = [epoch["validation_recall"] for epoch in run.epochs if epoch["epoch"] == kept]
+    line = {
+        "data set": dataset,
+        "model": run.experiment.model,
+        "settings": ", ".join(f"{key}={value}" for key, value in sorted(run.experiment.params.items())),
+        "seed": run.experiment.seed,
+        "test prefixes": len(run.greater),
+        **numbers_of,
+        "epoch kept": kept,
+        "epochs run": len(run.epochs) or None,
+        "epochs allowed": run.fields.get("epochs"),
+        "validation Recall@20": validation[0] if validation else None,
+        "device": where["device"],
+        "threads": where["threads"],
+        "torch": where["torch"],
+        "commit": where["commit"],
+        "uncommitted changes": where["dirty"],
+        "resumed": resumed(run),
+        "fit seconds": where.get("fit_seconds"),
+        "peak memory MiB": where.get("peak_memory_mib"),
+        "catalogue": run.split["n_items"],
+        "click order": exactness(run.split["provenance"]),
+    }
+    return {name: value if value is None or "@" in name else str(value) for name, value in line.items()}
+
+
+def resumed(result: Result) -> str:
+    """Say whether a run was interrupted, and what differed between its parts that may move a rank."""
+    last = result.environment
+    before = last["resumed"]
+    parts = []
+    for key in ("device", "threads", "torch", "scoring_chunk"):
+        if any(part.get(key) != last.get(key) for part in before):
+            values = [f"{part.get(key)} to epoch {part['epochs']}" for part in before]
+            parts.append(f"{key}: {', '.join(values)}, then {last.get(key)}")
+    return "; ".join(parts) or ("yes" if before else "no")
 
 
 def _state(file: Path) -> tuple[int, int]:

@@ -1,14 +1,17 @@
-"""Documents and tables as Markdown, as text for a terminal, and as LaTeX, CSV and JSON."""
+"""Documents and tables as Markdown, as text for a terminal, as HTML, and as LaTeX, CSV and JSON."""
 
 from __future__ import annotations
 
+import base64
+import html as escaping
 import json
 import math
 import re
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import pandas as pd
 from tabulate import tabulate
 
 from reproduce.reports.document import Block, Bullets, Cell, Document, Figure, Folded, Number, Scores, Section, Table
@@ -16,7 +19,13 @@ from reproduce.reports.document import Block, Bullets, Cell, Document, Figure, F
 WIDTH = 100  # columns of a terminal
 BOLD = "*"  # around what is bold elsewhere, on a terminal
 SPACE = "\N{NO-BREAK SPACE}"
-SIGNS = {
+LATEX = {
+    **{sign: f"\\{sign}" for sign in "&%$#_{}"},
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
     "±": r"$\pm$",
     "−": "$-$",
     "≈": r"$\approx$",
@@ -31,13 +40,7 @@ SIGNS = {
     "·": r"$\cdot$",
     SPACE: "~",
 }
-SPECIAL = {sign: f"\\{sign}" for sign in "&%$#_{}"} | {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-}
+LINK = re.compile(r"\[([^]]*)\]\(([^)]*)\)")
 
 
 def cell_text(cell: Cell) -> str:
@@ -54,6 +57,10 @@ def cell_text(cell: Cell) -> str:
             return f"{text} {cell.notes}".rstrip().replace(" ", SPACE)
         case _:
             return cell
+
+
+def _aligned(table: Table) -> list[str]:
+    return ["left"] * table.labels + ["right"] * (len(table.columns) - table.labels)
 
 
 # Markdown
@@ -77,20 +84,19 @@ def _markdown(block: Block, level: int) -> str:
             return block
         case Bullets():
             return _bullets(block.lines)
+        case Table(lines=[]):
+            return ""
         case Table():
             rows = [[cell_text(cell).replace("|", "\\|") for cell in row] for row in block.rows]
-            align = ["left"] * block.labels + ["right"] * (len(block.columns) - block.labels)
-            return tabulate(rows, block.columns, tablefmt="pipe", colalign=align, disable_numparse=True)
+            return tabulate(rows, block.columns, tablefmt="pipe", colalign=_aligned(block), disable_numparse=True)
         case Figure():
             svg = f"([SVG](figures/{block.name}.svg))"
             return f"![{block.alt}](figures/{block.name}.png)\n\n*{block.caption}* {svg}"
-        case Folded():
-            inner = [_markdown(part, level + 1) for part in block.parts]
-            summary = block.summary
-            return "\n\n".join([f"<details><summary>{summary}</summary>", *filter(None, inner), "</details>"])
-        case Section():
-            inner = [_markdown(part, level + 1) for part in block.parts]
-            return "\n\n".join([f"{'#' * level} {block.title}", *filter(None, inner)])
+        case Section() | Folded():
+            inner = [part for one in block.parts if (part := _markdown(one, level + 1))]
+            if isinstance(block, Section):
+                return "\n\n".join([f"{'#' * level} {block.title}", *inner])
+            return "\n\n".join([f"<details><summary>{block.title}</summary>", *inner, "</details>"])
 
 
 # A terminal
@@ -98,8 +104,7 @@ def _markdown(block: Block, level: int) -> str:
 
 def terminal(document: Document, width: int = WIDTH) -> str:
     """Return the answer, the notes and the tables of the data sets asked for, at most `width` columns wide."""
-    parts = [document.title, _wrapped(document.introduction, width)]
-    parts.append("\n".join(_wrapped(f"- {line}", width, "  ") for line in document.answer))
+    parts = [document.title, _wrapped(document.introduction, width), _wrapped(_bullets(document.answer), width, "  ")]
     parts += list(_terminal(document.parts, document.shown, width))
     return "\n\n".join(filter(None, parts)) + "\n"
 
@@ -110,8 +115,8 @@ def _terminal(blocks: Sequence[Block], shown: Sequence[str], width: int) -> Iter
             case str():
                 yield _wrapped(block, width)
             case Bullets():
-                yield "\n".join(_wrapped(f"- {line}", width, "  ") for line in block.lines)
-            case Table():
+                yield _wrapped(_bullets(block.lines), width, "  ")
+            case Table() if block.lines:
                 yield from _plain_tables(block, width)
             case Folded(on_terminal=True):
                 yield from _terminal(block.parts, shown, width)
@@ -122,37 +127,160 @@ def _terminal(blocks: Sequence[Block], shown: Sequence[str], width: int) -> Iter
 
 def plain(text: str, bold: str = "") -> str:
     """Return a text without the marks of Markdown, and `bold` in place of **; a link keeps its words."""
-    text = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", text)
     marks = r"\*\*|(?<!\w)\*(?=\S)|(?<=\S)\*(?!\w)|`"
-    return re.sub(marks, lambda mark: bold if mark[0] == "**" else "", text)
+    return re.sub(marks, lambda mark: bold if mark[0] == "**" else "", LINK.sub(r"\1", text))
 
 
 def _wrapped(text: str, width: int, indent: str = "") -> str:
-    lines = plain(text, BOLD).splitlines()
-    return "\n".join(
-        textwrap.fill(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
-        for line in lines
-    )
+    how: dict[str, Any] = {"subsequent_indent": indent, "break_long_words": False, "break_on_hyphens": False}
+    return "\n".join(textwrap.fill(line, width, **how) for line in plain(text, BOLD).splitlines())
 
 
 def _plain_tables(table: Table, width: int) -> Iterator[str]:
     """Yield a table, or several if its columns do not fit beside each other; each repeats the labels."""
-    columns = list(range(table.labels, len(table.columns)))
+    texts = [[plain(cell_text(cell), BOLD).replace(SPACE, " ") for cell in row] for row in table.rows]
+    heads = [name.replace(": ", ":\n") for name in table.columns]
+    labels, columns = list(range(table.labels)), list(range(table.labels, len(heads)))
     while True:
-        taken = len(columns)
-        while True:
-            kept = [*range(table.labels), *columns[:taken]]
-            rows = [[plain(cell_text(row[i]), BOLD).replace(SPACE, " ") for i in kept] for row in table.rows]
-            heads = [table.columns[i].replace(": ", ":\n") for i in kept]
-            align = ["left"] * table.labels + ["right"] * taken
-            text = tabulate(rows, heads, tablefmt="simple", colalign=align if rows else None, disable_numparse=True)
-            if taken <= 1 or max(map(len, text.splitlines())) <= width:
+        for n in range(len(columns), -1, -1):
+            kept = [*labels, *columns[:n]]
+            rows, align = [[row[i] for i in kept] for row in texts], _aligned(table)[: len(kept)]
+            text = tabulate(rows, [heads[i] for i in kept], "simple", colalign=align, disable_numparse=True)
+            if n <= 1 or max(map(len, text.splitlines())) <= width:
                 break
-            taken -= 1
         yield text
-        columns = columns[taken:]
+        columns = columns[n:]
         if not columns:
             return
+
+
+# HTML
+
+
+STYLE = """
+:root { color-scheme: light dark; --ink: #1a1a1a; --paper: #fff; --line: #d8d8d8; --soft: #f5f6f8; --link: #0b57a4; }
+@media (prefers-color-scheme: dark) {
+  :root { --ink: #e4e4e4; --paper: #15181c; --line: #3a3f46; --soft: #1e2228; --link: #8ab8f0; }
+}
+* { box-sizing: border-box; }
+body { margin: 0 auto; max-width: 900px; padding: 1rem 2rem 4rem; color: var(--ink); background: var(--paper);
+  font: 16px/1.5 system-ui, sans-serif; }
+nav { position: sticky; top: 0; padding: .5rem 0; background: var(--paper); border-bottom: 1px solid var(--line); }
+nav a { margin-right: .9rem; white-space: nowrap; }
+a { color: var(--link); }
+article { border-top: 3px solid var(--line); margin-top: 3rem; scroll-margin-top: 3rem; }
+table { border-collapse: collapse; width: 100%; margin: 1rem 0; font-size: 14px; font-variant-numeric: tabular-nums; }
+th, td { padding: .3rem .5rem; border-bottom: 1px solid var(--line); text-align: right; vertical-align: top; }
+th { cursor: pointer; background: var(--soft); }
+th.label, td.label { text-align: left; }
+figure { margin: 1rem 0; }
+figure img { width: 100%; background: #fff; border-radius: 4px; }
+figcaption, footer { font-size: 14px; }
+details { border: 1px solid var(--line); border-radius: 4px; padding: .4rem .8rem; margin: .8rem 0; }
+summary { cursor: pointer; }
+code { background: var(--soft); padding: 0 .2rem; overflow-wrap: anywhere; }
+""".strip()
+SCRIPT = """
+for (const table of document.querySelectorAll("table")) {
+  table.querySelectorAll("th").forEach((head, column) => {
+    head.tabIndex = 0;
+    const sort = () => {
+      const down = head.getAttribute("aria-sort") === "descending";
+      table.querySelectorAll("th").forEach(other => other.removeAttribute("aria-sort"));
+      head.setAttribute("aria-sort", down ? "ascending" : "descending");
+      const key = row => row.cells[column].dataset.value ?? row.cells[column].textContent;
+      const rows = [...table.tBodies[0].rows].sort((a, b) => {
+        const [x, y] = [key(a), key(b)], numbers = x !== "" && y !== "" && !isNaN(x) && !isNaN(y);
+        return numbers ? x - y : x.localeCompare(y);
+      });
+      table.tBodies[0].append(...(down ? rows : rows.reverse()));
+    };
+    head.addEventListener("click", sort);
+    head.addEventListener("keydown", event => { if (event.key === "Enter") sort(); });
+  });
+}
+""".strip()
+
+
+def html(documents: Mapping[str, Document], title: str = "Results") -> str:
+    """Return all documents as one HTML file that needs no network: tables that sort, figures as SVG, light and dark.
+
+    Args:
+        documents: by the name of the page's Markdown file, such as "table2.md"; links to these become anchors.
+        title: of the whole file.
+    """
+    anchors = {name: name.removesuffix(".md").lower() for name in documents}
+
+    def link(match: re.Match[str]) -> str:
+        words, address = match.groups()
+        anchor = anchors.get(address.partition("#")[0])
+        if anchor is None and not address.startswith("https://"):
+            return words  # the file is not in the report
+        return f'<a href="{address if anchor is None else f"#{anchor}"}">{words}</a>'
+
+    names = {anchor: "results" if anchor == "readme" else anchor for anchor in anchors.values()}
+    links = "".join(f'<a href="#{anchor}">{escaping.escape(name)}</a>' for anchor, name in names.items())
+    articles = "\n".join(_article(anchors[name], document, link) for name, document in documents.items())
+    return f"""<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><title>{escaping.escape(title)}</title>
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<style>\n{STYLE}\n</style></head><body>
+<nav>{links}</nav>
+{articles}
+<script>\n{SCRIPT}\n</script></body></html>
+"""
+
+
+def _article(anchor: str, document: Document, link: Callable[[re.Match[str]], str]) -> str:
+    """Return a document as HTML; `link` returns that of a link in Markdown."""
+
+    def inline(text: str) -> str:
+        parts = re.split(r"(`[^`]*`)", text)
+        return "".join(
+            f"<code>{escaping.escape(part[1:-1])}</code>" if i % 2 else marked(escaping.escape(part, quote=False))
+            for i, part in enumerate(parts)
+        )
+
+    def marked(text: str) -> str:
+        text = re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", LINK.sub(link, text))
+        return re.sub(r"(?<!\w)\*(\S(?:.*?\S)?)\*(?!\w)", r"<em>\1</em>", text)
+
+    def cell(tag: str, column: int, labels: int, content: Cell) -> str:
+        kind = ' class="label"' if column < labels else ""
+        value = getattr(content, "value", getattr(content, "recall", content))  # to sort by
+        data = f' data-value="{value}"' if isinstance(value, int | float) else ""
+        return f"<{tag}{kind}{data}>{inline(cell_text(content))}</{tag}>"
+
+    def rendered(block: Block, level: int) -> str:
+        match block:
+            case str():
+                return f"<p>{inline(block)}</p>" if block else ""
+            case Bullets():
+                items = "".join(f"<li>{inline(line)}</li>" for line in block.lines)
+                return f"<ul>{items}</ul>" if items else ""
+            case Table(lines=[]):
+                return ""
+            case Table():
+                head, *rows = [
+                    "".join(cell("td" if i else "th", j, block.labels, content) for j, content in enumerate(row))
+                    for i, row in enumerate(block.grid)
+                ]
+                body = "\n".join(f"<tr>{row}</tr>" for row in rows)
+                return f"<table><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table>"
+            case Figure():
+                svg = base64.b64encode(block.files[f"{block.name}.svg"]).decode()
+                image = f'<img alt="{escaping.escape(block.alt)}" src="data:image/svg+xml;base64,{svg}">'
+                return f"<figure>{image}<figcaption>{inline(block.caption)}</figcaption></figure>"
+            case Section() | Folded():
+                inner = "\n".join(rendered(part, level + 1) for part in block.parts)
+                if isinstance(block, Section):
+                    return f"<section><h{level}>{inline(block.title)}</h{level}>\n{inner}\n</section>"
+                return f"<details><summary>{inline(block.title)}</summary>\n{inner}\n</details>"
+
+    parts = [f"<h1>{inline(document.title)}</h1>"]
+    parts += [rendered(part, 2) for part in (document.introduction, Bullets(document.answer), *document.parts)]
+    foot = f"<footer>{inline(document.foot)}</footer>" if document.foot else ""
+    return "\n".join([f'<article id="{anchor}">', *filter(None, parts), foot, "</article>"])
 
 
 # LaTeX, CSV, JSON
@@ -160,9 +288,8 @@ def _plain_tables(table: Table, width: int) -> Iterator[str]:
 
 def latex(name: str, caption: str, table: Table) -> str:
     """Return a table as a LaTeX float with the rules of booktabs."""
-    rows = [[cell_text(cell) for cell in row] for row in table.rows]
-    lines = [" & ".join(map(latex_text, row)) + r" \\" for row in (table.columns, *rows)]
-    align = "l" * table.labels + "r" * (len(table.columns) - table.labels)
+    head, *rows = ["    " + " & ".join(latex_text(cell_text(cell)) for cell in row) + r" \\" for row in table.grid]
+    align = "".join(side[0] for side in _aligned(table))
     return "\n".join(
         [
             r"\begin{table}",
@@ -171,9 +298,9 @@ def latex(name: str, caption: str, table: Table) -> str:
             f"  \\label{{tab:{name}}}",
             f"  \\begin{{tabular}}{{{align}}}",
             r"    \toprule",
-            f"    {lines[0]}",
+            head,
             r"    \midrule",
-            *(f"    {line}" for line in lines[1:]),
+            *rows,
             r"    \bottomrule",
             r"  \end{tabular}",
             r"\end{table}",
@@ -184,20 +311,20 @@ def latex(name: str, caption: str, table: Table) -> str:
 
 def latex_text(text: str) -> str:
     """Return the text of a cell or a caption in LaTeX, with **bold** as \\textbf."""
-    text = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", text).replace("`", "")
-    parts = ["".join(SPECIAL.get(sign) or SIGNS.get(sign, sign) for sign in part) for part in text.split("**")]
-    return "".join(f"\\textbf{{{part}}}" if i % 2 else part for i, part in enumerate(parts))
+    parts = LINK.sub(r"\1", text).replace("`", "").split("**")
+    escaped = ["".join(LATEX.get(sign, sign) for sign in part) for part in parts]
+    return "".join(f"\\textbf{{{part}}}" if i % 2 else part for i, part in enumerate(escaped))
 
 
-def csv(table: Table) -> str:
-    """Return the plain values of a table as CSV, numbers with at most six decimals."""
-    return str(table.frame().to_csv(index=False, float_format="%.6g", lineterminator="\n"))
+def csv(frame: pd.DataFrame) -> str:
+    """Return plain values as CSV, numbers with at most six digits."""
+    return str(frame.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
 
 
 def as_json(name: str, caption: str, table: Table) -> str:
     """Return the plain values of a table as JSON, with its caption; a number that is not finite is null."""
     rows = [{key: _plain_value(value) for key, value in row.items()} for row in table.frame().to_dict("records")]
-    content = {"name": name, "caption": plain(caption), "columns": list(table.columns), "rows": rows}
+    content = {"name": name, "caption": plain(caption), "columns": table.columns, "rows": rows}
     return json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
 
 

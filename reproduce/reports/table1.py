@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from reproduce import catalog
 from reproduce.errors import InputError
 from reproduce.reading.sessions import Sessions, Split, as_printed
-from reproduce.reports import Page, figures
-from reproduce.reports import page as pages
-from reproduce.reports.document import Block, Bullets, Cell, Document, Figure, Folded, Table
-from reproduce.runs.request import Request
+from reproduce.reports import figures
+from reproduce.reports.document import Bullets, Cell, Document, Figure, Folded, Table
+from reproduce.reports.study import Page, Study, joined, title_of
 
 COLUMNS = {
     "clicks": "all clicks",
@@ -21,6 +20,8 @@ COLUMNS = {
     "items": "items",
     "average_length": "average length",
 }
+SESSIONS = ("training sessions", "test sessions", "clicks per session", "repeats")
+ITEMS = ("items in training", "items in all", "unseen test labels")
 LONGEST = 19  # clicks in the longest prefixes of the paper's Table 5
 MEANING = (
     "*Sequences* are prefixes: a session of n clicks gives n − 1, each with its next click.",
@@ -37,29 +38,34 @@ FOUND = {
 }
 
 
-def draw(request: Request, failed: Mapping[str, str]) -> Document:
+def draw(study: Study) -> Document:
+    request = study.request
     if not request.datasets:
         raise InputError(f"{request.data}: no log to count there; name one with --dataset")
     splits = [catalog.load_split(name, request.data) for name in request.datasets]
-    head = ["data set", *COLUMNS.values()]
-    counts: list[list[Cell]] = [[pages.title_of(one.name), *(_count(one, key) for key in COLUMNS)] for one in splits]
-    first = ["data set", "training sessions", "test sessions", "clicks per session", "repeats"]
-    second = ["data set", "items in training", "items in all", "unseen test labels"]
-    plain = [_as_a_reader(one) for one in splits]
-    meaning = [*MEANING, *(text for key, text in FOUND.items() if any(one.name.startswith(key) for one in splits))]
-    shares = {pages.title_of(one.name): length_shares(one.test) for one in splits}
-    caption = "How many clicks a test prefix has; the last bar takes all longer ones."
-    parts: list[Block] = [
-        Table(head, counts, "Counted as the paper counts"),
-        "As a reader would count; *repeats* are next clicks on the same item as the last, *unseen* test labels do not "
-        "occur in the training set:",
-        Table(first, [row[:5] for row in plain], "Sessions"),
-        Table(second, [[row[0], *row[5:]] for row in plain], "Items"),
-        Figure("prefix-lengths", "Clicks in a test prefix", caption, figures.histograms("prefix-lengths", shares)),
-        Folded("What the columns count, and the files", [Bullets([*meaning, *map(_source, splits)])]),
+    counts: list[dict[str, Cell]] = [
+        {"data set": title_of(one.name), **{title: _count(one, key) for key, title in COLUMNS.items()}}
+        for one in splits
     ]
+    plain = [_as_a_reader(one) for one in splits]
+    sessions, items = (
+        [{key: line[key] for key in ("data set", *keys)} for line in plain] for keys in (SESSIONS, ITEMS)
+    )
+    meaning = [*MEANING, *(text for key, text in FOUND.items() if any(one.name.startswith(key) for one in splits))]
+    shares = {title_of(one.name): length_shares(one.test) for one in splits}
+    caption = "How many clicks a test prefix has; the last bar takes all longer ones."
     return Document(
-        "Table 1: is it the paper's data?", _answer(splits), "", parts, f"Made by {pages.command('table1', request)}."
+        "Table 1: is it the paper's data?",
+        _answer(splits),
+        parts=[
+            Table(counts, "Counted as the paper counts"),
+            "As a reader would count; *repeats* are next clicks on the same item as the last, *unseen* test labels do "
+            "not occur in the training set:",
+            Table(sessions, "Sessions"),
+            Table(items, "Items"),
+            Figure("prefix-lengths", "Clicks in a test prefix", caption, figures.histograms("prefix-lengths", shares)),
+            Folded("What the columns count, and the files", [Bullets([*meaning, *map(_source, splits)])]),
+        ],
     )
 
 
@@ -79,34 +85,34 @@ def _count(split: Split, key: str) -> str:
 
 def _answer(splits: Sequence[Split]) -> list[str]:
     papers = [one for one in splits if one.provenance.published]
-    equal = [pages.title_of(one.name) for one in papers if not any(_differs(one, key) for key in COLUMNS)]
+    equal = [title_of(one.name) for one in papers if not any(_differs(one, key) for key in COLUMNS)]
     lines = []
     if equal:
-        lines.append(f"**Yes:** all five counts of {pages.listed(equal)} are the paper's.")
+        lines.append(f"**Yes:** all five counts of {joined(equal)} are the paper's.")
     for one in papers:
         if wrong := [COLUMNS[key] for key in COLUMNS if _differs(one, key)]:
-            lines.append(f"**{pages.title_of(one.name)}:** not the paper's {pages.listed(wrong)} (bold below).")
-    others = [pages.title_of(one.name) for one in splits if one not in papers]
-    return [*lines, f"Not in the paper: {pages.listed(others)}."] if others else lines
+            lines.append(f"**{title_of(one.name)}:** not the paper's {joined(wrong)} (bold below).")
+    others = [title_of(one.name) for one in splits if one not in papers]
+    return [*lines, f"Not in the paper: {joined(others)}."] if others else lines
 
 
-def _as_a_reader(split: Split) -> list[Cell]:
+def _as_a_reader(split: Split) -> dict[str, Cell]:
     train, test = split.train, split.test
-    sessions = len(train) + len(test)
+    n_sessions = len(train) + len(test)
     known = np.zeros(train.n_items, dtype=bool)
     known[train.clicks()[0]] = True
     _, labels = test.prefixes()
     unseen = int((~known[labels]).sum())
-    return [
-        pages.title_of(split.name),
-        len(train),
-        len(test),
-        f"{(train.lengths.sum() + test.lengths.sum()) / sessions:.2f}",
-        f"{repeats(train, test):.1f} %",
-        int(known.sum()),
-        train.n_items,
-        f"{unseen:,} ({100 * unseen / len(labels):.2f} %)",
-    ]
+    return {
+        "data set": title_of(split.name),
+        "training sessions": len(train),
+        "test sessions": len(test),
+        "clicks per session": f"{(train.lengths.sum() + test.lengths.sum()) / n_sessions:.2f}",
+        "repeats": f"{repeats(train, test):.1f} %",
+        "items in training": int(known.sum()),
+        "items in all": train.n_items,
+        "unseen test labels": f"{unseen:,} ({100 * unseen / len(labels):.2f} %)",
+    }
 
 
 def repeats(*parts: Sessions) -> float:

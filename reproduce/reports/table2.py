@@ -2,36 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import cached_property
 from statistics import mean
 
+import numpy as np
+
 from reproduce import catalog
-from reproduce.evaluation import comparisons
-from reproduce.evaluation.comparisons import Pair
-from reproduce.evaluation.uncertainty import ALPHA
+from reproduce.evaluation import metrics
+from reproduce.evaluation.uncertainty import contrast
 from reproduce.evaluation.verdicts import MARGIN
 from reproduce.paper import controls, elsewhere, numbers
-from reproduce.paper.counting import EVALUATION_2016, NARM_CODE
+from reproduce.paper.counting import EVALUATION_2016, NARM_CODE, OURS, Counting
+from reproduce.paper.numbers import Score
+from reproduce.paper.originals import PREDICTED, Prediction
 from reproduce.paper.rows import ROWS, Row
-from reproduce.reports import Page, comparison, cutoff_table, figures, measuring
-from reproduce.reports import page as pages
-from reproduce.reports.comparison import FULL_DECODER, MARKS, Line
-from reproduce.reports.document import Block, Bullets, Cell, Document, Figure, Folded, Scores, Section, Table, signed
+from reproduce.reading.sessions import exactness
+from reproduce.reports import figures, measuring
+from reproduce.reports.document import (
+    NOT_RUN,
+    Block,
+    Bullets,
+    Cell,
+    Document,
+    Figure,
+    Folded,
+    Scores,
+    Section,
+    Table,
+    signed,
+)
 from reproduce.reports.figures import Dot, DotPanel, Dots
-from reproduce.reports.measuring import METRICS, Seeds, View
-from reproduce.reports.records import Records, papers_task, reference
-from reproduce.runs.record import Result
+from reproduce.reports.measuring import METRICS, Mark
+from reproduce.reports.records import Records, of_published_size
+from reproduce.reports.study import (
+    FULL_DECODER,
+    KNOWN,
+    NARM,
+    TOO_FEW,
+    UNFINISHED,
+    Compared,
+    Page,
+    Study,
+    few_seeds,
+    joined,
+    number,
+)
+from reproduce.runs.record import OutsideResult, Result
 from reproduce.runs.request import Request, same
 from reproduce.runs.stored_search import VERSION, Found
 
-NARM = "NARM"
 SPAN = 2.2  # points to either side in the figure
-PREDICTED = Dots("predicted from public code", figures.DARK, hollow=True)
-OURS = Dots("ours, 95 % interval", figures.GREY, "s")
+BY_PUBLIC_CODE = Dots("predicted from public code", figures.DARK, hollow=True)
+BY_US = Dots("ours, 95 % interval", figures.GREY, "s")
 HOW_TO_READ = (
     "*Paper*: as printed, Recall@20 / MRR@20. *Predicted*: what public code and settings give, counted as that code "
     "counts; no test score was used. *Ours*: default settings, rank ≤ 20, ties against the model; ± is a 95 % interval "
     "over test sessions and, where several seeds show their noise, seeds."
+)
+MARKS = (
+    f"**Bold**: highest. **≈**: not distinguishable from the highest. {TOO_FEW} **{UNFINISHED}**: still improving at "
+    "the last epoch allowed."
 )
 TUNED = (
     "Settings found by a search on held-out training sessions. Budgets differ and some rows were not searched, so "
@@ -43,204 +75,273 @@ def rows(request: Request) -> list[Row]:
     return request.rows([*ROWS, *(controls.ROWS if request.options.get("beyond") else ())], extra=controls.ROWS)
 
 
-def draw(request: Request, failed: Mapping[str, str]) -> Document:
+def draw(study: Study) -> Document:
     """Draw a section for each data set with records or just asked for; a terminal shows those asked for, or all."""
-    records = Records.of_request(request)
-    shown = pages.shown_datasets(request, records)
-    sections = [_Section(request, records, name, failed) for name in shown]
-    papers = [section for section in sections if section.of_the_paper and section.records]
-    title = "Table 2: the recommenders compared"
-    if shown == ["synthetic"]:
-        title += ", on a synthetic log"
-    parts: list[Block] = [figure] if (figure := _figure(papers)) else []
-    flags = {"beyond": ""} if any(section.beyond for section in sections) else {}
+    sections = [_Section(study, name) for name in study.datasets]
+    papers = [section for section in sections if section.of_the_paper and section.results]
+    introduction = "Recall@20 and MRR@20, in per cent, over the whole catalogue."
     return Document(
-        title,
-        _answer(papers, sections),
-        "Recall@20 and MRR@20, in per cent, over the whole catalogue"
-        + (". These are the paper's Tables 3 and 2." if papers else ".")
-        + f" {View.of(request.options).told}".rstrip(),
-        [*parts, HOW_TO_READ, MARKS, *(section.section() for section in sections)],
-        pages.foot("table2", request, **flags),
-        pages.data(records),
-        shown=[name for name in dict.fromkeys(request.datasets) if name in shown],
+        "Table 2: the recommenders compared",
+        _answer(papers) if papers else [line for section in sections if (line := section.highest())][:4],
+        introduction + (" These are the paper's Tables 3 and 2." if papers else ""),
+        [*_figure(papers), HOW_TO_READ, MARKS, *(section.section() for section in sections)],
+        flags="--beyond" if any(row in controls.ROWS for section in sections for row in section.shown) else "",
     )
 
 
 PAGE = Page(draw, rows)
 
 
-class _Section:
-    """The section of the page for one data set, with the records it shows."""
+def counted(result: Result, metric: str, rule: Counting, unseen: np.ndarray | None = None) -> float:
+    """Return a record's metric under a rule of counting, in per cent."""
+    return metrics.PAPERS[metric].mean(result.greater, result.equal, rule, unseen)
 
-    def __init__(self, request: Request, records: Records, dataset: str, failed: Mapping[str, str]) -> None:
-        self.request, self.dataset, self.failed = request, dataset, failed
-        self.view = View.of(request.options)
-        self.title = pages.title_of(dataset)
+
+def pair(runs: Sequence[Result], rule: Counting = OURS, unseen: np.ndarray | None = None) -> Scores | None:
+    """Return Recall@20 and MRR@20, means over seeds, under a rule of counting; None without runs."""
+    if not runs:
+        return None
+    recall, mrr = (mean(counted(run, metric, rule, unseen) for run in runs) for metric in METRICS)
+    return Scores(recall, mrr)
+
+
+def published(label: str, dataset: str) -> Scores | None:
+    """Return what the paper prints for a row."""
+    table = numbers.TABLE2 if label == FULL_DECODER.label else numbers.TABLE3
+    return scores(numbers.published(table, "fully connected" if table is numbers.TABLE2 else label, dataset))
+
+
+def scores(score: Score | None) -> Scores | None:
+    return None if score is None else Scores(score.recall, score.mrr)
+
+
+def less(ours: Scores, theirs: Scores) -> Scores:
+    return Scores(ours.recall - theirs.recall, ours.mrr - theirs.mrr, signed=True)
+
+
+def unseen_targets(records: Records, dataset: str) -> np.ndarray | None:
+    """Return which targets do not occur in the training set, (n,) bool; None where it has every item of the test set.
+
+    Only the fractions of YOOCHOOSE lack some: their test sessions were filtered against the whole training part. There
+    POP's record tells. POP scores an item by its training clicks, so the items without clicks share the last place.
+    """
+    runs = records.results(ROWS[0], dataset) if dataset in numbers.FRACTIONS else []
+    return np.asarray(runs[0].ranks() == runs[0].split["n_items"]) if runs else None
+
+
+def predicted_runs(records: Records, dataset: str, prediction: Prediction) -> list[Result]:
+    """Return the records of a prediction: of the row closer to the authors' code if it has any."""
+    closer = records.results(prediction.closer, dataset) if prediction.closer else []
+    return closer or records.results(prediction.row, dataset)
+
+
+def tuned_row(records: Records, dataset: str, row: Row, searches: Sequence[Found]) -> Row | None:
+    """Return the row with the settings that a search found; of several searches, the one whose run validates best.
+
+    Validation is on training sessions. A setting can win a search and still do worse in the whole training.
+    """
+
+    def validated(tuned: Row) -> float:
+        epochs = [epoch for run in records.results(tuned, dataset) for epoch in run.epochs]
+        return max((epoch.get("validation_recall", 0.0) for epoch in epochs), default=-1.0)
+
+    found = [search.row for search in searches if search.better and search.base.label == row.label]
+    return max(found, key=validated, default=None)
+
+
+class _Section(Compared):
+    """The section of the page for one data set: published numbers, what public code predicts, ours, and ours tuned."""
+
+    def __init__(self, study: Study, dataset: str) -> None:
+        records = study.records
         self.searches = records.searches(dataset)
-        shown = _shown(request, records, dataset, self.searches)
-        self.lines = comparison.lines(records, reference(request.results), dataset, shown, self.searches)
-        self.unseen = comparison.unseen_targets(records, dataset)
-        self.remarks = records.remarks(dataset)
-        first = next((line.results[0] for line in self.lines if line.results), None)
-        self.seeds = Seeds.of(records, first) if first else Seeds(())
-        self.cells = {metric: comparison.cells(self.lines, metric, self.seeds, self.view) for metric in METRICS}
-        self.beyond = any(same(line.row, row) for line in self.lines for row in controls.ROWS)
+        self.shown = _shown(study, dataset, self.searches)
+        super().__init__(study, dataset, {row.label: records.results(row, dataset) for row in self.shown})
+        labels = [row.label for row in self.shown]
+        self.by_time = dataset in numbers.OTHER_ORDER
+        papers = labels if self.of_the_paper else []
+        self.paper = {label: score for label in papers if (score := published(label, dataset))}
+        self.predicted = {label: score for label in self.paper if (score := self._predicted(label))}
+        self.later = {label: scores(elsewhere.wu_2019(label)) for label in labels if self.by_time}
+        tuned = {row.label: tuned_row(records, dataset, row, self.searches) for row in self.shown}
+        self.tuned = {label: (row, records.results(row, dataset)) for label, row in tuned.items() if row}
+        self.references = {}  # the project's own runs, beside a user's; a copied record is not shown twice
+        for row in self.shown:
+            there = study.reference.results(row, dataset) if study.reference else []
+            here = self.rows.get(row.label, [])
+            made = [[(run.identity, run.environment) for run in runs] for runs in (here, there)]
+            if there and made[0] != made[1]:
+                self.references[row.label] = there
 
-    @property
-    def records(self) -> list[Result]:
-        return [run for line in self.lines for run in line.records]
-
-    @property
-    def of_the_paper(self) -> bool:
-        """Whether the paper has numbers for exactly this task: not another order of clicks, not a sample."""
-        return papers_task(self.dataset, self.records)
-
-    def predicted(self, line: Line) -> Scores | None:
+    def _predicted(self, label: str) -> Scores | None:
         """Return what public code gives for a row of the paper; None where it has no public code or no run."""
-        if not self.of_the_paper or not _paper(line, self.dataset):
-            return None
-        if line.label == FULL_DECODER.label and line.results:
-            pair = [mean(comparison.counted(run, metric, NARM_CODE) for run in line.results) for metric in METRICS]
-            return Scores(pair[0], pair[1])
-        recall, mrr = (line.predicted(metric, self.dataset, self.unseen) for metric in METRICS)
-        return None if recall is None or mrr is None else Scores(recall, mrr)
+        if label == FULL_DECODER.label:
+            return pair(self.rows.get(label, []), NARM_CODE)
+        runs, prediction = self.study.records, PREDICTED[label]
+        unseen = unseen_targets(runs, self.dataset)
+        return pair(predicted_runs(runs, self.dataset, prediction), prediction.counted(self.dataset), unseen)
+
+    @cached_property
+    def marks(self) -> dict[str, dict[str, Mark]]:
+        """The mark of each row by metric; the project's runs of the same split compete under "reference " and label."""
+        digest = self.results[0].split["digest"] if self.results else ""
+        same_split = {
+            f"reference {label}": runs for label, runs in self.references.items() if runs[0].split["digest"] == digest
+        }
+        rivals = Compared(self.study, self.dataset, same_split)
+        return {
+            metric: measuring.marks({**rows, **(rivals.measured[metric] if same_split else {})})
+            for metric, rows in self.measured.items()
+        }
 
     def section(self) -> Section:
-        parts: list[Block] = [self._table(), *pages.data_notes([run for line in self.lines for run in line.results])]
-        if self.dataset in numbers.OTHER_ORDER and self.records:
+        parts: list[Block] = [self._table(), *data_notes(self.results)]
+        if self.by_time and self.results:
             parts.append(self._recall_at_19())
-        ours = {line.label: line.results for line in self.lines if line.results}
-        parts += cutoff_table.blocks(ours, self.request.options.get("metric") or (), self.seeds, self.view)
-        notes = [*self._failures(), *self._missing(), *self.remarks]
-        parts += [Bullets(notes)] if notes else []
-        parts += [*self._noise(), *self._tuned(), *self._elsewhere()]
-        return Section(self.title, parts, self.dataset)
+        parts += self.other_measures()
+        parts.append(Bullets(list(self._missing())))
+        if any(not measuring.without_chance(run) for run in self.results):
+            parts.append(Folded("Noise between seeds", [self.seeds.told(self.results)]))
+        return Section(self.title, [*parts, *self._tuned(), *self._elsewhere()], self.dataset)
 
     def _table(self) -> Table:
-        papers = {line.label: _paper(line, self.dataset) if self.of_the_paper else None for line in self.lines}
-        by_time = self.dataset in numbers.OTHER_ORDER
-        later = {label: elsewhere.wu_2019(label) for label in papers} if by_time else {}
-        columns: dict[str, list[Cell]] = {
-            "model": [line.label for line in self.lines],
-            "paper": [comparison.scores(papers[line.label]) for line in self.lines],
-            "predicted": [self.predicted(line) for line in self.lines],
-            elsewhere.WU.name: [comparison.scores(later.get(line.label)) for line in self.lines],
-            "reference": [_means(line.reference) for line in self.lines],
-        }
-        for metric, title in METRICS.items():
-            cells = [self._cell(line, metric) for line in self.lines]
-            columns[f"ours: {title}"] = cells
-        kept = {name: cells for name, cells in columns.items() if any(cell is not None for cell in cells)}
-        return Table(list(kept), list(zip(*kept.values(), strict=True)), "Recall@20 and MRR@20, per cent")
+        lines: list[dict[str, Cell]] = []
+        for row in self.shown:
+            label = row.label
+            line: dict[str, Cell] = {"model": label, "paper": self.paper.get(label)}
+            line |= {"predicted": self.predicted.get(label), elsewhere.WU.name: self.later.get(label)}
+            line["reference"] = pair(self.references.get(label, []))
+            lines.append(line | {f"ours: {title}": self._cell(row, metric) for metric, title in METRICS.items()})
+        return Table(lines, "Recall@20 and MRR@20, per cent")
 
-    def _cell(self, line: Line, metric: str) -> Cell:
-        if not line.results and pages.failure(self.request, line.row, self.dataset, self.failed):
-            return "failed"
-        return comparison.cell(line, self.cells[metric])
+    def _cell(self, row: Row, metric: str) -> Cell:
+        runs = self.rows.get(row.label)
+        if not runs:
+            return "failed" if self.study.failed(row, self.dataset) else NOT_RUN
+        notes = few_seeds(runs) + UNFINISHED * any(run.unfinished for run in runs)
+        return number(self.measured[metric][row.label], self.marks[metric].get(row.label), notes)
 
     def _recall_at_19(self) -> str:
         """Say which rows of Wu et al. are Recall@19 with random ties, as the public evaluation of 2016 counts."""
         equal = []
-        for line in self.lines:
-            later = elsewhere.wu_2019(line.label)
-            if later and line.results:
-                value = mean(comparison.counted(run, "recall", EVALUATION_2016) for run in line.results)
-                equal += [f"{line.label} {value:.2f}"] if abs(value - later.recall) < 0.02 else []
+        for label, later in self.later.items():
+            ours = pair(self.rows.get(label, []), EVALUATION_2016)
+            if ours and later and abs(ours.recall - later.recall) < 0.02:
+                equal.append(f"{label} {ours.recall:.2f}")
         told = "Wu et al. (AAAI 2019, Table 2) report this split and this order. "
         if equal:
-            told += (
-                f"Counted as the public evaluation of 2016 counts (rank < 20, ties at random), {pages.listed(equal)}"
-            )
-            told += " agree with their Recall@20 to 0.01: theirs is Recall@19 too. "
+            told += f"Counted as the public evaluation of 2016 counts (rank < 20, ties at random), {joined(equal)} "
+            told += "agree with their Recall@20 to 0.01: theirs is Recall@19 too. "
         return told + "[Why 62.58 and 49.70 are both right](audit.md)."
 
-    def differences(self) -> Iterator[tuple[int, str, Dots, float, tuple[float, float] | None]]:
-        """Yield row, metric, kind, difference from the paper and interval, for the figure."""
-        for i, line in enumerate(self.table3()):
-            paper = _paper(line, self.dataset)
-            assert paper is not None
-            for metric in METRICS:
-                theirs = getattr(paper, metric)
-                if predicted := self.predicted(line):
-                    yield i, metric, PREDICTED, getattr(predicted, metric) - theirs, None
-                measurement = self.cells[metric].measured.get(line.label)
-                if measurement is not None:
-                    estimate = measuring.estimate(measuring.alone(measurement)).against(theirs)
-                    yield i, metric, OURS, estimate.value, estimate.interval()
+    def panels(self, label: str) -> Iterator[DotPanel]:
+        """Yield a panel for each metric: predicted and ours less the paper's, for the rows of Table 3."""
+        for metric, title in METRICS.items():
+            dots = []
+            for i, (row, score) in enumerate(self.table3().items()):
+                paper = getattr(score, metric)
+                if predicted := self.predicted.get(row):
+                    dots.append(Dot(i, getattr(predicted, metric) - paper, BY_PUBLIC_CODE, offset=-0.2))
+                if ours := self.measured[metric].get(row):
+                    effect = measuring.estimate(contrast([(1.0, ours)])).against(paper)
+                    dots.append(Dot(i, effect.value, BY_US, effect.interval(), 0.2))
+            yield DotPanel(f"{self.title}: {title}", dots, label=label, reach=SPAN, whole=True)
 
-    def table3(self) -> list[Line]:
-        return [line for line in self.lines if line.label in numbers.TABLE3 and _paper(line, self.dataset)]
+    def table3(self) -> dict[str, Scores]:
+        return {label: score for label, score in self.paper.items() if label in numbers.TABLE3}
 
     def gaps(self) -> dict[str, dict[str, float]]:
-        """Return predicted less paper, by row and metric."""
-        found = {}
-        for line in self.lines:
-            predicted = self.predicted(line)
-            if predicted and line.prediction:
-                paper = _paper(line, self.dataset)
-                found[line.label] = {metric: getattr(predicted, metric) - getattr(paper, metric) for metric in METRICS}
-        return found
+        """Return predicted less paper, by row and metric; without POP, whose numbers are too small to miss."""
+        gaps = {
+            label: less(self.predicted[label], score)
+            for label, score in self.table3().items()
+            if label != "POP" and label in self.predicted
+        }
+        return {label: {metric: getattr(gap, metric) for metric in METRICS} for label, gap in gaps.items()}
 
-    def against_narm(self) -> dict[str, dict[str, Pair]] | None:
-        """Return every judged row less NARM, by metric (Dunnett); None where NARM is absent or not judged."""
-        found = {}
-        for metric, cells in self.cells.items():
-            if NARM not in cells.measured or cells.measured[NARM].unknown:
-                return None
-            effects = comparisons.against(cells.measured, NARM)
-            found[metric] = {label: effect for label, effect in effects.items() if isinstance(effect, Pair)}
-        return found
-
-    def _noise(self) -> list[Block]:
-        """Say how much the seed changes a number; nothing if every row is deterministic."""
-        by_chance = any(not measuring.without_chance(line.results[0]) for line in self.lines if line.results)
-        shown = [run for line in self.lines for run in line.results]
-        text = Bullets([self.seeds.told(metric, shown) for metric in METRICS])
-        return [Folded("Noise between seeds", [text])] if by_chance else []
+    def highest(self) -> str:
+        """Name the highest row in each metric, and those that cannot be told from it."""
+        words = []
+        for metric, marks in self.marks.items():
+            best = next((label for label, mark in marks.items() if mark == "highest"), None)
+            if best is None:
+                return ""
+            close = [label for label, mark in marks.items() if mark == "equal"]
+            ours = self.measured[metric].get(best)
+            value = ours.value if ours else getattr(pair(self.references[best.removeprefix("reference ")]), metric)
+            beside = f" (not distinguishable: {joined(close)})" if close else ""
+            words.append(f"{best} in {METRICS[metric]}, {value:.2f}{beside}")
+        return f"**{self.title}**, highest: {'; '.join(words)}."
 
     def _tuned(self) -> list[Block]:
-        lines = [line for line in self.lines if line.tuned and line.tuned_runs]
-        rows: list[list[Cell]] = [
-            [line.label, pages.settings_of(line.tuned.fields) if line.tuned else ""]
-            + [comparison.number(cells.tuned[line.label]) for cells in self.cells.values() if line.label in cells.tuned]
-            for line in lines
+        tuned = Compared(self.study, self.dataset, {label: runs for label, (_, runs) in self.tuned.items()})
+        lines: list[dict[str, Cell]] = [
+            {"model": label, "tuned settings": settings_of(self.tuned[label][0])}
+            | {title: number(tuned.measured[metric][label]) for metric, title in METRICS.items()}
+            for label in tuned.rows
         ]
-        table = Table(["model", "tuned settings", *METRICS.values()], rows, "Tuned", labels=2)
-        outcomes = Bullets([_outcome(search) for search in self.searches])
-        parts: list[Block] = [TUNED, *([table] if rows else []), outcomes]
+        parts: list[Block] = [
+            TUNED,
+            Table(lines, "Tuned", labels=2),
+            Bullets([_outcome(search) for search in self.searches]),
+        ]
         return [Folded("Searches on held-out training sessions", parts)] if self.searches else []
 
     def _elsewhere(self) -> list[Block]:
-        rows: list[list[Cell]] = [
-            [line.label, Scores(score.recall, score.mrr), f"{source.name}{'' if source.same_split else ', own split'}"]
-            for line in self.lines
-            for source, score in elsewhere.published(line.label, self.dataset)
+        found = [
+            (row.label, source, score)
+            for row in self.shown
+            for source, score in elsewhere.published(row.label, self.dataset)
+            if not (self.by_time and source is elsewhere.WU)  # a column of the table
         ]
-        table = Table(["model", "published", "by"], rows, "published elsewhere", labels=1)
-        names = {source.name: source.where for source in elsewhere.NUMBERS}
-        shown = dict.fromkeys(str(row[2]).partition(", ")[0] for row in rows)
-        where = Bullets([f"{name}: {names[name]}." for name in shown])
-        return [Folded("Published elsewhere", [table, where, controls.note(self.dataset)])] if rows else []
+        if not found:
+            return []
+        lines: list[dict[str, Cell]] = [
+            {
+                "model": label,
+                "published": scores(score),
+                "by": source.name + ("" if source.same_split else ", own split"),
+            }
+            for label, source, score in found
+        ]
+        sources = dict.fromkeys([*([elsewhere.WU] if self.by_time else []), *(source for _, source, _ in found)])
+        where = Bullets([f"{source.name}: {source.where}." for source in sources])
+        return [
+            Folded("Published elsewhere", [Table(lines, "published elsewhere"), where, controls.note(self.dataset)])
+        ]
 
-    def _failures(self) -> list[str]:
-        why = {line.label: pages.failure(self.request, line.row, self.dataset, self.failed) for line in self.lines}
-        return [f"{label}: failed, {reason}" for label, reason in why.items() if reason]
-
-    def _missing(self) -> list[str]:
-        """Return the commands that run the rows without records, and the tuned rows without."""
-        found = []
-        missing = [line for line in self.lines if not line.results]
+    def _missing(self) -> Iterator[str]:
+        """Yield the commands that run the rows without records, and the tuned rows without."""
+        missing = [row for row in self.shown if row.label not in self.rows]
         if missing:
-            models = " ".join(dict.fromkeys(catalog.current().model_word(line.row.model) for line in missing))
-            flags = {"beyond": ""} if any(line.row in controls.ROWS for line in missing) else {}
-            command = pages.command("table2", self.request, dataset=self.dataset, model=models, **flags)
-            found.append(f"Not run yet: {command}")
-        for tuned in [line.tuned for line in self.lines if line.tuned and not line.tuned_runs]:
-            fields = " ".join(f"{tuned.model}.{key}={value}" for key, value in tuned.fields.items())
-            words = {"model": tuned.model, "set": fields}
-            found.append(f"Tuned, not run yet: {pages.command('table2', self.request, dataset=self.dataset, **words)}")
-        return found
+            models = " ".join(dict.fromkeys(catalog.current().model_word(row.model) for row in missing))
+            flags = "--beyond" if any(row in controls.ROWS for row in missing) else ""
+            yield f"Not run yet: {self.study.command('table2', dataset=self.dataset, model=models, flags=flags)}"
+        for row, runs in self.tuned.values():
+            if not runs:
+                fields = " ".join(f"{row.model}.{key}={value}" for key, value in row.fields.items())
+                command = self.study.command("table2", dataset=self.dataset, model=row.model, set=fields)
+                yield f"Tuned, not run yet: {command}"
+
+
+def settings_of(row: Row) -> str:
+    return ", ".join(f"{key}={value}" for key, value in sorted(row.fields.items()))
+
+
+def data_notes(results: Sequence[Result]) -> list[str]:
+    """Return what a reader must know about the data behind records of one data set; [] without records."""
+    results = [run for run in results if not isinstance(run, OutsideResult)]
+    if not results:
+        return []
+    origin = results[0].split["provenance"]
+    word = exactness(origin)
+    order = "" if word == "exact" else f"; the order of the clicks is {word}, not read from the raw file"
+    lines = [f"Data: {origin['source']}{order}{'; ' + origin['note'] if origin['note'] else ''}."]
+    if not all(of_published_size(run.split["provenance"]) for run in results):
+        lines.append(
+            "**Not the paper's data**, a sample or another version: its numbers say nothing about the paper's."
+        )
+    return lines
 
 
 def _outcome(search: Found) -> str:
@@ -253,116 +354,55 @@ def _outcome(search: Found) -> str:
     return f"{search.base.label}: {search.protocol}, scored on {search.scored_on}; {outcome}."
 
 
-def _paper(line: Line, dataset: str) -> numbers.Score | None:
-    """Return the paper's own numbers of a row."""
-    if line.label == FULL_DECODER.label:
-        return numbers.published(numbers.TABLE2, "fully connected", dataset)
-    return numbers.published(numbers.TABLE3, line.label, dataset)
-
-
-def _means(results: Sequence[Result]) -> Scores | None:
-    if not results:
-        return None
-    return Scores(mean(run.recall() for run in results), mean(run.mrr() for run in results))
-
-
-def _answer(papers: Sequence[_Section], sections: Sequence[_Section]) -> list[str]:
+def _answer(papers: Sequence[_Section]) -> list[str]:
     """Return the page's answer: is the paper reproduced, what is better than NARM, and which predictions miss?"""
-    if not papers:
-        return [line for section in sections if (line := _highest(section))][:4]
     near, narm, off, ahead = [], [], [], []
     for section in papers:
-        gaps = section.gaps()
-        close = [abs(gap) <= MARGIN for label, row in gaps.items() if label != "POP" for gap in row.values()]
-        near.append(f"{sum(close)} of {len(close)} on {section.title}")
-        narm += [section.title] if NARM in gaps and all(abs(gap) <= MARGIN for gap in gaps[NARM].values()) else []
+        gaps, title = section.gaps(), section.title
+        close = [abs(gap) <= MARGIN for row in gaps.values() for gap in row.values()]
+        near.append(f"{sum(close)} of {len(close)} on {title}")
+        narm += [title] if NARM in gaps and all(abs(gap) <= MARGIN for gap in gaps[NARM].values()) else []
         misses = []
         for label, row in gaps.items():
             if wide := [f"{METRICS[metric]} {signed(gap, 1)}" for metric, gap in row.items() if abs(gap) > MARGIN]:
                 misses.append(f"{label} ({', '.join(wide)})")
-        off += [f"{section.title}: {', '.join(misses)}"] if misses else []
-        if text := _ahead(section):
-            ahead.append(f"{section.title}: {text}")
-    reproduced = f"NARM is, on {pages.listed(narm)}. " if narm else ""
+        off += [f"{title}: {', '.join(misses)}"] if misses else []
+        if section.reference == NARM and not section.measured["recall"][NARM].unknown:
+            ahead.append(f"{title}: {joined(section.better()) or 'nothing that is judged'}")
+    reproduced = f"NARM is, on {joined(narm)}. " if narm else ""
     answer = [
         f"**Is the paper reproduced?** {reproduced}Of the numbers that public code predicts (without POP's, which "
-        f"are too small to miss), {pages.listed(near)} lie within {MARGIN} points of the paper's."
+        f"are too small to miss), {joined(near)} lie within {MARGIN} points of the paper's."
     ]
     answer += [f"**What is better than NARM?** {'. '.join(ahead)}."] if ahead else []
-    link = " Why: [findings](findings.md)." if (papers[0].request.results / "findings.md").is_file() else ""
+    link = " Why: [findings](findings.md)." if (papers[0].study.request.results / "findings.md").is_file() else ""
     return [*answer, f"**Which predictions miss by more than {MARGIN}?** {'. '.join(off)}.{link}"] if off else answer
 
 
-def _ahead(section: _Section) -> str:
-    """Name what is ahead of NARM by more than noise, with intervals that hold for all rows together."""
-    effects = section.against_narm()
-    if effects is None:
-        return ""
-    found = [
-        f"{label} in {METRICS[metric]}, {signed(effect.value, 1)} ({signed(effect.low, 1)} to {signed(effect.high, 1)})"
-        for metric, one in effects.items()
-        for label, effect in one.items()
-        if effect.p < ALPHA and effect.value > 0
-    ]
-    return pages.listed(found) if found else "nothing that is judged"
-
-
-def _highest(section: _Section) -> str:
-    """Name the highest row of a data set in each metric, and those that cannot be told from it."""
-    words = []
-    for metric, cells in section.cells.items():
-        best = next((label for label, mark in cells.marks.items() if mark == "highest"), None)
-        if best is None:
-            return ""
-        close = [label for label, mark in cells.marks.items() if mark == "equal"]
-        name = best.removeprefix("reference ")
-        value = cells.measured[name] if name == best else cells.reference[name]
-        beside = f" (not distinguishable: {pages.listed(close)})" if close else ""
-        words.append(f"{best} in {METRICS[metric]}, {value.value:.2f}{beside}")
-    return f"**{section.title}**, highest: {'; '.join(words)}."
-
-
-def _figure(papers: Sequence[_Section]) -> Figure | None:
-    """Draw our numbers less the paper's; None where no data set of the paper has records."""
+def _figure(papers: Sequence[_Section]) -> list[Figure]:
+    """Draw our numbers less the paper's; nothing where no data set of the paper has records."""
     papers = [section for section in papers if section.table3()]
     if not papers:
-        return None
-    labels = [[line.label for line in section.table3()] for section in papers]
-    panels, small = [], []
-    for section in papers:
-        found = list(section.differences())
-        below = "points above (+) or below (−) the paper" if section is papers[-1] else ""
-        for metric, title in METRICS.items():
-            points = _dots(found, metric)
-            panels.append(DotPanel(f"{section.title}: {title}", points, (-SPAN, SPAN), label=below))
-            small.append(DotPanel(f"{section.title}\n{title}", points, (-SPAN, SPAN), label="points from the paper"))
-    pairs = [panels[i : i + len(METRICS)] for i in range(0, len(panels), len(METRICS))]
-    key = f"within {MARGIN}"
-    files = figures.dots("table2", labels, pairs, band=MARGIN, key=key, row_height=0.36)
+        return []
+    labels = [list(section.table3()) for section in papers]
+    below = ["" for _ in papers[1:]] + ["points above (+) or below (−) the paper"]
+    panels = [list(section.panels(label)) for section, label in zip(papers, below, strict=True)]
+    files = figures.dots("table2", labels, panels, band=MARGIN, row_height=0.36)
     if len(papers) == 2:
-        files |= figures.dots("table2-readme", labels[:1], [small], band=MARGIN, key=key)
-    return Figure(
-        "table2",
-        "Difference from the paper, by model and metric",
+        small = [panel for section in papers for panel in section.panels("points from the paper")]
+        small = [replace(panel, title=panel.title.replace(": ", "\n")) for panel in small]
+        files |= figures.dots("table2-readme", labels[:1], [small], band=MARGIN)
+    caption = (
         f"Our numbers less the paper's, in points; beyond ±{SPAN:g} at the edge. The interval takes the paper's number "
-        "as one run with noise like ours.",
-        files,
+        "as one run with noise like ours."
     )
+    return [Figure("table2", "Difference from the paper, by model and metric", caption, files)]
 
 
-def _dots(found: Sequence[tuple[int, str, Dots, float, tuple[float, float] | None]], metric: str) -> list[Dot]:
-    return [
-        Dot(row, value, kind, interval, -0.2 if kind is PREDICTED else 0.2)
-        for row, of, kind, value, interval in found
-        if of == metric
-    ]
-
-
-def _shown(request: Request, records: Records, dataset: str, searches: Sequence[Found]) -> list[Row]:
-    """Return the rows to show: the paper's, baselines and searched rows with records, others asked for or recorded."""
-    asked_for = rows(request)
-    shown = [row for row in ROWS if row in asked_for or records.results(row, dataset)]
-    shown += [row for row in (FULL_DECODER, *controls.ROWS) if row in asked_for or records.results(row, dataset)]
+def _shown(study: Study, dataset: str, searches: Sequence[Found]) -> list[Row]:
+    """Return the rows to show: those asked for or recorded, and those searched; not the searched settings."""
+    records, asked_for = study.records, rows(study.request)
+    shown = [row for row in KNOWN if row in asked_for or records.results(row, dataset)]
     for search in searches:  # includes a model that was run only with the settings found
         if search.base.label not in {row.label for row in shown} and records.results(search.row, dataset):
             shown.append(search.base)

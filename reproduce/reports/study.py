@@ -1,0 +1,260 @@
+"""What a page is drawn from: a request, its records and view, and the rows of a data set, measured together."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from reproduce import catalog
+from reproduce.evaluation import comparisons, metrics
+from reproduce.evaluation.metrics import Measure
+from reproduce.evaluation.uncertainty import FEW, Measurement
+from reproduce.paper import controls
+from reproduce.paper.rows import ROWS, Row
+from reproduce.reports import measuring, renderers
+from reproduce.reports.document import Block, Bullets, Document, Number, Table
+from reproduce.reports.measuring import METRICS, Effect, Kind, Mark, Seeds, View, Where
+from reproduce.reports.records import Records, papers_task, reference, reference_folder
+from reproduce.runs.experiment import Experiment
+from reproduce.runs.record import OutsideResult, Result
+from reproduce.runs.request import Request
+
+NARM = "NARM"
+FULL_DECODER = Row("NARM, fully connected", "narm", {"decoder": "fully-connected"})
+KNOWN = (*ROWS, FULL_DECODER, *controls.ROWS)
+FEW_SEEDS, UNFINISHED = "¹", "†"
+TOO_FEW = f"**{FEW_SEEDS}**: fewer than {FEW} runs, so its verdicts are provisional."
+TITLES = {  # the names of the paper's data in titles and figures, parallel and short
+    "yoochoose1_64": "YOOCHOOSE 1/64",
+    "yoochoose1_4": "YOOCHOOSE 1/4",
+    "diginetica-file-order": "DIGINETICA, file order",
+    "diginetica": "DIGINETICA, time order",
+    "eshop": "E-shop",
+}
+
+
+def title_of(dataset: str) -> str:
+    return TITLES.get(dataset) or catalog.dataset(dataset).title
+
+
+def no_rows(request: Request) -> list[Row]:
+    """Return no rows: a page that is only a view runs nothing."""
+    return []
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page, which a module in reports/ defines as PAGE."""
+
+    make: Callable[[Study], Document]  # what is the page's own; `draw` adds what all pages have
+    rows: Callable[[Request], list[Row]] = no_rows  # the rows that it runs
+    reads_logs: bool = False  # it cannot be drawn from records alone
+
+    @property
+    def name(self) -> str:
+        return self.make.__module__.rpartition(".")[2]
+
+    @property
+    def runs(self) -> bool:
+        return self.rows is not no_rows
+
+    def draw(self, request: Request, failed: Mapping[str, str] | None = None) -> Document:
+        """Draw the page.
+
+        Args:
+            request: the data sets, rows and records.
+            failed: why cells failed, by the path of their experiment.
+        """
+        study = Study(request, failed or {})
+        document, view = self.make(study), study.view
+        notes = [*study.failures] if self.runs else []
+        notes += [*study.records.remarks(), *study.outside_notes()]
+        if not (study.datasets if self.runs else any(map(study.records.of, study.viewed))) and not self.reads_logs:
+            notes.append(f"No records yet: {study.command('table2')} makes some.")
+        foot = f"Made by {study.command(self.name, flags=document.flags)}."
+        runs = study.records.runs()
+        if len(runs):
+            foot += " Seeds, settings, device and commit of every run: [runs.csv](runs.csv)."
+        return replace(
+            document,
+            title=document.title + (", on a synthetic log" if study.datasets == ["synthetic"] else ""),
+            introduction=f"{document.introduction} {view.told}".strip(),
+            parts=[*document.parts, Bullets(notes)],
+            foot=f"{foot} {document.foot}".rstrip(),
+            data={**({"runs.csv": renderers.csv(runs)} if len(runs) else {}), **document.data},
+            shown=[name for name in dict.fromkeys(request.datasets) if name in study.datasets],
+        )
+
+
+class Study:
+    """What a page is drawn from: the request, the records of its folder, and the view of their ranks."""
+
+    def __init__(self, request: Request, failed: Mapping[str, str]) -> None:
+        self.request, self.failed_cells = request, failed
+        self.records, self.view = Records.of_request(request), View.of(request.options)
+        self.reference = reference(request.results)  # the project's own records; None if these are they
+
+    @cached_property
+    def datasets(self) -> list[str]:
+        """The data sets with records or just asked for: the paper's in its order, then the others."""
+        names = dict.fromkeys([*self.records.datasets(), *self.request.datasets])
+        return [*(name for name in TITLES if name in names), *(name for name in names if name not in TITLES)]
+
+    @property
+    def viewed(self) -> list[str]:
+        """The data sets that a page without runs shows: those asked for, or else all with records."""
+        return list(dict.fromkeys(self.request.datasets)) or self.datasets
+
+    def wanted(self, dataset: str) -> list[Row]:
+        """Return the rows to show, with records or without; none whose settings a search found."""
+        return self.request.rows([*(row.at(dataset) for row in KNOWN), *self.records.others(dataset)])
+
+    def rows(self, dataset: str) -> dict[str, list[Result]]:
+        """Return the records of every row that has some, by label."""
+        found = {row.label: self.records.results(row, dataset) for row in self.wanted(dataset)}
+        return {label: runs for label, runs in found.items() if runs}
+
+    def compared(self, dataset: str) -> Compared:
+        """Return the rows of a data set that have records, to be compared with NARM."""
+        return Compared(self, dataset, self.rows(dataset))
+
+    @property
+    def failures(self) -> list[str]:
+        return [f"{path.removeprefix('runs/')} failed: {why}" for path, why in self.failed_cells.items()]
+
+    def failed(self, row: Row, dataset: str) -> bool:
+        """Return whether a run of a row failed."""
+        if row.model not in catalog.recommenders() or not self.failed_cells:
+            return False
+        fields = row.at(dataset).fields
+        return any(
+            Experiment.of(dataset, row.model, fields, seed).path in self.failed_cells for seed in self.request.seeds
+        )
+
+    def outside_notes(self) -> list[str]:
+        """Return a line for each row whose ranks come from another program."""
+        runs = [run for rows in self.request.outside.values() for some in rows.values() for run in some]
+        files = {run.label: run.file for run in runs if isinstance(run, OutsideResult)}
+        return [
+            f"{label}: ranks from outside ({file}): how it was trained is not known here."
+            for label, file in files.items()
+        ]
+
+    def command(self, page: str, *, flags: str = "", **options: str) -> str:
+        """Return the command that makes a page, as one would type it, in backquotes."""
+        asked = self.request.datasets
+        if len(asked) == 1 and asked[0] in catalog.current().data:
+            options = {"dataset": asked[0], **options}
+        if "dataset" in options:
+            options["dataset"] = shlex.join(catalog.current().data_words(options["dataset"], page=True))
+        words = ["python -m reproduce", page, *filter(None, [flags])]
+        words += [f"--{key} {value}" for key, value in options.items()]
+        folder = self.request.results
+        if folder.resolve() == reference_folder():
+            words.append("--results results")
+        elif folder != Path("results/local"):
+            # Show only the last part of an absolute path: pages are passed on, the rest is specific to one machine.
+            words.append(f"--results {folder.name if folder.is_absolute() else folder}")
+        return f"`{' '.join(words)}`"
+
+
+class Compared:
+    """The rows of one data set, measured on the same test prefixes in one view, and each less a reference row."""
+
+    def __init__(self, study: Study, dataset: str, rows: Mapping[str, Sequence[Result]], reference: str = NARM) -> None:
+        self.study, self.dataset, self.title = study, dataset, title_of(dataset)
+        self.rows = {label: list(runs) for label, runs in rows.items() if runs}
+        self.results = [run for runs in self.rows.values() for run in runs]
+        self.seeds = Seeds.of(study.records, self.results[0]) if self.results else Seeds(())
+        self.of_the_paper = papers_task(dataset, self.results)
+        self._wanted = reference
+
+    def measure(self, metric: str | Measure, where: Where | None = None) -> dict[str, Measurement]:
+        """Measure a metric of every row, in per cent, on all test prefixes of the view or on some of them."""
+        view = self.study.view
+        if where is None or view.where is None:
+            chosen = where or view.where
+        else:
+            both = where, view.where
+            chosen = lambda run: both[0](run) & both[1](run)  # noqa: E731
+        return measuring.measured(self.rows, metric, self.seeds, chosen, view.rule)
+
+    @cached_property
+    def measured(self) -> dict[str, dict[str, Measurement]]:
+        """Recall@20 and MRR@20: "recall" or "mrr" -> label -> measurement."""
+        return {metric: self.measure(metric) for metric in METRICS}
+
+    @cached_property
+    def reference(self) -> str:
+        """The row that the others are compared with: NARM, or the highest where NARM has no record; "" without rows."""
+        recall = self.measured["recall"]
+        return self._wanted if self._wanted in recall else max(recall, key=lambda one: recall[one].value, default="")
+
+    @cached_property
+    def effects(self) -> dict[str, dict[str, Effect]]:
+        """Every other row less the reference, judged together: metric -> label -> effect."""
+        if len(self.rows) < 2:
+            return {metric: {} for metric in METRICS}
+        return {metric: comparisons.against(rows, self.reference) for metric, rows in self.measured.items()}
+
+    def judged(self, kind: Kind) -> list[tuple[str, str, Effect]]:
+        """Return label, name of the metric and effect of the comparisons with one verdict."""
+        return [
+            (label, METRICS[metric], effect)
+            for metric, effects in self.effects.items()
+            for label, effect in effects.items()
+            if measuring.kind_of(effect) == kind
+        ]
+
+    def better(self) -> list[str]:
+        """Name the rows that are better than the reference, with intervals that hold for all rows together."""
+        return [f"{label} in {title}, {difference(effect, 1).text}" for label, title, effect in self.judged("better")]
+
+    def other_measures(self) -> list[Block]:
+        """Return the table of the measures that --metric asks for."""
+        names = self.study.request.options.get("metric")
+        if not names or not self.rows:
+            return []
+        text = "In other measures, counted as above; bold is the highest of a column:"
+        return [text, self.table([metrics.parse(name) for name in names])]
+
+    def table(self, measures: Iterable[Measure]) -> Table:
+        """Return measures of every row, with 95 % intervals; the highest of a column is bold."""
+        lines: dict[str, dict[str, str | Number]] = {
+            label: {"model": label, "seeds": str(len(runs))} for label, runs in self.rows.items()
+        }
+        for measure in dict.fromkeys(measures):
+            found = self.measure(measure)
+            best = max((one.value for one in found.values()), default=0.0)
+            for label, one in found.items():
+                lines[label][measure.title] = number(one, "highest" if one.value == best else None)
+        return Table(list(lines.values()), "Other measures")
+
+
+def number(row: Measurement, mark: Mark | None = None, notes: str = "") -> Number:
+    """Return the cell of a row's number with its interval."""
+    marks: dict[Mark | None, Literal["bold", "close"]] = {"highest": "bold", "equal": "close"}
+    sd = float(row.points.std(ddof=1)) if len(row.points) > 1 else None
+    return Number(row.value, half=measuring.half_width(row), mark=marks.get(mark, ""), notes=notes, sd=sd)
+
+
+def difference(effect: Effect, places: int = 2, bold: Sequence[Kind] = (), notes: str = "") -> Number:
+    """Return the cell of a difference with its interval, marked as bold where its verdict is one of those given."""
+    kind = measuring.kind_of(effect)
+    mark: Literal["", "bold", "close"] = "bold" if kind in bold else "close" if kind == "undecided" else ""
+    return Number(effect.value, interval=measuring.ends(effect), places=places, signed=True, mark=mark, notes=notes)
+
+
+def few_seeds(runs: Sequence[Result]) -> str:
+    """Return the sign of a row of chance with too few runs for a verdict that is not provisional."""
+    return FEW_SEEDS if len(runs) < FEW and not measuring.without_chance(runs[0]) else ""
+
+
+def joined(words: Iterable[str]) -> str:
+    """Join words as in a sentence: a, b and c."""
+    *first, last = [*words] or [""]
+    return f"{', '.join(first)} and {last}" if first else last
