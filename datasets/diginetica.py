@@ -31,20 +31,9 @@ import numpy as np
 
 from reproduce.errors import InputError
 from reproduce.paper import numbers
+from reproduce.reading import preprocessing as rules
 from reproduce.reading import processed, split_cache, table
 from reproduce.reading.columns import Form
-from reproduce.reading.preprocessing import (
-    DAY,
-    ClickLog,
-    frequent_items,
-    known_items,
-    longer_than_one,
-    numbered_again,
-    sessions_of,
-    sort_by_item,
-    split_by_date,
-    to_sessions,
-)
 from reproduce.reading.sessions import Provenance, Sessions, Split, count
 from reproduce.reading.source import Dataset, raw_log
 
@@ -64,21 +53,21 @@ MAX_NUMBER = 10_000_000  # the largest item number that may decide the size of a
 EMULATION_SEED = 0  # ours: any fixed order of the items would do
 
 
-def read_log(file: Path) -> ClickLog:
+def read_log(file: Path) -> rules.ClickLog:
     """Read the raw log, with its rows in file order; their time is the timeframe, in milliseconds."""
     log = table.read([file], FORM)
     assert log.order is not None
-    return ClickLog(log.owner, log.item, log.time // 10**6, log.order)
+    return rules.ClickLog(log.owner, log.item, log.time // 10**6, log.order)
 
 
-def full_split(log: ClickLog, *, by_time: bool) -> tuple[Sessions, Sessions]:
+def full_split(log: rules.ClickLog, *, by_time: bool) -> tuple[Sessions, Sessions]:
     """Split the log into train and test by the paper's rules.
 
     In either order of clicks, a session has the date of its last row in the file.
     """
-    sessions = frequent_items(longer_than_one(sessions_of(log, by_time=by_time)))
-    train, test = split_by_date(sessions, seconds=7 * DAY)
-    return numbered_again(train.sessions(), known_items(test, train).sessions())
+    sessions = rules.frequent_items(rules.longer_than_one(rules.sessions_of(log, by_time=by_time)))
+    train, test = rules.split_by_date(sessions, seconds=7 * rules.DAY)
+    return rules.numbered_again(train.sessions(), rules.known_items(test, train).sessions())
 
 
 def _find_log(data: Path) -> list[Path]:
@@ -110,8 +99,8 @@ def _read(name: str, data: Path) -> Split:
             else:
                 places = _random_places(items)
                 note = "file order emulated by one fixed random order of the items"
-            parts = [(sort_by_item(np.searchsorted(items, ids), lengths, places), lengths) for ids, lengths in parts]
-        train, test = to_sessions(*parts)
+            parts = [(rules.sort_by_item(np.searchsorted(items, ids), n, places), n) for ids, n in parts]
+        train, test = rules.to_sessions(*parts)
     provenance = Provenance(
         source, "time" if by_time else "file", emulated=bool(note), files=hashes, counts=count(train, test),
         published=numbers.TABLE1[numbers.PAPER_COLUMN[name]], note=note, reconstructed=reconstructed,

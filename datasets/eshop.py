@@ -16,17 +16,9 @@ import numpy as np
 from reproduce.errors import InputError
 from reproduce.files import is_regular
 from reproduce.reading import content, split_cache, table
+from reproduce.reading import preprocessing as rules
 from reproduce.reading.columns import Form
 from reproduce.reading.download import Download
-from reproduce.reading.preprocessing import (
-    ClickLog,
-    DatedSessions,
-    frequent_items,
-    known_items,
-    longer_than_one,
-    numbered_again,
-    sessions_of,
-)
 from reproduce.reading.sessions import Provenance, Sessions, Split, count
 from reproduce.reading.source import Dataset
 
@@ -50,7 +42,7 @@ FORM = Form(
 )
 
 
-def read_log(file: Path) -> ClickLog:
+def read_log(file: Path) -> rules.ClickLog:
     """Read the log as the UCI repository offers it, zipped or not.
 
     Raises:
@@ -66,17 +58,17 @@ def read_log(file: Path) -> ClickLog:
         )
     log = table.read([file], FORM)
     assert log.order is not None
-    return ClickLog(log.owner, log.item, log.time // 10**6, log.order)
+    return rules.ClickLog(log.owner, log.item, log.time // 10**6, log.order)
 
 
-def full_split(log: ClickLog) -> tuple[Sessions, Sessions]:
+def full_split(log: rules.ClickLog) -> tuple[Sessions, Sessions]:
     """Apply the paper's filters, and split into train and test by day."""
-    sessions = frequent_items(longer_than_one(sessions_of(log, by_time=True)))
+    sessions = rules.frequent_items(rules.longer_than_one(rules.sessions_of(log, by_time=True)))
     train, test = last_days(sessions)
-    return numbered_again(train.sessions(), known_items(test, train).sessions())
+    return rules.numbered_again(train.sessions(), rules.known_items(test, train).sessions())
 
 
-def last_days(sessions: DatedSessions) -> tuple[DatedSessions, DatedSessions]:
+def last_days(sessions: rules.DatedSessions) -> tuple[rules.DatedSessions, rules.DatedSessions]:
     """Split by our rule: of the days with sessions, the last tenth (at least one day) is the test, the others train."""
     days = np.unique(sessions.dates)
     first = days[len(days) - max(len(days) // TEST_DAYS, 1)]

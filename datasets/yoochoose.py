@@ -12,20 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from reproduce.paper import numbers
+from reproduce.reading import preprocessing as rules
 from reproduce.reading import processed, split_cache, table
 from reproduce.reading.columns import Form
-from reproduce.reading.preprocessing import (
-    DAY,
-    ClickLog,
-    frequent_items,
-    known_items,
-    longer_than_one,
-    newest_prefixes,
-    numbered_again,
-    sessions_of,
-    split_by_date,
-    to_sessions,
-)
 from reproduce.reading.sessions import Provenance, Sessions, Split, count
 from reproduce.reading.source import Dataset, raw_log
 
@@ -44,26 +33,26 @@ FRACTION = {"yoochoose1_64": 64, "yoochoose1_4": 4}
 KEEP = {"yoochoose1_64": 369_859, "yoochoose1_4": 5_917_745}
 
 
-def read_log(file: Path) -> ClickLog:
+def read_log(file: Path) -> rules.ClickLog:
     """Read the raw log, in which the rows of a session are already in time order; the milliseconds are cut off."""
     log = table.read([file], FORM)
     date = np.floor_divide(log.time, 10**6, out=log.time).astype(np.int32 if log.time.max() < 2**31 else np.int64)
-    return ClickLog(log.owner, log.item, date, date)
+    return rules.ClickLog(log.owner, log.item, date, date)
 
 
-def full_split(log: ClickLog) -> tuple[Sessions, Sessions]:
+def full_split(log: rules.ClickLog) -> tuple[Sessions, Sessions]:
     """Split the whole log into train and test by the paper's rules, with sessions in time order."""
-    sessions = sessions_of(log)
+    sessions = rules.sessions_of(log)
     del log  # 400 MB, which the caller need not hold either
-    sessions = frequent_items(longer_than_one(sessions))
-    train, test = split_by_date(sessions, seconds=DAY)
-    return train.sessions(), known_items(test, train).sessions()
+    sessions = rules.frequent_items(rules.longer_than_one(sessions))
+    train, test = rules.split_by_date(sessions, seconds=rules.DAY)
+    return train.sessions(), rules.known_items(test, train).sessions()
 
 
 def newest(train: Sessions, test: Sessions, fraction: int) -> tuple[Sessions, Sessions]:
     """Keep the newest 1/`fraction` of the training prefixes; return them and the test, with items numbered anew."""
     prefixes = int((train.lengths - 1).sum())
-    return numbered_again(newest_prefixes(train, prefixes // fraction), test)
+    return rules.numbered_again(rules.newest_prefixes(train, prefixes // fraction), test)
 
 
 def _find_log(data: Path) -> list[Path]:
@@ -82,9 +71,10 @@ def _read(name: str, data: Path) -> Split:
         train, test = newest(*full_split(read_log(files[0])), FRACTION[name])
     else:
         source = "processed files"
-        train_clicks, test_clicks, hashes = processed.read(data / name)
-        train, test = to_sessions(train_clicks, test_clicks)
-        train, test = numbered_again(newest_prefixes(train, KEEP[name]), test)  # the cut may leave fewer items
+        *parts, hashes = processed.read(data / name)
+        train, test = rules.to_sessions(*parts)
+        train = rules.newest_prefixes(train, KEEP[name])
+        train, test = rules.numbered_again(train, test)  # the cut may leave fewer items
     counts = count(train, test, items_without_labels=True)
     published = numbers.TABLE1[numbers.PAPER_COLUMN[name]]
     return Split(name, train, test, Provenance(source, files=hashes, counts=counts, published=published))

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,9 +33,9 @@ class Sessions:
     @classmethod
     def of(cls, lists: Iterable[Sequence[int]], n_items: int | None = None) -> Sessions:
         """Make sessions from lists of item numbers; n_items defaults to the greatest number + 1."""
-        arrays = [np.asarray(one, dtype=np.int64) for one in lists]
-        items = np.concatenate(arrays) if arrays else np.empty(0, np.int64)
-        lengths = np.array([len(one) for one in arrays], dtype=np.int64)
+        arrays = [np.asarray(items, np.int64) for items in lists]
+        items = np.concatenate([np.empty(0, np.int64), *arrays])
+        lengths = np.array([len(items) for items in arrays], np.int64)
         return cls.packed(items, lengths, int(items.max(initial=-1)) + 1 if n_items is None else n_items)
 
     @classmethod
@@ -121,10 +122,7 @@ class Provenance:
 
 
 def exactness(provenance: Mapping[str, Any]) -> str:
-    """Say in a word how the order of clicks relates to the source's.
-
-    Old records lack fields that were added later.
-    """
+    """Say in a word how the order of clicks relates to the source's; old records lack fields that were added later."""
     if ties := provenance.get("ties"):
         return f"{max(ties, 0.001):.1%} of neighbours have equal times and keep the file's order"
     if not provenance["emulated"]:
@@ -136,8 +134,8 @@ def exactness(provenance: Mapping[str, Any]) -> str:
 class Split:
     """Whole training and test sessions over one numbering of items; code that needs prefixes takes them itself.
 
-    Items are numbered by first appearance in train, then in test, so that the raw and the processed files of one
-    split give identical arrays.
+    Items are numbered by first appearance in the training set, then in the test set, so that the raw and the processed
+    files of one split give identical arrays.
     """
 
     name: str
@@ -145,9 +143,7 @@ class Split:
     test: Sessions
     provenance: Provenance
     vocabulary: np.ndarray | None = None  # (n_items,) the log's own ids of the items, text; None: not kept
-    test_sessions: np.ndarray | None = (
-        None  # (test sessions,) the log's own ids of the test sessions, text; None: not kept
-    )
+    test_sessions: np.ndarray | None = None  # (test sessions,) the log's own ids of them, text; None: not kept
 
     @cached_property
     def digest(self) -> str:
@@ -177,12 +173,8 @@ def vocabulary_digest(vocabulary: np.ndarray) -> str:
 
 def number_items(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
     """Number item ids from 0 by first appearance in train, then in test; also return how many items there are."""
-    both = np.concatenate([train, test])
-    _, first, inverse = np.unique(both, return_index=True, return_inverse=True)
-    number = np.empty(len(first), dtype=np.int64)
-    number[np.argsort(first)] = np.arange(len(first))
-    numbered = number[inverse]
-    return numbered[: len(train)], numbered[len(train) :], len(first)
+    numbers, items = pd.factorize(np.concatenate([train, test]))
+    return numbers[: len(train)], numbers[len(train) :], len(items)
 
 
 def count(train: Sessions, test: Sessions, *, items_without_labels: bool = False) -> dict[str, float]:
@@ -198,10 +190,7 @@ def count(train: Sessions, test: Sessions, *, items_without_labels: bool = False
     n = [len(part) for part in examples]
     seen = np.zeros(train.n_items, dtype=bool)
     for part in (train, test):
-        if items_without_labels:
-            keep = part.take(part.lengths > 1)
-            part = Sessions(keep.items, keep.starts, keep.stops - 1, keep.n_items)
-        seen[part.clicks()[0]] = True
+        seen[Sessions(part.items, part.starts, part.stops - items_without_labels, part.n_items).clicks()[0]] = True
     length = sum(int((part.lengths + 1).sum()) for part in examples)
     return {
         "clicks": int(train.lengths.sum() + test.lengths.sum()),
