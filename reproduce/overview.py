@@ -71,13 +71,8 @@ def _counted(name: str, origin: Provenance) -> list[list[str]]:
 
 def cached() -> str:
     """List the cache of splits."""
-    lines = [
-        f"    {one.name}: {one.bytes / 1e6:.1f} MB, of {one.source}" if one.sound else f"    {one.name}: broken"
-        for one in split_cache.entries()
-    ]
-    return f"cached in {split_cache.folder()}/ (data --clear empties it):" + (
-        "\n" + "\n".join(lines) if lines else " nothing"
-    )
+    lines = "".join(f"\n    {line}" for line in split_cache.entries())
+    return f"cached in {split_cache.folder()}/ (data --clear empties it):{lines or ' nothing'}"
 
 
 def catalogue(options: Namespace) -> str:

@@ -148,7 +148,7 @@ def test_a_python_file_offers_a_data_set(tmp_path: Path) -> None:
         ("pop.toml", "file = 3", InputError, "expected file = "),
         ("pop.toml", "fil = 3", InputError, "unknown key fil; there is: columns, file"),
         ("pop.toml", "fil", InputError, "not TOML"),
-        ("pop.toml", 'file = "no.csv"', InputError, r"no such file, .*, named by"),
+        ("pop.toml", 'file = "no.csv"', InputError, r"pop\.toml: .*no such file"),
         ("pop.toml", 'file = "c.csv"\ncolumns = 5', UsageError, "--columns: expected a list, not 5"),
         ("pop.toml", 'file = "c.csv"\ntime_unit = ["s"]', UsageError, "--time-unit ..s..: expected one of s, ms"),
         ("pop.toml", f"file = 'c.csv'\nmin_support = {'9' * 5000}", InputError, "not TOML: Exceeds the limit"),

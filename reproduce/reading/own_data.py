@@ -9,13 +9,11 @@ DATASETS.
 
 from __future__ import annotations
 
-import importlib.util
 import re
-import sys
+import runpy
 import tomllib
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -89,13 +87,24 @@ def read(path: Path, given: Mapping[str, Any], data: Path) -> OwnData:
     stem = path.resolve().name if path.is_dir() else path.name
     while Path(stem).suffix.lower() in ENDINGS and Path(stem).stem:
         stem = Path(stem).stem
-    source = _dataset(re.sub(r"[^A-Za-z0-9_-]+", "_", stem).lstrip("-") or "data", path, given, data)
-    if source.obtain and not source.find(data):
-        raise InputError(f"{path}: its files are not in {data}/; {source.obtain.format(data=data)}")
-    split = source.read(data)
-    name = f"{source.name}-{split.digest[:8]}"
+    name = title = re.sub(r"[^A-Za-z0-9_-]+", "_", stem).lstrip("-") or "data"
+    if path.suffix.lower() == ".toml":
+        title, split = _toml(name, path, given)
+    elif path.suffix.lower() == ".py":
+        _no_rules(path, given, "a .py says itself how it is split")
+        try:
+            name, title, split = own_process.call(path, _python, data)
+        except ModelError as error:
+            raise InputError(f"{path}: {error}") from error
+    elif processed.find(path):
+        _no_rules(path, given, "a folder of processed files is split already")
+        split = processed.own_split(name, path)
+    else:
+        split = own_log.read(name, path, Rules.of(given))
+    name = f"{name}-{split.digest[:8]}"
     split = replace(split, name=name)
-    return OwnData(path, dict(given), data, replace(source, name=name, read=lambda data: split))
+    dataset = Dataset(name, title, find=lambda data: [path], read=lambda data: split, obtain="")
+    return OwnData(path, dict(given), data, dataset)
 
 
 def stored(name: str) -> Dataset:
@@ -108,88 +117,35 @@ def stored(name: str) -> Dataset:
     return Dataset(name=name, title=title, find=lambda data: [], read=read, obtain=obtain)
 
 
-def _dataset(name: str, path: Path, given: Mapping[str, Any], data: Path) -> Dataset:
-    if path.suffix.lower() == ".toml":
-        return _toml(name, path, given)
-    if path.suffix.lower() == ".py":
-        return _python(path, given, data)
-    if processed.find(path):
-        _no_rules(path, given, "a folder of processed files is split already")
-        obtain = f"your own processed files: {path.name}/"
-        return Dataset(name, name, partial(_files, path), partial(_read_folder, name, path), obtain)
-    return table(name, name, path, Rules.of(given))
-
-
-def table(name: str, title: str, source: content.Source, rules: Rules) -> Dataset:
-    """Make a data set of a table of clicks: a file, a folder or a pattern of part files, or a list of them."""
-    own_log.files(source, rules)  # absent files are an error before anything runs
-    shown = source.name if isinstance(source, Path) else str(source)
-    return Dataset(
-        name, title, partial(_files, source, rules), partial(_read_table, name, source, rules), f"your own log: {shown}"
-    )
-
-
-def _files(source: content.Source, rules: Rules | Path, data: Path = Path()) -> list[Path]:
-    if not isinstance(rules, Rules):
-        return processed.find(Path(str(source)))
+def _toml(name: str, path: Path, given: Mapping[str, Any]) -> tuple[str, Split]:
+    """Return the title and the split of the log that a .toml describes."""
     try:
-        return [file for part in own_log.files(source, rules) for file in part]
-    except InputError:
-        return []
-
-
-def _read_table(name: str, source: content.Source, rules: Rules, data: Path) -> Split:
-    return own_log.read(name, source, rules)
-
-
-def _read_folder(name: str, folder: Path, data: Path) -> Split:
-    return processed.own_split(name, folder)
-
-
-def _toml(name: str, path: Path, given: Mapping[str, Any]) -> Dataset:
-    try:
-        said = tomllib.loads(path.read_text(encoding="utf-8"))
+        told = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
     except (ValueError, RecursionError) as error:  # numbers of thousands of digits too
         raise InputError(f"{path}: not TOML: {error}") from error
-    if unknown := sorted(set(said) - IN_TOML):
+    if unknown := sorted(set(told) - IN_TOML):
         raise InputError(f"{path}: unknown key {unknown[0]}; there is: {', '.join(sorted(IN_TOML))}")
-    if not isinstance(said.get("file"), str):
+    file, title = told.pop("file", None), str(told.pop("title", name)).partition("\n")[0]
+    if not isinstance(file, str):
         raise InputError(f'{path}: expected file = "clicks.csv", the table that it is about')
-    if isinstance(said.get("test"), str):
-        said["test"] = str(path.parent / said["test"])
-    title = str(said.get("title", name)).partition("\n")[0]
-    replaced = {"file", "title", *(TESTS if TESTS & set(given) else ())}
+    if isinstance(told.get("test"), str):
+        told["test"] = str(path.parent / told["test"])
+    if TESTS & set(given):
+        told = {key: value for key, value in told.items() if key not in TESTS}
     try:
-        rules = Rules.of({**{key: value for key, value in said.items() if key not in replaced}, **given})
-        return table(name, title, path.parent / said["file"], rules)
-    except InputError as error:
-        raise InputError(f"{error}, named by {path}") from error
-    except UsageError as error:
-        raise UsageError(f"{path}: {error}") from error
+        return title, own_log.read(name, path.parent / file, Rules.of({**told, **given}))
+    except (InputError, UsageError) as error:
+        raise type(error)(f"{path}: {error}") from error
 
 
-def _python(path: Path, given: Mapping[str, Any], data: Path) -> Dataset:
-    """Return the data set of a .py, read in a process of its own."""
-    _no_rules(path, given, "a .py says itself how it is split")
-    try:
-        name, title, split = own_process.call(path, _read_python, data)
-    except ModelError as error:
-        raise InputError(f"{path}: {error}") from error
-    return Dataset(name=name, title=title, find=lambda data: [path], read=lambda data: split, obtain="")
-
-
-def _read_python(path: Path, data: Path) -> tuple[str, str, Split]:
-    spec = importlib.util.spec_from_file_location(f"_own_data_{re.sub(r'[^A-Za-z0-9_]', '_', path.stem)}", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[module.__name__] = module  # where dataclasses look up their module
-    spec.loader.exec_module(module)
-    found = getattr(module, "DATASETS", None)
-    if not isinstance(found, tuple) or len(found) != 1 or not isinstance(found[0], Dataset):
+def _python(path: Path, data: Path) -> tuple[str, str, Split]:
+    """Return the name, the title and the split of the data set that a .py offers."""
+    offered = runpy.run_path(str(path), run_name="own_data").get("DATASETS")
+    if not isinstance(offered, tuple) or len(offered) != 1 or not isinstance(offered[0], Dataset):
         raise InputError(f"{path}: expected DATASETS, a tuple of one reproduce.reading.source.Dataset")
-    source = found[0]
+    source = offered[0]
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_-]*", source.name):
         raise InputError(f"{path}: a data set called {source.name!r}; use letters, digits, _ and -")
     if source.obtain and not source.find(data):

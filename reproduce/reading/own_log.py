@@ -138,12 +138,6 @@ def _pairs(option: str, given: Any) -> dict[str, list[str]]:
     return pairs
 
 
-def files(source: content.Source, rules: Rules) -> tuple[list[Path], list[Path]]:
-    """List the files of a log, and those of its test if that is given. Raises InputError if there are none."""
-    test = [] if rules.test is None else content.parts(rules.test, ENDINGS)
-    return content.parts(source, ENDINGS), test
-
-
 def read(name: str, source: Any, rules: Rules = Rules()) -> Split:
     """Read a table of clicks and split it.
 
@@ -156,17 +150,18 @@ def read(name: str, source: Any, rules: Rules = Rules()) -> Split:
     """
     form = Form(rules.columns, rules.where, rules.gap is not None, rules.time_unit, rules.time_format, rules.missing)
     framed = not isinstance(source, str | Path | list | tuple)
-    sources, tests = files(() if framed else source, rules)
+    sources = [] if framed else content.parts(source, ENDINGS)
+    tests = [] if rules.test is None else content.parts(rules.test, ENDINGS)
     log = table.read([*([source] if framed else sources), *tests], form)
     session, ids = (log.owner, log.owners) if rules.gap is None else cut(log, rules.gap)
     n_train = sum(log.of_file[: len(log.of_file) - len(tests)])
     if tests:  # a session that occurs in both files is two
         session = np.concatenate([session[:n_train], session[n_train:] + len(ids)])
         ids = np.concatenate([ids, ids])
-    number, in_order = pd.factorize(session)
+    number, _ = pd.factorize(session)
     by_time = np.lexsort((log.time, number) if log.order is None else (log.order, log.time, number))
     rows = ClickLog(session[by_time], log.item[by_time], log.time[by_time] // 10**6, log.time[by_time])
-    parts, notes = split(sessions_of(rows), rules, np.isin(in_order, session[n_train:]) if tests else None)
+    parts, notes = split(sessions_of(rows), rules, session[n_train:] if tests else None)
     train, test = numbered_again(*(part.sessions() for part in parts))
     for part, sessions in (("training", train), ("test", test)):
         if not len(sessions):
@@ -207,14 +202,13 @@ def cut(log: Table, gap: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def split(
-    sessions: DatedSessions, rules: Rules, is_test: np.ndarray | None = None
+    sessions: DatedSessions, rules: Rules, given: np.ndarray | None = None
 ) -> tuple[tuple[DatedSessions, DatedSessions], list[str]]:
     """Return train and test, and what there is to say about sessions that are left out.
 
     Args:
-        is_test: (sessions,) bool, whether each is of a given test; None: the rules say which sessions are the test.
+        given: the numbers of the sessions of a given test; None: the rules say which sessions are the test.
     """
-    numbers = sessions.numbers if is_test is None else sessions.numbers[is_test]
     long = sessions.lengths > (rules.max_length or sessions.lengths.max(initial=0))
     kept = sessions.keep((sessions.lengths >= rules.min_length) & ~long)
     if rules.newest is not None:
@@ -222,9 +216,9 @@ def split(
         newest[np.argsort(kept.dates, kind="stable")[-rules.newest :]] = True
         kept = kept.keep(newest)
     kept = frequent_items(kept, rules.support, rules.min_length)
-    if is_test is not None:
-        given = np.isin(kept.numbers, numbers)
-        train, test = kept.keep(~given), kept.keep(given)
+    if given is not None:
+        is_test = np.isin(kept.numbers, given)
+        train, test = kept.keep(~is_test), kept.keep(is_test)
     elif rules.test_share is not None:
         train, test = newest_share(kept, rules.test_share)
     else:

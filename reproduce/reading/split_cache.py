@@ -16,7 +16,7 @@ import os
 import re
 import warnings
 import zipfile
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -122,24 +122,16 @@ def load(place: Path) -> Split | None:
         return None
 
 
-@dataclass(frozen=True)
-class Entry:
-    """A split in the cache, as `data` lists it."""
-
-    name: str
-    bytes: int
-    source: str  # file names with their sha256, shortened
-    sound: bool
-
-
-def entries() -> list[Entry]:
-    """List the cached splits by name, damaged entries included."""
-    listed = []
+def entries() -> list[str]:
+    """Describe the cached splits, a line each, damaged ones included."""
+    lines = []
     for place in sorted(file for file in folder().glob("*.npz") if OURS.fullmatch(file.name)):
-        kept = load(place)
-        source = ", ".join(f"{name} {sha[:8]}" for name, sha in kept.provenance.files.items()) if kept else ""
-        listed.append(Entry(place.stem.rpartition("-")[0], place.stat().st_size, source, kept is not None))
-    return listed
+        kept, of = load(place), "broken"
+        if kept is not None:
+            files = ", ".join(f"{name} {sha[:8]}" for name, sha in kept.provenance.files.items())
+            of = f"{place.stat().st_size / 1e6:.1f} MB, of {files}"
+        lines.append(f"{place.stem.rpartition('-')[0]}: {of}")
+    return lines
 
 
 def clear() -> int:

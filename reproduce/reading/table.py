@@ -439,7 +439,7 @@ class Columns:
         self.item.add(self._column("item", columns, places))
         self.micros.append(self.times.read(self._column("time", columns, places)))
         if "order" in places:
-            self.orders.append(_whole("order", self._column("order", columns, places)))
+            self.orders.append(_orders(self._column("order", columns, places)))
         if not (self.form.gap or self.form.whole) and "user" in places:
             user = columns[places["user"][0]]
             known = pa.nulls(n, pa.string()) if pa.types.is_nested(user.type) else user.cast(pa.string())
@@ -497,15 +497,15 @@ def _joined(parts: list[np.ndarray]) -> np.ndarray:
     return whole
 
 
-def _whole(role: str, values: pa.Array) -> np.ndarray:
+def _orders(values: pa.Array) -> np.ndarray:
     if pa.types.is_string(values.type):
         good = pc.and_(pc.ascii_is_decimal(values), pc.less_equal(pc.binary_length(values), 18))
     elif pa.types.is_integer(values.type):
-        good = pc.and_(pc.greater_equal(values, 0), pc.less(values, 2**62)).fill_null(False)
+        good = pc.and_(pc.greater_equal(values, 0), pc.less(values, 2**62))
     else:
-        raise Misfit(0, f"the {role} is of type {values.type}, expected whole numbers")
+        raise Misfit(0, f"the order is of type {values.type}, expected whole numbers")
     if (row := pc.index(good, False).as_py()) >= 0:
-        raise Misfit(row, f"the {role} is {str(values[row].as_py())[:120]!r}, expected a whole number")
+        raise Misfit(row, f"the order is {str(values[row].as_py())[:120]!r}, expected a whole number")
     return values.cast(pa.int64()).to_numpy()
 
 
@@ -514,17 +514,13 @@ Numbered = tuple[np.ndarray, np.ndarray]  # the number of every row, (rows,), an
 
 def _check_users(title: str, sessions: Numbered, users: Numbered, form: Form, names: Mapping[str, str]) -> None:
     """Raise InputError if a session id occurs with several users; rows without a user do not count."""
-    (session, session_ids), (user, users_ids) = sessions, users
-    known = np.flatnonzero(~np.isin(users_ids, list(form.missing))[user])
-    first = np.zeros(session.max() + 1, np.int64)
-    first[session[known][::-1]] = user[known][::-1]
-    of_other = session[known][first[session[known]] != user[known]]
-    if len(of_other):
-        key = f"{names['user']}+{names['session']}"
+    known = ~np.isin(users[1], list(form.missing))[users[0]]
+    pairs = pd.DataFrame({"session": sessions[0], "user": users[0]})[known].drop_duplicates()
+    if len(several := pairs.session[pairs.session.duplicated()]):
         raise InputError(
-            f"{title}: {len(np.unique(of_other)):,} session ids occur with several users, such as "
-            f"{session_ids[of_other[0]]!r}; if every user counts from the start, say --columns session={key}; "
-            f"else remove the column {names['user']}"
+            f"{title}: {several.nunique():,} session ids occur with several users, such as "
+            f"{sessions[1][several.iloc[0]]!r}; if every user counts from the start, say --columns "
+            f"session={names['user']}+{names['session']}; else remove the column {names['user']}"
         )
 
 
