@@ -44,6 +44,9 @@ def test_two_logs_of_one_name_have_records_of_their_own(capsys: pytest.CaptureFi
     for place, items in (("a/clicks.csv", "abcdef"), ("b/clicks.csv", "abcdefghi")):
         assert main(["table2", "--dataset", log(place, items), *QUIET]) == 0
     assert len(names()) == 2 and all(name.startswith("clicks-") for name in names())
+    for name in names():  # each log has its own pages
+        assert "## clicks" in Path("out", name, "table2.md").read_text()
+    assert main(["check", "--results", "out"]) == 0
     capsys.readouterr()
     log("c/clicks.csv", "abcdefgh")
     assert main(["table2", "--dataset", "c/clicks.csv", *QUIET, "--dry-run"]) == 0
@@ -119,7 +122,7 @@ def test_stored_records_of_own_data_need_no_file() -> None:
     Path("clicks.csv").unlink()
     (name,) = names()
     assert main(["table2", "--stored", "--dataset", name, *QUIET]) == 0
-    assert "## clicks" in Path("out/table2.md").read_text()
+    assert "## clicks" in Path("out", name, "table2.md").read_text()
     assert main(["table2", "--dataset", name, "--force", *QUIET]) == 3
 
 

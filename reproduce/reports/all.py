@@ -10,6 +10,7 @@ from reproduce import catalog, reports
 from reproduce.errors import InputError
 from reproduce.paper.rows import Row
 from reproduce.paper.variants import VARIANTS
+from reproduce.reading import own_data
 from reproduce.reports.document import Block, Bullets, Cell, Document, Section, Table
 from reproduce.reports.measuring import without_chance
 from reproduce.reports.study import FULL_DECODER, KNOWN, Page, Study, joined, title_of
@@ -54,7 +55,7 @@ def index(study: Study, drawn: Collection[str] = ()) -> Document:
     Args:
         drawn: the files of the pages that have just been drawn.
     """
-    results = study.request.results
+    results = study.request.page_folder
     known, findings = others(), (results / "findings.md").is_file()
     lines = [
         {"page": f"[{name}]({reports.file_of(name)})", "question": QUESTIONS.get(name) or _about(known[name])}
@@ -64,10 +65,14 @@ def index(study: Study, drawn: Collection[str] = ()) -> Document:
     if findings:
         question = "Why does a number miss the paper's? (written by hand)"
         lines.append({"page": "[findings](findings.md)", "question": question})
-    nested = [file for file in sorted(results.glob("*/*.md")) if (file.parent / "runs").is_dir()]
+    below = sorted(results.glob("*/*.md"))
+    nested = [file for file in below if (file.parent / "runs").is_dir()]
+    own = [file for file in below if own_data.NAME.fullmatch(file.parent.name)]
     links = [f"[{file.parent.name}]({file.parent.name}/{file.name})" for file in nested if file.parent.name != "local"]
     parts: list[Block] = [Table(lines, "Pages", labels=2)]
     parts += [f"Studies with folders of their own: {joined(links)}."] if links else []
+    links = [f"[{file.parent.name}/{file.stem}]({file.parent.name}/{file.name})" for file in own]
+    parts += [f"Pages of single logs of your own: {joined(links)}."] if links else []
     if study.datasets:
         parts += [
             "**What has been run**, as the number of seeds. *exact*: the model has no randomness. ·: not run.",

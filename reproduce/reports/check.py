@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,10 @@ from tqdm import tqdm
 
 from reproduce import catalog, reports
 from reproduce.errors import InputError, SuiteError
+from reproduce.reading import own_data
 from reproduce.reports import all as index
 from reproduce.reports import comment, figures, renderers
 from reproduce.reports.soundness import faults
-from reproduce.reports.study import Page
 from reproduce.runs import kept_model
 from reproduce.runs.record import Result, current, load_file
 
@@ -60,9 +61,9 @@ def report(results: Path) -> str:
             notes += [] if record else [f"{name}: not compared, no sound record lies beside it"]
         except InputError as error:
             wrong.append(str(error).removeprefix(f"{results}/"))
-    stored = {name: page for name, page in reports.pages().items() if (results / reports.file_of(name)).is_file()}
-    for fault, severe in _stale_pages(results, stored):
-        (wrong if severe else notes).append(fault)
+    for folder in (results, *sorted(one for one in results.glob("*/") if own_data.NAME.fullmatch(one.name))):
+        for fault, severe in _stale_pages(results, folder):
+            (wrong if severe else notes).append(f"{folder.name}/{fault}" if folder != results else fault)
     told = "".join(f"\n  note: {note}" for note in notes)
     if wrong:
         raise InputError(
@@ -90,20 +91,28 @@ def _contradictions(records: list[tuple[str, Result]]) -> Iterator[str]:
             yield f"{name}: of the same identity as {other[0]}, with other ranks; remove one and run it again"
 
 
-def _stale_pages(results: Path, pages: Mapping[str, Page]) -> Iterator[tuple[str, bool]]:
+def _stale_pages(results: Path, folder: Path) -> Iterator[tuple[str, bool]]:
     """Yield what is wrong with stored pages and figures when drawn again from the records, and whether it is a fault.
 
     Pages that read logs cannot be drawn from records alone; the figures they embed are read from their text.
+
+    Args:
+        results: the folder of the records.
+        folder: the folder of the pages: the same, or that of one's own data in it.
     """
-    embedded, known = set(), set()
+    pages = {name: page for name, page in reports.pages().items() if (folder / reports.file_of(name)).is_file()}
+    embedded, known, unnamed = set(), set(), False
     for name, page in tqdm(pages.items(), "pages", disable=None, leave=False):
         file = reports.file_of(name)
-        stored = (results / file).read_bytes().decode(errors="replace")
+        stored = (folder / file).read_bytes().decode(errors="replace")
         embedded |= _embedded(stored)
         if page is not index.PAGE and page.reads_logs:
             continue
         try:
             request = comment.request_of(stored, results)
+            if folder != results:
+                request = replace(request, datasets=[folder.name], folder=folder.name)
+                unnamed = folder.name not in catalog.datasets()  # a title that its .toml gives is not known
             with comment.only(request):
                 document = (index.ALONE if page is index.PAGE else page).draw(request)
         except comment.NotHere as error:
@@ -115,17 +124,20 @@ def _stale_pages(results: Path, pages: Mapping[str, Page]) -> Iterator[tuple[str
             continue
         again = comment.again(name, page, request)
         if _anywhere(renderers.markdown(document)) != _anywhere(comment.COMMENT.sub("", stored)):
-            yield f"{file}: not what its records give; {again}", True
+            if unnamed:
+                yield f"{file}: not compared, it shows {folder.name}: name its file with --dataset", False
+            else:
+                yield f"{file}: not what its records give; {again}", True
         for beside, text in document.data.items():
-            if not (results / beside).is_file():
+            if not (folder / beside).is_file():
                 yield f"{beside}: absent; {again}", True
-            elif (results / beside).read_bytes() != text.encode():
+            elif (folder / beside).read_bytes() != text.encode():
                 yield f"{beside}: not what its records give; {again}", True
         known |= set(document.figures)
-        yield from _stale_figures(results / "figures", document.figures, again)
-    if (results / "findings.md").is_file():
-        embedded |= _embedded((results / "findings.md").read_text(encoding="utf-8"))
-    for left in sorted((results / "figures").glob("*")):
+        yield from _stale_figures(folder / "figures", document.figures, again)
+    if (folder / "findings.md").is_file():
+        embedded |= _embedded((folder / "findings.md").read_text(encoding="utf-8"))
+    for left in sorted((folder / "figures").glob("*")):
         if pages and left.name not in known and left.stem not in embedded:
             yield f"figures/{left.name}: left over, no page draws it; remove it", True
 

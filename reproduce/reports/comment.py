@@ -31,10 +31,10 @@ class NotHere(SuiteError):
 
 def comment(page: Page, request: Request) -> str:
     """Return the last line of a page; "" where the command without options draws the same page."""
-    # Pages with runs show all recorded data sets anyway.
+    # Pages with runs show all recorded data sets anyway; a folder of one's own data says of which they are.
     recorded = set(Records.load(request.results).datasets()) - set(catalog.current().data)
     parts = {
-        "datasets": [one for one in request.datasets if not page.runs or one not in recorded],
+        "datasets": [one for one in request.datasets if one != request.folder and not (page.runs and one in recorded)],
         "models": list(request.models),
         "settings": request.settings,
         "options": request.options,

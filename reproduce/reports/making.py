@@ -14,6 +14,7 @@ from reproduce.errors import InputError, SuiteError, UsageError
 from reproduce.evaluation import metrics
 from reproduce.files import replacing
 from reproduce.paper import numbers
+from reproduce.reading import own_data
 from reproduce.reports import renderers
 from reproduce.reports.comment import comment
 from reproduce.reports.document import Document
@@ -51,6 +52,8 @@ def make(options: Namespace) -> int:
     stored = getattr(options, "stored", True)
     experiments = cells(request, page.rows(request))
     request = replace(request, digests=digests(request.datasets, request.data), outside=_outside(request, options))
+    if request.outside:  # no other page has rows without records
+        request = replace(request, folder="export")
     if getattr(options, "dry_run", False):
         for one in experiments:
             what = (
@@ -69,14 +72,13 @@ def make(options: Namespace) -> int:
     if experiments and len(failed) == len(experiments) and all(isinstance(one, InputError) for one in failed.values()):
         return InputError.status  # run_cells printed the errors; without any input there is nothing to write
     document = page.draw(request, {path: str(error) for path, error in failed.items()})
-    folder = request.results / "export" if request.outside else request.results  # no page has rows without records
-    write(folder, files_of(name, document, request))
+    write(request.page_folder, files_of(name, document, request))
     if report := getattr(options, "html", None):
         with replacing(report, option="--html") as temporary:
             documents = {reports.file_of(name): document, **document.beside}
             temporary.write_text(renderers.html(documents), encoding="utf-8")
     print(renderers.terminal(document), end="")
-    print(f"\nThe whole page, with figures and details: {folder / reports.file_of(name)}")
+    print(f"\nThe whole page, with figures and details: {request.page_folder / reports.file_of(name)}")
     if document.error:
         raise document.error
     return max([document.status, *(error.status for error in failed.values())])
@@ -155,6 +157,7 @@ def request_of(page: Page, options: Namespace) -> Request:
         settings=settings(given.get("set", [])),
         seeds=given.get("seed", (0,)),
         jobs=given.get("jobs", 1),
+        folder=datasets[0] if len(datasets) == 1 and own_data.NAME.fullmatch(datasets[0]) else "",
         options={key: given[key] for key in PAGE_OPTIONS if given.get(key) not in (None, False, [], "all", "against")},
         **_of_a_run(options),
     )

@@ -36,6 +36,7 @@ class Records:
         self._remarks: dict[str, dict[str, None]] = {}  # data set -> why records could not be used
         self._own: dict[str, list[Listed]] = {}  # data set -> the usable records of own models
         self._outside: Mapping[str, Mapping[str, Sequence[Result]]] = {}  # data set -> label -> ranks from outside
+        self._only = ""  # the one data set whose pages lie in a folder of its name
 
     @classmethod
     def load(cls, folder: Path, digests: Mapping[str, str] | None = None) -> Records:
@@ -53,6 +54,7 @@ class Records:
         """Return the records of the folder that a request names."""
         records = cls.load(request.results, request.digests)
         records._outside = request.outside
+        records._only = request.folder if own_data.NAME.fullmatch(request.folder) else ""
         return records
 
     def of(self, dataset: str) -> list[Result]:
@@ -93,7 +95,7 @@ class Records:
 
         Own data are shown by their records, whether or not their file was named.
         """
-        stored = {file.parent.name for file in (self.folder / "runs").glob("*/*.json")}
+        stored = {file.parent.name for file in (self.folder / "runs").glob(f"{self._only or '*'}/*.json")}
         here = {name for name in stored if name in catalog.datasets() or own_data.NAME.fullmatch(name)}
         known = [name for name in numbers.DATASETS if name in here]
         others = sorted(here - set(known) - {"synthetic"})

@@ -27,10 +27,15 @@ class Request(RunOptions):
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # model -> field -> value
     jobs: int = 1  # cells at a time, each in a process of its own
     options: Mapping[str, Any] = field(default_factory=dict)  # options of the page itself
+    folder: str = ""  # of its pages, in the results folder; one's own data have one each
     digests: Mapping[str, str] = field(default_factory=dict)  # data set -> digest of its split, where it is at hand
     outside: Mapping[str, Mapping[str, Sequence[Result]]] = field(
         default_factory=dict
     )  # data set -> label -> its seeds
+
+    @property
+    def page_folder(self) -> Path:
+        return self.results / self.folder
 
     def rows(self, rows: Iterable[Row], extra: Iterable[Row] = ()) -> list[Row]:
         """Return a page's rows, or those of the requested models, with the fields that --set gives.
