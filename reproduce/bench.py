@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 import time
 from argparse import Namespace
-from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -39,6 +38,16 @@ ZIPF = 0.8  # ours: the exponent of Zipf's law for clicks on items
 
 
 @dataclass(frozen=True)
+class StepTime:
+    """Seconds of a training step, the mean of many in a row, and of its parts, timed in further steps."""
+
+    total: float  # with the gathering of its batch
+    encoder: float  # everything but the other two, forward and backward
+    softmax: float  # over all items: the loss and its gradients
+    optimiser: float
+
+
+@dataclass(frozen=True)
 class Speed:
     """The time and memory that one model needs at one size."""
 
@@ -53,33 +62,32 @@ def answer(options: Namespace) -> str:
     """Measure the models, all by default, at each size; return a table, and one of the parts of training steps."""
     device = choose_device(options.device)
     chosen = [catalog.recommender(name).name for name in options.model] or list(catalog.recommenders())
-    lines, steps = [], []
+    speeds, steps = [], []
     with ProcessPoolExecutor(1, mp_context=get_context("spawn"), max_tasks_per_child=1) as processes:
-        for size, what in SIZES.items():
+        for size, numbers in SIZES.items():
             for name in chosen:
-                job = processes.submit(
-                    measure, catalog.current().model_word(name), *what, str(device), torch.get_num_threads()
-                )
-                speed = job.result()
-                lines.append([name, size, f"{speed.epoch:,.2f}", f"{speed.scored:,.0f}", f"{speed.peak:,}"])
+                words = catalog.current().model_word(name), *numbers, str(device), torch.get_num_threads()
+                speed = processes.submit(measure, *words).result()
+                speeds.append([name, size, f"{speed.epoch:,.2f}", f"{speed.scored:,.0f}", f"{speed.peak:,}"])
                 if speed.step is not None:
-                    taken = (speed.step.total, speed.step.encoder, speed.step.softmax, speed.step.optimiser)
-                    steps.append([name, size, f"{speed.examples:,.0f}", *(f"{part * 1e3:.1f}" for part in taken)])
+                    parts = [f"{seconds * 1e3:.1f}" for seconds in dataclasses.astuple(speed.step)]
+                    steps.append([name, size, f"{speed.examples:,.0f}", *parts])
+    tables = {
+        ("model", "at the size of", "fit seconds/epoch", "prefixes scored/s", "peak MiB"): speeds,
+        ("model", "at the size of", "training examples/s", "step ms", "encoder", "softmax", "optimiser"): steps,
+    }
     where = torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu, {torch.get_num_threads()} threads"
-    head = ["model", "at the size of", "fit seconds/epoch", "prefixes scored/s", "peak MiB"]
-    parts = ["model", "at the size of", "training examples/s", "step ms", "encoder", "softmax", "optimiser"]
-    tables = [_table(head, lines, 2), *([_table(parts, steps, 2)] if steps else [])]
     note = (
         f"A model without epochs: seconds of its whole fit. Neural models: from {STEPS} steps in a row, their batches "
         "gathered as in an epoch, without validation. Parts of a step: medians, in further steps with a stop after "
         "each part, forward and backward together."
     )
-    return "\n\n".join([f"{where}, torch {torch.__version__}", *tables, note])
-
-
-def _table(head: list[str], lines: list[list[str]], names: int) -> str:
-    align = ["left"] * names + ["right"] * (len(head) - names)
-    return tabulate(lines, head, disable_numparse=True, colalign=align)
+    shown = [
+        tabulate(lines, head, disable_numparse=True, colalign=["left"] * 2 + ["right"] * (len(head) - 2))
+        for head, lines in tables.items()
+        if lines
+    ]
+    return "\n\n".join([f"{where}, torch {torch.__version__}", *shown, note])
 
 
 def measure(name: str, n_items: int, clicks: int, examples: int, device: str, threads: int) -> Speed:
@@ -98,19 +106,10 @@ def measure(name: str, n_items: int, clicks: int, examples: int, device: str, th
     else:
         if "epochs" in catalog.resolved(model):
             model = dataclasses.replace(model, epochs=1)  # type: ignore[type-var]
-        epoch = _timed(lambda: model.fit(log, seed=0, device=where, journal=Journal()), where)
-        rate, step = None, None
+        began = _now(where)
+        model.fit(log, seed=0, device=where, journal=Journal())
+        epoch, rate, step = _now(where) - began, None, None
     return Speed(epoch, scoring_speed(model, log), peak_memory_mib(where), rate, step)
-
-
-@dataclass(frozen=True)
-class StepTime:
-    """Seconds of a training step, the mean of many in a row, and of its parts, timed in further steps."""
-
-    total: float  # with the gathering of its batch
-    encoder: float  # everything but the other two, forward and backward
-    softmax: float  # over all items: the loss and its gradients
-    optimiser: float
 
 
 def generated(n_items: int, clicks: int) -> Sessions:
@@ -189,12 +188,6 @@ def scoring_speed(model: Recommender, log: Sessions) -> float:
     began = time.perf_counter()
     ranking.rank_all(model, prefixes.take(few), targets[few])
     return len(targets[few]) / (time.perf_counter() - began)
-
-
-def _timed(work: Callable[[], object], device: torch.device) -> float:
-    began = _now(device)
-    work()
-    return _now(device) - began
 
 
 def _now(device: torch.device) -> float:

@@ -68,35 +68,37 @@ class Cause:
 def explaining(expected: Sequence[Expectation], causes: Sequence[Cause]) -> list[Cause]:
     """Return the causes under which all metrics come within noise of the published ones, the nearest first."""
 
-    def off(cause: Cause) -> list[float]:
-        return [abs(one.published - value) for one, value in zip(expected, cause.values, strict=True)]
+    def distances(cause: Cause) -> list[float]:
+        return [abs(metric.published - value) for metric, value in zip(expected, cause.values, strict=True)]
 
-    fitting = [cause for cause in causes if all(d <= one.noise for d, one in zip(off(cause), expected, strict=True))]
-    return sorted(fitting, key=lambda cause: sum(off(cause)))
+    fitting = [
+        cause
+        for cause in causes
+        if all(distance <= metric.noise for distance, metric in zip(distances(cause), expected, strict=True))
+    ]
+    return sorted(fitting, key=lambda cause: sum(distances(cause)))
 
 
 def verdict(expected: Sequence[Expectation], causes: Sequence[Cause]) -> str:
     """Say in a sentence or two whether the published numbers are ours, and what explains them if they are not."""
-    sides = {one.side for one in expected}
-    if sides == {"within noise"}:
-        return f"Within noise: {_differences(expected)}."
+    differences = ", ".join(
+        f"{metric.title} {metric.difference:+.2f} (noise {metric.noise:.1f})" for metric in expected
+    )
+    sides = {metric.side for metric in expected}
+    outside = sides - {"within noise"}
+    if not outside:
+        return f"Within noise: {differences}."
+    usual = {"below": BELOW, "above": ABOVE}[min(outside)]
+    if len(outside) == 2:
+        usual = "another split or another way of counting"
+    outcome = f"{min(outside).capitalize()} ours: {differences}."
     if len(sides) > 1:
-        parts = [f"{one.title} {one.side} ({one.difference:+.2f}, noise {one.noise:.1f})" for one in expected]
-        told = f"Not ours in every metric: {', '.join(parts)}."
-        side = min(sides - {"within noise"}) if len(sides - {"within noise"}) == 1 else None
-    else:
-        (side,) = sides
-        told = f"{side.capitalize()} ours: {_differences(expected)}."
-    found = explaining(expected, causes)
-    if found:
-        numbers = " / ".join(f"{value:.2f}" for value in found[0].values)
-        return f"{told} Explained by {found[0].words}: ours is {numbers} then."
-    usual = {"below": BELOW, "above": ABOVE}.get(side or "", "another split or another way of counting")
-    return f"{told} No cause on record explains it; the usual ones are {usual}."
-
-
-def _differences(expected: Sequence[Expectation]) -> str:
-    return ", ".join(f"{one.title} {one.difference:+.2f} (noise {one.noise:.1f})" for one in expected)
+        parts = (f"{one.title} {one.side} ({one.difference:+.2f}, noise {one.noise:.1f})" for one in expected)
+        outcome = f"Not ours in every metric: {', '.join(parts)}."
+    for cause in explaining(expected, causes):
+        numbers = " / ".join(f"{value:.2f}" for value in cause.values)
+        return f"{outcome} Explained by {cause.words}: ours is {numbers} then."
+    return f"{outcome} No cause on record explains it; the usual ones are {usual}."
 
 
 # --- from stored records ----------------------------------------------------------------------------------------------
@@ -155,7 +157,7 @@ def answer(options: Namespace) -> int:
     causes = list(_causes(shelf, row, dataset, counted))
     words = {"row": row.label, "dataset": catalog.dataset(dataset).title, "seeds": len(results)}
     print(_as_json(words, expected, causes) if options.json else _as_text(words, expected, causes))
-    return 0 if all(one.side == "within noise" for one in expected) else OUTSIDE
+    return 0 if all(metric.side == "within noise" for metric in expected) else OUTSIDE
 
 
 def _row(name: str, fields: dict[str, dict[str, Any]]) -> Row:
@@ -208,42 +210,41 @@ def _causes(shelf: Records, row: Row, dataset: str, counted: Counted) -> Iterato
 
 
 def _as_text(words: dict[str, Any], expected: Sequence[Expectation], causes: Sequence[Cause]) -> str:
-    seeds = f"{words['seeds']} seed{'s' * (words['seeds'] != 1)}"
     lines = [
         [
-            one.title,
-            f"{one.published:.2f}",
-            f"{one.ours:.2f} ±{one.half:.1f}",
-            f"{one.difference:+.2f} ±{one.noise:.1f}",
+            metric.title,
+            f"{metric.published:.2f}",
+            f"{metric.ours:.2f} ±{metric.half:.1f}",
+            f"{metric.difference:+.2f} ±{metric.noise:.1f}",
         ]
-        for one in expected
+        for metric in expected
     ]
     head = ["", "published", "ours", "published - ours"]
+    others = [[cause.words, *(f"{value:.2f}" for value in cause.values)] for cause in causes]
+    titles = ["ours would be, with", *(metric.title for metric in expected)]
     parts = [
-        f"{words['row']} on {words['dataset']}, {seeds}",
+        f"{words['row']} on {words['dataset']}, {words['seeds']} seed{'s' * (words['seeds'] != 1)}",
         tabulate(lines, head, disable_numparse=True, colalign=["left", *["right"] * 3]),
         verdict(expected, causes),
+        tabulate(others, titles, disable_numparse=True),
     ]
-    others = [[cause.words, *(f"{value:.2f}" for value in cause.values)] for cause in causes]
-    titles = [one.title for one in expected]
-    parts.append(tabulate(others, ["ours would be, with", *titles], disable_numparse=True))
     return "\n\n".join(parts)
 
 
 def _as_json(words: dict[str, Any], expected: Sequence[Expectation], causes: Sequence[Cause]) -> str:
-    found = explaining(expected, causes)
-    metrics = [
+    fitting = explaining(expected, causes)
+    judged = [
         {
-            "metric": one.title,
-            "published": one.published,
-            "ours": one.ours,
-            "low": one.ours - one.half,
-            "high": one.ours + one.half,
-            "difference": one.difference,
-            "noise": one.noise,
-            "side": one.side,
+            "metric": metric.title,
+            "published": metric.published,
+            "ours": metric.ours,
+            "low": metric.ours - metric.half,
+            "high": metric.ours + metric.half,
+            "difference": metric.difference,
+            "noise": metric.noise,
+            "side": metric.side,
         }
-        for one in expected
+        for metric in expected
     ]
-    tried = [{"cause": one.words, "values": list(one.values), "explains": one in found} for one in causes]
-    return json.dumps({**words, "metrics": metrics, "causes": tried, "verdict": verdict(expected, causes)}, indent=1)
+    tried = [{"cause": cause.words, "values": [*cause.values], "explains": cause in fitting} for cause in causes]
+    return json.dumps({**words, "metrics": judged, "causes": tried, "verdict": verdict(expected, causes)}, indent=1)

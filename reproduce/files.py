@@ -89,14 +89,6 @@ def is_regular(file: Path) -> bool:
         return False
 
 
-def exists(place: Path) -> bool:
-    """Whether a path exists; False if it is invalid or inaccessible."""
-    try:
-        return place.exists()
-    except OSError:
-        return False
-
-
 def heed_sigterm() -> None:
     """Make SIGTERM raise Terminated from now on, but only after any write under way is complete."""
 
@@ -166,13 +158,14 @@ def only_one(path: Path, *, wait: bool = True) -> Iterator[None]:
 
 
 def _locked(path: Path) -> str:
-    process, where = _holder(path)
-    return f"{path}: locked by process {process} on {where}; if it is no longer running, delete this file"
+    process, host = _holder(path)
+    return f"{path}: locked by process {process} on {host}; if it is no longer running, delete this file"
 
 
 def _holder(path: Path) -> tuple[str, str]:
     """The process and the host in a lock file; "" where there is none yet."""
-    with contextlib.suppress(OSError):
-        process, where, *_ = [*path.read_text(errors="replace")[:400].split("\n"), "", ""]
-        return in_a_line(process), in_a_line(where)
-    return "", ""
+    try:
+        process, host, *_ = [*path.read_text(errors="replace")[:400].split("\n"), "", ""]
+    except OSError:
+        return "", ""
+    return in_a_line(process), in_a_line(host)
