@@ -40,10 +40,6 @@ def show_tracebacks(on: bool) -> None:
     _traceback.shown, _traceback.printed = on, set()
 
 
-def shows_tracebacks() -> bool:
-    return _traceback.shown
-
-
 def context() -> Any:
     """Return the multiprocessing context whose processes may run a user's own code."""
     import torch
@@ -55,22 +51,23 @@ def context() -> Any:
     return server
 
 
-def start(file: Path, work: Callable[..., object], *args: Any) -> tuple[Any, Any]:
+def start(file: Path | None, work: Callable[..., object], *args: Any, processes: Any = None) -> tuple[Any, Any]:
     """Start a process that computes `work(file, *args)`; `result` waits for it.
 
     Args:
-        file: the user's own file, which messages name.
+        file: the user's own file, which messages name; None for code of the suite.
         work: a function of a module, which is pickled, as are its arguments and its answer.
+        processes: the multiprocessing context; by default one that may run a user's own code.
 
     Returns:
         The process, and the connection that the answer comes by.
     """
-    processes = context()
+    processes = processes or context()
     reader, writer = processes.Pipe(duplex=False)
-    where = list(_datasets().__path__)
+    folders = list(importlib.import_module("reproduce.datasets").__path__)
     # The server's own standard error may be another one by now; a connection is how a descriptor can be sent.
     with Connection(os.dup(2), readable=False) as errors:
-        process = processes.Process(target=_answer, args=(writer, errors, shows_tracebacks(), where, file, work, args))
+        process = processes.Process(target=_answer, args=(writer, errors, _traceback.shown, folders, file, work, args))
         process.start()
     writer.close()
     return process, reader
@@ -90,12 +87,14 @@ def result(process: Any, reader: Any) -> Any:
         answer = reader.recv()
         process.join(PATIENCE)
         if process.exitcode is None:
-            raise ModelError(f"its process did not end within {PATIENCE:.0f} seconds after its result")
+            process.kill()
+            raise ModelError(f"its process did not end within {PATIENCE:g} seconds after its result")
     except EOFError as error:
         process.join(PATIENCE)
-        raise ModelError(
-            f"its process ended without a result: {ended(process.exitcode)}; the same command resumes it"
-        ) from error
+        code = process.exitcode
+        ended = f"exit {code}" if code is None or code >= 0 else f"killed by signal {-code}"
+        memory = " (out of memory?)" if code == -9 else ""
+        raise ModelError(f"its process ended without a result: {ended}{memory}; the same command resumes it") from error
     finally:
         reader.close()
         process.terminate()
@@ -112,23 +111,12 @@ def call(file: Path, work: Callable[..., Any], *args: Any) -> Any:
     return result(*start(file, work, *args))
 
 
-def _datasets() -> Any:
-    return importlib.import_module("reproduce.datasets")
-
-
-def ended(code: int | None) -> str:
-    """Say how a process ended, from its exit code."""
-    if code is None or code >= 0:
-        return f"exit {code}"
-    return f"killed by signal {-code}" + (" (out of memory?)" if code == -9 else "")
-
-
 def _answer(
     writer: Any,
     errors: Connection,
     traceback: bool,
     folders: list[str],
-    file: Path,
+    file: Path | None,
     work: Callable[..., object],
     args: Sequence[Any],
 ) -> None:
@@ -139,7 +127,7 @@ def _answer(
     sys.stdout, sys.stderr = (open(n, "w", buffering=1, closefd=False) for n in (1, 2))  # noqa: SIM115
     heed_sigterm()
     show_tracebacks(traceback)
-    _datasets().__path__[:] = folders  # the same data sets
+    importlib.import_module("reproduce.datasets").__path__[:] = folders  # the same data sets
     with terminal.sturdy():
         answer: object
         try:
@@ -151,29 +139,37 @@ def _answer(
         except KeyboardInterrupt:
             os._exit(130)
         except BaseException as error:  # SystemExit too
-            answer = ModelError(raised(error, file))
+            answer = unforeseen(error) if file is None else ModelError(raised(error, file))
         try:
             writer.send(answer)
-        except Exception as error:  # it cannot be pickled, or nobody waits for it
+        except BrokenPipeError:  # nobody waits for it
+            os._exit(0)
+        except Exception as error:  # it cannot be pickled
             writer.send(ModelError(f"its result cannot be sent ({type(error).__name__})"))
     os._exit(0)
+
+
+def unforeseen(error: BaseException) -> ModelError:
+    """Print the traceback of an error that is neither the suite's own nor of a user's code, and put it in a line."""
+    tracebacks.print_exception(error)
+    return ModelError(f"{type(error).__name__}: {str(error).partition(chr(10))[0]}")
 
 
 def raised(error: BaseException, file: Path) -> str:
     """Describe an exception in one line: type, message and innermost place, in `file` if it is there."""
     frames = tracebacks.extract_tb(error.__traceback__)
-    own = [one for one in frames if one.filename == str(file)]
-    place = own[-1] if own else frames[-1] if frames else None
+    own = [frame for frame in frames if frame.filename == str(file)]
+    place = (own or frames)[-1] if frames else None
     try:
         text = in_a_line(str(error).partition("\n")[0], 200)
     except Exception:  # its __str__ fails too
         text = ""
     where = "" if isinstance(error, SyntaxError) or not place else f" ({Path(place.filename).name}:{place.lineno})"
-    told = f"raised {type(error).__name__}{f': {text}' if text else ''}{where}"
-    if _traceback.shown and told not in _traceback.printed:
-        _traceback.printed.add(told)
+    line = f"raised {type(error).__name__}{f': {text}' if text else ''}{where}"
+    if _traceback.shown and line not in _traceback.printed:
+        _traceback.printed.add(line)
         try:
             tracebacks.print_exception(error)
         except Exception:  # its __str__ fails too
-            print(told, file=sys.stderr)
-    return told
+            print(line, file=sys.stderr)
+    return line

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from reproduce import own_process
 from reproduce.__main__ import main
 from reproduce.runs.experiment import Experiment
 from reproduce.runs.record import load
@@ -92,6 +93,23 @@ def test_what_an_own_model_does_stays_in_its_row(
     assert "spoken" not in said.out and ("spoken" in said.err) == ("spoken" in line)
     for name in ROWS:
         assert np.array_equal(ranks_of(name, tmp_path / "r"), ranks[name]), name
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_a_process_that_does_not_end_after_its_record_is_killed_and_its_cell_failed(
+    jobs: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert own_process.PATIENCE == 30.0
+    monkeypatch.setattr(own_process, "PATIENCE", 0.5)
+    file = tmp_path / "mine.py"
+    file.write_text(GOOD.replace("# here", "os._exit = lambda code: time.sleep(600)"))
+    words = ["table2", "--dataset", "cycle", "--quiet", "--results", str(tmp_path / "r"), "--jobs", jobs, "--model"]
+    assert main([*words, str(file), "pop"]) == 1
+    failed = "cycle/mine-seed0: its process did not end within 0.5 seconds after its result\n"
+    assert failed in capfd.readouterr().err
+    assert (tmp_path / "r/runs/cycle/mine-seed0.json").is_file() and (
+        tmp_path / "r/runs/cycle/pop-seed0.json"
+    ).is_file()
 
 
 def test_a_model_that_runs_where_it_is_loaded_gives_the_same_ranks(tmp_path: Path) -> None:
