@@ -89,6 +89,14 @@ def is_regular(file: Path) -> bool:
         return False
 
 
+def exists(place: Path) -> bool:
+    """Whether a path exists; False if it is invalid or inaccessible."""
+    try:
+        return place.exists()
+    except OSError:
+        return False
+
+
 def heed_sigterm() -> None:
     """Make SIGTERM raise Terminated from now on, but only after any write under way is complete."""
 

@@ -109,7 +109,7 @@ def run_one(options: Namespace) -> str:
     except SuiteError:
         raise
     except Exception as error:
-        raise scheduler.unforeseen(error) from error
+        raise own_process.unforeseen(error) from error
     return f"{experiment.path.removeprefix('runs/')}: Recall@20 {result.recall():.2f}, MRR@20 {result.mrr():.2f}"
 
 

@@ -101,7 +101,7 @@ def run_with(options: RunOptions, experiment: Experiment, split: Split | None = 
     split = split or catalog.load_split(experiment.dataset, options.data)
     own = catalog.current().models.get(experiment.model)
     if own is not None and own.stands_in:
-        own_process.call(own.file, run_loaded, options.at_home(), experiment, split, wait)
+        own_process.call(own.file, run_in_process, options.at_home(), experiment, split, wait)
         result = load(experiment, results, split.digest)
         assert result is not None
         return result
@@ -192,9 +192,14 @@ def run_with(options: RunOptions, experiment: Experiment, split: Split | None = 
     return before or result
 
 
-def run_loaded(file: Path, options: RunOptions, experiment: Experiment, split: Split, wait: bool) -> None:
-    """Run a user's own model in this process, after loading its file."""
-    catalog.recommender(str(file))
+def run_in_process(
+    file: Path | None, options: RunOptions, experiment: Experiment, split: Split, wait: bool, threads: int = 0
+) -> None:
+    """Run an experiment in a process that was started for it, after loading the file of a user's own model, if any."""
+    if threads:
+        torch.set_num_threads(threads)
+    if file is not None:
+        catalog.recommender(str(file))
     run_with(options, experiment, split, wait=wait)
 
 
