@@ -29,7 +29,7 @@ from reproduce.reports.measuring import Seeds, View, Where, last_clicks
 from reproduce.reports.records import Records, reference_folder
 from reproduce.reports.study import KNOWN
 from reproduce.runs.record import Result
-from reproduce.runs.request import set_fields, settings
+from reproduce.runs.request import set_fields, settings_of
 
 Side = Literal["within noise", "below", "above"]
 BELOW = "an undertrained run, another split, or a tie rule or cut-off that costs hits"
@@ -145,7 +145,7 @@ def answer(options: Namespace) -> int:
     (dataset,) = catalog.named_datasets([options.dataset], options.rules, options.data)
     view = View.of(vars(options))
     counted = Counted(measures, view.rule, view.where)
-    row = _row(options.model, settings(options.set))
+    row = _row(options.model, options.set)
     folders = [options.results] if options.results else [reference_folder(), Path("results/local")]
     shelves = [Records.load(folder) for folder in folders]
     shelf = next((one for one in shelves if one.results(row, dataset)), None)
@@ -160,16 +160,14 @@ def answer(options: Namespace) -> int:
     return 0 if all(metric.side == "within noise" for metric in expected) else OUTSIDE
 
 
-def _row(name: str, fields: dict[str, dict[str, Any]]) -> Row:
+def _row(name: str, settings: Sequence[str]) -> Row:
     """Return the row of a label, in any case, or else the first row of a model, with fields set."""
     rows = KNOWN
     row = next((row for row in rows if row.label.lower() == name.lower()), None)
     if row is None:
         kind = catalog.recommender(name)
         row = next((row for row in rows if row.model == kind.name), Row(kind.label, kind.name))
-    for other in set(fields) - {row.model}:
-        raise UsageError(f"--set {other}.…: {other} is not the model that was named")
-    return set_fields(row, fields.get(row.model, {}))
+    return set_fields(row, settings_of(row.model, settings, "was named"))
 
 
 def _expectations(

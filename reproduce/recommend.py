@@ -109,10 +109,8 @@ def _place(options: Namespace, model: str) -> Path:
         UsageError: there are several, or a name or setting is wrong.
     """
     datasets = catalog.named_datasets([options.dataset] if options.dataset else [], options.rules, options.data)
-    settings = request.settings(options.set)
-    for other in set(settings) - {model}:
-        raise UsageError(f"--set {other}.…: {other} is not the model that recommends")
-    params = Experiment.of("synthetic", model, settings.get(model)).params
+    settings = request.settings_of(model, options.set, "recommends")
+    params = Experiment.of("synthetic", model, settings).params
     found = []
     for place in sorted((options.results / "runs").glob(f"*/{model}*-seed*{kept_model.ENDING}")):
         name, _, seed = place.name.removesuffix(kept_model.ENDING).rpartition("-seed")
@@ -130,7 +128,7 @@ def _place(options: Namespace, model: str) -> Path:
         data=options.data,
         results=options.results,
         models=[model],
-        settings=settings,
+        settings={model: settings} if settings else {},
         seeds=(options.seed or 0,),
     )
     command = request.command_line("run", asked, "--keep-model")

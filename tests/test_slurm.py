@@ -60,7 +60,7 @@ def test_every_missing_cell_is_a_line_that_a_person_could_type(
         ["run", "--dataset", "cycle", "--model", "pop", "--seed", "1", *rest],
         *(["run", "--dataset", "cycle", "--model", "s_pop", "--seed", seed, *rest] for seed in "01"),
         *(
-            ["run", "--dataset", "cycle", "--model", "narm", "--seed", seed, "--set", "narm.epochs=1", *rest]
+            ["run", "--dataset", "cycle", "--model", "narm", "--set", "narm.epochs=1", "--seed", seed, *rest]
             for seed in "01"
         ),
     ]
@@ -246,8 +246,8 @@ def test_a_search_is_one_job_and_has_no_page(tmp_path: Path, fake: Path, capsys:
     assert main(words) == 0
     (folder,) = submitted(results)
     assert capsys.readouterr().out == f"job 41\ncommand and log: {folder}/\n"
-    line = "search narm --dataset cycle --trials 7 --seed 0 --set narm.epochs=3 --trial-epochs 2 --minutes 9 --data "
-    line += f"{Path('data').resolve()} --results {results} --device auto\n"
+    line = "search narm --dataset cycle --trials 7 --seed 0 --set narm.epochs=3 --trial-epochs 2 --data "
+    line += f"{Path('data').resolve()} --results {results} --device auto --minutes 9\n"
     assert (folder / "cells.txt").read_text() == line
     assert {file.name for file in folder.iterdir()} == {"cells.txt", "job.sh", "job"}
     (fake / "queue").write_text("1\n")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from reproduce import catalog, own_process, reports
-from reproduce.errors import InputError, SuiteError, UsageError
+from reproduce.errors import InputError, SuiteError
 from reproduce.evaluation import metrics
 from reproduce.files import replacing
 from reproduce.paper import numbers
@@ -21,9 +21,8 @@ from reproduce.reports.document import Document
 from reproduce.reports.records import Records
 from reproduce.reports.study import Page
 from reproduce.runs import scheduler, slurm
-from reproduce.runs.deadline import Deadline
 from reproduce.runs.experiment import Experiment
-from reproduce.runs.request import Request, cells, digests, settings, state, words
+from reproduce.runs.request import Request, cells, digests, settings, settings_of, state, words
 from reproduce.runs.runner import RunOptions, run_with
 
 # What --dry-run prints for a run in each state.
@@ -99,13 +98,10 @@ def run_one(options: Namespace) -> str:
     own_process.show_tracebacks(options.traceback)
     model = catalog.recommender(options.model, load=False).name
     (dataset,) = catalog.named_datasets([options.dataset], options.rules, options.data)
-    fields = settings(options.set)
-    for other in set(fields) - {model}:
-        raise UsageError(f"--set {other}.…: {other} is not the model that is run")
-    experiment = Experiment.of(dataset, model, fields.get(model), options.seed)
-    how = RunOptions(data=options.data, results=options.results, **_of_a_run(options))
+    fields = settings_of(model, options.set, "is run")
+    experiment = Experiment.of(dataset, model, fields, options.seed)
     try:
-        result = run_with(how, experiment)
+        result = run_with(RunOptions(**RunOptions.given(options)), experiment)
     except SuiteError:
         raise
     except Exception as error:
@@ -151,27 +147,14 @@ def request_of(page: Page, options: Namespace) -> Request:
     datasets = catalog.named_datasets(given.get("dataset", []), options.rules, options.data)
     return Request(
         datasets=_datasets(page, options, datasets),
-        data=options.data,
-        results=options.results,
         models=models,
         settings=settings(given.get("set", [])),
         seeds=given.get("seed", (0,)),
         jobs=given.get("jobs", 1),
         folder=datasets[0] if len(datasets) == 1 and own_data.NAME.fullmatch(datasets[0]) else "",
         options={key: given[key] for key in PAGE_OPTIONS if given.get(key) not in (None, False, [], "all", "against")},
-        **_of_a_run(options),
+        **RunOptions.given(options),
     )
-
-
-def _of_a_run(options: Namespace) -> dict[str, Any]:
-    """Return the parts of a request that say how to run."""
-    given = vars(options)
-    names = ("device", "force", "fresh", "quiet", "keep_model")
-    minutes = given.get("minutes")
-    return {
-        **{name: given[name] for name in names if name in given},
-        "deadline": None if minutes is None else Deadline.in_minutes(minutes),
-    }
 
 
 def _datasets(page: Page, options: Namespace, named: list[str]) -> list[str]:

@@ -85,6 +85,14 @@ def settings(texts: Iterable[str]) -> dict[str, dict[str, Any]]:
     return found
 
 
+def settings_of(model: str, texts: Iterable[str], role: str) -> dict[str, Any]:
+    """Parse the settings of a command on one model, as field -> value. Raises UsageError if one is wrong."""
+    found = settings(texts)
+    for other in set(found) - {model}:
+        raise UsageError(f"--set {other}.…: {other} is not the model that {role}")
+    return found.get(model, {})
+
+
 def words(command: str, request: Request, *, absolute: bool = False) -> list[str]:
     """Return the words after `python -m reproduce` that request the same rows; folders and how to run are left out.
 
@@ -106,6 +114,17 @@ def words(command: str, request: Request, *, absolute: bool = False) -> list[str
     for key, value in request.options.items():
         found += [f"--{key}", *(map(str, value) if isinstance(value, Sequence) else [])] if value else []
     return found
+
+
+def how(options: RunOptions) -> list[str]:
+    """Return the words that say where and how to run, for a command that runs elsewhere."""
+    found = ["--data", str(options.data.resolve()), "--results", str(options.results.resolve())]
+    found += ["--device", options.device]
+    if options.deadline is not None:
+        found += ["--minutes", f"{options.deadline.seconds / 60:g}"]
+    return found + [
+        f"--{name.replace('_', '-')}" for name in ("force", "quiet", "keep_model") if getattr(options, name)
+    ]
 
 
 def command_line(command: str, request: Request, *more: str) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 import time
+from argparse import Namespace
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,14 @@ class RunOptions:
     quiet: bool = False
     keep_model: bool = False
     deadline: Deadline | None = None
+
+    @staticmethod
+    def given(options: Namespace) -> dict[str, Any]:
+        """Return the arguments that a command line gives; options that a command does not offer keep their defaults."""
+        words = vars(options)
+        minutes = words.get("minutes")
+        deadline = None if minutes is None else Deadline.in_minutes(minutes)
+        return {key.name: words[key.name] for key in fields(RunOptions) if key.name in words} | {"deadline": deadline}
 
     def at_home(self) -> RunOptions:
         """Return the same options with absolute folders, whatever a model does to the working directory."""
@@ -128,7 +137,7 @@ def run_with(options: RunOptions, experiment: Experiment, split: Split | None = 
             deadline=options.deadline,
         )
         model = experiment.recommender()
-        fields = catalog.identifying(model)
+        identifying = catalog.identifying(model)
         forget_peak_memory(device)
         prefixes, targets = split.test.prefixes()
         began = time.monotonic()
@@ -160,11 +169,11 @@ def run_with(options: RunOptions, experiment: Experiment, split: Split | None = 
             journal.precision.look()
             scored = time.monotonic()
             weights = attention.collect(model, split.test, getattr(model, "truncation", "none"))
-        _check_unchanged(model, fields, split, prefixes, journal)
+        _check_unchanged(model, identifying, split, prefixes, journal)
         result = Result(
             experiment=experiment,
             identity=identity,
-            fields=fields,
+            fields=identifying,
             split=split_of_record(split),
             epochs=journal.history,
             environment={

@@ -28,7 +28,7 @@ from reproduce.files import only_one, replacing
 from reproduce.fitting.neural import Neural
 from reproduce.reading.held_out import hold_out
 from reproduce.runs import request, slurm
-from reproduce.runs.deadline import Deadline, TimeIsUp
+from reproduce.runs.deadline import TimeIsUp
 from reproduce.runs.environment import check_writable, choose_device, circumstances
 from reproduce.runs.experiment import MAX_SEED, Experiment, check_seed, file_name
 from reproduce.runs.record_shape import Misshapen, read_json
@@ -279,42 +279,31 @@ def as_options(model: str, chosen: Mapping[str, Any]) -> str:
 
 def answer(options: Namespace) -> str:
     own_process.show_tracebacks(options.traceback)
-    queue = slurm.parse(options.slurm) if options.slurm else None
+    jobs = slurm.parse(options.slurm) if options.slurm else None
     model = catalog.recommender(options.model, load=False).name
     (dataset,) = catalog.named_datasets([options.dataset], options.rules, options.data)
-    settings = request.settings(options.set)
-    for other in set(settings) - {model}:
-        raise UsageError(f"--set {other}.…: {other} is not the model that is searched")
-    search = Search(dataset, model, settings.get(model, {}), options.seed, options.trial_epochs)
-    if queue is not None:
-        if options.fresh:
-            raise UsageError("--fresh: with --slurm a job that is queued again must go on from its checkpoint")
-        search.ranges()
-        queued = slurm.queue([as_job(search, options)], queue, options.results)
-        return queued or "nothing to submit: this search is queued"
-    how = RunOptions(
-        data=options.data,
-        results=options.results,
-        device=options.device,
-        quiet=options.quiet,
-        fresh=options.fresh,
-        deadline=None if options.minutes is None else Deadline.in_minutes(options.minutes),
+    fixed = request.settings_of(model, options.set, "is searched")
+    search, run_options = (
+        Search(dataset, model, fixed, options.seed, options.trial_epochs),
+        RunOptions(**RunOptions.given(options)),
     )
-    return report(search, run(search, options.trials, how))
+    if jobs is not None:
+        search.ranges()
+        queued = slurm.queue([as_job(search, options.trials, run_options)], jobs, run_options)
+        return queued or "nothing to submit: this search is queued"
+    return report(search, run(search, options.trials, run_options))
 
 
-def as_job(search: Search, options: Namespace) -> list[str]:
+def as_job(search: Search, trials: int, options: RunOptions) -> list[str]:
     """Return the words to type after `python -m reproduce` for this search, on any machine that has the folders."""
     here = catalog.current()
     words = ["search", here.model_word(search.model, absolute=True)]
     words += ["--dataset", *here.data_words(search.dataset, absolute=True)]
-    words += ["--trials", str(options.trials), "--seed", str(search.seed)]
+    words += ["--trials", str(trials), "--seed", str(search.seed)]
     if search.fixed:
         words += ["--set", *(f"{search.model}.{key}={value}" for key, value in search.fixed.items())]
-    for name, value in (("--trial-epochs", search.trial_epochs), ("--minutes", options.minutes)):
-        words += [] if value is None else [name, str(value)]
-    words += ["--data", str(options.data.resolve()), "--results", str(options.results.resolve())]
-    return [*words, "--device", options.device, *(["--quiet"] if options.quiet else [])]
+    words += [] if search.trial_epochs is None else ["--trial-epochs", str(search.trial_epochs)]
+    return words + request.how(options)
 
 
 def as_command(dataset: str, model: str, options: str) -> str:

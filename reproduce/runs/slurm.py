@@ -13,21 +13,20 @@ import shlex
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
-from reproduce import catalog
 from reproduce.errors import InputError, UsageError
 from reproduce.files import replacing
 from reproduce.runs.environment import check_writable
 from reproduce.runs.experiment import Experiment
-from reproduce.runs.request import Request, state
+from reproduce.runs.request import Request, how, state, words
+from reproduce.runs.runner import RunOptions
 
 REFUSED = ("array", "output", "open-mode", "requeue", "no-requeue", "signal")  # set by the suite; see `parse`
 OF_A_GPU = ("gres", "gpus")  # beginnings of keys that the job for the page does not need
-SYSTEM = 60  # seconds that a command of Slurm may take
 
 # srun: without it Python never receives the signal. trap: a preempted script receives the signal too and must survive
 # to request its requeue; without a requeue, exit status 143 within the grace period would count as a failure. The task
@@ -105,117 +104,88 @@ def submit(request: Request, experiments: Sequence[Experiment], options: SlurmOp
     """
     if request.jobs != 1:
         raise UsageError("--jobs: with --slurm every run is a job of its own; how many at a time is at-once=N")
-    if request.fresh:
-        raise UsageError("--fresh: with --slurm a job that is queued again must go on from its checkpoint")
     missing = [
         cell
         for cell in experiments
         if request.force or state(cell, request.results, request.digests.get(cell.dataset)) != "stored"
     ]
-    queued = queue([command(request, cell) for cell in missing], options, request.results, page)
+    queued = queue([command(request, cell) for cell in missing], options, request, page)
     if not missing:
         return queued or f"nothing to submit: all {len(experiments)} runs are stored"
     return queued or f"nothing to submit: of {len(experiments)} runs {len(missing)} are missing, and those are queued"
 
 
-def queue(commands: Iterable[Sequence[str]], options: SlurmOptions, results: Path, page: Sequence[str] = ()) -> str:
+def command(request: Request, cell: Experiment) -> list[str]:
+    """The command that makes a cell's record, as a user could type it after `python -m reproduce`."""
+    settings = {cell.model: cell.params} if cell.params else {}
+    run = replace(request, datasets=[cell.dataset], models=[cell.model], settings=settings, options={})
+    return [*words("run", run, absolute=True), "--seed", str(cell.seed), *how(request)]
+
+
+def queue(commands: Iterable[Sequence[str]], options: SlurmOptions, run: RunOptions, page: Sequence[str] = ()) -> str:
     """Queue commands as a job array, followed by a page, if any; commands that are already queued are left out.
 
     Returns:
         A description of what was queued; empty if nothing was.
 
     Raises:
+        UsageError: --fresh was given, or a path holds a control character.
         InputError: there is no sbatch, it refuses, or the results folder cannot be written.
     """
-    sbatch = shutil.which("sbatch")
-    if sbatch is None:
+    if run.fresh:
+        raise UsageError("--fresh: with --slurm a job that is queued again must go on from its checkpoint")
+    if shutil.which("sbatch") is None:
         raise InputError("--slurm: there is no sbatch here; run this where jobs are submitted, or without --slurm")
-    check_writable(results)
-    queued = _queued(results)
+    check_writable(run.results)
+    submissions = run.results.resolve() / "slurm"
+    queued = _queued(submissions)
     lines = [line for line in map(shlex.join, commands) if line not in queued]
-    if any(not line.isprintable() for line in [*lines, str(results.resolve())]):
+    if any(not line.isprintable() for line in [*lines, str(submissions)]):
         raise UsageError("--slurm: a path with a line break or another control character; rename the file or folder")
     if not lines:
         return ""
-    folder = _folder(results)
+    folder = submissions / datetime.now(UTC).strftime("%Y%m%dT%H%M%S-%fZ")
+    folder.mkdir(parents=True)
     logs = str(folder).replace("%", "%%")  # Slurm replaces %j and the like
     at_once = f"%{options.at_once}" if options.at_once else ""
     _write(folder / "cells.txt", "".join(f"{line}\n" for line in lines))
-    _write(folder / "job.sh", _filled(JOB, FOLDER=shlex.quote(str(folder)), RESTARTS=str(options.restarts)))
-    if page:
-        _write(folder / "page.sh", _filled(PAGE, LINE=shlex.join(page)))
-    job = _sbatch(
-        [sbatch, f"--array=1-{len(lines)}{at_once}", f"--output={logs}/cell-%a.log", *options.words()],
-        folder / "job.sh",
-    )
+    _write(folder / "job.sh", JOB, FOLDER=shlex.quote(str(folder)), RESTARTS=str(options.restarts))
+    array = [f"--array=1-{len(lines)}{at_once}", f"--output={logs}/cell-%a.log", *options.words()]
+    job = _sbatch(array, folder / "job.sh")
     _write(folder / "job", f"{job}\n")
     if not page:
         return f"job {job}\ncommand and log: {folder}/"
+    _write(folder / "page.sh", PAGE, LINE=shlex.join(page))
     after = [f"--dependency=afterany:{job}", f"--output={logs}/page.log", *options.words(OF_A_GPU)]
-    drawn = _sbatch([sbatch, *after], folder / "page.sh")
+    drawn = _sbatch(after, folder / "page.sh")
     return f"job {job}: {len(lines)} runs; job {drawn}: the page after them\ncommands and logs: {folder}/"
 
 
-def command(request: Request, cell: Experiment) -> list[str]:
-    """The command that makes a cell's record, as a user could type it after `python -m reproduce`."""
-    here = catalog.current()
-    words = ["run", "--dataset", *here.data_words(cell.dataset, absolute=True)]
-    words += ["--model", here.model_word(cell.model, absolute=True), "--seed", str(cell.seed)]
-    if cell.params:
-        words += ["--set", *(f"{cell.model}.{key}={value}" for key, value in cell.params.items())]
-    words += ["--data", str(request.data.resolve()), "--results", str(request.results.resolve())]
-    words += ["--device", request.device]
-    if request.deadline is not None:
-        words += ["--minutes", f"{request.deadline.seconds / 60:g}"]
-    flags = {"--force": request.force, "--quiet": request.quiet, "--keep-model": request.keep_model}
-    return words + [flag for flag, set_ in flags.items() if set_]
-
-
-def _queued(results: Path) -> set[str]:
+def _queued(submissions: Path) -> set[str]:
     """The command lines of earlier submissions whose jobs are pending or running, as far as squeue answers."""
     lines: set[str] = set()
-    for note in sorted((results / "slurm").glob("*/job")):
+    for note in sorted(submissions.glob("*/job")):
         job = note.read_text(encoding="utf-8").strip()
         cells = note.with_name("cells.txt").read_text(encoding="utf-8").splitlines()
-        ask = ["squeue", "--noheader", "--array", "--format=%K", f"--jobs={job}"]
         try:
-            answer = subprocess.run(ask, capture_output=True, text=True, timeout=SYSTEM, check=False)
-        except (OSError, subprocess.TimeoutExpired):
+            answer = _slurm("squeue", "--noheader", "--array", "--format=%K", f"--jobs={job}")
+        except InputError:
             return lines
         numbers = [int(word) for word in answer.stdout.split() if word.isdecimal()]
         lines |= {cells[number - 1] for number in numbers if 1 <= number <= len(cells)}
     return lines
 
 
-def _folder(results: Path) -> Path:
-    """Create a folder for a submission, named after the current time in UTC."""
-    now = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-    parent = results.resolve() / "slurm"
-    names = (f"{now}{ending}" for ending in ("", *(f"-{number}" for number in range(2, 1000))))
-    folder = next(parent / name for name in names if not (parent / name).exists())
-    folder.mkdir(parents=True)
-    return folder
-
-
-def _write(file: Path, text: str) -> None:
+def _write(file: Path, text: str, **values: str) -> None:
+    """Write a file, with values in its places, each once: a value may look like another place."""
+    values["PYTHON"] = shlex.quote(sys.executable)
     with replacing(file) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(re.sub("@([A-Z]+)@", lambda place: values.get(place[1], place[0]), text), encoding="utf-8")
 
 
-def _filled(script: str, **words: str) -> str:
-    """Put words in the places of a script, each once: a word may look like another place."""
-    words["PYTHON"] = shlex.quote(sys.executable)
-    return re.sub("@([A-Z]+)@", lambda place: words[place[1]], script)
-
-
-def _sbatch(words: list[str], script: Path) -> str:
+def _sbatch(words: Sequence[str], script: Path) -> str:
     """Submit a script and return the job's number. Raises InputError, with Slurm's message, if it refuses."""
-    try:
-        answer = subprocess.run(
-            [*words, "--parsable", str(script)], capture_output=True, text=True, timeout=SYSTEM, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise InputError(f"sbatch did not answer ({type(error).__name__}); ask again later") from error
+    answer = _slurm("sbatch", *words, "--parsable", str(script))
     if answer.returncode:
         raise InputError(f"sbatch refused: {' '.join(answer.stderr.split())[:300]}; see --slurm KEY=VALUE,...")
     job = answer.stdout.strip().partition(";")[0]
@@ -224,3 +194,11 @@ def _sbatch(words: list[str], script: Path) -> str:
             "sbatch gave no job number, so nothing is known of the job; look at squeue before asking again"
         )
     return job
+
+
+def _slurm(*words: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of Slurm. Raises InputError if it does not answer."""
+    try:
+        return subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise InputError(f"{words[0]} did not answer ({type(error).__name__}); ask again later") from error
