@@ -90,7 +90,7 @@ def recommenders() -> dict[str, type[Recommender]]:
 
 @lru_cache
 def _datasets() -> dict[str, Dataset]:
-    return {one.name: one for module in _modules("datasets") for one in module.DATASETS}
+    return {source.name: source for module in _modules("datasets") for source in module.DATASETS}
 
 
 @lru_cache
@@ -208,12 +208,12 @@ def make_recommender(name: str, fields: Mapping[str, Any] | None = None) -> Reco
         UsageError: the model or a field is unknown, or a value has the wrong type or is out of range.
     """
     kind = recommender(name)
-    fields_there = {one.name: one for one in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    declared = {field.name: field for field in _fields(kind)}
     types = _types(kind)
     values = {}
     for key, value in (fields or {}).items():
-        known(f"field of {name}", key, fields_there)
-        values[key] = _value(f"{name}.{key}", value, types[key], fields_there[key].metadata)
+        known(f"field of {name}", key, declared)
+        values[key] = _value(f"{name}.{key}", value, types[key], declared[key].metadata)
     return kind(**values)
 
 
@@ -223,28 +223,25 @@ def _types(kind: type[Recommender]) -> dict[str, Any]:
     return get_type_hints(kind)
 
 
+def _fields(model: Recommender | type[Recommender]) -> Sequence[dataclasses.Field[Any]]:
+    return dataclasses.fields(model)  # type: ignore[arg-type]  # every subclass is a dataclass
+
+
 def resolved(model: Recommender) -> dict[str, Any]:
     """All fields of a model and their values."""
-    return {one.name: getattr(model, one.name) for one in dataclasses.fields(model)}  # type: ignore[arg-type]
+    return {field.name: getattr(model, field.name) for field in _fields(model)}
 
 
 def identifying(model: Recommender) -> dict[str, Any]:
     """The fields that make up a run's identity: all except those at their `before` value; see `setting`."""
-    return {
-        one.name: getattr(model, one.name)
-        for one in dataclasses.fields(model)  # type: ignore[arg-type]
-        if getattr(model, one.name) != one.metadata.get("before", UNKNOWN)
-    }
+    before = {field.name: field.metadata.get("before", UNKNOWN) for field in _fields(model)}
+    return {key: value for key, value in resolved(model).items() if value != before[key]}
 
 
 def changed(model: Recommender) -> dict[str, Any]:
     """The fields that differ from their defaults, in alphabetical order."""
-    kind = dataclasses.fields(model)  # type: ignore[arg-type]
-    return {
-        one.name: getattr(model, one.name)
-        for one in sorted(kind, key=lambda one: one.name)
-        if getattr(model, one.name) != one.default
-    }
+    defaults = {field.name: field.default for field in _fields(model)}
+    return {key: value for key, value in sorted(resolved(model).items()) if value != defaults[key]}
 
 
 def named_datasets(names: Sequence[str], rules: Mapping[str, Any], data: Path) -> list[str]:
@@ -272,27 +269,23 @@ def _modules(room: str) -> list[ModuleType]:
 
 
 def _value(name: str, value: Any, kind: Any, bounds: Mapping[str, Any]) -> Any:
+    """Convert the value of a field, which may be text. Raises UsageError if it is of another type or out of range."""
     if get_origin(kind) is Literal:
         choices = get_args(kind)
-        if value not in choices:
-            near = difflib.get_close_matches(str(value), [str(one) for one in choices], n=1)
-            hint = f"did you mean {near[0]}? " if near else ""
-            raise UsageError(f"{name}={value}: {hint}available: {', '.join(map(str, choices))}")
-        return value
+        if value in choices:
+            return value
+        near = difflib.get_close_matches(str(value), map(str, choices), n=1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise UsageError(f"{name}={value}: {hint}available: {', '.join(map(str, choices))}")
     try:
-        if kind is bool:
-            number = {"true": True, "false": False}[str(value).lower()]
-        elif kind is int and isinstance(value, float) and value != int(value):
+        number = {"true": True, "false": False}[str(value).lower()] if kind is bool else kind(value)
+        if kind is int and isinstance(value, float) and value != number:
             raise ValueError(value)
-        else:
-            number = kind(value)
     except (ValueError, KeyError, TypeError, OverflowError) as error:
-        raise UsageError(
-            f"{name}={value}: not {'true or false' if kind is bool else f'of type {kind.__name__}'}"
-        ) from error
+        expected = "true or false" if kind is bool else f"of type {kind.__name__}"
+        raise UsageError(f"{name}={value}: not {expected}") from error
     low, high = bounds.get("low"), bounds.get("high")
-    inside = (low is None or number >= low) and (high is None or number <= high)  # false for NaN
-    if not inside:
+    if not ((low is None or number >= low) and (high is None or number <= high)):  # NaN is not inside
         span = " and ".join([f"at least {low}"] * (low is not None) + [f"at most {high}"] * (high is not None))
         raise UsageError(f"{name}={value}: must be {span}")
     return number

@@ -19,7 +19,7 @@ from reproduce.fitting import user_model
 from reproduce.fitting.contract import RULES, broken, unusable
 from reproduce.reading import split_cache
 from reproduce.reading.download import fetch
-from reproduce.reading.sessions import Provenance, as_printed
+from reproduce.reading.sessions import as_printed
 from reproduce.runs.environment import choose_device
 from reproduce.runs.merge import merge
 
@@ -32,41 +32,29 @@ def data_sets(options: Namespace) -> str:
     if options.clear:
         return f"{split_cache.folder()}/: {split_cache.clear() / 1e6:.1f} MB freed"
     data, named = options.data, catalog.named_datasets(options.dataset, options.rules, options.data)
+    columns = ("clicks", "train_sequences", "test_sequences", "items", "average_length")
     rows, absent, notes = [], [], []
-    for one in map(catalog.dataset, named) if named else [one for one in catalog.datasets().values() if one.obtain]:
-        if named:
-            origin = catalog.load_split(one.name, data).provenance
-            notes += [f"{one.name}: {origin.note}"] if origin.note else []
-            rows += _counted(one.name, origin)
-            continue
-        if not one.find(data):
-            absent.append(f"{one.name}: {one.obtain.format(data=data)}")
+    sources = [catalog.dataset(name) for name in named] or [one for one in catalog.datasets().values() if one.obtain]
+    for source in sources:
+        if not named and not source.find(data):
+            absent.append(f"{source.name}: {source.obtain.format(data=data)}")
             continue
         try:
-            origin = catalog.load_split(one.name, data).provenance
+            origin = catalog.load_split(source.name, data).provenance
         except InputError as error:
-            absent.append(f"{one.name}: {error}")
+            if named:
+                raise
+            absent.append(f"{source.name}: {error}")
             continue
-        rows += _counted(one.name, origin)
+        notes += [f"{source.name}: {origin.note}"] if origin.note else []
+        for who, counts in ((source.name, origin.counts), ("  the paper", origin.published)):
+            rows += [[who, *(as_printed(key, counts[key]) for key in columns)]] if counts else []
     head = ["data set", "clicks", "train sequences", "test sequences", "items", "average length"]
-    text = (
-        tabulate(rows, head, disable_numparse=True, colalign=["left"] + ["right"] * 5)
-        if rows
-        else f"nothing in {data}/"
-    )
+    table = tabulate(rows, head, disable_numparse=True, colalign=["left"] + ["right"] * 5) if rows else ""
     if named:
-        return "\n\n".join([text, *notes])
-    return text + ("\n\nnot here:\n\n" + "\n".join(absent) if absent else "") + f"\n\n{cached()}"
-
-
-def _counted(name: str, origin: Provenance) -> list[list[str]]:
-    """Make the lines of a data set: its counts, and the paper's if there are any."""
-    columns = ("clicks", "train_sequences", "test_sequences", "items", "average_length")
-    return [
-        [who, *(as_printed(key, counts[key]) for key in columns)]
-        for who, counts in ((name, origin.counts), ("  the paper", origin.published))
-        if counts
-    ]
+        return "\n\n".join([table, *notes])
+    missing = ["not here:", "\n".join(absent)] if absent else []
+    return "\n\n".join([table or f"nothing in {data}/", *missing, cached()])
 
 
 def cached() -> str:
@@ -82,26 +70,22 @@ def catalogue(options: Namespace) -> str:
         types = get_type_hints(kind)
         fields = [_described(field, get_args(types[field.name])) for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
         parts.append("\n    ".join([f"{name}  ({kind.label})", *fields]))
-    data = "\n".join(f"    {one.name:<22} {one.title}" for one in catalog.datasets().values())
+    data = "\n".join(f"    {source.name:<22} {source.title}" for source in catalog.datasets().values())
     return "models, with their fields for --set MODEL.FIELD=VALUE\n\n" + "\n\n".join(parts) + f"\n\ndata sets\n\n{data}"
 
 
 def _described(field: dataclasses.Field[Any], choices: Sequence[Any]) -> str:
     """Describe a field: its default, its choices, and in brackets its default's origin and what a search tries."""
     tried = field.metadata["search"]
-    search = ""
-    if isinstance(tried, tuple):
-        search = f"search {tried[0]} to {tried[1]}"
-    elif tried:
-        search = "search " + ", ".join(map(str, tried))
-    remark = "; ".join(part for part in (field.metadata["note"], search) if part)
+    span = f"{tried[0]} to {tried[1]}" if isinstance(tried, tuple) else ", ".join(map(str, tried or ()))
+    remark = "; ".join(part for part in (field.metadata["note"], span and f"search {span}") if part)
     text = f"{field.name} = {field.default}" + ("   " + " | ".join(map(str, choices)) if choices else "")
     return text + (f"   ({remark})" if remark else "")
 
 
 def fetched(options: Namespace) -> str:
     """Download a log to its place in the data folder."""
-    downloads = {one.name: one.download for one in catalog.datasets().values() if one.download}
+    downloads = {source.name: source.download for source in catalog.datasets().values() if source.download}
     download = downloads[known("log to fetch", options.name, downloads)]
     return f"{fetch(dataclasses.replace(download, url=options.url or download.url), options.data)}: as expected"
 

@@ -220,7 +220,7 @@ def test_a_results_folder_that_cannot_be_written_is_bad_input(
 def test_stored_draws_the_page_and_runs_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*TABLE, "--results", str(tmp_path), "--stored"]) == 0
     assert "Not run yet" in capsys.readouterr().out
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["runs.csv", "table2.md"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["table2.md"]
 
 
 def test_a_line_names_own_data_and_models_by_their_whole_path_with_the_options(
