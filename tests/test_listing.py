@@ -39,7 +39,7 @@ def test_a_row_gets_the_records_of_its_model_and_fields_only(results: Path) -> N
     own = Records.load(results)
     assert [one.experiment.seed for one in own.results(Row("", "item_knn", FIELDS), "cycle")] == [0, 4]
     assert [one.experiment.seed for one in own.results(Row("", "item_knn"), "cycle")] == [2]
-    assert own.remarks("cycle") == []
+    assert own.remarks() == []
 
 
 def test_a_renamed_and_a_broken_record_are_said_once_and_left_out(results: Path) -> None:
@@ -49,7 +49,7 @@ def test_a_renamed_and_a_broken_record_are_said_once_and_left_out(results: Path)
     (place / "item_knn-seed2.json").write_text("[]")
     own = Records.load(results)
     assert own.results(Row("", "pop"), "cycle") == own.results(Row("", "item_knn"), "cycle") == []
-    assert sorted(line.partition(" (")[0] for line in own.remarks("cycle")) == [
+    assert sorted(line.partition(" (")[0] for line in own.remarks()) == [
         "item_knn-seed2.json: broken record",
         "pop-seed1.json: is a record of runs/cycle/pop-seed0, not of its own name; left out.",
     ]

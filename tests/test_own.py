@@ -140,8 +140,16 @@ SCORES = "torch.as_tensor(self.counts_[prefixes.last], device=self.device_)"
         ("float = setting(0.5, low=0.0)", "object = setting(object())", "must annotate smoothing as bool, int,"),
         ("setting(0.5, low=0.0)", "setting(float('nan'))", "a number, a word or a truth value as the default of"),
         ("smoothing: float", "smoothing: 'Nowhere'", "must annotate its fields with names that there are (NameError)"),
-        (BEGIN, f"journal.epoch({{'loss': object()}}); {BEGIN}", "mine: its run cannot be recorded: fields or epochs"),
-        (BEGIN, f"journal.epoch({{'loss': 1.0}}); {BEGIN}", "mine: its run cannot be recorded: epochs[0] lacks epoch"),
+        (
+            BEGIN,
+            f"journal.epoch({{'loss': object()}}); {BEGIN}",
+            "mine: its run cannot be recorded (Object of type object is not JSON",
+        ),
+        (
+            BEGIN,
+            f"journal.epoch({{'loss': 1.0}}); {BEGIN}",
+            "mine: its run cannot be recorded (epochs[0].epoch is absent, or not what",
+        ),
     ],
 )
 def test_a_model_that_ends_the_process_or_answers_oddly_fails_its_cell_alone(

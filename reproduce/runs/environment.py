@@ -28,17 +28,17 @@ def choose_device(name: torch.device | str) -> torch.device:
         name = "cuda" if torch.cuda.device_count() else "cpu"
     try:
         device = torch.device(name)
-    except RuntimeError as error:
-        raise UsageError(f"unknown device {name!r}; there is: auto, cpu, cuda, cuda:N") from error
+    except RuntimeError:
+        device = torch.device("meta")
     if device.type not in ("cpu", "cuda"):
         raise UsageError(f"unknown device {str(name)!r}; there is: auto, cpu, cuda, cuda:N")
-    if device.type == "cuda":
-        if (device.index or 0) >= torch.cuda.device_count():
-            raise UsageError(f"device {name}: torch sees {torch.cuda.device_count()} CUDA devices; use --device cpu")
-        return torch.device("cuda", device.index or 0)
-    if device.index:
-        raise UsageError(f"device {name}: there is one processor, whatever its cores; use --device cpu")
-    return torch.device("cpu")
+    if device.type == "cpu":
+        if device.index:
+            raise UsageError(f"device {name}: there is one processor, whatever its cores; use --device cpu")
+        return torch.device("cpu")
+    if (device.index or 0) >= torch.cuda.device_count():
+        raise UsageError(f"device {name}: torch sees {torch.cuda.device_count()} CUDA devices; use --device cpu")
+    return torch.device("cuda", device.index or 0)
 
 
 def check_writable(results: Path) -> None:
@@ -57,6 +57,9 @@ def check_writable(results: Path) -> None:
 def circumstances(device: torch.device, n_items: int) -> dict[str, Any]:
     """The circumstances to store and show with a run, without any path, host or user name."""
     commit, dirty = commit_of_checkout()
+    libraries: dict[str, Any] = {}
+    if device.type == "cuda":
+        libraries = {"cuda": torch.version.cuda, "cudnn": torch.backends.cudnn.version()}  # type: ignore[no-untyped-call]
     return {
         "commit": commit,
         "dirty": dirty,
@@ -64,21 +67,11 @@ def circumstances(device: torch.device, n_items: int) -> dict[str, Any]:
         "python": platform.python_version(),
         "torch": str(torch.__version__),
         "numpy": np.__version__,
-        **_libraries(device),
+        **libraries,
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu ({platform.machine()})",
         "threads": torch.get_num_threads(),
         "scoring_chunk": ranking.chunk_rows(n_items, device),
         "started": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),  # fine enough to tell the newer of two runs
-    }
-
-
-def _libraries(device: torch.device) -> dict[str, Any]:
-    """The versions of the GPU libraries; {} on a CPU."""
-    if device.type != "cuda":
-        return {}
-    return {
-        "cuda": torch.version.cuda,
-        "cudnn": torch.backends.cudnn.version(),  # type: ignore[no-untyped-call]
     }
 
 
@@ -92,20 +85,19 @@ def commit_of_checkout() -> tuple[str | None, bool | None]:
     Cached per process, since the code in memory is the code at the time of the first call.
     """
     root = Path(reproduce.__file__).resolve().parent.parent
+
+    def git(*words: str) -> str:
+        return subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, check=True).stdout
+
     try:
-        git = ["git", "-C", str(root)]
-        top = subprocess.run([*git, "rev-parse", "--show-toplevel", "HEAD"], capture_output=True, text=True, check=True)
-        where, commit = top.stdout.split("\n")[:2]
-        if Path(where).resolve() != root:
+        top, commit = git("rev-parse", "--show-toplevel", "HEAD").split("\n")[:2]
+        if Path(top).resolve() != root:
             return None, None
-        status = [*git, "status", "--porcelain", "--untracked-files=no", "--", ".", ":!results"]
-        untracked = [*git, "ls-files", "--others", "--", *(f"{folder}/*.py" for folder in CODE)]
-        changes = [
-            subprocess.run(ask, capture_output=True, text=True, check=True).stdout for ask in (status, untracked)
-        ]
-        return commit, any(map(str.strip, changes))
+        changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!results")
+        untracked = git("ls-files", "--others", "--", *(f"{folder}/*.py" for folder in CODE))
     except (OSError, subprocess.CalledProcessError, ValueError):
         return None, None
+    return commit, bool((changed + untracked).strip())
 
 
 def forget_peak_memory(device: torch.device) -> None:

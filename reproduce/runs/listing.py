@@ -40,26 +40,22 @@ def listed(results: Path, dataset: str) -> list[Listed]:
 def _listed(results: Path, file: Path) -> Listed:
     try:
         state = file.stat()
-        experiment, own, split = _experiment(file, state.st_mtime_ns, state.st_size)
-        named = results / f"{experiment.path}.json"
+        record = _read(file, state.st_mtime_ns, state.st_size)
+        assert record.experiment is not None
+        if record.experiment.file(results, ".json") != file:
+            return Listed(file, None, f"is a record of {record.experiment.path}, not of its own name; left out.")
+        return record
     except (Misshapen, OSError) as error:
         return Listed(file, None, fault(error))
-    if named != file:
-        return Listed(file, None, f"is a record of {experiment.path}, not of its own name; left out.")
-    return Listed(file, experiment, own=own, split=split)
 
 
 @lru_cache(maxsize=1 << 14)
-def _experiment(file: Path, modified: int, size: int) -> tuple[Experiment, OwnModel | None, str]:
-    """The experiment of a record, its own model, if any, and the digest of its split.
-
-    `modified` and `size` tell the cache of a changed file.
-    """
+def _read(file: Path, modified: int, size: int) -> Listed:
+    """Read a record's .json; `modified` and `size` tell the cache of a changed file."""
     content = read_json(file)
     check_table(content)
-    experiment, where = Experiment(**content["experiment"]), content["environment"]
-    source, split = where.get("source"), str(content["split"]["digest"])
-    if source is None:
-        return experiment, None, split
-    label, started = (str(where.get(key) or "") for key in ("label", "started"))
-    return experiment, OwnModel(source, user_model.sound_label(label) or experiment.model, started), split
+    experiment, where, own = Experiment(**content["experiment"]), content["environment"], None
+    if "source" in where:
+        label, started = (str(where.get(key) or "") for key in ("label", "started"))
+        own = OwnModel(where["source"], user_model.sound_label(label) or experiment.model, started)
+    return Listed(file, experiment, own=own, split=content["split"]["digest"])

@@ -6,6 +6,7 @@ import os
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +30,8 @@ class Request(RunOptions):
     options: Mapping[str, Any] = field(default_factory=dict)  # options of the page itself
     folder: str = ""  # of its pages, in the results folder; one's own data have one each
     digests: Mapping[str, str] = field(default_factory=dict)  # data set -> digest of its split, where it is at hand
-    outside: Mapping[str, Mapping[str, Sequence[Result]]] = field(
-        default_factory=dict
-    )  # data set -> label -> its seeds
+    # data set -> label of a row from outside -> its seeds
+    outside: Mapping[str, Mapping[str, Sequence[Result]]] = field(default_factory=dict)
 
     @property
     def page_folder(self) -> Path:
@@ -47,19 +47,18 @@ class Request(RunOptions):
         Raises:
             UsageError: a model is unknown, or --set names one that none of the rows has.
         """
-        chosen = list(rows)
+        chosen = own = list(rows)
         if self.models:
-            own, more = chosen, list(extra)
-            chosen = []
-            for model in self.models:
-                kind = catalog.recommender(model)
-                found = ([row for row in some if row.model == model] for some in (own, more))
-                chosen += next(filter(None, found), [Row(kind.label, kind.name)])
+            chosen, more = [], list(extra)
+            for kind in map(catalog.recommender, self.models):
+                named = [row for row in own if row.model == kind.name] or [
+                    row for row in more if row.model == kind.name
+                ]
+                chosen += named or [Row(kind.label, kind.name)]
             chosen += [row for row in own if row.model.startswith(OUTSIDE)]
-        unused = set(self.settings) - {row.model for row in chosen}
-        if unused:
-            known_model = catalog.recommender(sorted(unused)[0]).name
-            raise UsageError(f"--set {known_model}.…: {known_model} is not among the models of this command")
+        for model in sorted(set(self.settings) - {row.model for row in chosen}):
+            name = catalog.recommender(model).name
+            raise UsageError(f"--set {name}.…: {name} is not among the models of this command")
         made: dict[str, Row] = {}
         for row in chosen:
             fields = self.settings.get(row.model, {})
@@ -153,34 +152,29 @@ def set_fields(row: Row, fields: Mapping[str, Any]) -> Row:
         model = catalog.make_recommender(row.model, {**its_own, **fields})
         new |= {key: value for key, value in catalog.resolved(model).items() if before[key] != value}
         made.append(catalog.changed(model))
-    told = ", ".join(f"{key}={new[key]}" for key in sorted(new))
-    on = dict(zip(row.on, made[1:], strict=True))
-    return Row(f"{row.label} ({told})" if told else row.label, row.model, made[0], on)
+    return Row(_label(row.label, new), row.model, made[0], dict(zip(row.on, made[1:], strict=True)))
 
 
 def recorded(label: str, model: str, fields: Mapping[str, Any]) -> Row:
     """The row of a user's own model known only from its records, with its fields in the label as in `set_fields`."""
-    told = ", ".join(f"{key}={value}" for key, value in sorted(fields.items()))
-    return Row(f"{label} ({told})" if told else label, model, fields)
+    return Row(_label(label, fields), model, fields)
+
+
+def _label(label: str, fields: Mapping[str, Any]) -> str:
+    return f"{label} ({', '.join(f'{key}={value}' for key, value in sorted(fields.items()))})" if fields else label
 
 
 def same(row: Row, other: Row) -> bool:
     """Whether two rows are the same model with the same fields, including those at their defaults."""
-    if row.model != other.model:
-        return False
-    one, two = set_fields(row, {}), set_fields(other, {})
-    return (one.fields, one.on) == (two.fields, two.on)
+    whole, its = set_fields(row, {}), set_fields(other, {})
+    return (whole.model, whole.fields, whole.on) == (its.model, its.fields, its.on)
 
 
 def cells(request: Request, rows: Iterable[Row]) -> list[Experiment]:
     """Every combination of data set, row and seed, in the order of a page and without duplicates."""
-    made = [
-        Experiment.of(dataset, row.model, row.at(dataset).fields, seed)
-        for dataset in request.datasets
-        for row in rows
-        for seed in request.seeds
-    ]
-    return list({one.path: one for one in made}.values())
+    every = product(request.datasets, list(rows), request.seeds)
+    made = (Experiment.of(dataset, row.model, row.at(dataset).fields, seed) for dataset, row, seed in every)
+    return list({cell.path: cell for cell in made}.values())
 
 
 def digests(datasets: Iterable[str], data: Path) -> dict[str, str]:
@@ -201,4 +195,4 @@ def state(experiment: Experiment, results: Path, split: str | None) -> str:
     result = load(experiment, results, split)
     if result is not None:
         return "stored" if current(result) else "outdated"
-    return "begun" if (results / f"{experiment.path}.checkpoint").exists() else "missing"
+    return "begun" if experiment.file(results, ".checkpoint").exists() else "missing"
