@@ -378,6 +378,7 @@ def parser() -> _Parser:
     _add(check, "--results", "DIR", "default: results/, the reference", type=Path, default=Path("results"))
     _many(check, "--model", "FILE", "the .py files of your own models that pages show")
     _many(check, "--dataset", "PATH", "your own data that pages show")
+    _add(check, "--data", "DIR", "also draw the pages that read logs again, from this data folder", type=Path)
     contract = command("contract", "check a model against the contract", "overview:contract")
     contract.add_argument("model", nargs="+", metavar="MODEL", help=MODEL)
     _add(contract, "--device", "DEVICE", "auto, cpu, cuda or cuda:N (default: cpu)", default="cpu")

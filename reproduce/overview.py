@@ -102,8 +102,8 @@ def check(options: Namespace) -> str:
 
     for file in options.model:
         catalog.recommender(file, load=False)
-    catalog.named_datasets(options.dataset, options.rules, options.data)
-    return report(options.results)
+    catalog.named_datasets(options.dataset, options.rules, options.data or Path("data"))
+    return report(options.results, options.data)
 
 
 def contract(options: Namespace) -> str:

@@ -55,7 +55,7 @@ def test_a_page_with_settings_is_compared_with_what_its_own_command_draws(capsys
     table2(*SETTINGS)
     assert "neighbours=3" in Path("made/table2.md").read_text(encoding="utf-8")
     status, said = checked(capsys)
-    assert (status, "2 records and their pages are sound" in said) == (0, True), said
+    assert (status, "2 records and " in said) == (0, True), said
 
 
 def test_a_number_changed_in_such_a_page_is_named_with_the_command_that_keeps_its_rows(
@@ -90,7 +90,7 @@ def test_a_page_with_an_own_model_is_sound_and_its_code_runs_only_where_it_is_na
     assert main(["lengths", "--results", "made"]) == 0  # drawn by a process that does not know mine
     Path("code-ran").unlink()
     status, said = checked(capsys)
-    assert status == 0 and "note: table2.md: not compared, it shows mine: name its file with --model" in said, said
+    assert status == 0 and "not compared, it shows mine: name its file with --model: table2.md" in said, said
     assert not Path("code-ran").exists()
     status, said = checked(capsys, "--model", "mine.py")
     assert status == 0 and "not compared" not in said, said
@@ -106,7 +106,7 @@ def test_a_page_of_own_data_is_sound_where_the_data_are_named(capsys: pytest.Cap
     words = ["--dataset", "shop.csv", "--test-days", "5"]
     table2(*words, "--model", "pop")
     status, said = checked(capsys)
-    assert status == 0 and "not compared, it shows shop-30a72448: name its file with --dataset" in said, said
+    assert status == 0 and "not compared, it shows shop-30a72448: name its file with --dataset: table2.md" in said, said
     status, said = checked(capsys, *words)
     assert status == 0 and "not compared" not in said, said
 
@@ -141,9 +141,19 @@ def test_a_last_line_that_names_a_file_runs_no_code(capsys: pytest.CaptureFixtur
     for line in ('{"models": ["evil.py"]}', '{"datasets": ["./evil.py"]}', '{"settings": {"evil.py": {"a": 1}}}'):
         text = page.read_text(encoding="utf-8").partition("\n<!-- request: ")[0]
         page.write_text(f"{text}\n<!-- request: {line} -->\n", encoding="utf-8")
-        _, said = checked(capsys)
-        assert "not compared, it shows " in said
+        status, said = checked(capsys)
+        assert status == 3 and "table2.md: cannot be drawn again: its last line names " in said
         assert not Path("code-ran").exists()
+
+
+def test_a_last_line_that_names_a_model_without_a_record_is_a_fault(capsys: pytest.CaptureFixture[str]) -> None:
+    """Otherwise a line in a comment would keep any page from being compared."""
+    table2("--dataset", "cycle", "--model", "pop")
+    page = Path("made/table2.md")
+    text = page.read_text(encoding="utf-8").partition("\n<!-- request: ")[0].replace("100.00", "99.99")
+    page.write_text(f'{text}\n<!-- request: {{"models": ["ghost"]}} -->\n', encoding="utf-8")
+    status, said = checked(capsys)
+    assert status == 3 and "its last line names ghost, of which there is no record" in said
 
 
 def test_records_are_sound_where_there_is_no_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,4 +173,4 @@ def test_records_are_sound_where_there_is_no_git(tmp_path: Path, monkeypatch: py
         check=False,
     )
     assert run.returncode == 0, run.stderr
-    assert "1 records and their pages are sound" in run.stdout and "note" not in run.stdout
+    assert "1 records and " in run.stdout and "note" not in run.stdout

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +19,7 @@ from reproduce.errors import InputError, SuiteError, in_a_line
 from reproduce.reports.records import Records
 from reproduce.reports.study import Page
 from reproduce.runs import request as requests
+from reproduce.runs.listing import listed
 from reproduce.runs.request import Request
 
 COMMENT = re.compile(r"\n<!-- request: ([^\n]{1,4000}) -->\n\Z")
@@ -31,10 +32,10 @@ class NotHere(SuiteError):
 
 def comment(page: Page, request: Request) -> str:
     """Return the last line of a page; "" where the command without options draws the same page."""
-    # Pages with runs show all recorded data sets anyway; a folder of one's own data says of which they are.
     recorded = set(Records.load(request.results).datasets()) - set(catalog.current().data)
+    shown_anyway = recorded if page.runs and not page.reads_logs else set()
     parts = {
-        "datasets": [one for one in request.datasets if one != request.folder and not (page.runs and one in recorded)],
+        "datasets": [name for name in request.datasets if name != request.folder and name not in shown_anyway],
         "models": list(request.models),
         "settings": request.settings,
         "options": request.options,
@@ -71,8 +72,10 @@ def request_of(text: str, results: Path) -> Request:
     if not _well_formed(parts):
         raise InputError("its last line is no request")
     settings = parts.get("settings", {})
-    _known(parts.get("datasets", []), catalog.datasets(), "--dataset")
-    _known([*parts.get("models", []), *settings], catalog.recommenders(), "--model")
+    folders = [file.name for file in (results / "runs").glob("*")]
+    models = {one.experiment.model for name in folders for one in listed(results, name) if one.experiment}
+    _known(parts.get("datasets", []), catalog.datasets(), folders, "--dataset")
+    _known([*parts.get("models", []), *settings], catalog.recommenders(), models, "--model")
     for model, fields in settings.items():
         catalog.make_recommender(model, fields)
     return replace(plain, **parts)
@@ -96,9 +99,12 @@ def _option(value: Any) -> bool:
     return isinstance(value, bool) or (isinstance(value, list) and all(isinstance(one, str | int) for one in value))
 
 
-def _known(names: list[str], there: Mapping[str, object], flag: str) -> None:
-    if missing := [name for name in names if name not in there]:
-        raise NotHere(f"not compared, it shows {in_a_line(missing[0], 60)}: name its file with {flag}")
+def _known(names: list[str], there: Mapping[str, object], recorded: Collection[str], flag: str) -> None:
+    for name in names:
+        if name not in there and name not in recorded:
+            raise InputError(f"its last line names {in_a_line(name, 60)}, of which there is no record")
+        if name not in there:
+            raise NotHere(f"it shows {in_a_line(name, 60)}: name its file with {flag}")
 
 
 def only(request: Request) -> AbstractContextManager[catalog.Catalog]:

@@ -190,6 +190,7 @@ class Document:
     foot: str = ""  # the command that makes the page, and where more is
     data: Mapping[str, str] = field(default_factory=dict)  # CSV files beside the page: file name -> content
     beside: Mapping[str, Document] = field(default_factory=dict)  # other pages drawn with it, by file name
+    read: Sequence[str] = ()  # the data sets whose logs it was drawn from
     shown: Sequence[str] = ()  # the data sets to show on a terminal; empty: all
     status: int = 0  # the exit status if nothing failed
     error: SuiteError | None = None  # something asked for that does not exist; the rest is drawn

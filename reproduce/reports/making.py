@@ -118,7 +118,8 @@ def files_of(name: str, document: Document, request: Request) -> dict[str, bytes
     files: dict[str, bytes] = {}
     for file, drawn in {reports.file_of(name): document, **document.beside}.items():
         other, page = names[file]
-        its_own = request if other == name else replace(request, datasets=list(catalog.current().data), options={})
+        datasets = drawn.read if page.reads_logs else list(catalog.current().data)
+        its_own = request if other == name else replace(request, datasets=datasets, options={})
         files[file] = (renderers.markdown(drawn) + comment(page, its_own) * (other != reports.INDEX)).encode()
         files |= {path: text.encode() for path, text in drawn.data.items()}
         files |= {f"figures/{path}": content for path, content in drawn.figures.items()}

@@ -85,6 +85,7 @@ class Page:
             introduction=f"{document.introduction} {view.told}".strip(),
             parts=[*document.parts, Bullets(notes)],
             foot=f"{foot} {document.foot}".rstrip(),
+            read=request.datasets if self.reads_logs else (),
             data={**({"runs.csv": renderers.csv(runs)} if len(runs) else {}), **document.data},
             shown=[name for name in dict.fromkeys(request.datasets) if name in study.datasets],
         )
@@ -158,7 +159,7 @@ class Study:
             words.append("--results results")
         elif folder != Path("results/local"):
             # Show only the last part of an absolute path: pages are passed on, the rest is specific to one machine.
-            words.append(f"--results {folder.name if folder.is_absolute() else folder}")
+            words.append(f"--results {shlex.quote(str(folder.name if folder.is_absolute() else folder))}")
         return f"`{' '.join(words)}`"
 
 
