@@ -106,7 +106,10 @@ def test_a_page_of_own_data_is_sound_where_the_data_are_named(capsys: pytest.Cap
     words = ["--dataset", "shop.csv", "--test-days", "5"]
     table2(*words, "--model", "pop")
     status, said = checked(capsys)
-    assert status == 0 and "not compared, it shows shop-30a72448: name its file with --dataset: table2.md" in said, said
+    assert (
+        status == 0
+        and "not compared, it shows shop-30a72448: name its file with --dataset: shop-30a72448/table2.md" in said
+    ), said
     status, said = checked(capsys, *words)
     assert status == 0 and "not compared" not in said, said
 

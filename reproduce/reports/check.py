@@ -160,16 +160,17 @@ class _Folder:
         due, stored = renderers.markdown(document), comment.COMMENT.sub("", text)
         names = {word for words in map(FOLDER.findall, (due, stored)) for word in words}
         same = FOLDER.sub("", due) == FOLDER.sub("", stored) and len(set(FOLDER.findall(stored))) < 2
+        files = {page.parent / name: content.encode() for name, content in document.data.items()}
+        files |= {page.parent / "figures" / name: content for name, content in document.figures.items()}
         own = page.parent.name if page.parent != self.results else ""
         if not same and own and own not in catalog.datasets():  # a title that its .toml gives is not known
-            self.set_apart(page, f"it shows {own}: name its file with --dataset")
+            why = f"it shows {own}: name its file with --dataset"
+            self.apart |= {self.name(file): why for file in (page, *files) if file.is_file()}
             return False
         if not same:
             self.faults.append(f"{self.name(page)}: not what its records give; {again}")
         elif len(names) > 1 and (moved := f"drawn for a folder of another name, {' or '.join(sorted(names))}"):
             self.notes += [] if moved in self.notes else [moved]
-        files = {page.parent / name: content.encode() for name, content in document.data.items()}
-        files |= {page.parent / "figures" / name: content for name, content in document.figures.items()}
         self.compared |= {page, *files}
         for file, content in files.items():
             if not file.is_file():
