@@ -145,8 +145,8 @@ def test_a_wrong_name_or_value_exits_2_and_meets_the_right_ones(
 
 
 def test_an_option_is_never_taken_for_a_longer_one_that_begins_alike(capsys: pytest.CaptureFixture[str]) -> None:
-    """`check` has no --data, and its --dataset is something else."""
-    assert main(["check", "--data", "logs"]) == 2
+    """`check` has no --datas, and its --dataset is something else."""
+    assert main(["check", "--datas", "logs"]) == 2
     assert "unrecognized arguments: --data" in capsys.readouterr().err
 
 
