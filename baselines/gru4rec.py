@@ -31,7 +31,7 @@ proportional to clicks ** `alpha`.
 With `embeddings` tied, E[x] = w_x W with one matrix W: the rows that score an item also represent a click on it. `logq`
 corrects the scores for how often an item is a negative (Bengio and Senecal 2008), as the authors' code does: before the
 loss, s_j is lowered by logq ln P_j if j is in the batch and by logq alpha ln P_j if it was drawn, where P_j is the
-share of item j in the clicks of train.
+share of item j in the training clicks.
 
 When no session is left to begin, an epoch goes on with fewer sessions. The gradient of such a short step is the sum of
 the rows' gradients over `batch`, as in the authors' code since June 2018: the mean over the few rows that are left

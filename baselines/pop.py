@@ -1,4 +1,4 @@
-"""POP: every session is offered the items most clicked in train (the paper's first baseline).
+"""POP: every session is offered the items most clicked in the training set (the paper's first baseline).
 
 The public code of Hidasi et al., ICLR 2016, ranks only the 100 most clicked items. That differs from a ranking of all
 items only below place 100, so no Recall@20 or MRR@20 depends on it.
@@ -19,7 +19,7 @@ from reproduce.reading.sessions import Sessions
 
 @dataclass(kw_only=True)
 class Pop(Recommender):
-    """Score of an item: its clicks in train. No parameters."""
+    """Score of an item: its training clicks. No parameters."""
 
     name: ClassVar[str] = "pop"
     label: ClassVar[str] = "POP"

@@ -1,4 +1,4 @@
-"""S-POP: the items most clicked in the session so far; ties by clicks in train; the rest of the list is POP.
+"""S-POP: the items most clicked in the session so far; ties by training clicks; the rest of the list is POP.
 
 The public code of Hidasi et al., ICLR 2016, uses the popularity of only the 100 most clicked items: for these it adds
 n / (n + 1) to the clicks in the session, where n is the item's clicks in train, and all other items tie. `popular` is
@@ -6,7 +6,7 @@ the number of such items. Counted as in that code's evaluation, 100 gives 30.44 
 paper: 30.44 / 18.35), and all items give 30.44 / 18.44.
 
 Departs from that code: the popularity of items tied with the last of the 100 is used too, so that the numbering of the
-items does not matter; and an item that is in the session but not in train can be recommended.
+items does not matter; and an item that is in the session but not in the training set can be recommended.
 """
 
 from __future__ import annotations

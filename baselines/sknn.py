@@ -133,7 +133,7 @@ class SKNN(Recommender):
         return np.ones(len(step))
 
     def item_weight(self, clicks: np.ndarray, having: np.ndarray, sessions: int) -> np.ndarray:
-        """Return a factor on the score of each item, (m,), from its clicks and its sessions in train."""
+        """Return a factor on the score of each item, (m,), from its training clicks and sessions."""
         return np.ones(len(having))
 
 

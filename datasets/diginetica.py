@@ -2,20 +2,18 @@
 
 The paper kept the clicks of a session in the order of the raw file's rows, which is not the order of time: rows are
 grouped by item, and the items follow one order throughout the file. Later papers sort by timeframe. So there are two
-data sets: `diginetica` (by time) and `diginetica-file-order` (the paper's). Both are exact when read
-from the raw log.
+data sets: `diginetica` (by time) and `diginetica-file-order` (the paper's). Both are exact when read from the raw log.
 
 The processed files are sorted by time, so the order of the raw file is lost. This much is known of it: the public code
 of STAMP (github.com/uestcnlp/STAMP) includes the output of a run that prints all 15,963 test sessions with the raw item
 ids in file order. Of the pairs of adjacent items of one category in these sessions, 39,518 of 39,524 are in the order
 of the Cup's product-categories.csv, and so are all 5,575 in a sample of the raw log. Across categories the sessions
 agree with each other (20 of 136,094 pairs occur in both directions) but not with that list. So the order is that of a
-catalogue with similar products near each other, and the list is the same order grouped by category. The order favours
-neither popular nor rare items (rank correlation 0.03).
+catalogue with similar products near each other, and the list is the same order grouped by category.
 
 If item_order.txt lies beside the processed files, sessions are sorted by the order of items it gives: a reconstruction
-of the raw file's order. The project's own file was made from the sessions above. Items that occur in test (21,038 of
-43,097, 69 % of the clicks in train) are in a topological order of their pairs, which keeps 98.8 % of the pairs; every
+of the raw file's order. The project's own file was made from the sessions above. Items of the test set (21,038 of
+43,097, 69 % of the training clicks) are in a topological order of their pairs, which keeps 98.8 % of the pairs; every
 other item is at the mean place of the items it is clicked with. Without the file, the order is emulated by one fixed
 random order of the items, in which similar products are not near each other; the audit page shows how much that
 matters.
@@ -54,14 +52,12 @@ EMULATION_SEED = 0  # ours: any fixed order of the items would do
 
 
 def read_log(file: Path) -> rules.ClickLog:
-    """Read the raw log, with its rows in file order; their time is the timeframe, in milliseconds."""
-    log = table.read([file], FORM)
-    assert log.order is not None
-    return rules.ClickLog(log.owner, log.item, log.time // 10**6, log.order)
+    """Read the raw log, with its rows in file order; their order is the timeframe, in milliseconds."""
+    return table.read([file], FORM)
 
 
 def full_split(log: rules.ClickLog, *, by_time: bool) -> tuple[Sessions, Sessions]:
-    """Split the log into train and test by the paper's rules.
+    """Split the log into training and test sets by the paper's rules.
 
     In either order of clicks, a session has the date of its last row in the file.
     """
@@ -121,13 +117,7 @@ def _random_places(items: np.ndarray) -> np.ndarray:
 
 
 def read_order(file: Path, items: np.ndarray) -> tuple[np.ndarray, str]:
-    """Read each item's place in the raw file from item_order.txt; also return the sha256 of that file.
-
-    Args:
-        items: all items of the processed files, each once and sorted.
-
-    Returns:
-        The places, (len(items),), in the order of `items`, and the sha256.
+    """Return the place in the raw file of each of `items`, all those of the processed files, and the file's sha256.
 
     Raises:
         InputError: the file cannot be read, or does not list every item once and nothing else; it names the line.
@@ -165,8 +155,5 @@ DATASETS = tuple(
         find_log=_find_log,
         read_log=read_log,
     )
-    for name, title in (
-        (IN_FILE_ORDER, "DIGINETICA in file order (the paper's)"),
-        (BY_TIME, "DIGINETICA by time"),
-    )
+    for name, title in ((IN_FILE_ORDER, "DIGINETICA in file order (the paper's)"), (BY_TIME, "DIGINETICA by time"))
 )

@@ -18,9 +18,8 @@ from reproduce.files import is_regular
 from reproduce.reading import content, split_cache, table
 from reproduce.reading import preprocessing as rules
 from reproduce.reading.columns import Form
-from reproduce.reading.download import Download
 from reproduce.reading.sessions import Provenance, Sessions, Split, count
-from reproduce.reading.source import Dataset
+from reproduce.reading.source import Dataset, Download
 
 FOLDER = "eshop"
 MEMBER = "*.csv"
@@ -56,20 +55,18 @@ def read_log(file: Path) -> rules.ClickLog:
             f"{file}: its .csv has sha256 {digest.hexdigest()[:12]}…, expected {DOWNLOAD.sha256[:12]}…; "
             "get it again: python -m reproduce fetch eshop"
         )
-    log = table.read([file], FORM)
-    assert log.order is not None
-    return rules.ClickLog(log.owner, log.item, log.time // 10**6, log.order)
+    return table.read([file], FORM)
 
 
 def full_split(log: rules.ClickLog) -> tuple[Sessions, Sessions]:
-    """Apply the paper's filters, and split into train and test by day."""
+    """Apply the paper's filters, and split into training and test sets by day."""
     sessions = rules.frequent_items(rules.longer_than_one(rules.sessions_of(log, by_time=True)))
     train, test = last_days(sessions)
     return rules.numbered_again(train.sessions(), rules.known_items(test, train).sessions())
 
 
 def last_days(sessions: rules.DatedSessions) -> tuple[rules.DatedSessions, rules.DatedSessions]:
-    """Split by our rule: of the days with sessions, the last tenth (at least one day) is the test, the others train."""
+    """Split by our rule: of the days with sessions, the last tenth, at least one day, is the test set."""
     days = np.unique(sessions.dates)
     first = days[len(days) - max(len(days) // TEST_DAYS, 1)]
     return sessions.keep(sessions.dates < first), sessions.keep(sessions.dates >= first)

@@ -44,18 +44,15 @@ class Simulator:
         rng = np.random.default_rng(self.seed)
         popularity = _zipf(self.items, self.zipf)
         # The chain of a purpose is a circle of its items, so an item has one successor in each purpose that it serves.
-        chains = [
-            rng.choice(self.items, self.items_per_purpose, replace=False, p=popularity) for _ in range(self.purposes)
-        ]
-        within = _zipf(self.items_per_purpose, self.zipf)
+        size = self.items_per_purpose
+        chains = [rng.choice(self.items, size, replace=False, p=popularity) for _ in range(self.purposes)]
+        within = _zipf(size, self.zipf)
         purposes = rng.choice(self.purposes, self.sessions, p=_zipf(self.purposes, self.zipf))
         # Lengths as in real logs: two clicks are the most common, and the tail is long.
         lengths = 2 + np.minimum(rng.geometric(0.28, self.sessions) - 1, rng.integers(4, 40, self.sessions))
         days = np.sort(rng.integers(0, self.days, self.sessions))
-        return [
-            self._session(rng, chains[purpose], within, popularity, length)
-            for purpose, length in zip(purposes, lengths, strict=True)
-        ], days
+        drawn = zip(purposes, lengths, strict=True)
+        return [self._session(rng, chains[purpose], within, popularity, length) for purpose, length in drawn], days
 
     def _session(
         self, rng: np.random.Generator, chain: np.ndarray, within: np.ndarray, popularity: np.ndarray, length: int

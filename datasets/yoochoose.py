@@ -1,15 +1,13 @@
 """YOOCHOOSE: the click log of the RecSys Challenge 2015 (CC BY-NC-ND 4.0); the paper uses its newest 1/64 and 1/4.
 
-The test sessions are those of the log's last 24 hours. The fractions are counted in training prefixes, and both have
-the same test: it was filtered by the full train, so the test of 1/64 has items that its own train lacks.
+The test sessions are those of the log's last 24 hours. The fractions are counted in training prefixes. Both have the
+same test set, filtered by the full training set: that of 1/64 has items that its own training set lacks.
 """
 
 from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-
-import numpy as np
 
 from reproduce.paper import numbers
 from reproduce.reading import preprocessing as rules
@@ -34,14 +32,12 @@ KEEP = {"yoochoose1_64": 369_859, "yoochoose1_4": 5_917_745}
 
 
 def read_log(file: Path) -> rules.ClickLog:
-    """Read the raw log, in which the rows of a session are already in time order; the milliseconds are cut off."""
-    log = table.read([file], FORM)
-    date = np.floor_divide(log.time, 10**6, out=log.time).astype(np.int32 if log.time.max() < 2**31 else np.int64)
-    return rules.ClickLog(log.owner, log.item, date, date)
+    """Read the raw log, in which the rows of a session are already in time order."""
+    return table.read([file], FORM)
 
 
 def full_split(log: rules.ClickLog) -> tuple[Sessions, Sessions]:
-    """Split the whole log into train and test by the paper's rules, with sessions in time order."""
+    """Split the whole log into training and test sets by the paper's rules, with sessions in time order."""
     sessions = rules.sessions_of(log)
     del log  # 400 MB, which the caller need not hold either
     sessions = rules.frequent_items(rules.longer_than_one(sessions))

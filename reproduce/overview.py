@@ -18,8 +18,8 @@ from reproduce.errors import InputError, ModelError, known
 from reproduce.fitting import user_model
 from reproduce.fitting.contract import RULES, broken, unusable
 from reproduce.reading import split_cache
-from reproduce.reading.download import fetch
 from reproduce.reading.sessions import as_printed
+from reproduce.reading.source import fetch
 from reproduce.runs.environment import choose_device
 from reproduce.runs.merge import merge
 

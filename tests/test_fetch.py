@@ -140,5 +140,5 @@ def test_an_eshop_log_that_is_not_the_known_one_is_refused(tmp_path: Path) -> No
 def test_the_real_eshop_log_is_the_known_one(real_data: Path) -> None:
     split = catalog.load_split("eshop", real_data)
     log = eshop.read_log(eshop.find_log(real_data)[0])
-    assert (len(log), len(set(log.session.tolist())), len(set(log.item.tolist()))) == (165_474, 24_026, 217)
+    assert (len(log.item), len(set(log.session.tolist())), len(set(log.item.tolist()))) == (165_474, 24_026, 217)
     assert (len(split.train), len(split.test)) == (17_432, 1_552)

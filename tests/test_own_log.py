@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from reproduce.errors import InputError, UsageError
 from reproduce.reading import own_log
 from reproduce.reading.own_log import Rules
+from reproduce.reading.preprocessing import ClickLog
 from reproduce.reading.sessions import Split
-from reproduce.reading.table import Table
 
 Rows = list[tuple[str, str, int]]
 DAY = 86_400
@@ -150,7 +150,7 @@ def test_rows_that_repeat_are_clicks_and_are_counted(tmp_path: Path) -> None:
 def test_a_pause_of_more_than_the_gap_begins_a_session() -> None:
     user, at = np.array([0, 1, 0, 0, 1]), np.array([0, 5, 60, 121, 5]) * 10**6
     ids = np.array(["u", "v"], object)
-    log = Table(user, user, at, None, ids, ids, {}, "", (), 0, (5,))
+    log = ClickLog(user, user, at, None, ids, ids, {}, "", (), 0, (5,))
     session, names = own_log.cut(log, gap=60)
     assert names[session].tolist() == ["u#1", "v#1", "u#1", "u#2", "v#1"]
     same = session[:, None] == session

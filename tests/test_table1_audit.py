@@ -58,7 +58,8 @@ def test_a_log_without_repeats_is_judged_by_its_pairs() -> None:
 
 def test_time_order_is_told_by_sessions_that_never_step_back() -> None:
     def log(times: list[int]) -> ClickLog:
-        return ClickLog(np.array([7, 8, 7, 8]), np.zeros(4, int), np.zeros(4, int), np.array(times))
+        none = np.empty(0)
+        return ClickLog(np.array([7, 8, 7, 8]), none, none, np.array(times), none, none, {}, "", (), 0, (4,))
 
     assert audit.in_time_order(log([1, 5, 1, 6])) == 100
     assert audit.in_time_order(log([1, 6, 1, 5])) == 50

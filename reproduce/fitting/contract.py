@@ -219,7 +219,7 @@ def fitted(make: Maker, train: Sessions, device: torch.device, seed: int = 0) ->
 def random_log() -> tuple[Sessions, Sessions]:
     """Return forty training sessions and ten prefixes to score.
 
-    One prefix is longer than any truncation, and some items are not in train.
+    One prefix is longer than any truncation, and some items are not in the training set.
     """
     rng = np.random.default_rng(0)
     train = Sessions.of([rng.integers(0, N_ITEMS - 2, n).tolist() for n in rng.integers(2, 9, 40)], N_ITEMS)
@@ -229,9 +229,9 @@ def random_log() -> tuple[Sessions, Sessions]:
 
 
 def cycle() -> tuple[Sessions, Sessions]:
-    """Return train and test walks on a circle of twelve items, where i + 1 follows i.
+    """Return training and test walks on a circle of twelve items, where i + 1 follows i.
 
-    Test has a walk from every start in every length from 2 to 6; train has each of them five times.
+    The test set has a walk from every start in every length from 2 to 6; the training set has each five times.
     """
     walks = [[(start + i) % 12 for i in range(n)] for n in range(2, 7) for start in range(12)]
     return Sessions.of(walks * 5, 12), Sessions.of(walks, 12)

@@ -52,9 +52,4 @@ def run_epoch(
     if not np.isfinite(mean):
         raise ModelError(f"{name}: the loss is not a finite number in epoch {epoch}; try a lower learning rate")
     seconds = max(time.monotonic() - began, 1e-9)
-    return {
-        "epoch": epoch,
-        "loss": mean,
-        "seconds": round(seconds, 3),
-        "examples_per_second": round(seen / seconds, 1),
-    }
+    return {"epoch": epoch, "loss": mean, "seconds": round(seconds, 3), "examples_per_second": round(seen / seconds, 1)}

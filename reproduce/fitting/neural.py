@@ -1,7 +1,7 @@
 """Neural(Recommender): the training loop of all neural models.
 
-A model defines a network, a loss and scores. It may replace the division of train into training and validation, the
-batches, the optimiser and the schedule.
+A model defines a network, a loss and scores. It may replace the division of the training set into training and
+validation, the batches, the optimiser and the schedule.
 """
 
 from __future__ import annotations

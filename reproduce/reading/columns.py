@@ -43,11 +43,6 @@ class Form:
     whole: bool = False  # ids are whole numbers
     member: str = "*"  # the file to read from a .zip that holds several
 
-    @property
-    def numbers_missing(self) -> bool:
-        """Whether a number, which would be a good id or time, stands for a missing value."""
-        return any(re.match("-?[0-9]", word) for word in self.missing)
-
 
 Places = dict[str, tuple[int, ...]]  # role, or "where NAME" -> the places of its columns, from 0
 

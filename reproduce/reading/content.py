@@ -47,12 +47,11 @@ def parts(source: Source, endings: Sequence[str]) -> list[Path]:
         files = [Path(file) for file in glob.glob(str(source))]  # noqa: PTH207 - patterns may be absolute
     if isinstance(source, Path | str):
         files.sort(key=_by_name)
-    odd = next((file for file in files if not is_regular(file)), None if files or source == () else Path(str(source)))
-    if odd is not None and exists(odd) and not odd.is_dir():
-        raise InputError(f"{odd}: a pipe or a device, expected a file; save its content to one")
-    if odd is not None:
-        raise InputError(f"{odd}: no such file, or a folder without files of a log ({', '.join(endings)})")
-    for file in files:
+    for file in files or [Path(str(source))]:
+        if not is_regular(file) and exists(file) and not file.is_dir():
+            raise InputError(f"{file}: a pipe or a device, expected a file; save its content to one")
+        if not is_regular(file):
+            raise InputError(f"{file}: no such file, or a folder without files of a log ({', '.join(endings)})")
         if ending(file) not in endings and file.suffix.lower() not in (".zip", *UNREADABLE):
             raise InputError(f"{file}: expected {', '.join(endings)}, also with {', '.join(PACKED)}, a .toml or a .py")
     return files
@@ -120,8 +119,7 @@ def _opened(file: Path, member: str, stack: ExitStack) -> IO[bytes]:
 def blocks(file: Path, member: str = "*") -> Iterator[tuple[int, bytes]]:
     """Yield blocks of whole lines in UTF-8, without byte order mark, each with the number of its first line.
 
-    Raises:
-        InputError: as `unpacked` does, or a line is too long or not text; it names the line.
+    Raises InputError as `unpacked` does, and for a line that is too long or not text.
     """
     chunks = unpacked(file, member)
     line, rest, decoder, start = 1, b"", None, next(chunks, b"")

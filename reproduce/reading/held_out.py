@@ -49,12 +49,8 @@ def drift(sessions: Sessions) -> float:
     if len(sessions) < PARTS:
         return float("nan")
     bounds = np.arange(PARTS + 1) * len(sessions) // PARTS
-    clicks = np.stack(
-        [
-            np.bincount(sessions.take(slice(begin, end)).clicks()[0], minlength=sessions.n_items)
-            for begin, end in pairwise(bounds)
-        ]
-    ).astype(np.float64)  # (parts, items)
+    parts = [sessions.take(slice(begin, end)).clicks()[0] for begin, end in pairwise(bounds)]
+    clicks = np.stack([np.bincount(items, minlength=sessions.n_items) for items in parts]).astype(float)
     clicks /= np.maximum(np.linalg.norm(clicks, axis=1, keepdims=True), 1e-30)
     alike = clicks[:-1] @ clicks[-1]  # (parts - 1,)
     places = np.arange(PARTS - 1)

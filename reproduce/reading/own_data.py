@@ -14,6 +14,7 @@ import runpy
 import tomllib
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -109,12 +110,12 @@ def read(path: Path, given: Mapping[str, Any], data: Path) -> OwnData:
 
 def stored(name: str) -> Dataset:
     """Return a stand-in for own data of which only records are at hand: it has a title and no files."""
-
-    def read(data: Path) -> Split:
-        raise InputError(f"{name}: {obtain}")
-
     title, obtain = name.rpartition("-")[0], "your own data; name its file, with the options that it was read with"
-    return Dataset(name=name, title=title, find=lambda data: [], read=read, obtain=obtain)
+    return Dataset(name, title, find=lambda data: [], read=partial(_absent, f"{name}: {obtain}"), obtain=obtain)
+
+
+def _absent(why: str, data: Path) -> Split:
+    raise InputError(why)
 
 
 def _toml(name: str, path: Path, given: Mapping[str, Any]) -> tuple[str, Split]:

@@ -1,7 +1,7 @@
 """Make a split from a user's own table of clicks by the paper's rules, in the paper's order; `Rules` has the options.
 
     rows -> sessions (clicks by time) -> of two clicks or more -> items of five clicks or more -> train | test by the
-    sessions' ends -> test without items that train lacks
+    sessions' ends -> test without items that training lacks
 
 A session's clicks may be anywhere in the file. The paper dates a session by its last row; here it is dated by its
 latest click, which is the same if the log is in time order.
@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ from reproduce.reading.preprocessing import (
     split_by_date,
 )
 from reproduce.reading.sessions import Provenance, Split, count
-from reproduce.reading.table import ENDINGS, Table
+from reproduce.reading.table import ENDINGS
 from reproduce.reading.times import PER_SECOND
 
 SPANS = {"s": 1, "m": 60, "h": 3_600, "d": DAY}
@@ -83,25 +83,25 @@ class Rules:
                 if not isinstance(values[key], str | int | float) or not re.fullmatch(pattern, text):
                     raise UsageError(f"--{key.replace('_', '-')} {in_a_line(text)}: expected {expected}")
                 values[key] = value_of(text)
-        if "columns" in values:
-            columns = _pairs("columns", values["columns"])
-            for role, names in columns.items():
-                if role not in ROLES:
-                    raise UsageError(f"--columns {role}={names[0]}: expected ROLE=NAME, ROLE one of {', '.join(ROLES)}")
-                if len(names) > 1:
-                    raise UsageError(f"--columns {role}: named twice, as {' and '.join(names)}")
-                if other := [key for key in columns if key != role and columns[key] == names]:
-                    raise UsageError(f"--columns {role}={names[0]} {other[0]}={names[0]}: one column for two roles")
-            values["columns"] = {role: name for role, (name,) in columns.items()}
-        if "where" in values:
-            values["where"] = _pairs("where", values["where"])
+        for key in {"columns", "where", "missing"} & values.keys():
+            values[key] = [values[key]] if isinstance(values[key], str) else values[key]
+            if not isinstance(values[key], list | tuple | frozenset | Mapping):
+                raise UsageError(f"--{key}: expected a list, not {in_a_line(str(values[key]))}")
+        columns = _pairs("columns", values.pop("columns", []))
+        for role, names in columns.items():
+            if role not in ROLES:
+                raise UsageError(f"--columns {role}={names[0]}: expected ROLE=NAME, ROLE one of {', '.join(ROLES)}")
+            if len(names) > 1:
+                raise UsageError(f"--columns {role}: named twice, as {' and '.join(names)}")
+            if other := [key for key in columns if key != role and columns[key] == names]:
+                raise UsageError(f"--columns {role}={names[0]} {other[0]}={names[0]}: one column for two roles")
+        where = _pairs("where", values.pop("where", []))
         if "missing" in values:
-            words = values["missing"]
-            values["missing"] = frozenset({"", *([words] if isinstance(words, str) else _listed("missing", words))})
+            values["missing"] = frozenset({"", *values["missing"]})
         if len(tests := [key for key in ("test_days", "test_share", "test") if key in values]) > 1:
             options = " and ".join(f"--{key.replace('_', '-')}" for key in tests)
             raise UsageError(f"{options}: only one of them can say what the test is")
-        return cls(**values)
+        return cls(columns={role: names[0] for role, names in columns.items()}, where=where, **values)
 
     @property
     def support(self) -> int:
@@ -118,16 +118,10 @@ class Rules:
 OPTIONS = tuple(option.name for option in fields(Rules))
 
 
-def _listed(option: str, given: Any) -> Sequence[Any]:
-    if not isinstance(given, list | tuple):
-        raise UsageError(f"--{option}: expected a list, not {in_a_line(str(given))}")
-    return given
-
-
 def _pairs(option: str, given: Any) -> dict[str, list[str]]:
     """Read KEY=VALUE words, or a mapping, into the values of each key."""
     mapped = isinstance(given, Mapping)
-    words = given.items() if mapped else [str(word).partition("=")[::2] for word in _listed(option, given)]
+    words = given.items() if mapped else [str(word).partition("=")[::2] for word in given]
     pairs: dict[str, list[str]] = {}
     for key, value in words:
         values = list(map(str, value)) if isinstance(value, list | tuple) else [str(value)]
@@ -153,14 +147,15 @@ def read(name: str, source: Any, rules: Rules = Rules()) -> Split:
     sources = [] if framed else content.parts(source, ENDINGS)
     tests = [] if rules.test is None else content.parts(rules.test, ENDINGS)
     log = table.read([*([source] if framed else sources), *tests], form)
-    session, ids = (log.owner, log.owners) if rules.gap is None else cut(log, rules.gap)
+    session, ids = (log.session, log.session_ids) if rules.gap is None else cut(log, rules.gap)
     n_train = sum(log.of_file[: len(log.of_file) - len(tests)])
     if tests:  # a session that occurs in both files is two
         session = np.concatenate([session[:n_train], session[n_train:] + len(ids)])
         ids = np.concatenate([ids, ids])
     number, _ = pd.factorize(session)
     by_time = np.lexsort((log.time, number) if log.order is None else (log.order, log.time, number))
-    rows = ClickLog(session[by_time], log.item[by_time], log.time[by_time] // 10**6, log.time[by_time])
+    order = None if log.order is None else log.order[by_time]
+    rows = replace(log, session=session[by_time], item=log.item[by_time], time=log.time[by_time], order=order)
     parts, notes = split(sessions_of(rows), rules, session[n_train:] if tests else None)
     train, test = numbered_again(*(part.sessions() for part in parts))
     for part, sessions in (("training", train), ("test", test)):
@@ -171,10 +166,10 @@ def read(name: str, source: Any, rules: Rules = Rules()) -> Split:
             )
     if len(test) == 1:
         warnings.warn(f"{name}: the test is a single session; choose --test-days or --test-share", stacklevel=2)
-    vocabulary, items = np.empty(train.n_items, dtype=object), log.items[pd.unique(rows.item)]
+    vocabulary, items = np.empty(train.n_items, dtype=object), log.item_ids[pd.unique(rows.item)]
     for dated, sessions in zip(parts, (train, test), strict=True):
         vocabulary[sessions.clicks()[0]] = items[dated.sessions().clicks()[0]]
-    ties, of_ties = _ties(rows, log, by_time)
+    ties, of_ties = _ties(rows)
     provenance = Provenance(
         "own log", files={file.name: split_cache.sha256(file) for file in [*sources, *tests]},
         counts=count(train, test), note="; ".join([*_recognised(log, rules), *notes, *of_ties]), rules=str(rules),
@@ -184,31 +179,26 @@ def read(name: str, source: Any, rules: Rules = Rules()) -> Split:
     return Split(name, train, test, provenance, vocabulary, test_sessions)
 
 
-def cut(log: Table, gap: int) -> tuple[np.ndarray, np.ndarray]:
+def cut(log: ClickLog, gap: int) -> tuple[np.ndarray, np.ndarray]:
     """Cut sessions from a log that has none: a user's next one begins after more than `gap` seconds without a click.
 
-    Returns:
-        The session number of every row, (rows,), and an id for each number: the user's, #, and the how manieth it is.
+    Returns the session number of every row, (rows,), and an id for each number, such as u#2 for the second of user u.
     """
-    order = np.lexsort((log.time, log.owner))
-    user, time = log.owner[order], log.time[order]
+    order = np.lexsort((log.time, log.session))
+    user, time = log.session[order], log.time[order]
     other = np.diff(user, prepend=-1) != 0
     begins = other | (np.diff(time, prepend=time[:1]) > gap * 10**6)
     session = np.empty(len(user), np.int64)
     session[order] = np.cumsum(begins) - 1
     first = np.maximum.accumulate(np.where(other, np.cumsum(begins), 0))[begins]  # the user's first session, from 1
     nth = np.arange(1, len(first) + 1) - first + 1
-    return session, np.array([f"{log.owners[i]}#{n}" for i, n in zip(user[begins], nth, strict=True)], object)
+    return session, np.array([f"{log.session_ids[i]}#{n}" for i, n in zip(user[begins], nth, strict=True)], object)
 
 
 def split(
     sessions: DatedSessions, rules: Rules, given: np.ndarray | None = None
 ) -> tuple[tuple[DatedSessions, DatedSessions], list[str]]:
-    """Return train and test, and what there is to say about sessions that are left out.
-
-    Args:
-        given: the numbers of the sessions of a given test; None: the rules say which sessions are the test.
-    """
+    """Return the training and the test sessions (those numbered in `given`, if that is there), and what is left out."""
     long = sessions.lengths > (rules.max_length or sessions.lengths.max(initial=0))
     kept = sessions.keep((sessions.lengths >= rules.min_length) & ~long)
     if rules.newest is not None:
@@ -230,7 +220,7 @@ def split(
 
 
 def newest_share(sessions: DatedSessions, share: float) -> tuple[DatedSessions, DatedSessions]:
-    """Split into train and test: of n sessions, the round(n * share) that end last, at least one, are the test.
+    """Split into training and test: of n sessions, the round(n * share) that end last, at least one, are the test.
 
     Sessions that end in the same second as the first of these also go to the test, so it may hold a few more.
     """
@@ -240,13 +230,8 @@ def newest_share(sessions: DatedSessions, share: float) -> tuple[DatedSessions, 
     return sessions.keep(sessions.dates < first), sessions.keep(sessions.dates >= first)
 
 
-def _ties(rows: ClickLog, log: Table, by_time: np.ndarray) -> tuple[float, list[str]]:
-    """Return the share of neighbouring clicks of a session whose order the file decides, and what to say of it.
-
-    Args:
-        rows: the rows by session and time.
-        by_time: (rows,) their places in the log.
-    """
+def _ties(rows: ClickLog) -> tuple[float, list[str]]:
+    """Return, of rows by session and time, the share of neighbours whose order the file decides, and what to say."""
     inside = np.diff(rows.session) == 0
     same = inside & (np.diff(rows.time) == 0)
     beside = np.append(same, False) | np.insert(same, 0, False)
@@ -254,8 +239,8 @@ def _ties(rows: ClickLog, log: Table, by_time: np.ndarray) -> tuple[float, list[
     again = int(tied.duplicated().sum())
     notes = [f"{again:,} rows equal another in session, item and time and were kept"] if again else []
     what, remedy = "time", " (--columns order=NAME names a column that decides)"
-    if log.order is not None:
-        same &= np.diff(log.order[by_time]) == 0
+    if rows.order is not None:
+        same &= np.diff(rows.order) == 0
         what, remedy = "time and order", ""
     if not same.any():
         return 0.0, notes
@@ -264,7 +249,7 @@ def _ties(rows: ClickLog, log: Table, by_time: np.ndarray) -> tuple[float, list[
     return round(share, 6), [*notes, f"{said}, and the order of the file decides{remedy}"]
 
 
-def _recognised(log: Table, rules: Rules) -> list[str]:
+def _recognised(log: ClickLog, rules: Rules) -> list[str]:
     """Describe, for the foot of a page, what was recognised and the rules in words."""
     columns = ", ".join(f"{role} {name!r:.60}" for role, name in log.names.items())
     said = [f"columns: {columns}", f"times: {log.times}"]

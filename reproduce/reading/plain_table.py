@@ -67,7 +67,7 @@ def read(file: Path, source: Path | pd.DataFrame, what: str) -> PlainTable:
     Raises:
         InputError: the file is absent, broken or empty, or two columns have one name.
     """
-    opened = table.opened_file(source, Form()) if isinstance(source, Path) else table.Frame(source)
+    opened = table.opened_file(source, Form()) if isinstance(source, Path) else table.TypedFile(source)
     names = [name.strip().lower() for name in opened.header]
     for name in names:
         if names.count(name) > 1:

@@ -5,6 +5,7 @@ A data set's file in datasets/ reads the log and applies the rules in the paper'
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,15 +21,19 @@ DAY = 86_400  # seconds
 
 @dataclass(frozen=True, eq=False)
 class ClickLog:
-    """The rows of a log in file order. Each array has shape (rows,)."""
+    """The rows of a log in file order. Each array has shape (rows,), except those of ids."""
 
-    session: np.ndarray
+    session: np.ndarray  # the session's number; the user's, if sessions are to be cut; the log's, if whole
     item: np.ndarray
-    date: np.ndarray  # seconds since 1970, UTC; decides between train and test
-    time: np.ndarray  # the key by which the clicks of a session are sorted, if they are sorted
-
-    def __len__(self) -> int:
-        return len(self.session)
+    time: np.ndarray  # microseconds since 1970, UTC
+    order: np.ndarray | None  # what orders clicks of one time, if there is such a column
+    session_ids: np.ndarray  # the log's own ids, by number; empty if whole
+    item_ids: np.ndarray
+    names: Mapping[str, str]  # role -> column in the log
+    times: str  # the form of the times, in words
+    events: tuple[str, ...]  # the values of a column that looks like the type of the event; at most a dozen
+    left_out: int  # rows that `where` leaves out
+    of_file: tuple[int, ...]  # rows of each file
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,20 +71,23 @@ class DatedSessions:
 def sessions_of(log: ClickLog, *, by_time: bool = False) -> DatedSessions:
     """Collect the rows of each session, wherever they are in the file.
 
-    A session has the date of its last row. Clicks keep the file's order; with `by_time` they are sorted by time, and
-    clicks of the same time keep the file's order. Sessions are in the order of their first rows.
+    A session has the date of its last row. Clicks keep the file's order; with `by_time` they are sorted by the order
+    column, or by time if there is none, and equal ones keep the file's order. Sessions are in the order of their first
+    rows.
     """
     begins = np.flatnonzero(np.diff(log.session, prepend=log.session[:1] - 1))
-    runs = np.diff(np.append(begins, len(log)))
+    runs = np.diff(np.append(begins, len(log.session)))
     number, names = pd.factorize(log.session[begins])  # numbered by first appearance
     items = pd.factorize(log.item)[0].astype(np.int32)
-    lengths, dates = runs, log.date
+    lengths, last = runs, np.cumsum(runs) - 1
     if by_time or len(names) < len(begins):
         owner = np.repeat(number, runs)
         in_file_order = np.argsort(owner, kind="stable")
-        lengths, dates = np.bincount(owner), log.date[in_file_order]
-        items = items[np.lexsort((log.time, owner)) if by_time else in_file_order]
-    return DatedSessions(items, lengths, dates[np.cumsum(lengths) - 1], np.asarray(names))
+        lengths = np.bincount(owner)
+        last = in_file_order[np.cumsum(lengths) - 1]
+        time = log.time if log.order is None else log.order
+        items = items[np.lexsort((time, owner)) if by_time else in_file_order]
+    return DatedSessions(items, lengths, log.time[last] // 10**6, np.asarray(names))
 
 
 def longer_than_one(sessions: DatedSessions) -> DatedSessions:
@@ -90,14 +98,13 @@ def longer_than_one(sessions: DatedSessions) -> DatedSessions:
 def frequent_items(sessions: DatedSessions, least: int = 5, shortest: int = 2) -> DatedSessions:
     """Drop clicks on items with fewer than `least` clicks in all sessions, once: counts are not recomputed afterwards.
 
-    Then drop sessions left with fewer than `shortest` clicks. Train and test are counted together, since they are not
-    split yet.
+    Then drop sessions left with fewer than `shortest` clicks. Training and test sessions are not split yet.
     """
     return sessions.keep_clicks((np.bincount(sessions.items) >= least)[sessions.items], shortest)
 
 
 def split_by_date(sessions: DatedSessions, seconds: int) -> tuple[DatedSessions, DatedSessions]:
-    """Split into train and test: the last day (YOOCHOOSE) or week (DIGINETICA) is the test, older sessions are train.
+    """Split into training and test sessions: the last day (YOOCHOOSE) or week (DIGINETICA) is the test set.
 
     Both comparisons are strict, to the second: a session dated exactly `seconds` before the latest one is in neither.
     """
@@ -106,7 +113,7 @@ def split_by_date(sessions: DatedSessions, seconds: int) -> tuple[DatedSessions,
 
 
 def known_items(test: DatedSessions, train: DatedSessions, shortest: int = 2) -> DatedSessions:
-    """Drop test clicks on items that the full train lacks: collaborative filtering cannot predict them.
+    """Drop test clicks on items that the full training set lacks: collaborative filtering cannot predict them.
 
     Then drop test sessions left with fewer than `shortest` clicks.
     """

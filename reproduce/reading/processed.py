@@ -36,7 +36,7 @@ def find(folder: Path) -> list[Path]:
 
 
 def read(folder: Path) -> tuple[Flat, Flat, dict[str, str]]:
-    """Return (train items, train lengths), (test items, test lengths) and the sha256 of each file by name.
+    """Return the training sessions, the test sessions and the sha256 of each file by name.
 
     Items are the file's own ids. Test sessions are reassembled from their examples, which the file lists longest prefix
     first.
@@ -49,13 +49,10 @@ def read(folder: Path) -> tuple[Flat, Flat, dict[str, str]]:
 
 
 def read_examples(folder: Path) -> tuple[Flat, list[list[int]], dict[str, str]]:
-    """Return (train items, train lengths), the test examples, and the sha256 of each file by name.
-
-    An example is a prefix and the click after it, in one list.
+    """Return the training sessions, the test examples (a prefix and the click after it, in one list), and the sha256.
 
     Raises:
-        InputError: a file cannot be read, is not a plain pickle, or does not hold lists of item numbers; it names the
-            file.
+        InputError: as `read`, except that the examples may be of any order.
     """
     (train, train_sha), (test, test_sha) = _load(folder / TRAIN), _load(folder / TEST)
     sessions = _checked(train, folder / TRAIN, "sessions")
@@ -194,11 +191,7 @@ def reassembled(examples: list[list[int]]) -> tuple[list[list[int]], np.ndarray]
 
 
 def own_split(name: str, folder: Path) -> Split:
-    """Read the split in a user's own folder.
-
-    Raises:
-        InputError: a file is absent, broken, or not a plain pickle of lists of numbers.
-    """
+    """Read the split in a user's own folder. Raises InputError, as `read_examples` does."""
     (train_items, train_lengths), examples, files = read_examples(folder)
     try:
         sessions, chosen = whole_sessions(examples, folder / TEST), None

@@ -1,4 +1,4 @@
-"""Sessions as spans over one array of clicks, and the split into train and test."""
+"""Sessions as spans over one array of clicks, and the split into training and test sets."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ def vocabulary_digest(vocabulary: np.ndarray) -> str:
 
 
 def number_items(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
-    """Number item ids from 0 by first appearance in train, then in test; also return how many items there are."""
+    """Number item ids from 0 by first appearance, in the training set first; also return how many items there are."""
     numbers, items = pd.factorize(np.concatenate([train, test]))
     return numbers[: len(train)], numbers[len(train) :], len(items)
 
@@ -181,10 +181,7 @@ def count(train: Sessions, test: Sessions, *, items_without_labels: bool = False
     """Count the columns of the paper's Table 1 as the paper counted them.
 
     "Sequences" are prefixes; "average length" is the mean over all examples of prefix length + 1; "all clicks" are
-    those of whole sessions.
-
-    Args:
-        items_without_labels: count only items that occur in a prefix, as the paper does on YOOCHOOSE.
+    those of whole sessions; with `items_without_labels`, items are those in a prefix, as the paper has it on YOOCHOOSE.
     """
     examples = [train.prefixes()[0], test.prefixes()[0]]
     n = [len(part) for part in examples]

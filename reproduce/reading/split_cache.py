@@ -42,11 +42,7 @@ def folder() -> Path:
 
 
 def split(dataset: Dataset, data: Path) -> Split:
-    """Get a data set's split from the cache if it is there; else read it, and cache it if its source is large.
-
-    Raises:
-        InputError: the files are broken.
-    """
+    """Get a data set's split from the cache if it is there; else read it, and cache it if its source is large."""
     if sum(file.stat().st_size for file in dataset.find(data)) < WORTH_CACHING:
         return dataset.read(data)
     entry = place(dataset, data)
@@ -65,11 +61,7 @@ def place(dataset: Dataset, data: Path) -> Path:
 
 
 def sha256(file: Path) -> str:
-    """Return a file's sha256, computed again in this process only if its size or time of change is another.
-
-    Raises:
-        InputError: the file cannot be read.
-    """
+    """Return a file's sha256, remembered as long as its size and time of change stay. Raises InputError."""
     try:
         state = file.stat()
         return _sha256(file, state.st_size, state.st_mtime_ns)
@@ -93,15 +85,10 @@ def store(kept: Split, place: Path) -> None:
         if sessions.dates is not None:
             arrays[f"{part}_dates"] = sessions.dates
     try:
-        with replacing(place) as temporary, temporary.open("wb") as stream:
+        with replacing(place, option="REPRODUCE_CACHE") as temporary, temporary.open("wb") as stream:
             np.savez(stream, **arrays)
     except InputError as error:
-        cause = getattr(error.__cause__, "strerror", None) or error.__cause__
-        warnings.warn(
-            f"{place.parent}: the split is not cached ({cause}); free some space there, or set REPRODUCE_CACHE to "
-            "another folder",
-            stacklevel=3,
-        )
+        warnings.warn(f"the split is not cached: {error}", stacklevel=3)
 
 
 def load(place: Path) -> Split | None:

@@ -13,7 +13,6 @@ import itertools
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ import pyarrow.csv as pcsv
 from reproduce.errors import InputError, in_a_line
 from reproduce.reading import content
 from reproduce.reading.columns import Form, Places, counted, recognised
+from reproduce.reading.preprocessing import ClickLog
 from reproduce.reading.times import Misfit, Times, first_misfit, span
 
 TEXT, JSON, PARQUET = (".csv", ".tsv", ".txt", ".dat", ".inter"), (".jsonl", ".ndjson"), (".parquet", ".pq")
@@ -36,23 +36,6 @@ ROWS = 100_000  # in a batch of csv, of Parquet and of a data frame
 JOIN = "\x1f"  # between the parts of an id that is made of several columns; a space in a time
 EMPTY = "it is empty, and rows follow; remove it, or get a whole copy"
 UNCLOSED = "is a quote opened there and not closed?"
-
-
-@dataclass(frozen=True, eq=False)
-class Table:
-    """The rows of a log in file order, with ids numbered by first appearance. Each array has shape (rows,)."""
-
-    owner: np.ndarray  # the number of the session, or of the user if sessions are to be cut; the log's, if whole
-    item: np.ndarray
-    time: np.ndarray  # microseconds since 1970, UTC
-    order: np.ndarray | None  # what orders clicks of one time, if there is such a column
-    owners: np.ndarray  # the log's own ids, by number; empty if whole
-    items: np.ndarray
-    names: Mapping[str, str]  # role -> column in the log
-    times: str  # the form of the times, in words
-    events: tuple[str, ...]  # the values of a column that looks like the type of the event; at most a dozen
-    left_out: int  # rows that `where` leaves out
-    of_file: tuple[int, ...]  # rows of each file
 
 
 # Columns in the order of the places that were asked for, and the line of each row.
@@ -89,10 +72,8 @@ class File:
 def opened_file(file: Path, form: Form) -> File:
     """Open a file in the format that its name ends in."""
     ending = content.ending(file)
-    if file.suffix.lower() in content.UNREADABLE:
-        next(content.unpacked(file))  # says how to unpack it
     if ending in PARQUET:
-        return ParquetFile(file, form)
+        return TypedFile(file, form.member)
     return JsonFile(file, form) if ending in JSON else TextFile(file, form, ending)
 
 
@@ -167,44 +148,36 @@ class TextFile(File):
         return None if empty_line else columns
 
     def _by_csv(self, line: int, texts: Iterator[bytes], places: list[int]) -> Iterator[Batch]:
+        rows = self._rows(line, texts)
+        while some := list(itertools.islice(rows, ROWS)):
+            yield [pa.array([row[i] for _, row in some], pa.string()) for i in places], [at for at, _ in some]
+
+    def _rows(self, line: int, texts: Iterator[bytes]) -> Iterator[tuple[int, list[str]]]:
+        """Yield the line at which each row begins, and its fields."""
         parts = (io.StringIO(text.decode(), newline="") for text in texts)
         reader = csv.reader(itertools.chain.from_iterable(parts), delimiter=self.separator, strict=True)
-        blank, at = 0, line  # the first empty line, and the one at which the next row begins
-        rows: list[list[str]] = []
-        lines: list[int] = []
+        empty, at = 0, line  # the first empty line, and the one at which the next row begins
         try:
             for row in reader:
-                if not row:
-                    blank = blank or at
-                elif blank:
-                    raise self.fault(blank, EMPTY)
-                elif len(row) != len(self.header):
+                if row and empty:
+                    raise self.fault(empty, EMPTY)
+                if row and len(row) != len(self.header):
                     fields = f"{len(row)} field{'s' * (len(row) != 1)} in {in_a_line(', '.join(row), 60)!r}"
                     like = "line 1" if self.headless else "the header"
                     raise self.fault(at, f"{fields}, expected {len(self.header)} as in {like}")
-                else:
-                    rows.append([row[i] for i in places])
-                    lines.append(at)
+                if row:
+                    yield at, row
+                empty = empty or (0 if row else at)
                 at = line + reader.line_num
-                if len(rows) == ROWS:
-                    yield [pa.array(column, pa.string()) for column in zip(*rows, strict=True)], lines
-                    rows, lines = [], []
         except csv.Error as error:
             raise self.fault(at, f"{in_a_line(str(error))}; {UNCLOSED}") from error
-        if rows:
-            yield [pa.array(column, pa.string()) for column in zip(*rows, strict=True)], lines
 
 
 def _simply_quoted(text: bytes, separator: str) -> bool:
     """Whether every quote begins or ends a whole field, on one line: what Arrow and csv read alike."""
-    raw, borders = np.frombuffer(b"\n" + text + b"\n", np.uint8), [10, 13, ord(separator)]
-    at = np.flatnonzero(raw == ord('"'))
-    line = np.searchsorted(np.flatnonzero((raw == 10) | (raw == 13)), at)
-    return (
-        len(at) % 2 == 0
-        and bool((line[::2] == line[1::2]).all())
-        and bool(np.isin(raw[at[::2] - 1], borders).all() and np.isin(raw[at[1::2] + 1], borders).all())
-    )
+    border = rb"[^\r\n%s]" % re.escape(separator.encode())
+    field = rb'(?<!%s)"[^"\r\n]*+"(?!%s)' % (border, border)
+    return re.fullmatch(rb'(?:[^"]*+%s)*+[^"]*+' % field, text) is not None
 
 
 class JsonFile(File):
@@ -295,75 +268,60 @@ def _types(objects: Sequence[dict[str, Any]]) -> dict[str, pa.DataType]:
     types: dict[str, pa.DataType] = {}
     for name, value in (field for fields in objects for field in fields.items()):
         kind = {str: pa.string(), int: pa.int64(), float: pa.float64()}.get(type(value))
-        if kind == pa.int64() and not -(2**63) <= value < 2**63:
-            kind = pa.string()  # which Arrow then refuses, and names the line
         if kind and (name not in types or (types[name], kind) == (pa.int64(), pa.float64())):
             types[name] = kind
     return types
 
 
-class ParquetFile(File):
-    """A Parquet file, of which only the columns that are needed are read."""
+class TypedFile(File):
+    """A Parquet file, of which only the needed columns are read, or a data frame of pandas, polars or others."""
 
-    def __init__(self, file: Path, form: Form) -> None:
+    def __init__(self, source: Any, member: str = "*") -> None:
         import pyarrow.parquet as pq
 
-        super().__init__(file, "row")
-        packed = file.suffix.lower() in content.PACKED
+        super().__init__(source if isinstance(source, Path) else "the data frame", "row")
         try:
-            self.source = pq.ParquetFile(
-                pa.BufferReader(b"".join(content.unpacked(file, form.member))) if packed else file
-            )
-            self.header = self.source.schema_arrow.names
+            if isinstance(source, Path):
+                packed = source.suffix.lower() in content.PACKED
+                whole = pa.BufferReader(b"".join(content.unpacked(source, member))) if packed else source
+                self.source = pq.ParquetFile(whole)
+                self.header = self.source.schema_arrow.names
+            else:
+                self.source = source if isinstance(source, pa.Table) else pa.table(source)
+                self.header = self.source.column_names
         except FileNotFoundError as error:
-            raise InputError(f"{file}: cannot be read (no such file)") from error
-        except (OSError, ValueError, pa.ArrowException) as error:  # such as a name that is not UTF-8
+            raise InputError(f"{self.name}: cannot be read (no such file)") from error
+        except (OSError, TypeError, ValueError, pa.ArrowException) as error:  # such as a name that is not UTF-8
             raise self._broken(error) from error
 
     def _broken(self, error: Exception) -> InputError:
         why = in_a_line(str(error).partition("\n")[0])
-        return InputError(f"{self.name}: not whole Parquet, or broken ({why}); get another copy")
+        return InputError(f"{self.name}: not whole Parquet, or broken, or a column of several types ({why}); mend it")
 
     def batches(self, places: list[int]) -> Iterator[Batch]:
+        first = 1
         try:
-            yield from _numbered(self, self.source.iter_batches(ROWS, columns=[self.header[i] for i in places]))
+            if isinstance(self.source, pa.Table):
+                batches = iter(self.source.select(places).to_batches(ROWS))
+            else:
+                batches = self.source.iter_batches(ROWS, columns=[self.header[i] for i in places])
+            for batch in batches:
+                for column in batch.columns:
+                    try:
+                        column.validate(full=True)
+                    except pa.ArrowException as error:
+                        row = first + first_misfit(column, partial(pa.Array.validate, full=True))
+                        raise self.fault(row, f"not UTF-8, or broken ({in_a_line(str(error))})") from error
+                yield list(batch.columns), range(first, first + len(batch))
+                first += len(batch)
         except (OSError, pa.ArrowException) as error:
             raise self._broken(error) from error
-
-
-class Frame(File):
-    """A data frame of pandas or polars, or anything else that offers its columns to Arrow."""
-
-    def __init__(self, frame: Any) -> None:
-        super().__init__("the data frame", "row")
-        try:
-            self.source = frame if isinstance(frame, pa.Table) else pa.table(frame)
-        except (TypeError, ValueError, pa.ArrowException) as error:
-            why = in_a_line(str(error))
-            raise InputError(f"{self.name}: its columns cannot be read ({why}); expected one type a column") from error
-        self.header = self.source.column_names
-
-    def batches(self, places: list[int]) -> Iterator[Batch]:
-        yield from _numbered(self, iter(self.source.select(places).to_batches(ROWS)))
-
-
-def _numbered(file: File, batches: Iterator[pa.RecordBatch]) -> Iterator[Batch]:
-    first = 1
-    for batch in batches:
-        for column in batch.columns:
-            try:
-                column.validate(full=True)
-            except pa.ArrowException as error:
-                row = first + first_misfit(column, partial(pa.Array.validate, full=True))
-                raise file.fault(row, f"not UTF-8, or broken ({in_a_line(str(error))})") from error
-        yield list(batch.columns), range(first, first + len(batch))
-        first += len(batch)
 
 
 # --- columns ----------------------------------------------------------------------------------------------------------
 
 
-def read(sources: Sequence[Any], form: Form) -> Table:
+def read(sources: Sequence[Any], form: Form) -> ClickLog:
     """Read a table in one or several parts with the same columns, each a file or a data frame.
 
     Raises:
@@ -372,7 +330,7 @@ def read(sources: Sequence[Any], form: Form) -> Table:
     """
     columns, names = Columns(form), dict[str, str]()
     for source in sources:
-        file = opened_file(source, form) if isinstance(source, Path) else Frame(source)
+        file = opened_file(source, form) if isinstance(source, Path) else TypedFile(source)
         places = recognised(file.header, form, file.top)
         here = {role: "+".join(file.header[i] for i in several) for role, several in places.items()}
         if names and here != names:
@@ -392,8 +350,7 @@ def read(sources: Sequence[Any], form: Form) -> Table:
             except Misfit as misfit:
                 raise file.fault(lines[misfit.row], misfit.why) from misfit
     if not sum(columns.of_file):
-        values = in_a_line(", ".join(sorted(columns.seen)), 300)
-        why = f"--where leaves no row; there is: {values}" if columns.left_out else "no row to read"
+        why = f"--where leaves out all {columns.left_out:,} rows" if columns.left_out else "no row to read"
         raise InputError(f"{file.name}: {why}, expected a click log")
     whole = file.name if len(sources) == 1 else str(Path(file.name).parent)
     return columns.table(whole, {role: name for role, name in names.items() if not role.startswith("where ")})
@@ -417,8 +374,9 @@ class Columns:
         self.micros: list[np.ndarray] = []
         self.orders: list[np.ndarray] = []
         self.events: set[str] = set()
-        self.seen: set[str] = set()  # some values of the columns of `where`, for a message
         self.left_out, self.of_file = 0, list[int]()
+        # Whether a number, which would be a good id or time, stands for a missing value.
+        self.numbers_missing = any(re.match("-?[0-9]", word) for word in form.missing)
 
     def chosen(self, columns: Mapping[int, pa.Array], places: Places) -> np.ndarray:
         """Return the rows of a batch that `where` keeps."""
@@ -426,9 +384,6 @@ class Columns:
         for name, values in self.form.where.items():
             texts = columns[places[f"where {name}"][0]].cast(pa.string())
             chosen &= pc.is_in(texts, pa.array(list(values))).to_numpy(zero_copy_only=False)
-            self.seen |= {
-                f"{name}={text}" for text in pc.unique(texts).to_pylist()[: 20 if len(self.seen) < 100 else 0]
-            }
         self.left_out += int((~chosen).sum())
         return np.flatnonzero(chosen)
 
@@ -452,7 +407,7 @@ class Columns:
         """Return the column of a role, in which no value is null; ids of several columns are joined."""
         parts = [columns[place] for place in places[role]]
         for part in parts:
-            if part.null_count or self.form.numbers_missing or len(parts) > 1:
+            if part.null_count or self.numbers_missing or len(parts) > 1:
                 if pa.types.is_nested(part.type):
                     raise Misfit(0, f"the {role} is of type {part.type}, expected text, numbers or times")
                 words = pa.array(sorted(self.form.missing))
@@ -468,7 +423,7 @@ class Columns:
                 raise Misfit(row, f"the {role} is {text[row].as_py()!r}, expected an id; mend or remove the row")
         return pc.binary_join_element_wise(*texts, " " if role == "time" else JOIN)
 
-    def table(self, title: str, names: dict[str, str]) -> Table:
+    def table(self, title: str, names: dict[str, str]) -> ClickLog:
         """Number all ids and return the table; the parts are freed."""
         owner, owners = self.owner.numbered()
         if self.user.parts:
@@ -482,7 +437,7 @@ class Columns:
             names.pop("event", None)
         events = tuple(sorted(self.events)) if "event" in names else ()
         pa.default_memory_pool().release_unused()
-        return Table(
+        return ClickLog(
             owner, item, micros, order, owners, items, names, times, events, self.left_out, tuple(self.of_file)
         )
 

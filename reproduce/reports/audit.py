@@ -191,7 +191,7 @@ def _pairs(firsts: Sessions) -> tuple[int, int]:
 def in_time_order(log: ClickLog) -> float:
     """Return the share of sessions of two rows or more whose rows never step back in time, in per cent."""
     order = np.argsort(log.session, kind="stable")
-    session, time = log.session[order], log.time[order]
+    session, time = log.session[order], (log.time // 10**6 if log.order is None else log.order)[order]
     back = (session[1:] == session[:-1]) & (time[1:] < time[:-1])
     names, counts = np.unique(session, return_counts=True)
     several = names[counts > 1]
