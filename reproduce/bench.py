@@ -32,7 +32,7 @@ from reproduce.runs.environment import choose_device, peak_memory_mib
 # Items of train and test, labels included; clicks of train; examples (prefixes) of train.
 SIZES = {"yoochoose1_64": (17_745, 486_026, 369_859), "diginetica": (43_097, 906_140, 719_470)}
 WARM_UP = 5  # training steps before the first one timed: in them libraries load kernels and allocate memory
-STEPS = 40  # training steps timed as one, at most
+STEPS = 40  # training steps timed in a row, at most
 SCORED = 5_000  # prefixes scored, at most
 ZIPF = 0.8  # ours: the exponent of Zipf's law for clicks on items
 
@@ -152,11 +152,11 @@ def time_training(model: Neural, log: Sessions, device: torch.device) -> tuple[f
     with deterministic():
         steps(WARM_UP)
         began = _now(device)
-        examples, taken = steps(STEPS)
+        examples, count = steps(STEPS)
         seconds = _now(device) - began
         if isinstance(model, DotProduct):
             parts = [take_apart(network, optimiser, batch, device) for batch in islice(model.batches(training), STEPS)]
-            apart = StepTime(seconds / taken, *(float(np.median(part)) for part in np.transpose(parts)))
+            apart = StepTime(seconds / count, *(float(np.median(part)) for part in np.transpose(parts)))
     network.eval()
     return examples / seconds, len(training) / int((log.lengths - 1).sum()), apart
 

@@ -10,7 +10,7 @@ import difflib
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -20,6 +20,7 @@ from types import ModuleType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import reproduce
+from reproduce import own_process
 from reproduce.errors import InputError, UsageError, in_a_line, known
 from reproduce.fitting import user_model
 from reproduce.fitting.recommender import UNKNOWN, Recommender
@@ -153,6 +154,19 @@ def recommender(name: str, *, load: bool = True) -> type[Recommender]:
             raise UsageError(f"{file}: the suite has a model called {name}; rename the file")
         current().models[name] = user_model.read(file, current().models.get(name), load=load)
     return recommenders()[known("model", name, recommenders())]
+
+
+def in_its_process(model: str, work: Callable[..., Any], *args: Any) -> Any:
+    """Return `work(*args)`, which uses a model: in a process of its own if the model is the user's own."""
+    own = current().models.get(model)
+    if own is None or not own.stands_in:
+        return work(*args)
+    return own_process.call(own.file, _with_model, work, args)
+
+
+def _with_model(file: Path, work: Callable[..., Any], args: Sequence[Any]) -> Any:
+    recommender(str(file))
+    return work(*args)
 
 
 def load_split(

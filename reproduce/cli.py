@@ -133,22 +133,22 @@ class _Parser(ArgumentParser):
         raise UsageError(f"{message}; see {self.prog} --help")
 
 
-def _add(to: argparse._ActionsContainer, name: str, metavar: str, told: str, **words: Any) -> None:
-    to.add_argument(name, metavar=metavar, help=told, **words)
+def _add(to: argparse._ActionsContainer, name: str, metavar: str, meaning: str, **words: Any) -> None:
+    to.add_argument(name, metavar=metavar, help=meaning, **words)
 
 
-def _many(to: argparse._ActionsContainer, name: str, metavar: str, told: str, **words: Any) -> None:
+def _many(to: argparse._ActionsContainer, name: str, metavar: str, meaning: str, **words: Any) -> None:
     """Add an option that takes several values and may be given several times."""
-    to.add_argument(name, nargs="+", action="extend", default=[], metavar=metavar, help=told, **words)
+    to.add_argument(name, nargs="+", action="extend", default=[], metavar=metavar, help=meaning, **words)
 
 
-def _choose(to: argparse._ActionsContainer, name: str, choices: Sequence[str], told: str) -> None:
+def _choose(to: argparse._ActionsContainer, name: str, choices: Sequence[str], meaning: str) -> None:
     """Add an option with a choice of words, of which the first is the default."""
-    to.add_argument(name, choices=choices, default=choices[0], help=told)
+    to.add_argument(name, choices=choices, default=choices[0], help=meaning)
 
 
-def _flag(to: argparse._ActionsContainer, name: str, told: str) -> None:
-    to.add_argument(name, action="store_true", help=told)
+def _flag(to: argparse._ActionsContainer, name: str, meaning: str) -> None:
+    to.add_argument(name, action="store_true", help=meaning)
 
 
 def _parent(add: Callable[..., None], *words: str, **more: Any) -> _Parser:
@@ -258,10 +258,10 @@ def parser() -> _Parser:
     whole.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = whole.add_subparsers(dest="command", metavar="COMMAND", title="commands")
 
-    def command(name: str, told: str, carry_out: str, *parents: _Parser) -> _Parser:
+    def command(name: str, meaning: str, carry_out: str, *parents: _Parser) -> _Parser:
         # No abbreviations: in a command without --data, --data would be taken for --dataset.
         made = commands.add_parser(
-            name, help=told, description=f"{told[0].upper()}{told[1:]}.", parents=parents, allow_abbrev=False
+            name, help=meaning, description=f"{meaning[0].upper()}{meaning[1:]}.", parents=parents, allow_abbrev=False
         )
         made.set_defaults(carry_out=carry_out)
         return made
@@ -297,12 +297,12 @@ def parser() -> _Parser:
     command("audit", measured, PAGE, *page, models)
 
     # Pages that only show what is stored.
-    for name, told, parents in (
+    for name, meaning, parents in (
         ("lengths", "show accuracy by length of the prefix (the paper's Table 5)", (data, ranks)),
         ("significance", "compare the recommenders with NARM: differences with intervals", (data, ranks)),
         ("figure5", "draw all models as bars (the paper's Figure 5) and their learning curves", ()),
     ):
-        command(name, told, PAGE, *stored, datasets, models, view, *parents)
+        command(name, meaning, PAGE, *stored, datasets, models, view, *parents)
     attention = command("attention", "show what NARM attends to (the paper's Figure 6)", PAGE, *stored, datasets)
     _add(attention, "--session", "N", "test sessions, from 0 (default: a sample)", nargs="+", type=int, default=[])
     claims = command("claims", "test the paper's claims on the stored records", PAGE, results)

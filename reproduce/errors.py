@@ -47,5 +47,5 @@ def known(what: str, name: str, names: Iterable[str]) -> str:
 
 def in_a_line(text: str, most: int = 120) -> str:
     """Make foreign text fit for a message: printable, on one line, and of at most `most` characters."""
-    told = text.encode("unicode_escape").decode("ascii")
-    return told if len(told) <= most else told[: most - 3] + "..."
+    line = text.encode("unicode_escape").decode("ascii")
+    return line if len(line) <= most else line[: most - 3] + "..."

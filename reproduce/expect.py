@@ -121,14 +121,12 @@ class Counted:
 
     def values(self, results: Sequence[Result]) -> list[float]:
         """Return each metric, in per cent, as the mean over the results."""
-        masks = [slice(None) if self.where is None else self.where(one) for one in results]
-        return [
-            mean(
-                measure.mean(one.greater[mask], one.equal[mask], self.rule)
-                for one, mask in zip(results, masks, strict=True)
-            )
-            for measure in self.measures
+        every = slice(None)
+        counts = [
+            (run.greater[mask], run.equal[mask])
+            for run, mask in ((run, every if self.where is None else self.where(run)) for run in results)
         ]
+        return [mean(measure.mean(greater, equal, self.rule) for greater, equal in counts) for measure in self.measures]
 
 
 def answer(options: Namespace) -> int:
@@ -148,7 +146,7 @@ def answer(options: Namespace) -> int:
     row = _row(options.model, options.set)
     folders = [options.results] if options.results else [reference_folder(), Path("results/local")]
     shelves = [Records.load(folder) for folder in folders]
-    shelf = next((one for one in shelves if one.results(row, dataset)), None)
+    shelf = next((records for records in shelves if records.results(row, dataset)), None)
     if shelf is None:
         command = f"python -m reproduce table2 --dataset {dataset} --model {catalog.current().model_word(row.model)}"
         raise InputError(f"no record of {row.label} on {dataset}; {command} makes one")

@@ -34,8 +34,10 @@ def data_sets(options: Namespace) -> str:
     data, named = options.data, catalog.named_datasets(options.dataset, options.rules, options.data)
     columns = ("clicks", "train_sequences", "test_sequences", "items", "average_length")
     rows, absent, notes = [], [], []
-    sources = [catalog.dataset(name) for name in named] or [one for one in catalog.datasets().values() if one.obtain]
+    sources = [catalog.dataset(name) for name in named] or list(catalog.datasets().values())
     for source in sources:
+        if not named and not source.obtain:  # the synthetic log
+            continue
         if not named and not source.find(data):
             absent.append(f"{source.name}: {source.obtain.format(data=data)}")
             continue
@@ -117,20 +119,13 @@ def contract(options: Namespace) -> str:
     kept, failed = [], []
     for model in options.model:
         kind = catalog.recommender(model, load=False)
-        own = catalog.current().models.get(kind.name)
-        if own is not None and own.stands_in:
-            lines, last = own_process.call(own.file, _of_own_model, device)
-        else:
-            lines, last = _of_model(kind.name, Path(inspect.getfile(kind)), device)
+        file = Path(model if model.endswith(".py") else inspect.getfile(kind))
+        lines, last = catalog.in_its_process(kind.name, _of_model, kind.name, file, device)
         failed += lines
         kept.append(last)
     if failed:
         raise ModelError("\n".join([*failed, *filter(None, kept)]))
     return "\n".join(kept)
-
-
-def _of_own_model(file: Path, device: torch.device) -> tuple[list[str], str]:
-    return _of_model(catalog.recommender(str(file)).name, file, device)
 
 
 def _of_model(name: str, file: Path, device: torch.device) -> tuple[list[str], str]:
@@ -142,15 +137,12 @@ def _of_model(name: str, file: Path, device: torch.device) -> tuple[list[str], s
     if wrong := unusable(make, device, file):
         return [wrong, f"{name} must fit and score before the {len(RULES)} rules can be checked"], ""
     lines = broken(make, device, file)
-    told = [f"{name} breaks a rule: {line}" for line in _each_once(lines)]
-    return told, f"{name} keeps {len(RULES) - len(lines)} of {len(RULES)} rules"
-
-
-def _each_once(lines: Sequence[str]) -> list[str]:
-    """Merge the lines of `broken` that report the same finding under several rules."""
-    rules: dict[str, list[str]] = {}
+    rules: dict[str, list[str]] = {}  # what was found -> the rules that it breaks
     for line in lines:
-        name, _, found = line.partition(": ")
-        rules.setdefault(found, []).append(name)
-    met = {found: f" (met by {len(names)} rules)" if len(names) > 1 else "" for found, names in rules.items()}
-    return [f"{names[0]}: {found}{met[found]}" for found, names in rules.items()]
+        rule, _, finding = line.partition(": ")
+        rules.setdefault(finding, []).append(rule)
+    faults = [
+        f"{name} breaks a rule: {broken_by[0]}: {finding}" + f" (met by {len(broken_by)} rules)" * (len(broken_by) > 1)
+        for finding, broken_by in rules.items()
+    ]
+    return faults, f"{name} keeps {len(RULES) - len(lines)} of {len(RULES)} rules"

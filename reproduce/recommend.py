@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from tabulate import tabulate
 
-from reproduce import catalog, own_process
+from reproduce import catalog
 from reproduce.errors import InputError, UsageError
 from reproduce.reading import plain_table
 from reproduce.runs import kept_model, request
@@ -31,16 +31,8 @@ def answer(options: Namespace) -> str:
     if options.model.endswith(kept_model.ENDING):
         return _answer(Path(options.model), options)
     model = catalog.recommender(options.model, load=False).name
-    place, own = _place(options, model), catalog.current().models.get(model)
-    if own is not None and own.stands_in:
-        text: str = own_process.call(own.file, _answer_of_own_model, place.absolute(), options)
-        return text
-    return _answer(place, options)
-
-
-def _answer_of_own_model(file: Path, place: Path, options: Namespace) -> str:
-    catalog.recommender(str(file))
-    return _answer(place, options)
+    text: str = catalog.in_its_process(model, _answer, _place(options, model).absolute(), options)
+    return text
 
 
 def _answer(place: Path, options: Namespace) -> str:
@@ -111,19 +103,19 @@ def _place(options: Namespace, model: str) -> Path:
     datasets = catalog.named_datasets([options.dataset] if options.dataset else [], options.rules, options.data)
     settings = request.settings_of(model, options.set, "recommends")
     params = Experiment.of("synthetic", model, settings).params
-    found = []
+    places = []
     for place in sorted((options.results / "runs").glob(f"*/{model}*-seed*{kept_model.ENDING}")):
         name, _, seed = place.name.removesuffix(kept_model.ENDING).rpartition("-seed")
         fits_settings = name == file_name(model, params) if settings else name.partition(",")[0] == model
         fits_seed = options.seed is None or seed == str(options.seed)
         if fits_settings and fits_seed and (not datasets or place.parent.name == datasets[0]):
-            found.append(place)
-    if len(found) == 1:
-        return found[0]
-    if found:
-        places = "".join(f"\n  {place}" for place in found)
-        raise UsageError(f"{len(found)} models are kept; choose with --dataset, --set, --seed or a file:{places}")
-    asked = request.Request(
+            places.append(place)
+    if len(places) == 1:
+        return places[0]
+    if places:
+        listed = "".join(f"\n  {place}" for place in places)
+        raise UsageError(f"{len(places)} models are kept; choose with --dataset, --set, --seed or a file:{listed}")
+    unkept = request.Request(
         datasets=datasets or ["NAME"],
         data=options.data,
         results=options.results,
@@ -131,5 +123,5 @@ def _place(options: Namespace, model: str) -> Path:
         settings={model: settings} if settings else {},
         seeds=(options.seed or 0,),
     )
-    command = request.command_line("run", asked, "--keep-model")
+    command = request.command_line("run", unkept, "--keep-model")
     raise InputError(f"{options.results}: no such model is kept; {command} keeps it")

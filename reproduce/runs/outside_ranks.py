@@ -1,7 +1,7 @@
 """Ranks from outside: another library's ranks or recommendations for the test prefixes of a split, read from a file.
 
-A file has one of two forms, told by its columns. Every test prefix, named by its session and its length in clicks, must
-be there exactly once.
+A file has one of these forms, known by its columns. Every test prefix, named by its session and its length in clicks,
+must be there exactly once.
 
     session, length, rank                    the rank of the prefix's target among all items, 1 is best
     session, length, best_rank, worst_rank   the same where items tie with the target: the bounds of its rank
