@@ -146,7 +146,7 @@ def test_a_python_file_offers_a_data_set(tmp_path: Path) -> None:
         ("no.csv", None, InputError, "no such file or folder"),
         ("c.doc.gz", "x", InputError, r"expected \.csv, \.tsv, "),
         ("pop.toml", "file = 3", InputError, "expected file = "),
-        ("pop.toml", "fil = 3", InputError, "unknown key fil; there is: columns, file"),
+        ("pop.toml", "fil = 3", InputError, "unknown key fil; available: columns, file"),
         ("pop.toml", "fil", InputError, "not TOML"),
         ("pop.toml", 'file = "no.csv"', InputError, r"pop\.toml: .*no such file"),
         ("pop.toml", 'file = "c.csv"\ncolumns = 5', UsageError, "--columns: expected a list, not 5"),

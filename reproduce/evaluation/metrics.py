@@ -134,7 +134,7 @@ def parse(text: str) -> Measure:
     if name not in METRICS:
         near = difflib.get_close_matches(name, METRICS, 1)
         hint = f"; did you mean {near[0]}?" if near else ""
-        raise UsageError(f"unknown metric {text[:20]!r}{hint} (there is: {', '.join(METRICS)}, each as in ndcg@10)")
+        raise UsageError(f"unknown metric {text[:20]!r}{hint} (available: {', '.join(METRICS)}, each as in ndcg@10)")
     if not at or not re.fullmatch("[0-9]{1,6}", cutoff) or not 1 <= int(cutoff) <= LARGEST:
         raise UsageError(f"metric {text[:20]!r}: write a cut-off from 1 to {LARGEST:,} after the name, as in {name}@20")
     return Measure(METRICS[name], int(cutoff))

@@ -127,7 +127,7 @@ def _toml(name: str, path: Path, given: Mapping[str, Any]) -> tuple[str, Split]:
     except (ValueError, RecursionError) as error:  # numbers of thousands of digits too
         raise InputError(f"{path}: not TOML: {error}") from error
     if unknown := sorted(set(told) - IN_TOML):
-        raise InputError(f"{path}: unknown key {unknown[0]}; there is: {', '.join(sorted(IN_TOML))}")
+        raise InputError(f"{path}: unknown key {unknown[0]}; available: {', '.join(sorted(IN_TOML))}")
     file, title = told.pop("file", None), str(told.pop("title", name)).partition("\n")[0]
     if not isinstance(file, str):
         raise InputError(f'{path}: expected file = "clicks.csv", the table that it is about')

@@ -39,7 +39,7 @@ def report(results: Path, data: Path | None = None) -> str:
         data: the data folder, to draw pages that read logs again; None: they are not compared.
 
     Raises:
-        InputError: there are no records, or something cannot be believed; the message has a line for each fault.
+        InputError: there are no records, or a stored file is inconsistent; the message has a line for each fault.
     """
     if not any((results / "runs").glob("*/*.json")):
         raise InputError(f"{results}: no records there; choose a folder with --results DIR")
@@ -54,7 +54,8 @@ def report(results: Path, data: Path | None = None) -> str:
         names = [name for name, reason in folder.apart.items() if reason == why]
         lines.append(f"not compared, {why}: {', '.join(names)}")
     if folder.faults:
-        head = f"{results}: {len(folder.faults)} of what is stored cannot be believed"
+        number = len(folder.faults)
+        head = f"{results}: {number} stored file{'s are' if number > 1 else ' is'} inconsistent"
         raise InputError("\n  ".join([head, *folder.faults, *lines]))
     sound = f"{results}: {len(records)} records and {pages} pages are sound"
     return "\n  ".join([sound + (f"; not compared: {len(folder.apart)}" if folder.apart else ""), *lines])

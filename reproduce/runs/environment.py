@@ -31,7 +31,7 @@ def choose_device(name: torch.device | str) -> torch.device:
     except RuntimeError:
         device = torch.device("meta")
     if device.type not in ("cpu", "cuda"):
-        raise UsageError(f"unknown device {str(name)!r}; there is: auto, cpu, cuda, cuda:N")
+        raise UsageError(f"unknown device {str(name)!r}; available: auto, cpu, cuda, cuda:N")
     if device.type == "cpu":
         if device.index:
             raise UsageError(f"device {name}: there is one processor, whatever its cores; use --device cpu")
