@@ -114,22 +114,22 @@ def run_with(options: RunOptions, experiment: Experiment, split: Split | None = 
         result = load(experiment, results, split.digest)
         assert result is not None
         return result
-    identity, place = experiment.identity(split.digest), results / experiment.path
-    _clear_up(place)
-    if (stored := _stored(options, experiment, split)) is not None:
-        return stored
+    identity, checkpoint = experiment.identity(split.digest), experiment.file(results, ".checkpoint")
+    _clear_up(experiment, results)
+    before, complete = _stored(options, experiment, split)
+    if before is not None and complete:
+        return before
     if options.deadline is not None:
         options.deadline.check()
     check_writable(results)
-    with only_one(place.with_name(place.name + ".lock"), wait=wait):
-        # Another process may have stored it while this one waited.
-        if (stored := _stored(options, experiment, split)) is not None:
-            return stored
-        before = _stored(options, experiment, split, with_model=False)
+    with only_one(experiment.file(results, ".lock"), wait=wait):
+        before, complete = _stored(options, experiment, split)  # again: this process may have waited for another
+        if before is not None and complete:
+            return before
         device = choose_device(options.device)
         journal = RunJournal(
             title=f"{experiment.dataset} {experiment.model}",
-            checkpoint=place.with_name(place.name + ".checkpoint"),
+            checkpoint=checkpoint,
             identity=identity,
             circumstances={**circumstances(device, split.test.n_items), **(own.described if own else {})},
             quiet=options.quiet,
@@ -236,8 +236,8 @@ def out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(words in str(error) for words in OUT_OF_MEMORY)
 
 
-def _stored(options: RunOptions, experiment: Experiment, split: Split, *, with_model: bool = True) -> Result | None:
-    """The record of this very run, with its fitted model if one is wanted; None if there is none, or with --force.
+def _stored(options: RunOptions, experiment: Experiment, split: Split) -> tuple[Result | None, bool]:
+    """The record of this very run, None with --force, and whether it is all that is wanted, a kept model included.
 
     Raises:
         InputError: the record is broken, and --force is not given; or it is of other data, which nothing replaces.
@@ -246,17 +246,16 @@ def _stored(options: RunOptions, experiment: Experiment, split: Split, *, with_m
         stored = load(experiment, options.results, split.digest)
     except InputError as error:
         if options.force and not isinstance(error, OtherData):
-            return None
+            return None, False
         raise
-    identity = experiment.identity(split.digest)
-    if options.force or stored is None or stored.identity != identity:
-        return None
-    if options.keep_model and with_model:
-        try:
-            return None if kept_model.fault(kept_model.place_of(experiment, options.results), stored) else stored
-        except InputError:  # absent or broken
-            return None
-    return stored
+    if options.force or stored is None or stored.identity != experiment.identity(split.digest):
+        return None, False
+    if not options.keep_model:
+        return stored, True
+    try:
+        return stored, not kept_model.fault(kept_model.place_of(experiment, options.results), stored)
+    except InputError:  # absent or broken
+        return stored, False
 
 
 def _check_same(before: Result, result: Result) -> None:
@@ -268,12 +267,12 @@ def _check_same(before: Result, result: Result) -> None:
         )
 
 
-def _clear_up(place: Path) -> None:
+def _clear_up(experiment: Experiment, results: Path) -> None:
     """Remove the checkpoint and the lock of a run that was killed after its record was complete.
 
     Such a checkpoint is older than the record. The checkpoint of a run repeated with `force` is newer and is kept.
     """
-    table, checkpoint, lock = (place.with_name(place.name + ending) for ending in (".json", ".checkpoint", ".lock"))
+    table, checkpoint, lock = (experiment.file(results, ending) for ending in (".json", ".checkpoint", ".lock"))
     if not (is_regular(table) and (is_regular(checkpoint) or is_regular(lock))):
         return
     # Suppressed: another process has just cleared up or is doing so, or the folder is read-only.
