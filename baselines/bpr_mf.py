@@ -25,10 +25,11 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
-from reproduce.fitting.pairwise import Pairwise, Positives, Tables, Triples
+from reproduce.fitting.pairwise import Pairwise, Positives, Tables, Triples, mean_by
 from reproduce.fitting.recommender import setting
 from reproduce.reading.sessions import Sessions
 
@@ -96,10 +97,7 @@ class BPRMF(Pairwise):
 
     def score(self, prefixes: Sessions) -> Tensor:
         items, owner = (torch.as_tensor(part, device=self.device_) for part in prefixes.clicks())
-        total = torch.zeros(len(prefixes), self.factors, device=self.device_)
-        total.index_add_(0, owner, self.h_[items])  # (n, factors)
-        mean = total / torch.as_tensor(prefixes.lengths, device=self.device_)[:, None]
-        return mean @ self.h_.T  # (n, m)
+        return mean_by(self.h_[items], owner, len(prefixes)) @ self.h_.T  # (n, m)
 
     def item_vectors(self) -> Tensor:
         return self.h_
@@ -114,12 +112,5 @@ def rows(train: Sessions, negatives: Negatives) -> np.ndarray:
     order = np.arange(len(items))
     if negatives == "grouped":
         for key in (items, owner):  # one join, then the other
-            order = order[np.argsort(by_appearance(key[order]), kind="stable")]
+            order = order[np.argsort(pd.factorize(key[order])[0], kind="stable")]
     return order[:m]
-
-
-def by_appearance(keys: np.ndarray) -> np.ndarray:
-    """Number the keys in the order in which they first appear: [7, 3, 7, 5] gives [0, 1, 0, 2]."""
-    _, first, number = np.unique(keys, return_index=True, return_inverse=True)
-    place: np.ndarray = np.argsort(np.argsort(first))
-    return place[number]

@@ -5,7 +5,7 @@ Rendle, Freudenthaler, Schmidt-Thieme: Factorizing Personalized Markov Chains fo
     score_uli = v_u . v_i + a_l . c_i        (the paper's V^UI . V^IU and V^LI . V^IL; its V^UL . V^LU changes no rank)
     S-BPR: maximise ln sigma(score_uli - score_ulj), l -> i in session u, j another item
 
-Wrong items are drawn uniformly from the catalogue, as in the paper. In training a session is a user; a new session has
+Negatives are drawn uniformly from the catalogue, as in the paper. In training a session is a user; a new session has
 no factors, so only the Markov chain contributes to its scores. By default a basket is one click, and l is the last one.
 With basket=prefix it is all clicks so far, and the mean of their a replaces a_l, as in the paper for baskets of several
 items.
@@ -26,7 +26,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from reproduce.fitting.pairwise import Pairwise, Positives, Tables, Triples
+from reproduce.fitting.pairwise import Pairwise, Positives, Tables, Triples, mean_by, sizes
 from reproduce.fitting.recommender import setting
 from reproduce.reading.sessions import Sessions
 
@@ -106,14 +106,3 @@ class FPMC(Pairwise):
 
     def item_vectors(self) -> Tensor:
         return self.c_
-
-
-def sizes(owner: Tensor, n: int) -> Tensor:
-    """Return the number of rows of each of n owners, (n,)."""
-    return torch.zeros(n, device=owner.device).index_add_(0, owner, torch.ones(len(owner), device=owner.device))
-
-
-def mean_by(rows: Tensor, owner: Tensor, n: int) -> Tensor:
-    """Return the mean of the rows of each of n owners, (n, d), from rows, (clicks, d), and their owners, (clicks,)."""
-    total = torch.zeros(n, rows.shape[1], dtype=rows.dtype, device=rows.device).index_add_(0, owner, rows)
-    return total / sizes(owner, n)[:, None]

@@ -15,7 +15,7 @@ sessions in time order.
 
 Defaults: the paper's settings for TOP1 on RSC15, except the learning rate of 0.05, which is the default of the public
 code's constructor in every version of 2016. The paper's 0.01 is also that of the code's example script, and is meant
-for the whole log. The NARM paper gives no rate. On YOOCHOOSE 1/64, with a 64th of the steps, the public code at 0.01
+for the whole log. The NARM paper gives none. On YOOCHOOSE 1/64, with a 64th of the steps, the public code at 0.01
 stays 14 points of Recall@20 below the GRU-Rec of the NARM paper; at 0.05 it matches it. (The constructor's dropout was
 0.4 in April 2016 and 0.5 from September on.) The paper's settings for BPR are loss_function=bpr, dropout=0.2,
 momentum=0.2.

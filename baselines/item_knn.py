@@ -27,6 +27,7 @@ import numpy as np
 import torch
 from scipy import sparse
 
+from reproduce.fitting.pruning import greatest
 from reproduce.fitting.recommender import Journal, Recommender, setting
 from reproduce.reading.sessions import Sessions
 
@@ -59,7 +60,7 @@ class ItemKNN(Recommender):
         value = together / (
             (n[row] + self.regularisation) ** self.alpha * (n[col] + self.regularisation) ** (1 - self.alpha)
         )
-        keep = nearest(row, value, self.neighbours)
+        keep = greatest(row, value, self.neighbours)
         self.similar_ = sparse.csr_array(
             (value[keep].astype(np.float32), (row[keep], col[keep])), shape=(train.n_items, train.n_items)
         )
@@ -68,19 +69,3 @@ class ItemKNN(Recommender):
     def score(self, prefixes: Sessions) -> torch.Tensor:
         rows = self.similar_[prefixes.last]
         return torch.as_tensor(rows.toarray(), device=self.device_)
-
-
-def nearest(row: np.ndarray, value: np.ndarray, k: int) -> np.ndarray:
-    """Return which entries of a sparse matrix are among the k greatest of their row or tied with the k-th.
-
-    Ties are kept so that the choice does not depend on how the items are numbered. `row`, `value` and the result are
-    (entries,).
-    """
-    order = np.lexsort((-value, row))
-    sorted_row, sorted_value = row[order], value[order]
-    begins = np.flatnonzero(np.diff(sorted_row, prepend=-1))
-    sizes = np.diff(np.append(begins, len(row)))
-    kth = begins + np.minimum(sizes, k) - 1
-    keep = np.empty(len(row), dtype=bool)
-    keep[order] = sorted_value >= np.repeat(sorted_value[kth], sizes)
-    return keep

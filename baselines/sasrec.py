@@ -12,7 +12,7 @@ Positions count from the first click that is kept. In training a session is read
 predicted from those before it, which is why validation holds out whole sessions.
 
 Departs from the paper: the loss above; the embeddings are not multiplied by sqrt(D). The width of 64, two blocks,
-dropout of 0.2 and rate of 0.001 are the best that RecBole's benchmark of session-based models reports for DIGINETICA.
+dropout of 0.2 and learning rate of 0.001 are the best in RecBole's benchmark of session-based models on DIGINETICA.
 Ours: 50 clicks at most, which is the paper's for short sequences; 128 sessions a batch; N(0, 0.02) at the start.
 """
 

@@ -26,6 +26,7 @@ import numpy as np
 import torch
 from scipy import sparse
 
+from reproduce.fitting.pruning import greatest
 from reproduce.fitting.recommender import Journal, Recommender, setting
 from reproduce.reading.sessions import Sessions
 
@@ -76,16 +77,3 @@ class SR(Recommender):
 
     def score(self, prefixes: Sessions) -> torch.Tensor:
         return torch.as_tensor(self.rules_[prefixes.last].toarray(), device=self.device_)
-
-
-def greatest(row: np.ndarray, value: np.ndarray, k: int) -> np.ndarray:
-    """Return which entries of a sparse matrix, (entries,) bool, are among the k greatest of their row or tied with it.
-
-    `row` and `value`, (entries,), are the row and the value of each entry.
-    """
-    order = np.lexsort((-value, row))
-    begins = np.searchsorted(row[order], row)  # (entries,) where the entry's row begins in `order`
-    sizes = np.bincount(row, minlength=1)[row]
-    kth = value[order][begins + np.minimum(sizes, k) - 1]
-    kept: np.ndarray = value >= kth
-    return kept

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reproduce import catalog
-from reproduce.baselines.item_knn import nearest
 from reproduce.evaluation import ranking
+from reproduce.fitting.pruning import greatest
 from reproduce.fitting.recommender import Journal
 from reproduce.reading.sessions import Sessions
 
@@ -134,7 +134,7 @@ def test_item_knn_equals_brute_force(lists: list[list[int]], counts: str, k: int
 
 def test_neighbours_tied_with_the_last_one_kept_stay_too() -> None:
     row, value = np.array([0, 0, 0, 0, 1]), np.array([5.0, 2.0, 2.0, 1.0, 1.0])
-    assert nearest(row, value, 2).tolist() == [True, True, True, False, True]
+    assert greatest(row, value, 2).tolist() == [True, True, True, False, True]
 
 
 def as_published(greater: np.ndarray, equal: np.ndarray) -> tuple[float, float]:

@@ -11,6 +11,7 @@ import dataclasses
 import json
 import random
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,15 +33,8 @@ N_ITEMS = 31  # of the random log; no field below has this value, so an axis of 
 NO_FILE = Path()  # a model that no file of one's own defines
 TOLERANCE = 1e-5  # relative to the greatest absolute score of a prefix
 SMALL = {"epochs": 1, "batch": 16, "embedding": 16, "hidden": 24}
-TOY = {
-    **SMALL,
-    "epochs": 15,
-    "batch": 64,
-    "learning_rate": 0.01,
-    "embedding_dropout": 0.0,
-    "session_dropout": 0.0,
-    "dropout": 0.0,
-}
+NO_DROPOUT = dict.fromkeys(("embedding_dropout", "session_dropout", "dropout"), 0.0)
+TOY = {**SMALL, **NO_DROPOUT, "epochs": 15, "batch": 64, "learning_rate": 0.01}
 
 
 def scores_are_finite_and_of_the_right_shape(make: Maker, device: torch.device) -> str:
@@ -173,29 +167,29 @@ def unusable(make: Maker, device: torch.device, file: Path = NO_FILE) -> str:
     Args:
         file: that defines the model.
     """
-    train, test = random_log()
-    try:
-        with deterministic():
-            ranking.rank_all(fitted(make, train, device), test, np.zeros(len(test), np.int64))
-    except ModelError as error:
-        return str(error)
-    except BaseException as error:  # SystemExit too
-        return own_process.raised(error, file)
-    return ""
+    return _problem(partial(_ranked, make, device), file)
 
 
 def broken(make: Maker, device: torch.device, file: Path = NO_FILE) -> list[str]:
     """List the rules that a model breaks, one line each: the rule's name, and what was found."""
-    lines = []
-    for name, rule in RULES.items():
-        try:
-            with deterministic():
-                found = rule(make, device)
-        except BaseException as error:  # reported under the rule that ran into it, SystemExit too
-            found = str(error) if isinstance(error, ModelError) else own_process.raised(error, file)
-        if found:
-            lines.append(f"{name}: {found}")
-    return lines
+    problems = {name: _problem(partial(rule, make, device), file) for name, rule in RULES.items()}
+    return [f"{name}: {problem}" for name, problem in problems.items() if problem]
+
+
+def _problem(check: Callable[[], str], file: Path) -> str:
+    try:
+        with deterministic():
+            return check()
+    except ModelError as error:
+        return str(error)
+    except BaseException as error:  # SystemExit too
+        return own_process.raised(error, file)
+
+
+def _ranked(make: Maker, device: torch.device) -> str:
+    train, test = random_log()
+    ranking.rank_all(fitted(make, train, device), test, np.zeros(len(test), np.int64))
+    return ""
 
 
 def fields_of(model: Recommender) -> dict[str, Any]:

@@ -30,20 +30,20 @@ def deterministic() -> Iterator[None]:
         torch.utils.deterministic.fill_uninitialized_memory,  # type: ignore[attr-defined]
         torch.backends.cudnn.benchmark,
     )
-
-    def put(algorithms: bool, fill: bool, benchmark: bool) -> None:
-        torch.use_deterministic_algorithms(algorithms)
-        torch.utils.deterministic.fill_uninitialized_memory = fill  # type: ignore[attr-defined]
-        torch.backends.cudnn.benchmark = benchmark
-
     tf32 = _Tf32()
-    put(True, False, False)
+    _put(True, False, False)
     tf32.off()
     try:
         yield
     finally:
-        put(*before)
+        _put(*before)
         tf32.restore()
+
+
+def _put(algorithms: bool, fill: bool, benchmark: bool) -> None:
+    torch.use_deterministic_algorithms(algorithms)
+    torch.utils.deterministic.fill_uninitialized_memory = fill  # type: ignore[attr-defined]
+    torch.backends.cudnn.benchmark = benchmark
 
 
 class _Tf32:

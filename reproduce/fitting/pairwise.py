@@ -182,3 +182,14 @@ def is_in(keys: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     place = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
     found: np.ndarray = keys[place] == wanted
     return found
+
+
+def sizes(owner: Tensor, n: int) -> Tensor:
+    """Return the number of rows of each of n owners, (n,)."""
+    return torch.zeros(n, device=owner.device).index_add_(0, owner, torch.ones(len(owner), device=owner.device))
+
+
+def mean_by(rows: Tensor, owner: Tensor, n: int) -> Tensor:
+    """Return the mean of the rows of each of n owners, (n, d), from rows, (clicks, d), and their owners, (clicks,)."""
+    total = torch.zeros(n, rows.shape[1], dtype=rows.dtype, device=rows.device).index_add_(0, owner, rows)
+    return total / sizes(owner, n)[:, None]

@@ -159,11 +159,7 @@ def _load(name: str, file: Path) -> ModuleType:
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[module.__name__] = module  # dataclasses look their module up there
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[module.__name__]
-        raise
+    spec.loader.exec_module(module)
     return module
 
 

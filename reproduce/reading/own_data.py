@@ -104,14 +104,18 @@ def read(path: Path, given: Mapping[str, Any], data: Path) -> OwnData:
         split = own_log.read(name, path, Rules.of(given))
     name = f"{name}-{split.digest[:8]}"
     split = replace(split, name=name)
-    dataset = Dataset(name, title, find=lambda data: [path], read=lambda data: split, obtain="")
+    dataset = Dataset(name, title, find=partial(_known, [path]), read=partial(_known, split), obtain="")
     return OwnData(path, dict(given), data, dataset)
 
 
 def stored(name: str) -> Dataset:
     """Return a stand-in for own data of which only records are at hand: it has a title and no files."""
     title, obtain = name.rpartition("-")[0], "your own data; name its file, with the options that it was read with"
-    return Dataset(name, title, find=lambda data: [], read=partial(_absent, f"{name}: {obtain}"), obtain=obtain)
+    return Dataset(name, title, find=partial(_known, []), read=partial(_absent, f"{name}: {obtain}"), obtain=obtain)
+
+
+def _known(answer: Any, data: Path) -> Any:
+    return answer
 
 
 def _absent(why: str, data: Path) -> Split:

@@ -318,9 +318,6 @@ class TypedFile(File):
             raise self._broken(error) from error
 
 
-# --- columns ----------------------------------------------------------------------------------------------------------
-
-
 def read(sources: Sequence[Any], form: Form) -> ClickLog:
     """Read a table in one or several parts with the same columns, each a file or a data frame.
 
