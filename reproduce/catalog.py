@@ -96,12 +96,12 @@ def _datasets() -> dict[str, Dataset]:
 
 @lru_cache
 def _recommenders() -> dict[str, type[Recommender]]:
-    found = {}
-    for module in _modules("baselines"):
-        for _, kind in inspect.getmembers(module, inspect.isclass):
-            if issubclass(kind, Recommender) and kind.__module__ == module.__name__ and not inspect.isabstract(kind):
-                found[kind.name] = kind
-    return found
+    return {
+        kind.name: kind
+        for module in _modules("baselines")
+        for _, kind in inspect.getmembers(module, inspect.isclass)
+        if issubclass(kind, Recommender) and kind.__module__ == module.__name__ and not inspect.isabstract(kind)
+    }
 
 
 def dataset(name: str, given: Mapping[str, Any] | None = None, data: Path | str = "data") -> Dataset:
@@ -198,17 +198,14 @@ def load_split(
     if not isinstance(source, str | Path):
         split = own_log.read("frame", source, own_log.Rules.of(given))
         return dataclasses.replace(split, name=f"frame-{split.digest[:8]}")
-    found, folder = dataset(str(source), given, data), Path(data)
-    if given and found.name not in current().data:
+    known_as, folder = dataset(str(source), given, data), Path(data)
+    name = known_as.name
+    if given and name not in current().data:
         raise UsageError(f"{source}: {', '.join(given)} are for a log of your own")
-    name = found.name
-    if found.obtain and not found.find(folder):
-        raise InputError(f"{name}: not found in {folder}/: {found.obtain.format(data=folder)}")
-    split = (
-        found.read(folder)
-        if name in current().data or name.endswith(held_out.SUFFIX)
-        else split_cache.split(found, folder)
-    )
+    if known_as.obtain and not known_as.find(folder):
+        raise InputError(f"{name}: not found in {folder}/: {known_as.obtain.format(data=folder)}")
+    cached = name not in current().data and not name.endswith(held_out.SUFFIX)
+    split = split_cache.split(known_as, folder) if cached else known_as.read(folder)
     for part, sessions in (("training", split.train), ("test", split.test)):
         if not (sessions.lengths > 1).any():
             raise InputError(f"{name}: no {part} session is left by the paper's rules; is the log in {folder}/ whole?")
@@ -278,7 +275,7 @@ def named_datasets(names: Sequence[str], rules: Mapping[str, Any], data: Path) -
 
 def _modules(room: str) -> list[ModuleType]:
     package = importlib.import_module(f"{reproduce.__name__}.{room}")
-    names = sorted(found.name for found in pkgutil.iter_modules(package.__path__))
+    names = sorted(module.name for module in pkgutil.iter_modules(package.__path__))
     return [importlib.import_module(f"{package.__name__}.{name}") for name in names]
 
 

@@ -184,8 +184,8 @@ def _causes(shelf: Records, row: Row, dataset: str, counted: Counted) -> Iterato
     results = shelf.results(row, dataset)
     if dataset in ORDERS:
         other, words = ORDERS[dataset]
-        if found := shelf.results(row, other):
-            yield Cause(words, counted.values(found))
+        if runs := shelf.results(row, other):
+            yield Cause(words, counted.values(runs))
     if counted.where is None:
         yield Cause("only the last click of each session", replace(counted, where=last_clicks).values(results))
     else:
@@ -201,8 +201,8 @@ def _causes(shelf: Records, row: Row, dataset: str, counted: Counted) -> Iterato
             yield Cause(f"a cut-off of {k}", replace(counted, measures=others).values(results))
     for other_row in KNOWN:
         another = other_row.model == row.model and other_row.label != row.label
-        if another and (found := shelf.results(other_row, dataset)):
-            yield Cause(f"the row {other_row.label}", counted.values(found))
+        if another and (runs := shelf.results(other_row, dataset)):
+            yield Cause(f"the row {other_row.label}", counted.values(runs))
 
 
 def _as_text(words: dict[str, Any], expected: Sequence[Expectation], causes: Sequence[Cause]) -> str:

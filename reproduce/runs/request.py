@@ -71,25 +71,25 @@ class Request(RunOptions):
 
 def settings(texts: Iterable[str]) -> dict[str, dict[str, Any]]:
     """Parse and check MODEL.FIELD=VALUE texts, as model -> field -> value. Raises UsageError if one is wrong."""
-    found: dict[str, dict[str, Any]] = {}
+    values: dict[str, dict[str, Any]] = {}
     for text in texts:
         name, equals, word = text.partition("=")
         model, dot, field = name.partition(".")
         if not (equals and dot):
             raise UsageError(f"--set {text}: expected MODEL.FIELD=VALUE, such as narm.hidden=50")
         value = getattr(catalog.make_recommender(model, {field: word}), field)
-        before = found.setdefault(model, {}).setdefault(field, value)
+        before = values.setdefault(model, {}).setdefault(field, value)
         if before != value:
             raise UsageError(f"--set {name}: both {before} and {value}; give it once")
-    return found
+    return values
 
 
 def settings_of(model: str, texts: Iterable[str], role: str) -> dict[str, Any]:
     """Parse the settings of a command on one model, as field -> value. Raises UsageError if one is wrong."""
-    found = settings(texts)
-    for other in set(found) - {model}:
+    values = settings(texts)
+    for other in set(values) - {model}:
         raise UsageError(f"--set {other}.…: {other} is not the model that {role}")
-    return found.get(model, {})
+    return values.get(model, {})
 
 
 def words(command: str, request: Request, *, absolute: bool = False) -> list[str]:
@@ -98,44 +98,42 @@ def words(command: str, request: Request, *, absolute: bool = False) -> list[str
     Args:
         absolute: name files by their absolute paths, for a command that runs elsewhere.
     """
-    found, here = [command], catalog.current()
+    line, here = [command], catalog.current()
     if request.datasets:
         named = [here.data_words(name, absolute=absolute) for name in request.datasets]
         options = next((words[1:] for words in named if words[1:]), [])  # one command has the same for all
-        found += ["--dataset", *(words[0] for words in named), *options]
+        line += ["--dataset", *(words[0] for words in named), *options]
     if request.models:
-        found += ["--model", *(here.model_word(name, absolute=absolute) for name in request.models)]
+        line += ["--model", *(here.model_word(name, absolute=absolute) for name in request.models)]
     if request.settings:
-        found.append("--set")
-        found += [
+        line.append("--set")
+        line += [
             f"{model}.{key}={value}" for model, fields in request.settings.items() for key, value in fields.items()
         ]
     for key, value in request.options.items():
-        found += [f"--{key}", *(map(str, value) if isinstance(value, Sequence) else [])] if value else []
-    return found
+        line += [f"--{key}", *(map(str, value) if isinstance(value, Sequence) else [])] if value else []
+    return line
 
 
 def how(options: RunOptions) -> list[str]:
     """Return the words that say where and how to run, for a command that runs elsewhere."""
-    found = ["--data", str(options.data.resolve()), "--results", str(options.results.resolve())]
-    found += ["--device", options.device]
+    line = ["--data", str(options.data.resolve()), "--results", str(options.results.resolve())]
+    line += ["--device", options.device]
     if options.deadline is not None:
-        found += ["--minutes", f"{options.deadline.seconds / 60:g}"]
-    return found + [
-        f"--{name.replace('_', '-')}" for name in ("force", "quiet", "keep_model") if getattr(options, name)
-    ]
+        line += ["--minutes", f"{options.deadline.seconds / 60:g}"]
+    return line + [f"--{name.replace('_', '-')}" for name in ("force", "quiet", "keep_model") if getattr(options, name)]
 
 
 def command_line(command: str, request: Request, *more: str) -> str:
     """Return a command that requests the same rows, with its folders and seeds, ready to be pasted into a shell."""
-    found = ["python", "-m", "reproduce", *words(command, request)]
+    line = ["python", "-m", "reproduce", *words(command, request)]
     if tuple(request.seeds) != (0,):
-        found += ["--seed", *map(str, request.seeds)]
+        line += ["--seed", *map(str, request.seeds)]
     if request.data not in (Path("data"), Path(os.environ.get("REPRODUCE_DATA", "data"))):
-        found += ["--data", str(request.data)]
+        line += ["--data", str(request.data)]
     if request.results != Path("results/local"):
-        found += ["--results", str(request.results)]
-    return shlex.join([*found, *more])
+        line += ["--results", str(request.results)]
+    return shlex.join([*line, *more])
 
 
 def set_fields(row: Row, fields: Mapping[str, Any]) -> Row:
