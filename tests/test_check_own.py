@@ -177,3 +177,10 @@ def test_records_are_sound_where_there_is_no_git(tmp_path: Path, monkeypatch: py
     )
     assert run.returncode == 0, run.stderr
     assert "1 records and " in run.stdout and "note" not in run.stdout
+
+
+@pytest.mark.parametrize("words", [["--protocol", "last"], ["--ties", "random"], ["--metric", "ndcg@5"]])
+def test_a_page_in_another_view_is_compared_in_that_view(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    table2("--dataset", "cycle", "--model", "pop", *words)
+    status, said = checked(capsys)
+    assert status == 0 and "1 records and 1 pages are sound" in said, said

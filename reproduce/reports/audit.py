@@ -206,7 +206,9 @@ def _click_orders(request: Request) -> list[Block]:
         dataset = catalog.dataset(name)
         files = dataset.find_log(request.data) if dataset.find_log else []
         if files and dataset.read_log:
-            as_they_stand, by_time = (f"{files[0].name}, {what}" for what in ("rows as they stand", "sorted by time"))
+            alone = sum(catalog.dataset(other).find_log is dataset.find_log for other in request.datasets) == 1
+            log_title = title_of(name) if alone else files[0].name  # one log may be split in several ways
+            as_they_stand, by_time = (f"{log_title}, {what}" for what in ("rows as they stand", "sorted by time"))
             if as_they_stand not in orders:
                 log = dataset.read_log(files[0])
                 share = in_time_order(log)

@@ -20,7 +20,7 @@ from reproduce.fitting.attention import LONGEST
 from reproduce.paper import numbers
 from reproduce.reading import own_data
 from reproduce.reports import all as index
-from reproduce.reports import comment, figures, renderers
+from reproduce.reports import figures, making, renderers
 from reproduce.reports.document import Document
 from reproduce.runs import kept_model, stored_search
 from reproduce.runs.experiment import identity
@@ -54,8 +54,8 @@ def report(results: Path, data: Path | None = None) -> str:
         names = [name for name, reason in folder.apart.items() if reason == why]
         lines.append(f"not compared, {why}: {', '.join(names)}")
     if folder.faults:
-        number = len(folder.faults)
-        head = f"{results}: {number} stored file{'s are' if number > 1 else ' is'} inconsistent"
+        files = len({fault.partition(": ")[0] for fault in folder.faults})
+        head = f"{results}: {files} stored {'file is' if files == 1 else 'files are'} inconsistent"
         raise InputError("\n  ".join([head, *folder.faults, *lines]))
     sound = f"{results}: {len(records)} records and {pages} pages are sound"
     return "\n  ".join([sound + (f"; not compared: {len(folder.apart)}" if folder.apart else ""), *lines])
@@ -127,20 +127,20 @@ class _Folder:
                 continue
             text = file.read_bytes().decode(errors="replace")
             try:
-                request = comment.request_of(text, self.results)
+                request = making.stored_request(text, self.results)
                 if page.reads_logs and data is not None:
                     request = replace(request, data=data)
                 if place != self.results:
                     request = replace(request, datasets=[place.name], folder=place.name)
-                with comment.only(request):
+                with making.only(request):
                     document = (index.ALONE if page is index.PAGE else page).draw(request)
-            except comment.NotHere as error:
+            except making.NotHere as error:
                 self.set_apart(file, str(error))
             except SuiteError as error:
                 self.faults.append(f"{self.name(file)}: cannot be drawn again: {error}")
                 self.set_apart(file, "their page cannot be drawn")
             else:
-                drawn += self.compare(file, text, document, comment.again(name, page, request))
+                drawn += self.compare(file, text, document, making.again(name, page, request))
         if (place / "findings.md").is_file():
             self.set_apart(place / "findings.md", "written by hand")
         self.check_the_rest(place)
@@ -158,7 +158,7 @@ class _Folder:
 
     def compare(self, page: Path, text: str, document: Document, again: str) -> bool:
         """Compare a page, its CSV files and its figures with the document drawn anew; return whether it was done."""
-        due, stored = renderers.markdown(document), comment.COMMENT.sub("", text)
+        due, stored = renderers.markdown(document), making.COMMENT.sub("", text)
         names = {word for words in map(FOLDER.findall, (due, stored)) for word in words}
         same = FOLDER.sub("", due) == FOLDER.sub("", stored) and len(set(FOLDER.findall(stored))) < 2
         files = {page.parent / name: content.encode() for name, content in document.data.items()}

@@ -2,40 +2,48 @@
 
 from __future__ import annotations
 
+import json
+import re
+import shlex
 import sys
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from reproduce import catalog, own_process, reports
-from reproduce.errors import InputError, SuiteError
+from reproduce.errors import InputError, SuiteError, in_a_line
 from reproduce.evaluation import metrics
 from reproduce.files import replacing
 from reproduce.paper import numbers
 from reproduce.reading import own_data
 from reproduce.reports import renderers
-from reproduce.reports.comment import comment
 from reproduce.reports.document import Document
 from reproduce.reports.records import Records
 from reproduce.reports.study import Page
 from reproduce.runs import scheduler, slurm
 from reproduce.runs.experiment import Experiment
+from reproduce.runs.listing import listed
+from reproduce.runs.record_shape import FIELDS, integer, misfits, text, truth
 from reproduce.runs.request import Request, cells, digests, settings, settings_of, state, words
 from reproduce.runs.runner import RunOptions, run_with
 
 # What --dry-run prints for a run in each state.
 DRY = {"stored": "stored", "outdated": "would run again", "begun": "would go on", "missing": "would run"}
-PAGE_OPTIONS = (
-    "beyond",
-    "metric",
-    "protocol",
-    "session",
-    "strict",
-    "ties",
-    "variant",
-)  # those that change what a page shows
+PAGE_OPTIONS = ("beyond", "metric", "protocol", "session", "strict", "ties", "variant")  # they change what a page shows
+COMMENT = re.compile(r"\n<!-- request: ([^\n]{1,4000}) -->\n\Z")  # the last line of a page
+REQUEST = {
+    "datasets?": [text],
+    "models?": [text],
+    "settings?": {"*": FIELDS},
+    "options?": {"*": (truth, text, [(text, integer(-(2**53)))])},
+}
+
+
+class NotHere(SuiteError):
+    """A page shows a model or data set that is not part of the suite and was not named to `check`."""
 
 
 def make(options: Namespace) -> int:
@@ -176,3 +184,81 @@ def _datasets(page: Page, options: Namespace, named: list[str]) -> list[str]:
             file=sys.stderr,
         )
     return found or ["synthetic"]
+
+
+# The request of a stored page
+
+
+def comment(page: Page, request: Request) -> str:
+    """Return the request that a page was drawn with as its last line, so that it can be drawn again.
+
+    It names models and data sets but no files: pages are passed on, and no page may make `check` run code. It is ""
+    where the command without options draws the same page.
+    """
+    recorded = set(Records.load(request.results).datasets()) - set(catalog.current().data)
+    shown_anyway = recorded if page.runs and not page.reads_logs else set()
+    parts = {
+        "datasets": [name for name in request.datasets if name != request.folder and name not in shown_anyway],
+        "models": list(request.models),
+        "settings": request.settings,
+        "options": request.options,
+    }
+    kept = {name: part for name, part in parts.items() if part}
+    if not kept:
+        return ""
+    line = json.dumps(kept).replace("<", "\\u003c").replace(">", "\\u003e")  # nothing in it may end the comment
+    return f"\n<!-- request: {line} -->\n"
+
+
+def stored_request(page: str, results: Path) -> Request:
+    """Read from a stored page the request that draws it again.
+
+    Args:
+        page: the page as it is stored.
+        results: the folder of the records to draw it from.
+
+    Raises:
+        InputError: the last line is not a request.
+        NotHere: the page shows a model or data set that is not part of the suite and was not named.
+        UsageError: a model has no such field, or not with that value.
+    """
+    found = COMMENT.search(page)
+    plain = Request(datasets=[], data=Path(), results=results)
+    if found is None:
+        return plain
+    try:
+        parts = json.loads(found[1])
+    except (ValueError, RecursionError) as error:
+        raise InputError("its last line is no request") from error
+    if list(misfits(parts, REQUEST)):
+        raise InputError("its last line is no request")
+    settings = parts.get("settings", {})
+    folders = [file.name for file in (results / "runs").glob("*")]
+    models = {one.experiment.model for name in folders for one in listed(results, name) if one.experiment}
+    _known(parts.get("datasets", []), catalog.datasets(), folders, "--dataset")
+    _known([*parts.get("models", []), *settings], catalog.recommenders(), models, "--model")
+    for model, fields in settings.items():
+        catalog.make_recommender(model, fields)
+    return replace(plain, **parts)
+
+
+def _known(names: list[str], there: Mapping[str, object], recorded: Collection[str], flag: str) -> None:
+    for name in names:
+        if name not in there and name not in recorded:
+            raise InputError(f"its last line names {in_a_line(name, 60)}, of which there is no record")
+        if name not in there:
+            raise NotHere(f"it shows {in_a_line(name, 60)}: name its file with {flag}")
+
+
+def only(request: Request) -> AbstractContextManager[catalog.Catalog]:
+    """Hide the user's own models and data that the request does not name: a page shows all that are known."""
+    return catalog.using(catalog.current().only(request.models, request.datasets))
+
+
+def again(name: str, page: Page, request: Request) -> str:
+    """Return a sentence with the command that draws a page again from stored records, with the same rows."""
+    runs = page.runs and name != "all"
+    if runs and not request.datasets:
+        request = replace(request, datasets=Records.load(request.results).datasets())
+    told = [*words(name, request), *(["--stored"] if runs else []), "--results", str(request.results)]
+    return f"python -m reproduce {shlex.join(told)} draws it again"
