@@ -169,7 +169,8 @@ def test_records_of_own_data_are_shown_and_checked_without_its_file(
     assert "shop" in Path("r/README.md").read_text()
     assert main(["check", "--results", "r"]) == 0
     said = capsys.readouterr().out
-    assert said.count("not compared, it shows shop-") == 1 and "shop.csv" in next(Path("r").glob("shop-*/table2.md")).read_text()
+    assert said.count("not compared, it shows shop-") == 1
+    assert "shop.csv" in next(Path("r").glob("shop-*/table2.md")).read_text()
 
 
 def test_pages_of_logs_count_those_at_hand_beside_own_data_of_which_only_records_are(
