@@ -129,7 +129,7 @@ def attempt(rng: random.Random, folder: Path, pages: int) -> str:
     for name in rng.sample(sorted(PAGES), pages):
         page = PAGES[name]
         try:
-            document = index.index(request, ()) if page is index.PAGE else page.draw(request, {})
+            document = (index.ALONE if page is index.PAGE else page).draw(request)
         except SuiteError as error:
             assert name in ("table1", "audit"), f"{name}: not drawn: {error}"  # these two need the logs
             continue
