@@ -74,8 +74,8 @@ def last_days(sessions: rules.DatedSessions) -> tuple[rules.DatedSessions, rules
 
 def find_log(data: Path) -> list[Path]:
     folder = data / FOLDER
-    found = [*sorted(folder.glob("*.csv")), *sorted(folder.glob("*.zip"))]
-    return [file for file in found if is_regular(file)][:1]
+    files = [*sorted(folder.glob("*.csv")), *sorted(folder.glob("*.zip"))]
+    return [file for file in files if is_regular(file)][:1]
 
 
 def _read(data: Path) -> Split:

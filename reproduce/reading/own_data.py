@@ -125,22 +125,22 @@ def _absent(why: str, data: Path) -> Split:
 def _toml(name: str, path: Path, given: Mapping[str, Any]) -> tuple[str, Split]:
     """Return the title and the split of the log that a .toml describes."""
     try:
-        told = tomllib.loads(path.read_text(encoding="utf-8"))
+        keys = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
     except (ValueError, RecursionError) as error:  # numbers of thousands of digits too
         raise InputError(f"{path}: not TOML: {error}") from error
-    if unknown := sorted(set(told) - IN_TOML):
+    if unknown := sorted(set(keys) - IN_TOML):
         raise InputError(f"{path}: unknown key {unknown[0]}; available: {', '.join(sorted(IN_TOML))}")
-    file, title = told.pop("file", None), str(told.pop("title", name)).partition("\n")[0]
+    file, title = keys.pop("file", None), str(keys.pop("title", name)).partition("\n")[0]
     if not isinstance(file, str):
         raise InputError(f'{path}: expected file = "clicks.csv", the table that it is about')
-    if isinstance(told.get("test"), str):
-        told["test"] = str(path.parent / told["test"])
+    if isinstance(keys.get("test"), str):
+        keys["test"] = str(path.parent / keys["test"])
     if TESTS & set(given):
-        told = {key: value for key, value in told.items() if key not in TESTS}
+        keys = {key: value for key, value in keys.items() if key not in TESTS}
     try:
-        return title, own_log.read(name, path.parent / file, Rules.of({**told, **given}))
+        return title, own_log.read(name, path.parent / file, Rules.of({**keys, **given}))
     except (InputError, UsageError) as error:
         raise type(error)(f"{path}: {error}") from error
 

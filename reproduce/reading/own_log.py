@@ -20,18 +20,9 @@ import numpy as np
 import pandas as pd
 
 from reproduce.errors import InputError, UsageError, in_a_line
-from reproduce.reading import content, split_cache, table
+from reproduce.reading import content, preprocessing, split_cache, table
 from reproduce.reading.columns import MISSING, ROLES, Form
-from reproduce.reading.preprocessing import (
-    DAY,
-    ClickLog,
-    DatedSessions,
-    frequent_items,
-    known_items,
-    numbered_again,
-    sessions_of,
-    split_by_date,
-)
+from reproduce.reading.preprocessing import DAY, ClickLog, DatedSessions
 from reproduce.reading.sessions import Provenance, Split, count
 from reproduce.reading.table import ENDINGS
 from reproduce.reading.times import PER_SECOND
@@ -156,8 +147,8 @@ def read(name: str, source: Any, rules: Rules = Rules()) -> Split:
     by_time = np.lexsort((log.time, number) if log.order is None else (log.order, log.time, number))
     order = None if log.order is None else log.order[by_time]
     rows = replace(log, session=session[by_time], item=log.item[by_time], time=log.time[by_time], order=order)
-    parts, notes = split(sessions_of(rows), rules, session[n_train:] if tests else None)
-    train, test = numbered_again(*(part.sessions() for part in parts))
+    parts, notes = split(preprocessing.sessions_of(rows), rules, session[n_train:] if tests else None)
+    train, test = preprocessing.numbered_again(*(part.sessions() for part in parts))
     for part, sessions in (("training", train), ("test", test)):
         if not len(sessions):
             raise InputError(
@@ -205,18 +196,18 @@ def split(
         newest = np.zeros(len(kept), bool)
         newest[np.argsort(kept.dates, kind="stable")[-rules.newest :]] = True
         kept = kept.keep(newest)
-    kept = frequent_items(kept, rules.support, rules.min_length)
+    kept = preprocessing.frequent_items(kept, rules.support, rules.min_length)
     if given is not None:
         is_test = np.isin(kept.numbers, given)
         train, test = kept.keep(~is_test), kept.keep(is_test)
     elif rules.test_share is not None:
         train, test = newest_share(kept, rules.test_share)
     else:
-        train, test = split_by_date(kept, rules.test_days * DAY)
+        train, test = preprocessing.split_by_date(kept, rules.test_days * DAY)
     notes = [f"{long.sum():,} sessions of more than {rules.max_length} clicks are left out"] if long.any() else []
     if neither := len(kept) - len(train) - len(test):
         notes.append(f"{neither:,} sessions that end on the second of the border are in neither part")
-    return (train, known_items(test, train, rules.min_length)), notes
+    return (train, preprocessing.known_items(test, train, rules.min_length)), notes
 
 
 def newest_share(sessions: DatedSessions, share: float) -> tuple[DatedSessions, DatedSessions]:
