@@ -145,7 +145,7 @@ def answer(options: Namespace) -> int:
     counted = Counted(measures, view.rule, view.where)
     row = _row(options.model, options.set)
     folders = [options.results] if options.results else [reference_folder(), Path("results/local")]
-    shelves = [Records.load(folder) for folder in folders]
+    shelves = [Records(folder) for folder in folders]
     shelf = next((records for records in shelves if records.results(row, dataset)), None)
     if shelf is None:
         command = f"python -m reproduce table2 --dataset {dataset} --model {catalog.current().model_word(row.model)}"

@@ -220,9 +220,9 @@ def test_a_page_made_alone_links_no_file_that_is_not_there(page: str, results: P
 def test_a_run_made_again_stands_beside_the_reference(
     results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shelf, pop = Records.load(results), Row("POP", "pop")
+    shelf, pop = Records(results), Row("POP", "pop")
     runner.run(Experiment.of("cycle", "pop"), data=".", results=tmp_path / "again", device="cpu")
-    ours, again = shelf.results(pop, "cycle"), Records.load(tmp_path / "again").results(pop, "cycle")
+    ours, again = shelf.results(pop, "cycle"), Records(tmp_path / "again").results(pop, "cycle")
     monkeypatch.setattr(records, "reference_folder", lambda: results)
     for folder, shown in ((results, 0), (tmp_path / "again", 1)):
         study = Study(Request(datasets=["cycle"], data=Path(), results=folder, models=["pop"]), {})

@@ -87,7 +87,7 @@ def no_reference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def said(folder: Path, *statements: Statement, dataset: str = HERE) -> list[Said]:
     claim = Claim("C", "", {numbers.PAPER_COLUMN[dataset]: statements})
-    evidence = {name: Evidence(Records.load(folder), name) for name in numbers.DATASETS}
+    evidence = {name: Evidence(Records(folder), name) for name in numbers.DATASETS}
     return claims.judge(claim, dataset, evidence)
 
 
@@ -175,7 +175,7 @@ def test_a_gain_on_longer_prefixes_is_seen_and_an_even_one_is_not(tmp_path: Path
     # With 400 sessions, a difference like the paper's 1.8 % cannot be detected, whatever the outcome.
     assert one.verdict is Verdict.UNTESTABLE
     assert one.effect is not None and one.effect.value > 40 and one.effect.power(1.77) < 0.8
-    evidence = {dataset: Evidence(Records.load(tmp_path), dataset)}
+    evidence = {dataset: Evidence(Records(tmp_path), dataset)}
     weighed = claims._weigh(wide, (A, B), evidence[dataset], evidence[dataset])
     assert weighed is not None and weighed.effect.value == pytest.approx(one.effect.value)
     again = claims._weigh(LongerGain(A, B, (1, 3), (4, 17)), (A, B), evidence[dataset], evidence[dataset])
@@ -195,7 +195,7 @@ def test_a_collapse_is_a_fall_to_less_than_the_share_on_the_same_test_sessions(t
 def test_records_of_another_split_than_most_rows_are_left_out(tmp_path: Path) -> None:
     stored(tmp_path, {A.label: hits(0.6), POP.label: hits(0.2)})
     store(record(NARM, hits(0.7), digest="b" * 64), tmp_path)
-    evidence = Evidence(Records.load(tmp_path), HERE)
+    evidence = Evidence(Records(tmp_path), HERE)
     assert evidence.results(NARM) == []
     assert len(evidence.results(POP)) == 1
     assert f"narm-seed0.json: made from other data called {HERE}; left out." in evidence._records.remarks()
@@ -212,7 +212,7 @@ def test_tuned_rows_are_compared_only_where_all_had_the_same_budget() -> None:
     rows = (Row("FPMC", "fpmc"), A, POP)
 
     def chosen(*searches: Found) -> list[str] | None:
-        found = Evidence(Records.load(Path("none")), HERE, searches).tuned_equally(rows)
+        found = Evidence(Records(Path("none")), HERE, searches).tuned_equally(rows)
         return None if found is None else [row.label for row in found]
 
     assert chosen() is None
@@ -227,7 +227,7 @@ def test_tuned_rows_are_compared_only_where_all_had_the_same_budget() -> None:
 def test_a_tuned_record_never_stands_in_for_published_settings(tmp_path: Path) -> None:
     stored(tmp_path, {A.label: hits(0.4), POP.label: hits(0.5)})
     store(record(Row("", "item_knn", {"alpha": 0.1}), hits(0.6)), tmp_path)
-    evidence = {HERE: Evidence(Records.load(tmp_path), HERE, [search(A, {"alpha": 0.1})])}
+    evidence = {HERE: Evidence(Records(tmp_path), HERE, [search(A, {"alpha": 0.1})])}
     claim = Claim("C", "", {"YOOCHOOSE 1/64": (Above(A, POP, "recall"), Above(B, POP, "recall"))})
     published = claims.judge(claim, HERE, evidence)
     assert [one.verdict for one in published] == [Verdict.FAILS, None]
@@ -282,7 +282,7 @@ def test_an_undecided_statement_says_how_many_seeds_would_show_the_papers_effect
         for seed in range(2):
             store(record(row, hits(share + 0.01 * seed * (-1) ** seed, seed), seed=seed), tmp_path)
     claim = next(one for one in CLAIMS if one.name == "C1")
-    found = claims.judge(claim, HERE, {HERE: Evidence(Records.load(tmp_path), HERE)})
+    found = claims.judge(claim, HERE, {HERE: Evidence(Records(tmp_path), HERE)})
     last = found[-1]
     assert (last.verdict, last.published) == (Verdict.UNDECIDED, pytest.approx(0.48))
     assert last.effect is not None and last.power < 0.8

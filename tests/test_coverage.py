@@ -188,7 +188,7 @@ WORLDS_OF_1_64 = {
 @pytest.fixture(scope="module")
 def records_of_1_64() -> dict[str, Measurement]:
     """Return what every test session does to Recall@20 of the rows."""
-    shelf = Records.load(Path(__file__).resolve().parent.parent / "results")
+    shelf = Records(Path(__file__).resolve().parent.parent / "results")
     rows = {row.label: row for row in ROWS} | {"variant": DECODERS[0]}
     found = {label: shelf.results(rows[label], "yoochoose1_64") for label in EVEN}
     return {

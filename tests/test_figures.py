@@ -25,7 +25,7 @@ def draw() -> dict[str, bytes]:
     drawn |= figures.by_bin("bins", lines[:1], ["1", "2", ">19"], ["9k", "8", "3"], panel)
     bars = [figures.Bar("POP", 1.0, 0.2, 1.5), figures.Bar("NARM", 60.0)]
     drawn |= figures.bars("bars", {"Recall@20": bars, "MRR@20": bars})
-    attended = figures.Attended(np.array([0.25, 0.75], np.float16), np.array([False, True]))
+    attended = np.array([0.25, 0.75], np.float16), np.array([False, True])
     drawn |= figures.heat_maps("map", "2 sessions", {"a": [attended, attended], "b": [attended]})
     return drawn | figures.from_last("means", {"a": [1.5, 0.9], "b": [1.2, 1.0, 0.8]})
 

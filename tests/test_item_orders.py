@@ -129,7 +129,7 @@ def test_the_tie_rule_is_shown_where_it_moves_a_tenth_of_a_point(data: Path, tmp
     section = audit._ties(Study(request, {}), [diginetica.BY_TIME])
     moved = set()
     for label, model in {"POP": "pop", "S-POP": "s_pop", "Item-KNN": "item_knn", "S-KNN": "sknn"}.items():
-        (one,) = Records.load(tmp_path).results(Row(label, model), diginetica.BY_TIME)
+        (one,) = Records(tmp_path).results(Row(label, model), diginetica.BY_TIME)
         low, high = one.greater + one.equal + 1, one.greater + 1
         gains = [
             100 * np.mean(high <= 20) - 100 * np.mean(low <= 20),

@@ -36,7 +36,7 @@ def test_every_record_is_listed_under_the_experiment_it_says_it_is_of(results: P
 
 
 def test_a_row_gets_the_records_of_its_model_and_fields_only(results: Path) -> None:
-    own = Records.load(results)
+    own = Records(results)
     assert [one.experiment.seed for one in own.results(Row("", "item_knn", FIELDS), "cycle")] == [0, 4]
     assert [one.experiment.seed for one in own.results(Row("", "item_knn"), "cycle")] == [2]
     assert own.remarks() == []
@@ -47,7 +47,7 @@ def test_a_renamed_and_a_broken_record_are_said_once_and_left_out(results: Path)
     for ending in (".json", ".npz"):
         (place / f"pop-seed0{ending}").rename(place / f"pop-seed1{ending}")
     (place / "item_knn-seed2.json").write_text("[]")
-    own = Records.load(results)
+    own = Records(results)
     assert own.results(Row("", "pop"), "cycle") == own.results(Row("", "item_knn"), "cycle") == []
     assert sorted(line.partition(" (")[0] for line in own.remarks()) == [
         "item_knn-seed2.json: broken record",

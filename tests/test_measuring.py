@@ -68,7 +68,7 @@ def test_the_noise_is_pooled_over_the_rows_of_a_family_with_several_seeds(tmp_pa
     for seed, hits in enumerate((20, 24)):  # 50 and 60 %, residuals 5
         store(record("narm", hits, seed), tmp_path)
     store(record("gru4rec", 30), tmp_path)
-    found = noise(Seeds.of(Records.load(tmp_path), record("narm", 20)))
+    found = noise(Seeds.of(Records(tmp_path), record("narm", 20)))
     assert {name: one.df for name, one in found.items()} == {"sampled": 3, "softmax": 1}
     assert found["sampled"].variance == pytest.approx((2 * 2.5**2 + 2 * 5.0**2 + 10.0**2) / 3)
     assert found["softmax"].variance == pytest.approx(2 * 5.0**2)
@@ -78,7 +78,7 @@ def test_models_without_chance_and_other_splits_say_nothing_of_seeds(tmp_path: P
     for seed in (0, 1):
         store(record("item_knn", 20, seed), tmp_path)
         store(record("narm", 20 + seed, seed, digest="b" * 64), tmp_path)
-    assert noise(Seeds.of(Records.load(tmp_path), record("narm", 20))) == {}
+    assert noise(Seeds.of(Records(tmp_path), record("narm", 20))) == {}
 
 
 def test_the_reference_tells_the_noise_of_ones_own_single_runs(tmp_path: Path, reference: Path) -> None:
@@ -86,11 +86,11 @@ def test_the_reference_tells_the_noise_of_ones_own_single_runs(tmp_path: Path, r
     store(record("narm", 20), own)
     for seed, hits in enumerate((20, 22)):  # the first is the same run as in the user's own folder
         store(record("narm", hits, seed), reference)
-    assert noise(Seeds.of(Records.load(own), record("narm", 20)))["softmax"].df == 1
+    assert noise(Seeds.of(Records(own), record("narm", 20)))["softmax"].df == 1
     found = measured(
         {"NARM": [record("narm", 20)], "POP": [record("pop", 4)]},
         "recall",
-        Seeds.of(Records.load(own), record("pop", 4)),
+        Seeds.of(Records(own), record("pop", 4)),
     )
     assert isinstance(contrast([(1.0, found["NARM"])]), Estimate)
     assert found["POP"].noise is None
@@ -104,7 +104,7 @@ def test_a_family_without_several_seeds_borrows_from_the_data_set_that_knows_mos
             store(record("narm", hits, seed, dataset=dataset, digest=dataset[-1] * 64), reference)
     store(record("fpmc", 20, digest="a" * 64), reference)
     rows = {"NARM": [record("narm", 20, digest="a" * 64)], "FPMC": [record("fpmc", 20, digest="a" * 64)]}
-    seeds = Seeds.of(Records.load(reference), rows["NARM"][0])
+    seeds = Seeds.of(Records(reference), rows["NARM"][0])
     assert {name: lender for name, _, lender in seeds.families()} == {"softmax": "yoochoose1_64"}
     found = measured(rows, "recall", seeds)
     part = found["NARM"].by_seed
@@ -121,7 +121,7 @@ def test_a_family_without_several_seeds_borrows_from_the_data_set_that_knows_mos
 
 def test_where_nothing_tells_the_noise_between_seeds_rows_are_not_judged(tmp_path: Path, reference: Path) -> None:
     rows = {"NARM": [record("narm", 30)], "FPMC": [record("fpmc", 10)], "POP": [record("pop", 5)]}
-    found = measured(rows, "recall", Seeds.of(Records.load(tmp_path), rows["NARM"][0]))
+    found = measured(rows, "recall", Seeds.of(Records(tmp_path), rows["NARM"][0]))
     assert isinstance(contrast([(1.0, found["NARM"])]), OneRun)
     assert measuring.half_width(found["NARM"]) > 0
     assert measuring.marks(found) == {"NARM": "highest", "FPMC": "not judged", "POP": "not judged"}

@@ -138,7 +138,7 @@ def test_targets_that_train_lacks_are_ranked_missed_or_left_out() -> None:
 
 def test_only_a_fraction_of_yoochoose_has_targets_that_train_lacks() -> None:
     """412 on 1/64; on DIGINETICA the least clicked items share POP's last place, and train has them all."""
-    own = Records.load(Path(metrics.__file__).parents[2] / "results")
+    own = Records(Path(metrics.__file__).parents[2] / "results")
     unseen = table2.unseen_targets(own, "yoochoose1_64")
     assert unseen is not None and unseen.sum() == 412
     assert all(table2.unseen_targets(own, name) is None for name in ("diginetica", "diginetica-file-order", "eshop"))

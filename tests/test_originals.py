@@ -64,7 +64,7 @@ def by_hand(result: Result, unseen: np.ndarray, *, rule_of_2016: bool) -> tuple[
 
 def test_of_the_numbers_that_public_code_predicts_on_1_64_ten_are_near_the_papers() -> None:
     """Counted anew from the records; the page counts them without POP, whose numbers are small: 8 of 14."""
-    own = Records.load(Path(__file__).resolve().parent.parent / "results")
+    own = Records(Path(__file__).resolve().parent.parent / "results")
     pop = own.results(PREDICTED["POP"].row, "yoochoose1_64")[0]
     unseen = pop.greater + pop.equal + 1 == pop.split["n_items"]
     near = {}

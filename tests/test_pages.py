@@ -417,12 +417,12 @@ def test_stored_shows_what_has_records_and_no_synthetic_log(
 
 
 def test_a_view_shows_the_synthetic_log_where_there_is_nothing_else(records: Path) -> None:
-    assert Records.load(records).datasets() == [DATASET]
+    assert Records(records).datasets() == [DATASET]
     (records / "runs" / "synthetic").mkdir()
     shutil.copy(records / "runs" / DATASET / "pop-seed0.json", records / "runs" / "synthetic")
-    assert Records.load(records).datasets() == [DATASET]
+    assert Records(records).datasets() == [DATASET]
     shutil.rmtree(records / "runs" / DATASET)
-    assert Records.load(records).datasets() == ["synthetic"]
+    assert Records(records).datasets() == ["synthetic"]
 
 
 def test_model_restricts_a_view(records: Path) -> None:

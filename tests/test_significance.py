@@ -189,7 +189,7 @@ def found_by_search(alpha: float, fixed: dict[str, object], trials: int) -> Foun
 
 
 def test_of_several_searches_the_setting_whose_run_validates_best_is_shown(tmp_path: Path) -> None:
-    own = Records.load(tmp_path)
+    own = Records(tmp_path)
     first, second = found_by_search(0.25, {}, 20), found_by_search(0.75, {}, 40)
     row = Row("Item-KNN", "item_knn")
     assert table2.tuned_row(own, DATASET, row, [first]) == first.row
@@ -197,7 +197,7 @@ def test_of_several_searches_the_setting_whose_run_validates_best_is_shown(tmp_p
     for alpha, validation in ((0.25, 40.0), (0.75, 60.0)):
         run = record("item_knn", 30, {"alpha": alpha})
         store(replace(run, epochs=[{"epoch": 1, "validation_recall": validation}]), tmp_path)
-    assert table2.tuned_row(Records.load(tmp_path), DATASET, row, [first, second]) == second.row
+    assert table2.tuned_row(Records(tmp_path), DATASET, row, [first, second]) == second.row
 
 
 def test_rows_of_another_split_are_left_out_and_named(tmp_path: Path) -> None:

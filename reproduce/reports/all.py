@@ -11,7 +11,7 @@ from reproduce.errors import InputError
 from reproduce.paper.rows import Row
 from reproduce.paper.variants import VARIANTS
 from reproduce.reading import own_data
-from reproduce.reports.document import Block, Bullets, Cell, Document, Section, Table
+from reproduce.reports.document import Block, Cell, Document, Table
 from reproduce.reports.measuring import without_chance
 from reproduce.reports.study import FULL_DECODER, KNOWN, Page, Study, joined, title_of
 from reproduce.runs.request import Request, same
@@ -78,7 +78,8 @@ def index(study: Study, drawn: Collection[str] = ()) -> Document:
             "**What has been run**, as the number of seeds. *exact*: the model has no randomness. ·: not run.",
             _coverage(study),
         ]
-    parts += [CITE] if findings else []  # the project's reference, not a user's own results
+    if findings:  # the project's reference, not a user's own results
+        parts.append("To cite, check or send a number: [docs/citing.md](../docs/citing.md).")
     return Document(
         "Results",
         introduction="Every number is computed from the stored rank of each test prefix (`runs/`).",
@@ -93,25 +94,6 @@ ALONE = Page(index, rows)  # without the pages beside it
 
 def others() -> dict[str, Page]:
     return {name: page for name, page in reports.pages().items() if name != reports.INDEX}
-
-
-CITE = Section(
-    "To cite, check or send a number",
-    [
-        Bullets(
-            [
-                "To cite a number, name its row, data set and page, and the commit in runs.csv; "
-                "[CITATION.cff](../CITATION.cff) has the paper and this suite.",
-                "A record is one run. Its `.json` holds the cause (data set, model, fields, seed), the circumstances "
-                "(commit, versions, device, threads) and the sha256 of its `.npz`: session, length, `greater` and "
-                "`equal` of every test prefix.",
-                "`python -m reproduce check` verifies every record and draws every page again to compare it.",
-                "To send a record, open a pull request with its two files, made at a clean commit of this repository, "
-                "and with the file of the model if that is new. `check` must pass. We run it again before it is shown.",
-            ]
-        )
-    ],
-)
 
 
 def _about(page: Page) -> str:

@@ -27,7 +27,7 @@ def draw(study: Study) -> Document:
     """Draw the page; sessions that do not exist become its `error`, and the others are drawn."""
     attended = [_Attended(study, name) for name in study.viewed]
     shown = [one for one in attended if not one.lacking]
-    maps = {one.title: [figures.Attended(*one.attention.of_session(i)) for i in one.sessions] for one in shown}
+    maps = {one.title: [one.attention.of_session(i) for i in one.sessions] for one in shown}
     maps = {title: content for title, content in maps.items() if content}
     means = {one.title: one.by_distance() for one in shown}
     chosen = study.request.options.get("session")

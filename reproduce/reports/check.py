@@ -154,7 +154,7 @@ class _Folder:
         text = page.read_text(encoding="utf-8", errors="replace")
         figures = re.findall(r"\((figures/[^)]+)\.(?:png|svg)\)", text)
         files = [page, *(page.parent / f"{figure}.{kind}" for figure in figures for kind in ("png", "svg"))]
-        self.apart |= {self.name(file): why for file in files if file.is_file()}
+        self.apart |= {self.name(file): why for file in files if file.is_file() and file not in self.compared}
 
     def compare(self, page: Path, text: str, document: Document, again: str) -> bool:
         """Compare a page, its CSV files and its figures with the document drawn anew; return whether it was done."""

@@ -118,7 +118,7 @@ class Evidence:
         # In an older protocol a single fit decided which setting won: that is no basis for a comparison.
         self.searches = [one for one in searches if one.protocol.version == VERSION]
         self.column = numbers.PAPER_COLUMN[dataset]
-        self.every = [run for row in _ALL_ROWS for run in self.results(row)]
+        self.every = records.of(dataset)
         self.seeds = Seeds.of(records, self.every[0]) if self.every else Seeds(())
         self._measured: dict[str, Measurement] = {}
 
@@ -154,17 +154,6 @@ class Evidence:
             if search.better
         }
         return tuple(tuned.get(row.label, row) for row in rows)
-
-
-_ALL_ROWS = tuple(
-    {
-        str(row): row
-        for claim in CLAIMS
-        for statements in claim.statements.values()
-        for one in statements
-        for row in claims.rows(one)
-    }.values()
-)
 
 
 def as_public_code(rows: tuple[Row, ...]) -> tuple[Row, ...]:

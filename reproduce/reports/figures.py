@@ -377,25 +377,20 @@ def histograms(panels: Mapping[str, np.ndarray]) -> Figure:
 # Attention
 
 
-@dataclass(frozen=True)
-class Attended:
-    """The attention over the clicks of a session, and which clicks are on the item that is clicked next."""
-
-    weights: np.ndarray  # (clicks,), they sum to 1
-    is_target: np.ndarray  # (clicks,) bool
-
-
 @drawn
-def heat_maps(label: str, panels: Mapping[str, Sequence[Attended]]) -> Figure:
-    """Draw a map for each title: a row a session, oldest click left, in multiples of an even share on one scale."""
+def heat_maps(label: str, panels: Mapping[str, Sequence[tuple[np.ndarray, np.ndarray]]]) -> Figure:
+    """Draw a map for each title: a row a session, oldest click left, in multiples of an even share on one scale.
+
+    A session is its weights, which sum to 1, and which of its clicks are on the item that is clicked next.
+    """
     rows = max(len(content) for content in panels.values())
     figure = Figure((WIDTH, 1.35 + 0.185 * rows))
     for ax, (title, content) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
-        clicks = max(len(one.weights) for one in content)
+        clicks = max(len(weights) for weights, _ in content)
         shares = np.full((len(content), clicks), np.nan)
-        for i, one in enumerate(content):
-            shares[i, : len(one.weights)] = one.weights.astype(float) * len(one.weights)
-            for j in np.flatnonzero(one.is_target):
+        for i, (weights, is_target) in enumerate(content):
+            shares[i, : len(weights)] = weights.astype(float) * len(weights)
+            for j in np.flatnonzero(is_target):
                 ax.plot(j + 0.5, i + 0.5, "o", ms=4, mfc="white", mec=INK, mew=1)
         image = ax.pcolormesh(shares, cmap="Blues", vmin=0, vmax=4, edgecolors="#c9c9c9", lw=0.8)
         ax.set_ylim(rows, 0)

@@ -175,7 +175,7 @@ def _datasets(page: Page, options: Namespace, named: list[str]) -> list[str]:
     if named or not (page.runs or page.reads_logs):
         return named
     if page.runs and options.stored:
-        return Records.load(options.results).datasets()
+        return Records(options.results).datasets()
     found = [name for name in numbers.DATASETS if catalog.dataset(name).find(options.data)]
     if not found:
         print(
@@ -195,7 +195,7 @@ def comment(page: Page, request: Request) -> str:
     It names models and data sets but no files: pages are passed on, and no page may make `check` run code. It is ""
     where the command without options draws the same page.
     """
-    recorded = set(Records.load(request.results).datasets()) - set(catalog.current().data)
+    recorded = set(Records(request.results).datasets()) - set(catalog.current().data)
     shown_anyway = recorded if page.runs and not page.reads_logs else set()
     parts = {
         "datasets": [name for name in request.datasets if name != request.folder and name not in shown_anyway],
@@ -259,6 +259,6 @@ def again(name: str, page: Page, request: Request) -> str:
     """Return a sentence with the command that draws a page again from stored records, with the same rows."""
     runs = page.runs and name != "all"
     if runs and not request.datasets:
-        request = replace(request, datasets=Records.load(request.results).datasets())
+        request = replace(request, datasets=Records(request.results).datasets())
     told = [*words(name, request), *(["--stored"] if runs else []), "--results", str(request.results)]
     return f"python -m reproduce {shlex.join(told)} draws it again"

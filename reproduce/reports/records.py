@@ -30,8 +30,15 @@ from reproduce.runs.stored_search import Found
 class Records:
     """The records of a folder. A data set's are read when they are first asked for, and only once."""
 
-    def __init__(self, folder: Path, digests: Mapping[str, str]) -> None:
-        self.folder, self._digests = folder, digests
+    def __init__(self, folder: Path, digests: Mapping[str, str] | None = None) -> None:
+        """Name a folder of records.
+
+        Args:
+            folder: the results folder.
+            digests: of data sets whose split is at hand; records of another split under their names are left out. For
+                the others, the split of most records is taken.
+        """
+        self.folder, self._digests = folder, digests or {}
         self._usable: dict[str, dict[str, Result]] = {}  # data set -> path of the experiment -> record
         self._remarks: dict[str, dict[str, None]] = {}  # data set -> why records could not be used
         self._own: dict[str, list[Listed]] = {}  # data set -> the usable records of own models
@@ -39,20 +46,9 @@ class Records:
         self._only = ""  # the one data set whose pages lie in a folder of its name
 
     @classmethod
-    def load(cls, folder: Path, digests: Mapping[str, str] | None = None) -> Records:
-        """Return the records of a folder.
-
-        Args:
-            folder: the results folder.
-            digests: of data sets whose split is at hand; records of another split under their names are left out. For
-                the others, the split of most records is taken.
-        """
-        return cls(folder, digests or {})
-
-    @classmethod
     def of_request(cls, request: Request) -> Records:
         """Return the records of the folder that a request names."""
-        records = cls.load(request.results, request.digests)
+        records = cls(request.results, request.digests)
         records._outside = request.outside
         records._only = request.folder if own_data.NAME.fullmatch(request.folder) else ""
         return records
@@ -241,7 +237,7 @@ def reference_folder() -> Path:
 def reference(results: Path) -> Records | None:
     """Return the reference to show beside the user's records; None if it does not exist or is the user's folder."""
     folder = reference_folder()
-    return None if folder == results.resolve() or not folder.is_dir() else Records.load(folder)
+    return None if folder == results.resolve() or not folder.is_dir() else Records(folder)
 
 
 def of_published_size(provenance: Mapping[str, Any]) -> bool:
