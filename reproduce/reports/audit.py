@@ -373,10 +373,7 @@ def _first_rows(records: Records, datasets: Sequence[str]) -> list[Block]:
     ]
     papers = {title_of(name): published("BPR-MF", name) if papers_task(name, []) else None for name in kept}
     table = Table([*lines, {"negatives drawn from": "**the paper**", **papers}], "BPR-MF")
-    text = (
-        "The public code of 2016 draws negatives from the first m rows of the table of clicks, m the number of items, "
-        "so its numbers depend on how the table is sorted."
-    )
+    text = "The public code of 2016 draws negatives from the first rows of the table of clicks, as many as there are items."
     return [Section("BPR-MF by the order of the rows", [text, table])]
 
 
@@ -393,8 +390,5 @@ def _ties(study: Study, datasets: Sequence[str]) -> Section:
             elif not (label in PREDICTED and papers_task(dataset, runs)):  # those are shown above
                 line: dict[str, Cell] = {"model": label, "data set": title_of(dataset), "ties against": against}
                 lines.append(line | {"ties in favour": favour})
-    text = (
-        f"Besides the rows above; {unmoved} rows with records move by less than {MOVED} points in both metrics. Every "
-        "run, also with ties at random: runs.csv."
-    )
+    text = f"{unmoved} rows with records move by less than {MOVED} points; every run under each rule: runs.csv."
     return Section("The effect of tie-breaking", [Table(lines, "Ties", labels=2), text])

@@ -264,7 +264,7 @@ class Line:
 
 
 def _lines(ax: Axes, lines: Sequence[Line], *, markers: bool, gap: float) -> None:
-    """Draw lines and write each name beside the line's end; names that would overlap are pushed apart."""
+    """Draw lines and write each name right of the longest; names that would overlap are pushed apart."""
     for line in lines:
         style = look(line.label)
         marker = style.marker if markers else ""
@@ -280,9 +280,9 @@ def _lines(ax: Axes, lines: Sequence[Line], *, markers: bool, gap: float) -> Non
         for i in range(len(places) - 1):
             if (overlap := least - places[i + 1] + places[i]) > 0:
                 places[i], places[i + 1] = places[i] - overlap / 2, places[i + 1] + overlap / 2
+    beside = max((line.x[-1] for line in lines), default=0.0) + 0.03 * (right - left)
     for line, place in zip(lines, places, strict=True):
-        beside, colour = line.x[-1] + 0.03 * (right - left), look(line.label).colour
-        ax.text(beside, place, line.label, color=colour, fontsize=8.8, va="center", clip_on=False)
+        ax.text(beside, place, line.label, color=look(line.label).colour, fontsize=8.8, va="center", clip_on=False)
 
 
 @drawn

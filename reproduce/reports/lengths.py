@@ -164,7 +164,10 @@ class _Section(Compared):
                 Dot(i, one.value, kind, one.interval(), 0.36 * (k - (len(self.rivals) - 1) / 2))
                 for i, one in enumerate(judged)
             ]
-        panel = DotPanel("Differences in Recall@20, points", dots, label=f"above 0: {self.reference} is better")
+        usual = [1.1 * abs(dot.value) for dot in dots if spans[dot.row] != OVER]
+        reach = max([3.0, *usual])  # what lies far beyond is drawn at the edge
+        label = f"above 0: {self.reference} is better"
+        panel = DotPanel("Differences in Recall@20, points", dots, label=label, reach=reach)
         name = f"lengths-{self.dataset}"
         caption = (
             f"Left: Recall@20 by length. Right: {self.reference} less others on the same prefixes, 95 % intervals."

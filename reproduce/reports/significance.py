@@ -41,7 +41,7 @@ def draw(study: Study) -> Document:
             *(_section(one) for one in compared),
             Folded("Method", [METHOD]),
         ],
-        foot="All pairs, with intervals that hold for all of them: [pairs.csv](pairs.csv).",
+        foot="All pairs: [pairs.csv](pairs.csv).",
         data={"pairs.csv": renderers.csv(pd.DataFrame([line for one in compared for line in _pairs(one)]))},
     )
 
@@ -86,7 +86,7 @@ def _section(one: Compared) -> Section:
     if 0 < few < FEW:
         parts.append(f"Half of the noise of a difference comes from as few as {few} test sessions (pairs.csv).")
     labels = sorted(one.effects["recall"], key=lambda label: -one.effects["recall"][label].value)
-    parts += [_figure(one, labels), Folded("The same in numbers", [_table(one, labels)], on_terminal=True)]
+    parts += [_figure(one, labels), Folded("In numbers", [_table(one, labels)], on_terminal=True)]
     return Section(one.title, [*parts, _moved_by_ties(one)], one.dataset)
 
 
@@ -110,7 +110,7 @@ def _figure(one: Compared, labels: Sequence[str]) -> Figure:
         panels.append(DotPanel(METRICS[metric], dots, values=True, label=below))
     name = f"significance-{one.dataset}"
     caption = f"Each model less {one.reference}, with 95 % intervals."
-    alt = f"{one.title}: each model less {one.reference}"
+    alt = f"{one.title}: differences"
     return Figure(name, alt, caption, figures.dots(name, [labels], [panels]))
 
 
