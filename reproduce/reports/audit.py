@@ -373,7 +373,7 @@ def _first_rows(records: Records, datasets: Sequence[str]) -> list[Block]:
     ]
     papers = {title_of(name): published("BPR-MF", name) if papers_task(name, []) else None for name in kept}
     table = Table([*lines, {"negatives drawn from": "**the paper**", **papers}], "BPR-MF")
-    text = "The public code of 2016 draws negatives from the first rows of the table of clicks, as many as there are items."
+    text = "The public code of 2016 draws negatives from the first rows of the table of clicks, as many as items."
     return [Section("BPR-MF by the order of the rows", [text, table])]
 
 
