@@ -37,7 +37,7 @@ class Simulator:
     zipf: float = 0.4
     jump: float = 0.10
     accident: float = 0.45
-    repeat: float = 0.12
+    repeat: float = 0.06
     seed: int = 2017
 
     def sessions_by_day(self) -> tuple[list[list[int]], np.ndarray]:
