@@ -79,8 +79,8 @@ ROWS = (
 
 
 NOTE = (
-    "Controls that the paper lacked, from later papers, with the settings that their authors or session-rec (Ludewig "
-    "et al. 2021) publish for this data set."
+    "Later baselines have the settings that their authors or session-rec (Ludewig et al. 2021) publish for this data "
+    "set."
 )
 
 

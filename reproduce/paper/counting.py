@@ -21,8 +21,8 @@ class Counting:
         """The rule in words, as shown under a table."""
         unseen = {
             "ranked": "",
-            "missed": ", items not in train always missed",
-            "dropped": ", items not in train left out",
+            "missed": ", unseen items always missed",
+            "dropped": ", unseen items left out",
         }
         return f"rank {'<' if self.below else '<='} {k}, ties {self.ties}{unseen[self.unseen]}"
 

@@ -344,7 +344,7 @@ def _attended(result: Result) -> Iterator[str]:
     most = int(kept.lengths.max())
     due = np.bincount(np.minimum(result.length, most), minlength=LONGEST + 1)[1 : LONGEST + 1]
     if means["examples"] != due.tolist():
-        yield "the prefixes that its mean attention is over are not those of its test part"
+        yield "the prefixes that its mean attention is over are not those of its test set"
     repeat = means["repeat"]
     if repeat["examples"] > len(result.greater):
         yield "more prefixes that repeat an item than there are"
