@@ -22,6 +22,7 @@ from reproduce.reading import own_data
 from reproduce.reports import all as index
 from reproduce.reports import figures, making, renderers
 from reproduce.reports.document import Document
+from reproduce.reports.records import Records
 from reproduce.runs import kept_model, stored_search
 from reproduce.runs.experiment import identity
 from reproduce.runs.record import Result, current, load_file
@@ -193,6 +194,11 @@ class _Folder:
 
     def check_the_rest(self, place: Path) -> None:
         """Account for the files in a folder of pages that no page drew."""
+        runs = place / "runs.csv"  # it needs no logs, whatever page it was drawn with
+        if place == self.results and runs.is_file() and runs not in self.compared:
+            self.compared.add(runs)
+            if runs.read_bytes() != renderers.csv(Records(place).runs()).encode():
+                self.faults.append("runs.csv: not what its records give; draw a page again")
         for file in sorted([*place.iterdir(), *place.glob("figures/*")]):
             name = self.name(file)
             if file in self.compared or name in self.apart or file.name in ("runs", "search", "figures"):
