@@ -51,29 +51,29 @@ def pairwise(rows: Mapping[str, Measurement]) -> dict[tuple[str, str], Pair | On
 def against(rows: Mapping[str, Measurement], control: str) -> dict[str, Pair | OneRun]:
     """Compare every other row with the control, row less control; no other pairs count (Dunnett, JASA 50, 1955)."""
     pairs = [(label, control) for label in rows if label != control]
-    return {label: one for (label, _), one in _together(rows, pairs).items()}
+    return {label: pair for (label, _), pair in _together(rows, pairs).items()}
 
 
 def _together(
     rows: Mapping[str, Measurement], pairs: Sequence[tuple[str, str]]
 ) -> dict[tuple[str, str], Pair | OneRun]:
-    judged = {label: one for label, one in rows.items() if not one.unknown}
-    asked = {frozenset(pair) for pair in pairs if judged.keys() >= set(pair)}
+    judged = {label: row for label, row in rows.items() if not row.unknown}
+    compared = {frozenset(pair) for pair in pairs if judged.keys() >= set(pair)}
     most = np.zeros(DRAWS)
     for a, b, z in _null(judged):
-        if {a, b} in asked:
+        if {a, b} in compared:
             np.maximum(most, np.abs(z), out=most)
     drawn = 2 * special.ndtr(-most)  # the smallest p-value of each draw
-    count = max(len(asked), 1)
+    count = max(len(compared), 1)
     level = 1 - _critical(drawn, count)
-    found: dict[tuple[str, str], Pair | OneRun] = {}
+    made: dict[tuple[str, str], Pair | OneRun] = {}
     for a, b in pairs:
-        one = difference(rows[a], rows[b])
-        if isinstance(one, Estimate):
-            found[a, b] = Pair(one, *one.interval(level), _adjusted(one.p, drawn, count))
+        effect = difference(rows[a], rows[b])
+        if isinstance(effect, Estimate):
+            made[a, b] = Pair(effect, *effect.interval(level), _adjusted(effect.p, drawn, count))
         else:
-            found[a, b] = one
-    return found
+            made[a, b] = effect
+    return made
 
 
 def best(rows: Mapping[str, Measurement]) -> dict[str, bool | None]:
@@ -84,25 +84,25 @@ def best(rows: Mapping[str, Measurement]) -> dict[str, bool | None]:
         True. The truly best row is kept in 95 % of cases, and no row is called best merely because it came out first.
         None if the row's noise between seeds is not known; such a row is not compared with others.
     """
-    judged = {label: one for label, one in rows.items() if not one.unknown}
+    judged = {label: row for label, row in rows.items() if not row.unknown}
     others = max(len(judged) - 1, 1)
     most = {label: np.full(DRAWS, -np.inf) for label in judged}  # the largest lead of another row over each
     for a, b, z in _null(judged):
         np.maximum(most[b], z, out=most[b])
         np.maximum(most[a], -z, out=most[a])
-    found: dict[str, bool | None] = {}
+    best: dict[str, bool | None] = {}
     for label in rows:
         if label not in judged:
-            found[label] = None
+            best[label] = None
             continue
-        behind = min((_ahead(one, judged[label]) for key, one in judged.items() if key != label), default=1.0)
-        found[label] = _adjusted(behind, special.ndtr(-most[label]), others) >= ALPHA
-    return found
+        behind = min((_ahead(row, judged[label]) for key, row in judged.items() if key != label), default=1.0)
+        best[label] = _adjusted(behind, special.ndtr(-most[label]), others) >= ALPHA
+    return best
 
 
-def _ahead(one: Measurement, other: Measurement) -> float:
+def _ahead(row: Measurement, other: Measurement) -> float:
     """Return the one-sided p-value of the hypothesis that `one` is no better than `other`."""
-    effect = difference(one, other)
+    effect = difference(row, other)
     assert isinstance(effect, Estimate)
     return effect.p / 2 if effect.value > 0 else 1 - effect.p / 2
 
@@ -112,17 +112,17 @@ def _null(rows: Mapping[str, Measurement]) -> Iterator[tuple[str, str, np.ndarra
     if len(rows) < 2:
         return
     rng = np.random.default_rng(SEED)
-    U = np.stack([one.influence for one in rows.values()])  # (rows, sessions)
-    G = min(one.sessions for one in rows.values())
+    U = np.stack([row.influence for row in rows.values()])  # (rows, sessions)
+    G = min(row.sessions for row in rows.values())
     # By einsum: BLAS rounds differently with another number of threads, and pages must be equal to the byte.
     covariance = np.einsum("is,js->ij", U, U) * (G / max(G - 1, 1))
-    covariance -= np.diag([one.counted_twice for one in rows.values()])
+    covariance -= np.diag([row.counted_twice for row in rows.values()])
     values, vectors = np.linalg.eigh(covariance)
     root = vectors * np.sqrt(np.maximum(values, 0.0))  # (rows, rows), root @ root.T is the covariance
     moved = dict(zip(rows, np.einsum("ij,jd->id", root, rng.standard_normal((len(rows), DRAWS))), strict=True))
     drawn: dict[str, tuple[np.ndarray, float]] = {}  # the drawn variances between seeds, and their degrees of freedom
-    for label, one in rows.items():
-        if part := one.by_seed:
+    for label, row in rows.items():
+        if part := row.by_seed:
             moved[label] = moved[label] + math.sqrt(part.variance) * rng.standard_normal(DRAWS)
             drawn[label] = part.variance * rng.chisquare(part.df, DRAWS) / part.df, part.df
     sessions = rng.standard_normal(DRAWS)

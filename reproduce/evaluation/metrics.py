@@ -46,8 +46,8 @@ class Metric:
 
 
 METRICS: Mapping[str, Metric] = {
-    one.name: one
-    for one in (
+    metric.name: metric
+    for metric in (
         Metric("recall", "Recall", "the share of targets among the first k", np.ones_like),
         Metric("hitrate", "HitRate", "with one target the same as Recall", np.ones_like),
         Metric("mrr", "MRR", "the mean of 1 / rank, 0 beyond the first k", np.reciprocal),

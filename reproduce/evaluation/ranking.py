@@ -135,8 +135,8 @@ def check_shape(model: Scorer, scores: Tensor, prefixes: Sessions) -> None:
         if odd or scores.device.type == "meta":
             raise ModelError(f"{_name(model)}: score must return plain real numbers, in a dense tensor")
     if not isinstance(scores, Tensor) or tuple(scores.shape) != wanted:
-        found = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
-        raise ModelError(f"{_name(model)}: score must return a tensor of shape {wanted}, not {found}")
+        shape = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
+        raise ModelError(f"{_name(model)}: score must return a tensor of shape {wanted}, not {shape}")
 
 
 def _name(model: Scorer) -> str:

@@ -170,7 +170,7 @@ class Estimate:
 
     @property
     def seed_variance(self) -> float:
-        return sum(one.variance for one in self.by_seed)
+        return sum(part.variance for part in self.by_seed)
 
     @property
     def s(self) -> float:
@@ -180,14 +180,14 @@ class Estimate:
     @property
     def provisional(self) -> bool:
         """Whether it rests on a row of ours with fewer than three seeds."""
-        return any(one.seeds < FEW and not one.published for one in self.by_seed)
+        return any(part.seeds < FEW and not part.published for part in self.by_seed)
 
     def interval(self, level: float = LEVEL) -> tuple[float, float]:
         half = self._half(1 - level)
         return self.value - half, self.value + half
 
     def _half(self, alpha: float) -> float:
-        parts = [(self.session_variance, self.session_df), *((one.variance, one.df) for one in self.by_seed)]
+        parts = [(self.session_variance, self.session_df), *((part.variance, part.df) for part in self.by_seed)]
         return math.hypot(*(-special.stdtrit(df, alpha / 2) * math.sqrt(v) for v, df in parts if v != 0))
 
     @property
@@ -233,19 +233,19 @@ class Estimate:
 
     def with_seeds(self, seeds: int) -> Estimate:
         """Return the estimate as it would be if every row of ours had at least so many seeds, of the same variance."""
-        ours = [one for one in self.by_seed if not one.published]
+        ours = [part for part in self.by_seed if not part.published]
         added = Counter[str]()
-        for one in ours:
-            added[one.family] += max(0, seeds - one.seeds)
-        hidden = sum(one.hidden for one in ours) if seeds > 1 else 0.0
+        for part in ours:
+            added[part.family] += max(0, seeds - part.seeds)
+        hidden = sum(part.hidden for part in ours) if seeds > 1 else 0.0
         grown = [
-            replace(one, seeds=max(seeds, one.seeds), family_df=one.family_df + added[one.family], hidden=0.0)
-            for one in ours
+            replace(part, seeds=max(seeds, part.seeds), family_df=part.family_df + added[part.family], hidden=0.0)
+            for part in ours
         ]
         return replace(
             self,
             session_variance=max(0.0, self.session_variance - hidden),
-            by_seed=(*grown, *(one for one in self.by_seed if one.published)),
+            by_seed=(*grown, *(part for part in self.by_seed if part.published)),
         )
 
     def against(self, published: float) -> Estimate:
@@ -253,7 +253,7 @@ class Estimate:
 
         Their noise between sessions is taken to be as large as ours, their noise between seeds as that of single runs.
         """
-        theirs = tuple(replace(one, seeds=1, published=True) for one in self.by_seed)
+        theirs = tuple(replace(part, seeds=1, published=True) for part in self.by_seed)
         return replace(
             self,
             value=self.value - published,
@@ -261,13 +261,13 @@ class Estimate:
             by_seed=(*self.by_seed, *theirs),
         )
 
-    def seeds_for(self, found: Callable[[Estimate], float]) -> int | None:
+    def seeds_for(self, power: Callable[[Estimate], float]) -> int | None:
         """Return the least number of seeds of each row of ours with which the power is 0.8; None if 100 are too few.
 
         Args:
-            found: the power, from the estimate as it would be with so many seeds; see `power` and `power_to_equate`.
+            power: from the estimate as it would be with so many seeds; see `power` and `power_to_equate`.
         """
-        enough = (seeds for seeds in range(1, MOST_SEEDS + 1) if found(self.with_seeds(seeds)) >= POWER)
+        enough = (seeds for seeds in range(1, MOST_SEEDS + 1) if power(self.with_seeds(seeds)) >= POWER)
         return next(enough, None)
 
 
@@ -310,7 +310,7 @@ def measure(
         values, session = values[:, where], session[where]
     with np.errstate(invalid="ignore"):  # the mean of no prefixes is NaN
         points = values.sum(1) / np.float64(len(session))
-        totals = np.stack([np.bincount(session, one, n_sessions) for one in values])
+        totals = np.stack([np.bincount(session, seed, n_sessions) for seed in values])
         counts = np.bincount(session, minlength=n_sessions)
         influences = (totals - points[:, None] * counts) / np.float64(len(session))
     return Measurement(points, influences, int(np.count_nonzero(counts)), deterministic, family)
@@ -318,21 +318,21 @@ def measure(
 
 def pooled_noise(rows: Iterable[Measurement]) -> Noise | None:
     """Pool the noise between seeds over the rows of a family with several seeds; None if there is no such row."""
-    several = [one for one in rows if not one.deterministic and len(one.points) > 1]
+    several = [row for row in rows if not row.deterministic and len(row.points) > 1]
     if not several:
         return None
-    residuals = np.concatenate([one.points - one.value for one in several])
+    residuals = np.concatenate([row.points - row.value for row in several])
     df = len(residuals) - len(several)
-    return Noise(residuals, df, sum((len(one.points) - 1) * one.by_prefix for one in several) / df)
+    return Noise(residuals, df, sum((len(row.points) - 1) * row.by_prefix for row in several) / df)
 
 
 def with_noise(rows: Mapping[str, Measurement]) -> dict[str, Measurement]:
     """Give the rows of one data set and metric the noise between seeds that is pooled over the rows of their family."""
     noise = {
-        family: pooled_noise(one for one in rows.values() if one.family == family)
-        for family in {one.family for one in rows.values()}
+        family: pooled_noise(row for row in rows.values() if row.family == family)
+        for family in {row.family for row in rows.values()}
     }
-    return {key: one if one.deterministic else replace(one, noise=noise[one.family]) for key, one in rows.items()}
+    return {key: row if row.deterministic else replace(row, noise=noise[row.family]) for key, row in rows.items()}
 
 
 def contrast(terms: Sequence[tuple[float, Measurement]], value: float | None = None) -> Judged:
@@ -345,15 +345,15 @@ def contrast(terms: Sequence[tuple[float, Measurement]], value: float | None = N
     Raises:
         ValueError: a row with several seeds has no noise because `with_noise` was not called.
     """
-    if any(one.unknown and len(one.points) > 1 for _, one in terms):
+    if any(row.unknown and len(row.points) > 1 for _, row in terms):
         raise ValueError("a row of several seeds without its noise: call with_noise on all rows first")
-    influence = np.sum([weight * one.influence for weight, one in terms], axis=0)  # (sessions,)
-    G = min(one.sessions for _, one in terms)
+    influence = np.sum([weight * row.influence for weight, row in terms], axis=0)  # (sessions,)
+    G = min(row.sessions for _, row in terms)
     variance, df, half = _by_sessions(influence, G)
-    twice = sum(weight**2 * one.counted_twice for weight, one in terms)
-    parts = [(weight**2, one.by_seed) for weight, one in terms]
+    twice = sum(weight**2 * row.counted_twice for weight, row in terms)
+    parts = [(weight**2, row.by_seed) for weight, row in terms]
     estimate = Estimate(
-        value=float(sum(weight * one.value for weight, one in terms)) if value is None else value,
+        value=float(sum(weight * row.value for weight, row in terms)) if value is None else value,
         session_variance=variance if math.isnan(variance) else max(0.0, variance - twice),
         session_df=df,
         by_seed=tuple(
@@ -361,7 +361,7 @@ def contrast(terms: Sequence[tuple[float, Measurement]], value: float | None = N
         ),
         half=half,
     )
-    return OneRun(estimate) if any(one.unknown for _, one in terms) else estimate
+    return OneRun(estimate) if any(row.unknown for _, row in terms) else estimate
 
 
 def _by_sessions(influence: np.ndarray, G: int) -> tuple[float, float, int]:

@@ -130,11 +130,11 @@ class Judgement:
 
 def judge(statements: Sequence[Statement]) -> list[Judgement]:
     """Judge the statements of one claim that have records, in the order given."""
-    raw = [one.p for one in statements]
+    raw = [statement.p for statement in statements]
     made = []
-    for one, p, level in zip(statements, holm(raw), holm_levels(raw), strict=True):
-        verdict = one.verdict(p)
-        equal = isinstance(one, Close) and verdict is Verdict.HOLDS
+    for statement, p, level in zip(statements, holm(raw), holm_levels(raw), strict=True):
+        verdict = statement.verdict(p)
+        equal = isinstance(statement, Close) and verdict is Verdict.HOLDS
         made.append(Judgement(verdict, p, 1 - 2 * ALPHA if equal else level))
     return made
 
@@ -153,7 +153,7 @@ def holm(p: Sequence[float]) -> list[float]:
     raw, order, factors = _steps(p)
     adjusted = np.full(len(raw), np.nan)
     adjusted[order] = np.minimum(1.0, np.maximum.accumulate(raw[order] * factors))
-    return [float(one) for one in adjusted]
+    return adjusted.tolist()
 
 
 def holm_levels(p: Sequence[float]) -> list[float]:
@@ -167,7 +167,7 @@ def holm_levels(p: Sequence[float]) -> list[float]:
     rejected = np.cumprod(raw[order] * factors < ALPHA).astype(bool)
     at = np.minimum(np.arange(len(order)), rejected.sum())  # the step whose factor counts
     levels[order] = 1 - ALPHA / factors[at]
-    return [float(one) for one in levels]
+    return levels.tolist()
 
 
 def _steps(p: Sequence[float]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

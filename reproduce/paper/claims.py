@@ -34,7 +34,7 @@ class Gain:
 class Close:
     """Two rows differ by less than a number of percentage points."""
 
-    one: Row
+    row: Row
     other: Row
     metric: str
     points: float
@@ -113,8 +113,8 @@ def published(statement: Statement, column: str) -> float | None:
         return _gain_in_table5(statement.lengths) - _gain_in_table5(statement.than)
     if isinstance(statement, Collapse):
         return None
-    one, other = rows(statement)
-    a, b = (_PRINTED.get(row.label, {}).get(column) for row in (one, other))
+    first, other = rows(statement)
+    a, b = (_PRINTED.get(row.label, {}).get(column) for row in (first, other))
     return None if a is None or b is None else getattr(a, statement.metric) - getattr(b, statement.metric)
 
 
@@ -123,7 +123,7 @@ def rows(statement: Statement) -> tuple[Row, ...]:
     if isinstance(statement, Collapse):
         return (statement.row,)
     if isinstance(statement, Close):
-        return statement.one, statement.other
+        return statement.row, statement.other
     return statement.better, statement.worse
 
 
@@ -136,7 +136,11 @@ def _gain_in_table5(lengths: tuple[int, int]) -> float:
 def _each(statements: tuple[Statement, ...], columns: tuple[str, ...] = _ALL) -> dict[str, tuple[Statement, ...]]:
     """The same statements for several data sets, without comparisons for which the paper prints no numbers there."""
     return {
-        column: tuple(one for one in statements if not isinstance(one, Above) or published(one, column) is not None)
+        column: tuple(
+            statement
+            for statement in statements
+            if not isinstance(statement, Above) or published(statement, column) is not None
+        )
         for column in columns
     }
 

@@ -31,7 +31,8 @@ OURS = Counting()
 # The evaluation published with GRU4Rec in 2016. It compares with `<` and adds tiny random numbers to all scores, which
 # breaks ties at random. For GRU4Rec itself it was changed to `<=` in June 2018; for the baselines it never was.
 EVALUATION_2016 = Counting(below=True, ties="at random")
-# On YOOCHOOSE its classes know only the items of train: a click on any other is a miss, whatever was clicked before.
+# On YOOCHOOSE its classes know only the items of the training set: a click on any other is a miss, whatever was clicked
+# before.
 EVALUATION_2016_YOOCHOOSE = Counting(below=True, ties="at random", unseen="missed")
 # NARM's own code: the target's rank is 1 plus the number of items that score strictly higher; ranks up to 20 are hits.
 NARM_CODE = Counting(ties="in favour")

@@ -100,7 +100,8 @@ PREDICTED: Mapping[str, Prediction] = {
     "FPMC": _baseline(
         "FPMC",
         "The defaults of the implementation that was public in 2016 (github khesui/FPMC). Its class cannot score a "
-        "session that was not in train; leaving the user's part out is ours. So is counting as for the rows above.",
+        "session that was not in its training set; leaving the user's part out is ours. So is counting as for the rows "
+        "above.",
         Row("FPMC", "fpmc", _FPMC),
     ),
     "GRU-Rec": Prediction(
