@@ -25,9 +25,9 @@ LINKING = [*PAGES[:-1], ROOT / "WITHSTANDS.md", *sorted((ROOT / "results").glob(
 def runs(dataset: str, model: str) -> list[Result]:
     """Load the committed records of a model with its row's settings, one per seed."""
     found: list[Result] = []
-    params = controls.VSKNN.get(dataset, {}) if model == "vsknn" else {}
+    row = next(row for row in (*ROWS, *controls.ROWS) if row.model == model).at(dataset)
     for seed in range(10):
-        result = load(Experiment(dataset, model, params, seed), ROOT / "results")
+        result = load(Experiment.of(dataset, model, row.fields, seed), ROOT / "results")
         if result is not None:
             found.append(result)
     assert found, f"no record of {model} on {dataset}"
