@@ -15,6 +15,11 @@ class Row:
     fields: Mapping[str, object] = field(default_factory=dict)
     on: Mapping[str, Mapping[str, object]] = field(default_factory=dict)  # data set -> the fields used there instead
 
+    @property
+    def plain(self) -> Row:
+        """The row with the same fields on all data sets: what a search starts from."""
+        return Row(self.label, self.model, self.fields)
+
     def at(self, dataset: str) -> Row:
         """The row with the fields that it has on one data set."""
         return Row(self.label, self.model, self.on.get(dataset, self.fields))
@@ -49,3 +54,10 @@ DECODERS = (
     Row("fully connected", "narm", {"decoder": "fully-connected"}),
     Row("bilinear", "narm"),
 )
+
+
+def searched(dataset: str) -> str:
+    """Say which rows of Table 3 have searched settings on a data set; "" if none has."""
+    names = [row.label for row in ROWS if dataset in SEARCHED.get(row.model, {})]
+    told = "have settings searched on held-out training sessions; the other rows keep published or default ones."
+    return f"{' and '.join(names)} {told}" if names else ""

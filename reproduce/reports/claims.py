@@ -18,7 +18,7 @@ from reproduce.evaluation.verdicts import MARGIN, SHARE, Verdict
 from reproduce.paper import claims, numbers
 from reproduce.paper.claims import CLAIMS, Claim, Close, Collapse, Gain, LongerGain, Statement
 from reproduce.paper.originals import PREDICTED
-from reproduce.paper.rows import Row
+from reproduce.paper.rows import Row, searched
 from reproduce.reports import measuring, renderers
 from reproduce.reports.document import NOT_RUN, Block, Bullets, Cell, Document, Folded, Number, Table, p_value
 from reproduce.reports.lengths import of_lengths
@@ -93,6 +93,7 @@ def draw(study: Study) -> Document:
             Table(table, "Verdicts", labels=len(table[0])),
             MEANING + (f" No records of {joined(absent)}." if absent else ""),
             *(f"{title_of(name)}: a sample of the paper's data, which bears on no claim." for name in samples),
+            *(f"{title_of(name)}: {searched(name)}" for name in shown if searched(name)),
             DECIDING if deciding else "",
             Table(deciding, "The comparison that decides", labels=3),
             *_when_tuned(evidence, shown),

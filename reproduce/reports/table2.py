@@ -17,7 +17,7 @@ from reproduce.paper import controls, elsewhere, numbers
 from reproduce.paper.counting import EVALUATION_2016, NARM_CODE, OURS, Counting
 from reproduce.paper.numbers import Score
 from reproduce.paper.originals import PREDICTED, Prediction
-from reproduce.paper.rows import ROWS, Row
+from reproduce.paper.rows import ROWS, Row, searched
 from reproduce.reading.sessions import exactness
 from reproduce.reports import figures, measuring
 from reproduce.reports.document import (
@@ -195,7 +195,7 @@ class _Section(Compared):
         }
 
     def section(self) -> Section:
-        parts: list[Block] = [self._table(), *data_notes(self.results)]
+        parts: list[Block] = [self._table(), *data_notes(self.results), *filter(None, [searched(self.dataset)])]
         if self.by_time and self.results:
             parts.append(self._recall_at_19())
         parts += self.other_measures()

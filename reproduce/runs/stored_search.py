@@ -160,7 +160,7 @@ def compared(searches: Iterable[Found], wanted: Sequence[Row]) -> list[Found]:
 
     groups = by_protocol(searches)
     for protocol in sorted(groups, key=rank, reverse=True):
-        chosen = [search for row in wanted for search in groups[protocol] if request.same(search.base, row)]
+        chosen = [search for row in wanted for search in groups[protocol] if request.same(search.base, row.plain)]
         if len(chosen) == len(wanted):
             return chosen
     return []
