@@ -21,6 +21,7 @@ from reproduce import catalog, reports
 from reproduce.errors import InputError, UsageError
 from reproduce.evaluation import metrics
 from reproduce.files import replacing
+from reproduce.reading import own_data
 from reproduce.reading.sessions import Split
 from reproduce.reports import measuring, renderers
 from reproduce.reports.document import Table
@@ -52,7 +53,7 @@ def answer(options: Namespace) -> str:
     measures = [metrics.parse(text) for text in options.metric]
     shown = [*measures, *(metrics.PAPERS.values() if options.page else ())]
     request = replace(request, outside=outside_ranks.of_options(options, request.datasets, shown))
-    study = Study(request, {})
+    study = Study(request)
     datasets = list(request.datasets) or study.records.datasets()
     by_dataset = {dataset: rows for dataset in datasets if (rows := study.rows(dataset))}
     if not by_dataset:
@@ -61,10 +62,12 @@ def answer(options: Namespace) -> str:
             why = "its records are of other rows or settings; name them with --model and --set"
         raise InputError(f"{request.results}: no record to export; {why}")
     tables: list[tuple[str, str, Table]] = []
+    # In the name of a file, so that one's own log does not replace another's.
+    of_own = "".join(f"-{name}" for name in request.datasets if own_data.NAME.fullmatch(name))
     for page in dict.fromkeys(options.page):
         document = reports.load(page).draw(replace(request, datasets=datasets))
         for i, (caption, table) in enumerate(document.tables, start=1):
-            tables.append((f"{page}-{i}", f"{caption} {study.view.told or TIES}", table))
+            tables.append((f"{page}{of_own}-{i}", f"{caption} {study.view.told or TIES}", table))
     for dataset, rows in by_dataset.items() if not tables else ():
         table = study.compared(dataset).table(measures)
         tables.append((f"comparison-{dataset}", _caption(dataset, rows, study.view), table))

@@ -120,8 +120,11 @@ def contract(options: Namespace) -> str:
     for model in options.model:
         kind = catalog.recommender(model, load=False)
         file = Path(model if model.endswith(".py") else inspect.getfile(kind))
-        lines, last = catalog.in_its_process(kind.name, _of_model, kind.name, file, device)
-        failed += lines
+        try:
+            lines, last = catalog.in_its_process(kind.name, _of_model, kind.name, file, device)
+        except ModelError as error:  # its process died
+            lines, last = [str(error).removesuffix(own_process.AGAIN)], ""
+        failed += [line if kind.name in line else f"{kind.name}: {line}" for line in lines]
         kept.append(last)
     if failed:
         raise ModelError("\n".join([*failed, *filter(None, kept)]))

@@ -170,7 +170,7 @@ def test_every_page_is_drawn_from_the_other_records(page: str, what: str, result
     else:
         change(table(results), SHAPES[what])
     request = Request(datasets=["cycle"], data=results, results=results)
-    assert renderers.markdown(reports.pages()[page].draw(request, {})).startswith("# ")
+    assert renderers.markdown(reports.pages()[page].draw(request)).startswith("# ")
 
 
 def test_a_page_shows_a_dash_and_a_line_for_a_broken_record_and_the_others_numbers(results: Path) -> None:

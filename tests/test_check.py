@@ -60,7 +60,7 @@ def refused(results: Path, *words: str) -> None:
 
 
 def test_what_a_run_stored_is_sound(results: Path) -> None:
-    assert "2 records and 1 pages are sound" in check.report(results)
+    assert "2 records and 1 page are sound" in check.report(results)
 
 
 def test_a_metric_that_its_ranks_do_not_give_is_named(results: Path) -> None:

@@ -176,11 +176,22 @@ def test_records_are_sound_where_there_is_no_git(tmp_path: Path, monkeypatch: py
         check=False,
     )
     assert run.returncode == 0, run.stderr
-    assert "1 records and " in run.stdout and "note" not in run.stdout
+    assert "1 record and " in run.stdout and "note" not in run.stdout
 
 
 @pytest.mark.parametrize("words", [["--protocol", "last"], ["--ties", "random"], ["--metric", "ndcg@5"]])
 def test_a_page_in_another_view_is_compared_in_that_view(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     table2("--dataset", "cycle", "--model", "pop", *words)
     status, said = checked(capsys)
-    assert status == 0 and "1 records and 1 pages are sound" in said, said
+    assert status == 0 and "1 record and 1 page are sound" in said, said
+
+
+def test_a_page_with_a_failed_model_is_sound_where_the_model_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    own = OWN.replace("        self.items_,", "        raise RuntimeError('boom')\n        self.items_,")
+    Path("crash.py").write_text(own)
+    words = ["--dataset", "cycle", "--model", "crash.py", "pop", "--results", "made", "--quiet"]
+    assert main(["table2", *words]) == 1
+    status, said = checked(capsys, "--model", "crash.py")
+    assert status == 0 and "not compared" not in said, said
+    status, said = checked(capsys)
+    assert status == 0 and "not compared, it shows crash: name its file with --model: table2.md" in said, said

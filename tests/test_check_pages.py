@@ -237,6 +237,6 @@ def test_a_run_made_again_stands_beside_the_reference(
     ours, again = shelf.results(pop, "cycle"), Records(tmp_path / "again").results(pop, "cycle")
     monkeypatch.setattr(records, "reference_folder", lambda: results)
     for folder, shown in ((results, 0), (tmp_path / "again", 1)):
-        study = Study(Request(datasets=["cycle"], data=Path(), results=folder, models=["pop"]), {})
+        study = Study(Request(datasets=["cycle"], data=Path(), results=folder, models=["pop"]))
         assert len(table2._Section(study, "cycle").references) == shown
     assert ours[0].identity == again[0].identity

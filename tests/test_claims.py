@@ -343,7 +343,7 @@ def test_the_page_is_the_golden_one(tmp_path: Path) -> None:
         content["protocol"] = {"version": VERSION, "trials": 2, "trial_epochs": None, "refitted": 1, "refits": 1}
         content["refits"] = [{"fields": fields, "recalls": [50.0], "mrrs": [20.0]}]
         file.write_text(json.dumps({**content, "trials": trials}))
-    text = renderers.markdown(claims.PAGE.draw(request(results), {}))
+    text = renderers.markdown(claims.PAGE.draw(request(results)))
     if os.environ.get("REWRITE_GOLDEN"):
         GOLDEN.write_text(text, encoding="utf-8")
     assert text == GOLDEN.read_text(encoding="utf-8")
@@ -376,5 +376,5 @@ def test_a_broken_search_is_named_and_the_page_drawn(tmp_path: Path) -> None:
     (tmp_path / "search" / HERE).mkdir(parents=True)
     (tmp_path / "search" / HERE / "fpmc-seed0.json").write_text("{")
     assert "fpmc-seed0.json: not what a search of today stores" in renderers.markdown(
-        claims.PAGE.draw(request(tmp_path), {})
+        claims.PAGE.draw(request(tmp_path))
     )

@@ -187,3 +187,12 @@ def test_a_result_is_a_data_frame(results: Path) -> None:
     frame = result.frame()
     assert list(frame.columns) == ["session", "length", "greater", "equal", "rank"]
     assert len(frame) == len(result.greater) and (frame["rank"] <= 20).mean() * 100 == pytest.approx(result.recall())
+
+
+def test_the_tables_of_one_log_do_not_replace_those_of_another(tmp_path: Path) -> None:
+    file = log(tmp_path / "clicks.csv")
+    for rules in ([], ["--min-support", "3"]):
+        words = ["--dataset", str(file), *rules, "--results", str(tmp_path / "out"), "--model", "pop", "item_knn"]
+        assert main(["table2", *words, "--quiet"]) == 0
+        assert main(["export", *words, "--page", "lengths", "--format", "csv"]) == 0
+    assert len(list((tmp_path / "out/export").glob("lengths-clicks-*-1.csv"))) == 2

@@ -126,7 +126,7 @@ def test_the_tie_rule_is_shown_where_it_moves_a_tenth_of_a_point(data: Path, tmp
     options = ["--data", str(data), "--results", str(tmp_path), "--quiet", "--dataset", diginetica.BY_TIME]
     assert main(["audit", *options, "--model", "pop", "s_pop", "item_knn", "sknn"]) == 0
     request = Request([diginetica.BY_TIME], data=data, results=tmp_path)
-    section = audit._ties(Study(request, {}), [diginetica.BY_TIME])
+    section = audit._ties(Study(request), [diginetica.BY_TIME])
     moved = set()
     for label, model in {"POP": "pop", "S-POP": "s_pop", "Item-KNN": "item_knn", "S-KNN": "sknn"}.items():
         (one,) = Records(tmp_path).results(Row(label, model), diginetica.BY_TIME)

@@ -47,6 +47,8 @@ def test_two_logs_of_one_name_have_records_of_their_own(capsys: pytest.CaptureFi
     for name in names():  # each log has its own pages
         assert "## clicks" in Path("out", name, "table2.md").read_text()
     assert main(["check", "--results", "out"]) == 0
+    assert main(["table2", "--stored", *QUIET]) == 0  # and a page of both calls each by its name
+    assert all(f"## clicks ({name})" in Path("out/table2.md").read_text() for name in names())
     capsys.readouterr()
     log("c/clicks.csv", "abcdefgh")
     assert main(["table2", "--dataset", "c/clicks.csv", *QUIET, "--dry-run"]) == 0

@@ -135,7 +135,7 @@ def test_a_page_is_the_golden_one_in_every_renderer(
 ) -> None:
     # Without the reference's numbers and findings, which change with every record.
     monkeypatch.setattr(stored_records, "reference_folder", lambda: records / "none")
-    text = rendered(module.PAGE.draw(request(records), {}))
+    text = rendered(module.PAGE.draw(request(records)))
     if os.environ.get("REWRITE_GOLDEN"):
         (GOLDEN / f"{name}.txt").write_text(text, encoding="utf-8")
     assert text == (GOLDEN / f"{name}.txt").read_text(encoding="utf-8")
@@ -143,13 +143,13 @@ def test_a_page_is_the_golden_one_in_every_renderer(
 
 def test_no_table_or_sentence_of_a_terminal_is_wider_than_100_columns(records: Path) -> None:
     for module in (table2, ablation, lengths, attention, figure5):
-        text = renderers.terminal(module.PAGE.draw(request(records), {}))
+        text = renderers.terminal(module.PAGE.draw(request(records)))
         assert max(map(len, text.splitlines())) <= renderers.WIDTH
 
 
 @pytest.mark.parametrize("module", [ablation, lengths, attention, figure5])
 def test_every_figure_that_a_page_embeds_is_there(module: type[ablation], records: Path) -> None:
-    drawn = module.PAGE.draw(request(records), {})
+    drawn = module.PAGE.draw(request(records))
     named = {word.partition(")")[0] for word in renderers.markdown(drawn).split("(figures/")[1:]}
     assert named
     assert set(drawn.figures) == named
@@ -158,7 +158,7 @@ def test_every_figure_that_a_page_embeds_is_there(module: type[ablation], record
 @pytest.mark.parametrize("module", [ablation, lengths, attention, figure5])
 def test_a_page_drawn_twice_is_the_same_bytes_and_nothing_is_written(module: type[ablation], records: Path) -> None:
     before = snapshot(records)
-    assert module.PAGE.draw(request(records), {}) == module.PAGE.draw(request(records), {})
+    assert module.PAGE.draw(request(records)) == module.PAGE.draw(request(records))
     assert snapshot(records) == before
 
 
@@ -167,7 +167,7 @@ def test_a_page_and_its_figures_are_written_by_the_command(records: Path) -> Non
     assert main(["ablation", "--dataset", DATASET, "--results", "records", "--variant", "hybrid", "--dry-run"]) == 0
     assert snapshot(records) == before
     assert main(["lengths", "--results", "records"]) == 0
-    drawn = lengths.PAGE.draw(request(Path("records"), ()), {})
+    drawn = lengths.PAGE.draw(request(Path("records"), ()))
     files = {f"figures/{name}": content for name, content in drawn.figures.items()}
     files |= {"lengths.md": renderers.markdown(drawn).encode(), **{k: v.encode() for k, v in drawn.data.items()}}
     assert {str(file.relative_to(records)) for file in snapshot(records).keys() - before.keys()} == set(files)
@@ -176,7 +176,7 @@ def test_a_page_and_its_figures_are_written_by_the_command(records: Path) -> Non
 
 
 def section(results: Path) -> lengths._Section:
-    return lengths._Section(Study(request(results), {}), DATASET)
+    return lengths._Section(Study(request(results)), DATASET)
 
 
 def test_every_bin_of_the_page_adds_up_to_the_recall_and_mrr_of_table2(records: Path) -> None:
@@ -204,7 +204,7 @@ def test_hits_are_counted_as_by_hand() -> None:
 def test_hits_of_several_seeds_are_their_mean(records: Path) -> None:
     one = record("narm", {}, 14.0)
     store(replace(one, experiment=Experiment.of(DATASET, "narm", {}, 1), greater=np.zeros_like(one.greater)), records)
-    rows = csv.DictReader(io.StringIO(lengths.PAGE.draw(request(records), {}).data["lengths.csv"]))
+    rows = csv.DictReader(io.StringIO(lengths.PAGE.draw(request(records)).data["lengths.csv"]))
     (line,) = [row for row in rows if (row["model"], row["clicks"]) == ("NARM", "all")]
     first = lengths.hits(one).sum()
     assert float(line["hits"]) == (first + len(one.greater)) / 2
@@ -232,7 +232,7 @@ def test_curves_and_bars_are_drawn_of_what_was_run(records: Path, monkeypatch: p
     curves, bars = [], []
     monkeypatch.setattr(figure5.figures, "curves", lambda name, panels: curves.append(panels) or {})
     monkeypatch.setattr(figure5.figures, "bars", lambda name, panels: bars.append(panels) or {})
-    page = figure5.PAGE.draw(request(records), {})
+    page = figure5.PAGE.draw(request(records))
     assert page.answer[0].startswith("Every model was trained to its end")
     ((lines,),) = (panels.values() for panels in curves)
     assert [(line.label, line.ring) for line in lines] == [("Improved GRU-Rec", 3), ("NARM", 3)]
@@ -249,7 +249,7 @@ def test_a_run_that_kept_its_last_epoch_is_named(records: Path) -> None:
         replace(one, fields={**one.fields, "epochs": 3}, experiment=Experiment.of(DATASET, "narm", {"epochs": 3})),
         records,
     )
-    page = figure5.PAGE.draw(replace(request(records), settings={"narm": {"epochs": "3"}}), {})
+    page = figure5.PAGE.draw(replace(request(records), settings={"narm": {"epochs": "3"}}))
     assert "(epochs=3) on DIGINETICA, file order (1 of 1 runs)" in page.answer[0]
 
 
@@ -285,7 +285,7 @@ def test_even_weights_give_every_distance_an_even_share() -> None:
 def test_prefixes_of_one_click_leave_nothing_to_attend_to(records: Path) -> None:
     short = replace(weights(), means={**weights().means, "examples": [9, *[0] * (LONGEST - 1)]})
     store(replace(record("narm", {}, 14.0), attention=short), records)
-    page = renderers.markdown(attention.PAGE.draw(request(records), {}))
+    page = renderers.markdown(attention.PAGE.draw(request(records)))
     assert "no test prefix has more than one click" in page and "![" not in page
 
 
@@ -312,9 +312,9 @@ def test_a_session_that_is_not_there_exits_2_and_the_others_are_drawn(
 def test_a_record_of_another_split_is_left_out_and_named(records: Path) -> None:
     store(record("narm", {"encoder": "global"}, 16.0, "b" * 64), records)
     store(record("pop", {}, 60.0, "b" * 64), records)
-    page = renderers.markdown(ablation.PAGE.draw(request(records), {}))
+    page = renderers.markdown(ablation.PAGE.draw(request(records)))
     assert f"narm,encoder=global-seed0.json: made from other data called {DATASET}; left out." in page
-    drawn = lengths.PAGE.draw(request(records), {})
+    drawn = lengths.PAGE.draw(request(records))
     assert f"pop-seed0.json: made from other data called {DATASET}; left out." in renderers.markdown(drawn)
     assert "Item-KNN" in drawn.data["lengths.csv"] and "POP" not in drawn.data["lengths.csv"]
 
@@ -324,13 +324,13 @@ def test_a_record_of_another_schema_is_named_and_the_rest_drawn(module: type[abl
     file = records / "runs" / DATASET / "narm-seed0.json"
     file.write_text(json.dumps({**json.loads(file.read_text()), "schema": 99}))
     assert "narm-seed0.json: schema 99, this suite reads schema 1" in renderers.markdown(
-        module.PAGE.draw(request(records), {})
+        module.PAGE.draw(request(records))
     )
 
 
 @pytest.mark.parametrize("name", ["ablation", "lengths", "attention", "figure5", "all"])
 def test_an_empty_results_folder_makes_a_page_with_the_command_that_fills_it(name: str, tmp_path: Path) -> None:
-    page = renderers.markdown(reports.load(name).draw(request(tmp_path, ("cycle",)), {}))
+    page = renderers.markdown(reports.load(name).draw(request(tmp_path, ("cycle",))))
     assert "`python -m reproduce " in page
     assert "](figures/" not in page
 
@@ -387,10 +387,10 @@ def test_verdicts_are_those_of_the_whiskers(value: float, error: float, word: st
 
 def test_an_ablation_of_single_runs_judges_nothing(records: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stored_records, "reference_folder", lambda: records / "none")  # nor does it lend any noise
-    page = ablation.PAGE.draw(request(records), {})
+    page = ablation.PAGE.draw(request(records))
     assert "Single runs are not judged" in page.answer[0] and b"not judged" in page.figures["ablation.svg"]
     store(replace(record("narm", {}, 14.0), experiment=Experiment.of(DATASET, "narm", {}, 1)), records)
-    page = ablation.PAGE.draw(request(records), {})  # two seeds now show how far a seed moves a number
+    page = ablation.PAGE.draw(request(records))  # two seeds now show how far a seed moves a number
     assert "not judged" not in page.answer[0] and b"not judged" not in page.figures["ablation.svg"]
 
 
@@ -442,7 +442,7 @@ def test_dataset_restricts_a_view(records: Path, capsys: pytest.CaptureFixture[s
 
 def test_a_variant_that_failed_is_told_from_one_that_was_not_run(records: Path) -> None:
     path = Experiment.of(DATASET, "narm", {"encoder": "local"}).path
-    page = renderers.markdown(ablation.PAGE.draw(request(records), {path: "out of memory"}))
+    page = renderers.markdown(ablation.PAGE.draw(replace(request(records), failures={path: "out of memory"})))
     table = page.partition("| variant ")[2].partition("\n\n")[0]
     cells = {line.split("|")[1].strip(): line.split("|")[2].strip() for line in table.splitlines()[2:]}
     assert cells["local-only"] == "failed" and cells["hybrid-50"] == "not run" and "no-query" not in cells
@@ -454,7 +454,7 @@ def test_a_variant_that_failed_is_told_from_one_that_was_not_run(records: Path) 
 def test_fields_set_for_an_ablation_are_those_of_every_variant(records: Path) -> None:
     asked = replace(request(records), settings={"narm": {"hidden": "50"}})
     assert [row.fields["hidden"] for row in ablation.rows(asked)] == [50] * 4
-    page = renderers.markdown(ablation.PAGE.draw(asked, {}))
+    page = renderers.markdown(ablation.PAGE.draw(asked))
     assert "Set for every variant: narm.hidden=50." in page
     assert "--set narm.hidden=50" in page
 

@@ -107,7 +107,7 @@ def test_the_page_is_the_golden_one(tmp_path: Path) -> None:
     store(record("item_knn", 62, {"alpha": 0.25}), results)
     store(record("sknn", 60, shift=60), results)
     search(results, "item_knn", {"alpha": 0.25, "regularisation": 20.0}, {"alpha": 0.5, "regularisation": 20.0})
-    text = renderers.markdown(significance.PAGE.draw(request(results), {}))
+    text = renderers.markdown(significance.PAGE.draw(request(results)))
     if os.environ.get("REWRITE_GOLDEN"):
         GOLDEN.write_text(text, encoding="utf-8")
     assert text == GOLDEN.read_text(encoding="utf-8")
@@ -116,7 +116,7 @@ def test_the_page_is_the_golden_one(tmp_path: Path) -> None:
 def document(folder: Path, *runs: Result) -> Document:
     for run in runs:
         store(run, folder)
-    return significance.PAGE.draw(request(folder), {})
+    return significance.PAGE.draw(request(folder))
 
 
 def cells(page: Document) -> dict[str, list[str]]:
@@ -178,7 +178,7 @@ def test_an_effect_that_hangs_on_few_sessions_is_told(tmp_path: Path) -> None:
     for model, hits in (("pop", session % 2 == 1), ("item_knn", session == 0)):
         long = replace(record(model, 0), session=session, length=np.ones_like(session), equal=np.zeros_like(session))
         store(replace(long, greater=np.where(hits, 0, 99)), tmp_path)
-    page = significance.PAGE.draw(request(tmp_path), {})
+    page = significance.PAGE.draw(request(tmp_path))
     assert "Half of the noise of a difference comes from as few as 1 test sessions" in renderers.markdown(page)
     assert {row["sessions with half of the noise"] for row in pairs(page)} == {"1"}
 
@@ -203,13 +203,13 @@ def test_of_several_searches_the_setting_whose_run_validates_best_is_shown(tmp_p
 def test_rows_of_another_split_are_left_out_and_named(tmp_path: Path) -> None:
     store(record("pop", 10), tmp_path)
     store(record("s_pop", 20, digest="b" * 64), tmp_path)
-    study = Study(request(tmp_path), {})
+    study = Study(request(tmp_path))
     assert list(study.rows(DATASET)) == ["POP"]
     assert study.records.remarks() == [f"s_pop-seed0.json: made from other data called {DATASET}; left out."]
     store(record("bpr_mf", 20), tmp_path)
     store(record("bpr_mf", 20, seed=1, digest="b" * 64), tmp_path)
     store(record("narm", 20), tmp_path)
-    study = Study(request(tmp_path), {})
+    study = Study(request(tmp_path))
     found = study.rows(DATASET)
     assert [run.experiment.seed for run in found["BPR-MF"]] == [0]
     assert f"bpr_mf-seed1.json: made from other data called {DATASET}; left out." in study.records.remarks()
@@ -220,7 +220,7 @@ def test_searched_settings_are_not_compared_and_model_restricts_the_rows(tmp_pat
         store(run, tmp_path)
     search(tmp_path, "item_knn", {"alpha": 0.25, "regularisation": 20.0}, {"alpha": 0.5, "regularisation": 20.0})
     for models, labels in (("item_knn",), ["Item-KNN"]), (("pop", "sknn"), ["POP", "S-KNN"]):
-        assert list(Study(request(tmp_path, models), {}).rows(DATASET)) == labels
+        assert list(Study(request(tmp_path, models)).rows(DATASET)) == labels
 
 
 def test_the_command_writes_the_page_its_figure_and_the_pairs(

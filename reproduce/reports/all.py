@@ -43,7 +43,7 @@ def draw(study: Study) -> Document:
     documents: dict[str, Document] = {}
     for name, page in others().items():
         try:
-            documents[reports.file_of(name)] = page.draw(with_logs if page.reads_logs else request, study.failed_cells)
+            documents[reports.file_of(name)] = page.draw(with_logs if page.reads_logs else request)
         except InputError as error:  # the page reads the logs themselves, and they are not here
             print(f"{name}: left as it was: {error}", file=sys.stderr)
     return replace(index(study, documents), beside=documents)

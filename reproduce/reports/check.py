@@ -58,7 +58,8 @@ def report(results: Path, data: Path | None = None) -> str:
         files = len({fault.partition(": ")[0] for fault in folder.faults})
         head = f"{results}: {files} stored {'file is' if files == 1 else 'files are'} inconsistent"
         raise InputError("\n  ".join([head, *folder.faults, *lines]))
-    sound = f"{results}: {len(records)} records and {pages} pages are sound"
+    counts = (f"{n} {what}{'s' * (n != 1)}" for n, what in ((len(records), "record"), (pages, "page")))
+    sound = f"{results}: {' and '.join(counts)} are sound"
     return "\n  ".join([sound + (f"; not compared: {len(folder.apart)}" if folder.apart else ""), *lines])
 
 

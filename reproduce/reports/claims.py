@@ -23,7 +23,7 @@ from reproduce.reports import measuring, renderers
 from reproduce.reports.document import NOT_RUN, Block, Bullets, Cell, Document, Folded, Number, Table, p_value
 from reproduce.reports.lengths import of_lengths
 from reproduce.reports.measuring import METRICS, Seeds
-from reproduce.reports.records import Records, papers_task
+from reproduce.reports.records import Records, papers_task, reference_folder
 from reproduce.reports.study import Page, Study, joined, title_of
 from reproduce.runs import stored_search
 from reproduce.runs.record import Result
@@ -60,8 +60,8 @@ METHOD = (
     "test only: the 90 % interval lies within the margin.",
     "YOOCHOOSE 1/64 and 1/4 have the same test sessions, so their verdicts are not independent. DIGINETICA in time "
     "order is another task; its comparisons are in claims.csv and bear on no claim.",
-    "More: [docs/method.md](../docs/method.md).",
 )
+MORE = "More: [docs/method.md](../docs/method.md)."
 Chosen = Callable[[tuple[Row, ...]], tuple[Row, ...] | None]  # the rows to take for a comparison's, if any
 
 
@@ -84,6 +84,7 @@ def draw(study: Study) -> Document:
     deciding = [line for c in CLAIMS for name in shown for line in _deciding(c, name, said[c.name][name])]
     absent = [title_of(name) for name in papers if name not in run]
     csv = [line for c in CLAIMS for name in evidence for line in _csv(c, name, said[c.name][name], name in papers)]
+    reference = study.request.page_folder.resolve() == reference_folder()  # whose link leads somewhere
     contradicted = any(overall(one[name]) == AGAINST for one in said.values() for name in papers)
     return Document(
         "Do the paper's claims hold?",
@@ -97,7 +98,7 @@ def draw(study: Study) -> Document:
             DECIDING if deciding else "",
             Table(deciding, "The comparison that decides", labels=3),
             *_when_tuned(evidence, shown),
-            Folded("Method", [Bullets(METHOD)]),
+            Folded("Method", [Bullets([*METHOD, *([MORE] if reference else [])])]),
         ],
         foot="Every comparison: [claims.csv](claims.csv).",
         data={"claims.csv": renderers.csv(pd.DataFrame(csv))},

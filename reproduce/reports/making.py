@@ -33,12 +33,13 @@ from reproduce.runs.runner import RunOptions, run_with
 # What --dry-run prints for a run in each state.
 DRY = {"stored": "stored", "outdated": "would run again", "begun": "would go on", "missing": "would run"}
 PAGE_OPTIONS = ("beyond", "metric", "protocol", "session", "strict", "ties", "variant")  # they change what a page shows
-COMMENT = re.compile(r"\n<!-- request: ([^\n]{1,4000}) -->\n\Z")  # the last line of a page
+COMMENT = re.compile(r"\n<!-- request: ([^\n]{1,20000}) -->\n\Z")  # the last line of a page
 REQUEST = {
     "datasets?": [text],
     "models?": [text],
     "settings?": {"*": FIELDS},
     "options?": {"*": (truth, text, [(text, integer(-(2**53)))])},
+    "failures?": {"*": text},
 }
 
 
@@ -78,7 +79,8 @@ def make(options: Namespace) -> int:
     failed = scheduler.run_cells(request, experiments)
     if experiments and len(failed) == len(experiments) and all(isinstance(one, InputError) for one in failed.values()):
         return InputError.status  # run_cells printed the errors; without any input there is nothing to write
-    document = page.draw(request, {path: str(error) for path, error in failed.items()})
+    request = replace(request, failures={path: str(error) for path, error in failed.items()})
+    document = page.draw(request)
     write(request.page_folder, files_of(name, document, request))
     if report := getattr(options, "html", None):
         with replacing(report, option="--html") as temporary:
@@ -202,6 +204,7 @@ def comment(page: Page, request: Request) -> str:
         "models": list(request.models),
         "settings": request.settings,
         "options": request.options,
+        "failures": request.failures,
     }
     kept = {name: part for name, part in parts.items() if part}
     if not kept:
@@ -235,6 +238,7 @@ def stored_request(page: str, results: Path) -> Request:
     settings = parts.get("settings", {})
     folders = [file.name for file in (results / "runs").glob("*")]
     models = {one.experiment.model for name in folders for one in listed(results, name) if one.experiment}
+    models |= {re.split(",|-seed", Path(path).name)[0] for path in parts.get("failures", {})}
     _known(parts.get("datasets", []), catalog.datasets(), folders, "--dataset")
     _known([*parts.get("models", []), *settings], catalog.recommenders(), models, "--model")
     for model, fields in settings.items():

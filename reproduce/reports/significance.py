@@ -30,14 +30,17 @@ METHOD = (
 
 def draw(study: Study) -> Document:
     compared = [study.compared(name) for name in study.viewed if study.records.of(name)]
+    references = {one.reference for one in compared if one.rows} or {NARM}
+    control = references.pop() if len(references) == 1 else NARM  # another row only where NARM has no record at all
+    unjudged = " or, without noise between seeds, not judged" if any(c.judged("not judged") for c in compared) else ""
     return Document(
-        "Which models differ from NARM?",
-        list(_answer(compared)),
-        "Each model less NARM, on the same test prefixes, in points. A 95 % interval that leaves out 0 is a "
+        f"Which models differ from {control}?",
+        list(_answer(compared, control)),
+        f"Each model less {control}, on the same test prefixes, in points. A 95 % interval that leaves out 0 is a "
         "difference.",
         [
-            "**Bold**: better than NARM. **≈**: not distinguishable from it. Unmarked: worse. Triangle: off the scale. "
-            f"{TOO_FEW}",
+            f"**Bold**: better than {control}. **≈**: not distinguishable from it. Unmarked: worse{unjudged}. "
+            f"Triangle: off the scale. {TOO_FEW}",
             *(_section(one) for one in compared),
             Folded("Method", [METHOD]),
         ],
@@ -49,7 +52,7 @@ def draw(study: Study) -> Document:
 PAGE = Page(draw)
 
 
-def _answer(compared: Sequence[Compared]) -> Iterator[str]:
+def _answer(compared: Sequence[Compared], control: str) -> Iterator[str]:
     """Yield a bullet on the comparisons with one verdict, data set by data set."""
 
     def undecided(one: Compared) -> str:
@@ -65,8 +68,8 @@ def _answer(compared: Sequence[Compared]) -> Iterator[str]:
         return f"{behind} of {sum(map(len, one.effects.values()))}" if behind else ""
 
     heads = {
-        "Better than NARM": lambda one: joined(one.better()),
-        "Not distinguishable from NARM": undecided,
+        f"Better than {control}": lambda one: joined(one.better()),
+        f"Not distinguishable from {control}": undecided,
         "Worse (comparisons)": worse,
     }
     for head, words in heads.items():

@@ -62,14 +62,9 @@ class Page:
     def runs(self) -> bool:
         return self.rows is not no_rows
 
-    def draw(self, request: Request, failed: Mapping[str, str] | None = None) -> Document:
-        """Draw the page.
-
-        Args:
-            request: the data sets, rows and records.
-            failed: why cells failed, by the path of their experiment.
-        """
-        study = Study(request, failed or {})
+    def draw(self, request: Request) -> Document:
+        """Draw the page."""
+        study = Study(request)
         document, view = self.make(study), study.view
         notes = [*study.failures] if self.runs else []
         notes += [*study.records.remarks(), *study.outside_notes()]
@@ -94,8 +89,8 @@ class Page:
 class Study:
     """What a page is drawn from: the request, the records of its folder, and the view of their ranks."""
 
-    def __init__(self, request: Request, failed: Mapping[str, str]) -> None:
-        self.request, self.failed_cells = request, failed
+    def __init__(self, request: Request) -> None:
+        self.request, self.failed_cells = request, request.failures
         self.records, self.view = Records.of_request(request), View.of(request.options)
         self.reference = reference(request.results)  # the project's own records; None if these are they
 
@@ -109,6 +104,12 @@ class Study:
     def viewed(self) -> list[str]:
         """The data sets that a page without runs shows: those asked for, or else all with records."""
         return list(dict.fromkeys(self.request.datasets)) or self.datasets
+
+    def title(self, dataset: str) -> str:
+        """Return the title of a data set, with its name where another data set here has the same title."""
+        title = title_of(dataset)
+        alone = [title_of(name) for name in self.datasets].count(title) < 2
+        return title if alone else f"{title} ({dataset})"
 
     def wanted(self, dataset: str) -> list[Row]:
         """Return the rows to show, with records or without; none whose settings a search found."""
@@ -167,7 +168,7 @@ class Compared:
     """The rows of one data set, measured on the same test prefixes in one view, and each less a reference row."""
 
     def __init__(self, study: Study, dataset: str, rows: Mapping[str, Sequence[Result]], reference: str = NARM) -> None:
-        self.study, self.dataset, self.title = study, dataset, title_of(dataset)
+        self.study, self.dataset, self.title = study, dataset, study.title(dataset)
         self.rows = {label: list(runs) for label, runs in rows.items() if runs}
         self.results = [run for runs in self.rows.values() for run in runs]
         self.seeds = Seeds.of(study.records, self.results[0]) if self.results else Seeds(())

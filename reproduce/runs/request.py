@@ -28,6 +28,7 @@ class Request(RunOptions):
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # model -> field -> value
     jobs: int = 1  # cells at a time, each in a process of its own
     options: Mapping[str, Any] = field(default_factory=dict)  # options of the page itself
+    failures: Mapping[str, str] = field(default_factory=dict)  # why cells failed, by the path of their experiment
     folder: str = ""  # of its pages, in the results folder; one's own data have one each
     digests: Mapping[str, str] = field(default_factory=dict)  # data set -> digest of its split, where it is at hand
     # data set -> label of a row from outside -> its seeds
