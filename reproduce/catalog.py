@@ -198,14 +198,14 @@ def load_split(
     if not isinstance(source, str | Path):
         split = own_log.read("frame", source, own_log.Rules.of(given))
         return dataclasses.replace(split, name=f"frame-{split.digest[:8]}")
-    known_as, folder = dataset(str(source), given, data), Path(data)
-    name = known_as.name
+    data_set, folder = dataset(str(source), given, data), Path(data)
+    name = data_set.name
     if given and name not in current().data:
         raise UsageError(f"{source}: {', '.join(given)} are for a log of your own")
-    if known_as.obtain and not known_as.find(folder):
-        raise InputError(f"{name}: not found in {folder}/: {known_as.obtain.format(data=folder)}")
+    if data_set.obtain and not data_set.find(folder):
+        raise InputError(f"{name}: not found in {folder}/: {data_set.obtain.format(data=folder)}")
     cached = name not in current().data and not name.endswith(held_out.SUFFIX)
-    split = split_cache.split(known_as, folder) if cached else known_as.read(folder)
+    split = split_cache.split(data_set, folder) if cached else data_set.read(folder)
     for part, sessions in (("training", split.train), ("test", split.test)):
         if not (sessions.lengths > 1).any():
             raise InputError(f"{name}: no {part} session is left by the paper's rules; is the log in {folder}/ whole?")

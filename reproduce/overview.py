@@ -123,8 +123,8 @@ def contract(options: Namespace) -> str:
         try:
             lines, last = catalog.in_its_process(kind.name, _of_model, kind.name, file, device)
         except ModelError as error:  # its process died
-            lines, last = [str(error).removesuffix(own_process.AGAIN)], ""
-        failed += [line if kind.name in line else f"{kind.name}: {line}" for line in lines]
+            lines, last = [str(error)], ""
+        failed += [line if line.startswith(kind.name) else f"{kind.name}: {line}" for line in lines]
         kept.append(last)
     if failed:
         raise ModelError("\n".join([*failed, *filter(None, kept)]))

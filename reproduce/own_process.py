@@ -23,7 +23,6 @@ from reproduce import terminal
 from reproduce.errors import ModelError, SuiteError, in_a_line
 from reproduce.files import Terminated, heed_sigterm
 
-AGAIN = "; the same command resumes it"
 PATIENCE = 30.0  # seconds that a process has to end after its answer
 
 
@@ -95,7 +94,7 @@ def result(process: Any, reader: Any) -> Any:
         code = process.exitcode
         ended = f"exit {code}" if code is None or code >= 0 else f"killed by signal {-code}"
         memory = " (out of memory?)" if code == -9 else ""
-        raise ModelError(f"its process ended without a result: {ended}{memory}{AGAIN}") from error
+        raise ModelError(f"its process ended without a result: {ended}{memory}") from error
     finally:
         reader.close()
         process.terminate()

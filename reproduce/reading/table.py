@@ -12,6 +12,7 @@ import io
 import itertools
 import json
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -42,7 +43,7 @@ UNCLOSED = "is a quote opened there and not closed?"
 Batch = tuple[list[pa.Array], Sequence[int]]
 
 
-class File:
+class File(ABC):
     """A file or frame whose head is read; `batches` then reads its rows.
 
     Attributes:
@@ -64,9 +65,9 @@ class File:
     def fault(self, number: int, why: str) -> InputError:
         return InputError(f"{self.name}: {self.counts} {number}: {why}")
 
+    @abstractmethod
     def batches(self, places: list[int]) -> Iterator[Batch]:
         """Yield the columns at these places, some rows at a time."""
-        raise NotImplementedError
 
 
 def opened_file(file: Path, form: Form) -> File:

@@ -90,7 +90,7 @@ class Study:
     """What a page is drawn from: the request, the records of its folder, and the view of their ranks."""
 
     def __init__(self, request: Request) -> None:
-        self.request, self.failed_cells = request, request.failures
+        self.request = request
         self.records, self.view = Records.of_request(request), View.of(request.options)
         self.reference = reference(request.results)  # the project's own records; None if these are they
 
@@ -126,15 +126,15 @@ class Study:
 
     @property
     def failures(self) -> list[str]:
-        return [f"{path.removeprefix('runs/')} failed: {why}" for path, why in self.failed_cells.items()]
+        return [f"{path.removeprefix('runs/')} failed: {why}" for path, why in self.request.failures.items()]
 
     def failed(self, row: Row, dataset: str) -> bool:
         """Return whether a run of a row failed."""
-        if row.model not in catalog.recommenders() or not self.failed_cells:
+        if row.model not in catalog.recommenders() or not self.request.failures:
             return False
         fields = row.at(dataset).fields
         return any(
-            Experiment.of(dataset, row.model, fields, seed).path in self.failed_cells for seed in self.request.seeds
+            Experiment.of(dataset, row.model, fields, seed).path in self.request.failures for seed in self.request.seeds
         )
 
     def outside_notes(self) -> list[str]:
