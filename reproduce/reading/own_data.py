@@ -51,7 +51,7 @@ class OwnData:
         words = [_shown(self.path, absolute, page)]
         for key, value in self.given.items():
             if key == "test":
-                value = _shown(Path(value), False, page)
+                value = _shown(Path(value), absolute, page)
             words += [f"--{key.replace('_', '-')}", *(value if isinstance(value, list) else [str(value)])]
         return words
 
