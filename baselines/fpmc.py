@@ -101,7 +101,7 @@ class FPMC(Pairwise):
         self.a_, self.c_ = tables["a"], tables["c"]
 
     def score(self, prefixes: Sessions) -> Tensor:
-        items, owner = (torch.as_tensor(one, device=self.device_) for one in self._baskets(prefixes).clicks())
+        items, owner = (torch.as_tensor(array, device=self.device_) for array in self._baskets(prefixes).clicks())
         return mean_by(self.a_[items], owner, len(prefixes)) @ self.c_.T  # (n, m)
 
     def item_vectors(self) -> Tensor:

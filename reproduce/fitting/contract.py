@@ -76,9 +76,9 @@ def its_fields_rebuild_the_model(make: Maker, device: torch.device) -> str:
         return "its fields are not plain numbers, words and truth values, so a record cannot keep them"
     rebuilt = type(model)(**fields)
     scores = []
-    for one in (model, rebuilt):
-        one.fit(train, seed=0, device=device, journal=Journal())
-        scores.append(one.score(test))
+    for either in (model, rebuilt):
+        either.fit(train, seed=0, device=device, journal=Journal())
+        scores.append(either.score(test))
     if fields_of(model) != fields:
         return "fit changed the model's fields"
     return "" if torch.equal(*scores) else f"a model made from the fields of another {_differ(*scores) or 'differs'}"
@@ -194,7 +194,7 @@ def _ranked(make: Maker, device: torch.device) -> str:
 
 def fields_of(model: Recommender) -> dict[str, Any]:
     """Return all fields of a model and their values."""
-    return {one.name: getattr(model, one.name) for one in dataclasses.fields(model)}  # type: ignore[arg-type]
+    return {field.name: getattr(model, field.name) for field in dataclasses.fields(model)}  # type: ignore[arg-type]
 
 
 def small(model: Recommender, fields: Mapping[str, Any]) -> Recommender:
@@ -304,7 +304,7 @@ def _random_state() -> dict[str, Any]:
         "torch": torch.get_rng_state().numpy().tobytes(),
     }
     if torch.cuda.is_available():
-        states["torch.cuda"] = [one.numpy().tobytes() for one in torch.cuda.get_rng_state_all()]
+        states["torch.cuda"] = [state.numpy().tobytes() for state in torch.cuda.get_rng_state_all()]
     return states
 
 

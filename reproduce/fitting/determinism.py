@@ -59,9 +59,9 @@ class _Tf32:
         self.older: tuple[Any, ...] = (backends.cuda.matmul, backends.cudnn)
         places: list[Any] = [backends.cuda.matmul]
         places += [getattr(backends.cudnn, part, None) for part in ("conv", "rnn")]
-        self.newer = [one for one in places if hasattr(one, "fp32_precision")]
-        self.precisions = [one.fp32_precision for one in self.newer]
-        self.allowed = [self._allowed(one) for one in self.older]
+        self.newer = [place for place in places if hasattr(place, "fp32_precision")]
+        self.precisions = [place.fp32_precision for place in self.newer]
+        self.allowed = [self._allowed(place) for place in self.older]
 
     def _allowed(self, backend: Any) -> bool:
         try:

@@ -43,14 +43,14 @@ def item_softmax(queries: Tensor, items: Tensor, labels: Tensor, bias: Tensor | 
 
 
 def _check(queries: Tensor, items: Tensor, labels: Tensor, bias: Tensor | None) -> None:
-    shapes = [tuple(one.shape) for one in (queries, items, labels)]
+    shapes = [tuple(tensor.shape) for tensor in (queries, items, labels)]
     B, m = len(labels), len(items)
     fit = len(shapes[0]) == len(shapes[1]) == 2 and len(shapes[2]) == 1 and shapes[0][1] == shapes[1][1]
     if not fit or len(queries) != B or (bias is not None and tuple(bias.shape) != (m,)):
-        told = "" if bias is None else f" and {tuple(bias.shape)}"
+        of_bias = "" if bias is None else f" and {tuple(bias.shape)}"
         raise ValueError(
             "item_softmax takes queries (B, D), items (m, D), labels (B,) and bias (m,), not "
-            f"{shapes[0]}, {shapes[1]}, {shapes[2]}{told}"
+            f"{shapes[0]}, {shapes[1]}, {shapes[2]}{of_bias}"
         )
     if labels.device.type == "cpu":
         check_labels(labels.numpy(), m)

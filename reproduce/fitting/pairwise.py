@@ -158,7 +158,7 @@ def draw_triples(positives: Positives, batch: int, rng: np.random.Generator, dev
         some = order[begin : begin + AHEAD * batch]
         clicks, owners = positives.before.take(some).clicks()
         ends = np.searchsorted(owners, np.arange(0, len(some) + batch, batch)).tolist()  # bounds of each batch's clicks
-        before, owner = (torch.as_tensor(one, device=device) for one in (clicks, owners))
+        before, owner = (torch.as_tensor(array, device=device) for array in (clicks, owners))
         for place, at in enumerate(range(0, len(some), batch)):
             part = slice(begin + at, min(begin + at + batch, len(order)))
             own = slice(ends[place], ends[place + 1])

@@ -112,16 +112,16 @@ def _declared(file: Path, name: str) -> _Declared | str:
     kind = _loaded(name, file)
     if issubclass(kind, Unusable):
         return kind.why
-    base = next(one for one in kind.__mro__ if one.__module__.startswith("reproduce."))
+    base = next(base for base in kind.__mro__ if base.__module__.startswith("reproduce."))
     types = get_type_hints(kind)
     fields = [
         (
-            one.name,
-            types[one.name],
-            one.default,
-            {key: value for key, value in one.metadata.items() if value is not UNKNOWN},
+            field.name,
+            types[field.name],
+            field.default,
+            {key: value for key, value in field.metadata.items() if value is not UNKNOWN},
         )
-        for one in dataclasses.fields(kind)  # type: ignore[arg-type]
+        for field in dataclasses.fields(kind)  # type: ignore[arg-type]
     ]
     variables = {key: getattr(kind, key) for key in CLASS_VARIABLES if hasattr(kind, key)}
     return _Declared((base.__module__, base.__qualname__), variables, fields)
@@ -150,8 +150,8 @@ def _elsewhere(self: Recommender, *args: object, **named: object) -> Any:
 
 def sound_label(label: Any) -> str:
     """Return the label if a table can show it, else ""."""
-    told = isinstance(label, str) and 0 < len(label) <= 60 and label.isprintable() and "|" not in label
-    return str(label) if told else ""
+    sound = isinstance(label, str) and 0 < len(label) <= 60 and label.isprintable() and "|" not in label
+    return str(label) if sound else ""
 
 
 def _load(name: str, file: Path) -> ModuleType:
@@ -178,7 +178,7 @@ def _find(module: ModuleType) -> type[Recommender] | str:
         return f"lacks {' and '.join(sorted(kind.__abstractmethods__))} in its class {kind.__name__}"
     if "__dataclass_fields__" not in vars(kind):
         return f"must have @dataclass(kw_only=True) above its class {kind.__name__}"
-    without = [one.name for one in dataclasses.fields(kind) if one.default is dataclasses.MISSING]  # type: ignore[arg-type]
+    without = [field.name for field in dataclasses.fields(kind) if field.default is dataclasses.MISSING]  # type: ignore[arg-type]
     if without:
         return f"must give its fields a default: {', '.join(without)}"
     return _wrong_fields(kind) or kind
@@ -190,10 +190,10 @@ def _wrong_fields(kind: type[Recommender]) -> str:
         types = get_type_hints(kind)
     except Exception as error:
         return f"must annotate its fields with names that there are ({type(error).__name__})"
-    for one in dataclasses.fields(kind):  # type: ignore[arg-type]
-        if types[one.name] not in (bool, int, float, str) and get_origin(types[one.name]) is not Literal:
-            return f"must annotate {one.name} as bool, int, float, str or Literal[...]"
-        value: Any = one.default
+    for field in dataclasses.fields(kind):  # type: ignore[arg-type]
+        if types[field.name] not in (bool, int, float, str) and get_origin(types[field.name]) is not Literal:
+            return f"must annotate {field.name} as bool, int, float, str or Literal[...]"
+        value: Any = field.default
         if not (type(value) in (bool, str) or (type(value) in (int, float) and abs(value) < 1e300)):
-            return f"must have a number, a word or a truth value as the default of {one.name}"
+            return f"must have a number, a word or a truth value as the default of {field.name}"
     return ""
