@@ -10,6 +10,7 @@ import difflib
 import importlib
 import inspect
 import pkgutil
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -99,9 +100,16 @@ def _recommenders() -> dict[str, type[Recommender]]:
     return {
         kind.name: kind
         for module in _modules("baselines")
-        for _, kind in inspect.getmembers(module, inspect.isclass)
-        if issubclass(kind, Recommender) and kind.__module__ == module.__name__ and not inspect.isabstract(kind)
+        for kind in vars(module).values()
+        if inspect.isclass(kind) and issubclass(kind, Recommender) and kind.__module__ == module.__name__
+        if not inspect.isabstract(kind)
     }
+
+
+def _modules(room: str) -> list[ModuleType]:
+    package = importlib.import_module(f"{reproduce.__name__}.{room}")
+    names = sorted(module.name for module in pkgutil.iter_modules(package.__path__))
+    return [importlib.import_module(f"{package.__name__}.{name}") for name in names]
 
 
 def dataset(name: str, given: Mapping[str, Any] | None = None, data: Path | str = "data") -> Dataset:
@@ -118,6 +126,8 @@ def dataset(name: str, given: Mapping[str, Any] | None = None, data: Path | str 
         UsageError: there is no data set of that name; the message gives the nearest names.
         InputError: there is no such file.
     """
+    if not name:
+        raise UsageError("an empty name of a data set; name one (python -m reproduce list), or the path of your own")
     try:
         if own_data.is_path(name, datasets()):
             own = own_data.read(Path(name), given or {}, Path(data))
@@ -127,10 +137,11 @@ def dataset(name: str, given: Mapping[str, Any] | None = None, data: Path | str 
         raise InputError(f"{in_a_line(name)}: cannot be read ({error.strerror or error})") from error
     if name.endswith(held_out.SUFFIX):
         whole = dataset(name.removesuffix(held_out.SUFFIX), given, data)
-        title = f"{whole.title}, held-out training sessions"
-        return Dataset(
-            name, title, whole.find, lambda data: held_out.hold_out(load_split(whole.name, data)), whole.obtain
-        )
+
+        def read(data: Path) -> Split:
+            return held_out.hold_out(load_split(whole.name, data))
+
+        return dataclasses.replace(whole, name=name, title=f"{whole.title}, held-out training sessions", read=read)
     if name not in datasets() and own_data.NAME.fullmatch(name):
         return own_data.stored(name)
     return datasets()[known("data set", name, datasets())]
@@ -148,6 +159,10 @@ def recommender(name: str, *, load: bool = True) -> type[Recommender]:
         UsageError: there is no model of that name; the message gives the nearest names.
         InputError: there is no such file.
     """
+    if not name or (re.search("[/.]", name) and not name.endswith(".py")):
+        raise UsageError(
+            f"{in_a_line(repr(name))}: no model; name one (python -m reproduce list), or your own .py file"
+        )
     if name.endswith(".py"):
         file, name = Path(name), Path(name).stem
         if name in _recommenders():
@@ -219,12 +234,12 @@ def make_recommender(name: str, fields: Mapping[str, Any] | None = None) -> Reco
         UsageError: the model or a field is unknown, or a value has the wrong type or is out of range.
     """
     kind = recommender(name)
-    declared = {field.name: field for field in _fields(kind)}
+    declared = {field.name: field.metadata for field in _fields(kind)}
     types = _types(kind)
     values = {}
     for key, value in (fields or {}).items():
         known(f"field of {name}", key, declared)
-        values[key] = _value(f"{name}.{key}", value, types[key], declared[key].metadata)
+        values[key] = _value(f"{name}.{key}", value, types[key], declared[key])
     return kind(**values)
 
 
@@ -273,12 +288,6 @@ def named_datasets(names: Sequence[str], rules: Mapping[str, Any], data: Path) -
     return [dataset(name, rules, data).name for name in names]
 
 
-def _modules(room: str) -> list[ModuleType]:
-    package = importlib.import_module(f"{reproduce.__name__}.{room}")
-    names = sorted(module.name for module in pkgutil.iter_modules(package.__path__))
-    return [importlib.import_module(f"{package.__name__}.{name}") for name in names]
-
-
 def _value(name: str, value: Any, kind: Any, bounds: Mapping[str, Any]) -> Any:
     """Convert the value of a field, which may be text. Raises UsageError if it is of another type or out of range."""
     if get_origin(kind) is Literal:
@@ -296,7 +305,7 @@ def _value(name: str, value: Any, kind: Any, bounds: Mapping[str, Any]) -> Any:
         expected = "true or false" if kind is bool else f"of type {kind.__name__}"
         raise UsageError(f"{name}={value}: not {expected}") from error
     low, high = bounds.get("low"), bounds.get("high")
-    if not ((low is None or number >= low) and (high is None or number <= high)):  # NaN is not inside
-        span = " and ".join([f"at least {low}"] * (low is not None) + [f"at most {high}"] * (high is not None))
-        raise UsageError(f"{name}={value}: must be {span}")
+    spans = {f"at least {low}": low is None or number >= low, f"at most {high}": high is None or number <= high}
+    if not all(spans.values()):  # NaN is not inside
+        raise UsageError(f"{name}={value}: must be {' and '.join(span for span in spans if 'None' not in span)}")
     return number

@@ -46,7 +46,7 @@ def main(words: Sequence[str] | None = None) -> int:
     with terminal.sturdy() as output:
         try:
             whole = parser()
-            options = whole.parse_args(sys.argv[1:] if words is None else list(words))
+            options = whole.parse_args(_model_first(sys.argv[1:] if words is None else list(words)))
             if options.command is None:
                 whole.print_help()
                 status = 0
@@ -81,6 +81,14 @@ def main(words: Sequence[str] | None = None) -> int:
             print(f"reproduce: standard output cannot be written ({why})", file=sys.stderr)
             return status or UNWRITABLE
         return status
+
+
+def _model_first(words: list[str]) -> list[str]:
+    """Let `--model NAME` stand for the word MODEL of a command on one model, as on pages."""
+    if words[:1] and words[0] in ("run", "search", "recommend", "expect") and "--model" in words[:-1]:
+        at = words.index("--model")
+        return [words[0], words[at + 1], *words[1:at], *words[at + 2 :]]
+    return words
 
 
 @contextmanager
@@ -319,7 +327,7 @@ def parser() -> _Parser:
     # Other commands.
     making = (dataset, *stored, seed, device, data, sitting)
     run = command("run", "make the record of a single run", "reports.making:run_one", *making)
-    _add(run, "--model", "NAME", MODEL, required=True)
+    run.add_argument("model", metavar="MODEL", help=MODEL)
     _flag(run, "--force", "run again even where a record is stored")
     _flag(run, "--keep-model", "also keep the fitted model, for recommend")
 

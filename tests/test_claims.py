@@ -204,7 +204,7 @@ def test_records_of_another_split_than_most_rows_are_left_out(tmp_path: Path) ->
 def search(row: Row, fields: Mapping[str, object], trials: int = 20, version: int = VERSION) -> Found:
     """Make a search that found these fields."""
     first, best = Trial({}, 50.0, 20.0), Trial(dict(fields), 51.0, 21.0)
-    return Found(row.model, {}, fields, trials, "a tenth", first, best, Protocol(version, trials, None, 3, 3))
+    return Found(row.model, {}, "a tenth", [first, best], (), Protocol(version, trials, None, 3, 3))
 
 
 def test_tuned_rows_are_compared_only_where_all_had_the_same_budget() -> None:
@@ -337,7 +337,7 @@ def test_the_page_is_the_golden_one(tmp_path: Path) -> None:
     for model, fields, share in (("item_knn", {"alpha": 0.25}, 0.62), ("fpmc", {"epochs": 40}, 0.58)):
         store(record(Row("", model, fields), hits(share, 3)), results)
         trials = [{"fields": one, "recall": 50.0, "mrr": 20.0, "why": None} for one in ({}, fields)]
-        content = {"model": model, "fixed": {}, "scored_on": "a tenth", "defaults": trials[0], "best": trials[1]}
+        content: dict[str, object] = {"model": model, "fixed": {}, "scored_on": "a tenth"}
         file = results / "search" / HERE / f"{model}-seed0.json"
         file.parent.mkdir(parents=True, exist_ok=True)
         content["protocol"] = {"version": VERSION, "trials": 2, "trial_epochs": None, "refitted": 1, "refits": 1}

@@ -123,6 +123,12 @@ def test_without_data_the_synthetic_log_is_used_and_named_in_the_title(capsys: p
     [
         (["table2", "--model", "nram"], "unknown model 'nram'; did you mean narm? available: "),
         (["table2", "--dataset", "yoochose1_64"], "did you mean yoochoose1_64"),
+        (
+            ["table2", "--dataset", ""],
+            "an empty name of a data set; name one (python -m reproduce list), or the path of",
+        ),
+        (["table2", "--model", ""], "'': no model; name one (python -m reproduce list), or your own .py file"),
+        (["table2", "--model", "/tmp"], "'/tmp': no model; name one (python -m reproduce list), or your own .py file"),
         (["table2", "--set", "narm.hiden=50"], "unknown field of narm 'hiden'; did you mean hidden?"),
         (["table2", "--set", "narm.hidden=many"], "narm.hidden=many: not of type int"),
         (["table2", "--set", "narm.hidden=0"], "narm.hidden=0: must be at least 1"),
@@ -142,6 +148,25 @@ def test_a_wrong_name_or_value_exits_2_and_meets_the_right_ones(
 ) -> None:
     assert main([*words, "--quiet"]) == 2
     assert says in capsys.readouterr().err
+
+
+def test_an_own_file_with_another_ending_meets_those_that_are_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "clicks.log").touch()
+    assert main(["table1", "--dataset", "clicks.log"]) == 3
+    assert "clicks.log: expected .csv, .tsv, .txt, " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["item_knn"], ["--model", "item_knn"]])
+@pytest.mark.parametrize("command", ["run", "search --trials 1"])
+def test_a_command_on_one_model_takes_it_as_a_word_or_by_an_option(
+    command: str, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, *more = command.split()
+    for line in ([first, *words, "--dataset", "cycle", *more], [first, "--dataset", "cycle", *more, "--quiet", *words]):
+        assert main(line) == 0
+        assert "item_knn" in capsys.readouterr().out
 
 
 def test_an_option_is_never_taken_for_a_longer_one_that_begins_alike(capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,7 @@ import pytest
 from reproduce import catalog
 from reproduce.__main__ import main
 from reproduce.errors import UsageError
-from reproduce.runs.search import as_command
+from reproduce.runs.request import Request, command_line
 from reproduce.runs.stored_search import Found, Trial
 
 LABELLED = """
@@ -118,7 +118,7 @@ def test_a_search_stays_known_without_the_file(
     assert "the defaults are the best" in capsys.readouterr().out  # on the cycle every trial hits all targets
     (summary,) = (tmp_path / "results/search/cycle").glob("mine-seed0-*.json")
     kept = json.loads(summary.read_text())
-    kept["best"] = {**kept["trials"][1], "recall": 100.0}  # not the defaults
+    kept["refits"] = [{"fields": kept["trials"][1]["fields"], "recalls": [100.0], "mrrs": [100.0]}]  # not the defaults
     summary.write_text(json.dumps(kept))
     capsys.readouterr()
     assert main(["table2", "--dataset", "cycle", "--model", "pop", *results]) == 0
@@ -132,14 +132,17 @@ def test_the_command_of_a_search_names_an_own_model_by_its_file(tmp_path: Path) 
     file.parent.mkdir()
     file.write_text(LABELLED)
     catalog.recommender(str(file))
-    told = as_command("cycle", "mine", "--set mine.smoothing=0.25")
-    words = [*shlex.split(told)[3:], "--quiet", "--results", str(tmp_path / "results")]
+    settings = {"mine": {"smoothing": 0.25}}
+    asked = Request(
+        datasets=["cycle"], models=["mine"], settings=settings, data=Path("data"), results=tmp_path / "results"
+    )
+    words = [*shlex.split(command_line("table2", asked))[3:], "--quiet"]
     assert main(words) == 0
     assert (tmp_path / "results/runs/cycle/mine,smoothing=0.25-seed0.json").is_file()
 
 
 def test_a_search_of_an_own_model_without_its_file_has_the_row_it_found() -> None:
-    found = Found("mine", {}, {"smoothing": 0.25}, 3, "x", Trial({}, 1.0, 1.0), Trial({}, 2.0, 2.0), label="My model")
+    found = Found("mine", {}, "x", [Trial({}, 1.0, 1.0), Trial({"smoothing": 0.25}, 2.0, 2.0)], label="My model")
     assert (found.base.label, found.row.label, found.better) == ("My model", "My model (smoothing=0.25)", True)
 
 

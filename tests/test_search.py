@@ -24,20 +24,22 @@ from reproduce.runs.deadline import Deadline, TimeIsUp
 from reproduce.runs.experiment import Experiment
 from reproduce.runs.record import load
 from reproduce.runs.runner import RunOptions
-from reproduce.runs.search import Outcome, Search, best_of
-from reproduce.runs.stored_search import Found, Protocol, Refit, Trial
+from reproduce.runs.search import Search
+from reproduce.runs.stored_search import Found, Protocol, Refit, Trial, best_of
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
-ITEM_KNN = Search("cycle", "item_knn", {}, 0)
-BPR_MF = Search("cycle", "bpr_mf", {"epochs": 1, "factors": 4}, 0)  # has randomness, so that it is fitted anew
+ITEM_KNN = Search("cycle", "item_knn", {}, 0, trials=1)
+BPR_MF = Search(
+    "cycle", "bpr_mf", {"epochs": 1, "factors": 4}, 0, trials=3
+)  # has randomness, so that it is fitted anew
 
 
 def how(results: Path, deadline: Deadline | None = None) -> RunOptions:
     return RunOptions(data=Path(), results=results, device="cpu", quiet=True, deadline=deadline)
 
 
-def search_on(what: Search, trials: int, results: Path) -> Outcome:
-    return search.run(what, trials, how(results))
+def search_on(what: Search, trials: int, results: Path) -> Found:
+    return search.run(replace(what, trials=trials), how(results))
 
 
 def whole(train: Sessions) -> Split:
@@ -190,7 +192,7 @@ def test_an_interrupted_search_makes_the_same_trials_and_refits_and_no_run_twice
 def test_the_time_is_up_between_two_epochs_and_the_same_command_resumes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    what = Search("cycle", "narm", {"epochs": 3, "hidden": 4, "embedding": 4}, 0)
+    what = Search("cycle", "narm", {"epochs": 3, "hidden": 4, "embedding": 4}, 0, trials=2)
     undisturbed = search_on(what, 2, tmp_path / "whole")
     checks = iter([True] * 5 + [False] + [True] * 1000)  # in the second trial the third epoch does not fit
     epochs: list[int] = []
@@ -204,13 +206,13 @@ def test_the_time_is_up_between_two_epochs_and_the_same_command_resumes(
     cut = how(tmp_path / "cut", Deadline(1e6))
     message = r"after epoch 2 of 3; 1 of 2 trials are done \(repeat the command to resume\)"
     with pytest.raises(TimeIsUp, match=message):
-        search.run(what, 2, cut)
+        search.run(what, cut)
     assert epochs == [1, 2, 3, 1, 2]
-    assert search.run(what, 2, cut) == undisturbed
+    assert search.run(what, cut) == undisturbed
     assert epochs[5:] == [3] + [1, 2, 3] * 6, "the second trial at its third epoch, then the refits"
     assert not list(tmp_path.rglob("*.checkpoint")) and not list(tmp_path.rglob("*.lock"))
     with pytest.raises(TimeIsUp, match="not begun, the time is up; 2 of 3 trials are done"):
-        search.run(what, 3, how(tmp_path / "cut", Deadline(0.0)))
+        search.run(replace(what, trials=3), how(tmp_path / "cut", Deadline(0.0)))
 
 
 def test_without_optuna_settings_are_drawn_at_random_within_their_ranges(
@@ -218,7 +220,7 @@ def test_without_optuna_settings_are_drawn_at_random_within_their_ranges(
 ) -> None:
     monkeypatch.setattr(search.importlib.util, "find_spec", lambda name: None)
     ran = scored_by(monkeypatch, lambda fields, seed: (50.0, 20.0))
-    outcome = search_on(Search("cycle", "bpr_mf", {}, 0), 12, tmp_path)
+    outcome = search_on(Search("cycle", "bpr_mf", {}, 0, trials=12), 12, tmp_path)
     assert str(outcome.protocol).startswith("12 trials drawn at random; the best 3 fitted anew")
     kind = {one.name: one.metadata["search"] for one in fields(catalog.recommender("bpr_mf"))}
     for values, _ in ran:
@@ -226,7 +228,7 @@ def test_without_optuna_settings_are_drawn_at_random_within_their_ranges(
         low, high = kind["learning_rate"]
         assert low <= values["learning_rate"] <= high  # type: ignore[operator]
     assert len({json.dumps(trial.fields) for trial in outcome.trials}) == 12
-    assert outcome.protocol != Search("cycle", "bpr_mf", {}, 0).protocol(12) or outcome.protocol.sampler == "random"
+    assert outcome.protocol.sampler == "random"
 
 
 def test_a_search_on_other_data_of_the_same_name_is_not_replaced(
@@ -244,7 +246,7 @@ def test_settings_that_were_tried_are_no_trial_and_a_small_space_ends_the_search
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scored_by(monkeypatch, lambda fields, seed: (50.0, 20.0))
-    what = Search("cycle", "sknn", {"sample": 1000}, 0)
+    what = Search("cycle", "sknn", {"sample": 1000}, 0, trials=9)
     outcome = search_on(what, 9, tmp_path)
     assert sorted(one.fields["neighbours"] for one in outcome.trials) == [50, 100, 200, 500, 1000]
     assert outcome.protocol.trials == 9, "the budget is what was asked for"
@@ -256,7 +258,7 @@ def test_networks_may_be_trained_for_fewer_epochs_in_trials_and_other_models_are
 ) -> None:
     asked = scored_by(monkeypatch, lambda fields, seed: (50.0, 20.0))
     for model, in_trials, anew in (("narm", {2}, {30}), ("bpr_mf", {5, 10, 20, 40}, {5, 10, 20, 40})):
-        what = Search("cycle", model, {}, 0, trial_epochs=2)
+        what = Search("cycle", model, {}, 0, trials=4, trial_epochs=2)
         outcome = search_on(what, 4, tmp_path)
         assert {fields["epochs"] for fields, seed in asked if seed == 0} <= in_trials
         again = {fields["epochs"] for fields, seed in asked if seed != 0}
@@ -287,10 +289,10 @@ def test_the_three_best_are_fitted_anew_with_other_seeds_and_the_best_mean_is_fo
         return first[place] if seed == 7 else anew[place][seed - 8]
 
     asked = scored_by(monkeypatch, scores)
-    outcome = search_on(Search("cycle", "bpr_mf", {}, 7), 5, tmp_path)
+    outcome = search_on(Search("cycle", "bpr_mf", {}, 7, trials=5), 5, tmp_path)
     assert [seed for _, seed in asked] == [7] * 5 + [8, 9, 10] * 3
     assert [one.fields["spread"] for one in outcome.refits] == [order[2], order[3], order[0]]
-    assert [one.recall for one in outcome.refits] == [40.0, 41.0, 41.0]
+    assert [one.scores[0] for one in outcome.refits] == [40.0, 41.0, 41.0]
     assert outcome.best == outcome.trials[3]
 
 
@@ -341,9 +343,9 @@ def test_the_best_of_equals_has_the_higher_mrr_then_is_the_earlier_and_failures_
     ]
     assert [one.fields["a"] for one in best_of(trials)] == [4, 5, 2, 1]
     anew = [Refit(one.fields, [3.0], [0.1]) for one in trials]
-    assert Outcome(Protocol(2, 5, None, 3, 1), "", trials, anew).best == trials[0]
+    assert Found("pop", {}, "", trials, anew).best == trials[0]
     anew[3] = Refit({"a": 4}, [2.0, 4.0], [0.2, 0.1])
-    assert Outcome(Protocol(2, 5, None, 3, 1), "", trials, anew).best == trials[3]
+    assert Found("pop", {}, "", trials, anew).best == trials[3]
 
 
 def test_a_search_does_not_touch_what_another_protocol_or_budget_came_to(tmp_path: Path) -> None:
@@ -361,9 +363,8 @@ def test_a_search_does_not_touch_what_another_protocol_or_budget_came_to(tmp_pat
 
 
 def a_search(model: str, trials: int, reached: float, *, epochs: int | None = None, version: int = 2) -> Found:
-    best = Trial({}, reached, 20.0)
-    refits = [Refit({}, [reached], [20.0])]
-    return Found(model, {}, {}, trials, "", best, best, Protocol(version, trials, epochs, 3, 3), refits)
+    best, refit = Trial({}, reached, 20.0), Refit({}, [reached], [20.0])
+    return Found(model, {}, "", [best] * trials, [refit], Protocol(version, trials, epochs, 3, 3))
 
 
 def test_searches_compare_only_where_all_models_have_one_by_the_same_protocol_and_budget() -> None:
@@ -380,14 +381,14 @@ def test_searches_compare_only_where_all_models_have_one_by_the_same_protocol_an
 def test_of_several_searches_of_a_row_the_better_one_counts_and_of_several_protocols_the_larger() -> None:
     narm = Row(catalog.recommender("narm").label, "narm")
     one, better, larger = a_search("narm", 20, 60.0), a_search("narm", 20, 61.0), a_search("narm", 40, 50.0)
-    assert stored_search.by_protocol([one, larger, better]) == {one.protocol: [better], larger.protocol: [larger]}
+    assert stored_search.compared([one, better], [narm]) == [better] == stored_search.compared([better, one], [narm])
     assert stored_search.compared([one, better, larger], [narm]) == [larger]
 
 
 def test_a_committed_search_of_before_is_read_as_of_the_older_protocol() -> None:
     """Three of V-SKNN's twenty trials on YOOCHOOSE 1/64 drew a setting again, so that 17 count."""
     (vsknn,) = (one for one in stored_search.found(RESULTS, "yoochoose1_64") if one.model == "vsknn" and not one.refits)
-    assert vsknn.trials == 20
+    assert len(vsknn.trials) == 20
     assert vsknn.protocol == Protocol(1, 17, None, 0, 0)
     assert str(vsknn.protocol) == "17 trials by an older protocol: the best of single fits"
 
@@ -403,7 +404,8 @@ def test_the_command_never_sees_the_test_part_and_prints_options_that_work(
     told = capsys.readouterr().out.strip().splitlines()
     assert told[0] == "item_knn on cycle: 4 trials; the best 3 fitted anew with 3 seeds each"
     assert told[2] == "searched: regularisation 0.0 to 100.0; alpha 0.0 to 1.0"
-    command = told[-1]
+    command, _, folder = told[-1].partition(" --results ")
+    assert folder == str(tmp_path)
     before, word, options = command.partition("--set ")
     assert before == "python -m reproduce table2 --dataset cycle --model item_knn "
     options = word + options
@@ -424,7 +426,7 @@ def test_the_command_never_sees_the_test_part_and_prints_options_that_work(
     assert kept["ranges"] == {"regularisation": [0.0, 100.0], "alpha": [0.0, 1.0]} and kept["seeds"] == [1, 2, 3]
     (found,) = stored_search.found(tmp_path, "cycle")
     assert found.protocol == Protocol(**kept["protocol"]) and len(found.refits) == 3
-    assert found.best.fields == kept["best"]["fields"] and found.reached[0] >= found.defaults.recall  # type: ignore
+    assert found.best.fields == kept["best"]["fields"] and found.reached[0] >= found.trials[0].recall  # type: ignore
 
 
 def test_what_a_search_found_stands_in_a_table_beside_the_defaults(tmp_path: Path) -> None:
@@ -432,9 +434,17 @@ def test_what_a_search_found_stands_in_a_table_beside_the_defaults(tmp_path: Pat
         "model": "item_knn",
         "fixed": {},
         "scored_on": "the newest 10 training sessions, held out whole",
-        "defaults": {"fields": {"regularisation": 20.0}, "recall": 40.0, "mrr": 20.0},
-        "best": {"fields": {"regularisation": 5.0}, "recall": 50.0, "mrr": 25.0},
-        "trials": [{"fields": {"regularisation": float(one)}} for one in (1, 2, 3, 4, 5, 6, 6, 7)],
+        "trials": [
+            {"fields": {"regularisation": regularisation}, "recall": recall, "mrr": recall / 2}
+            for regularisation, recall in (
+                (20.0, 40.0),
+                (5.0, 50.0),
+                (1.0, 30.0),
+                (1.0, 30.0),
+                (2.0, 30.0),
+                (3.0, 30.0),
+            )
+        ],
     }
     file = tmp_path / "search/cycle/item_knn-seed0.json"
     file.parent.mkdir(parents=True)
@@ -443,7 +453,7 @@ def test_what_a_search_found_stands_in_a_table_beside_the_defaults(tmp_path: Pat
     assert main(words) == 0
     page = tmp_path / "table2.md"
     told = (
-        "Item-KNN: 7 trials by an older protocol: the best of single fits, scored on the newest 10 training sessions, "
+        "Item-KNN: 5 trials by an older protocol: the best of single fits, scored on the newest 10 training sessions, "
         "held out whole; the defaults of that time had 40.00"
     )
     fill = "--model item_knn --set item_knn.regularisation=5.0"
@@ -465,13 +475,14 @@ def test_what_a_search_found_stands_in_a_table_beside_the_defaults(tmp_path: Pat
         "on the newest 10 training sessions, held out whole; the defaults had 40.00 / 20.00, the best 50.00 / 25.00 "
         "and anew 45.00 / 22.00." in page.read_text()
     )
-    file.write_text(json.dumps({**kept, "best": kept["defaults"]}))
+    file.write_text(json.dumps({**kept, "trials": kept["trials"][:1]}))
     assert main(words) == 0
     assert "the defaults of that time, 40.00 / 20.00, won" in page.read_text()
     for broken in (
-        {"best": {"fields": {"gone": 1}}},
+        {"trials": [{"fields": {"gone": 1}, "recall": 60.0, "mrr": 30.0}]},
+        {"trials": []},
+        {"protocol": protocol, "refits": [{**anew, "fields": {"regularisation": 6.0}}]},
         {"protocol": {**protocol, "trials": "many"}, "refits": [anew]},
-        {"protocol": protocol},
         {"protocol": protocol, "refits": [{**anew, "recalls": [101.0] * 3}]},
         {"protocol": protocol, "refits": [{**anew, "recalls": []}]},
     ):

@@ -81,8 +81,9 @@ def tied(result: Result) -> Result:
 
 def search(folder: Path, model: str, best: dict[str, object], defaults: dict[str, object]) -> None:
     """Write the summary of a search as a results folder keeps it."""
-    trials = [{"fields": fields, "recall": 50.0, "mrr": 20.0, "why": None} for fields in (defaults, best)]
-    content = {"model": model, "fixed": {}, "scored_on": "a tenth", "defaults": trials[0], "best": trials[1]}
+    scored = ((defaults, 50.0), (best, 51.0))
+    trials = [{"fields": fields, "recall": recall, "mrr": 20.0, "why": None} for fields, recall in scored]
+    content = {"model": model, "fixed": {}, "scored_on": "a tenth"}
     file = folder / "search" / DATASET / f"{model}-seed0.json"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps({**content, "trials": trials}))
@@ -185,7 +186,7 @@ def test_an_effect_that_hangs_on_few_sessions_is_told(tmp_path: Path) -> None:
 
 def found_by_search(alpha: float, fixed: dict[str, object], trials: int) -> Found:
     first, best = Trial({"alpha": 0.5}, 50.0, 20.0), Trial({"alpha": alpha}, 51.0, 21.0)
-    return Found("item_knn", fixed, {**fixed, "alpha": alpha} if alpha != 0.5 else fixed, trials, "", first, best)
+    return Found("item_knn", fixed, "", [first, best] * (trials // 2))
 
 
 def test_of_several_searches_the_setting_whose_run_validates_best_is_shown(tmp_path: Path) -> None:

@@ -246,7 +246,7 @@ def test_a_search_is_one_job_and_has_no_page(tmp_path: Path, fake: Path, capsys:
     assert main(words) == 0
     (folder,) = submitted(results)
     assert capsys.readouterr().out == f"job 41\ncommand and log: {folder}/\n"
-    line = "search narm --dataset cycle --trials 7 --seed 0 --set narm.epochs=3 --trial-epochs 2 --data "
+    line = "search --dataset cycle --model narm --set narm.epochs=3 --trials 7 --seed 0 --trial-epochs 2 --data "
     line += f"{Path('data').resolve()} --results {results} --device auto --minutes 9\n"
     assert (folder / "cells.txt").read_text() == line
     assert {file.name for file in folder.iterdir()} == {"cells.txt", "job.sh", "job"}

@@ -69,7 +69,7 @@ def is_path(name: str, names: Container[str]) -> bool:
     """
     if name in names:
         return False
-    return bool(re.search(r"[/\\*?]", name)) or Path(name).suffix.lower() in ENDINGS or Path(name).is_dir()
+    return bool(re.search(r"[/\\*?.]", name)) or Path(name).exists()
 
 
 def read(path: Path, given: Mapping[str, Any], data: Path) -> OwnData:

@@ -346,7 +346,7 @@ def data_notes(results: Sequence[Result]) -> list[str]:
 
 def _outcome(search: Found) -> str:
     """Say what a search tried, what it was scored on and what won."""
-    first, best = (f"{trial.recall or 0:.2f} / {trial.mrr or 0:.2f}" for trial in (search.defaults, search.best))
+    first, best = (f"{trial.recall or 0:.2f} / {trial.mrr or 0:.2f}" for trial in (search.trials[0], search.best))
     if search.refits:
         best += " and anew {:.2f} / {:.2f}".format(*search.reached)
     defaults = "the defaults" if search.protocol.version == VERSION else "the defaults of that time"

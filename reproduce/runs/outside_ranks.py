@@ -18,11 +18,12 @@ import json
 import re
 from argparse import Namespace
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -37,9 +38,6 @@ from reproduce.reading.sessions import Split
 from reproduce.runs.experiment import Experiment
 from reproduce.runs.record import OUTSIDE, OutsideResult, Result, split_of_record
 from reproduce.runs.split_files import item_ids, session_ids
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 FORMS = "session and length with rank, with best_rank and worst_rank, with items, or with item and rank"
 
@@ -59,7 +57,7 @@ def read(source: Path | pd.DataFrame, split: Split, label: str, seed: int = 0, f
     """
     file = source if isinstance(source, Path) else Path(label)
     table = plain_table.read(file, source, "ranks of every test prefix")
-    greater, equal, depth = _Table(file, table.columns, split).counts()
+    greater, equal, depth = _Ranking(table, split).counts()
     return OutsideResult(
         experiment=Experiment(split.name, f"{OUTSIDE}{label}", {}, seed),
         family=family,
@@ -90,8 +88,7 @@ def rows(texts: Sequence[str], split: Split, family: str = "") -> dict[str, list
         InputError: a file is refused; see `read`.
     """
     ours = {row.label for row in (*ROWS, *controls.ROWS)} | {kind.label for kind in catalog.recommenders().values()}
-    files: dict[str, list[Path]] = {}
-    named: set[Path] = set()
+    files: dict[Path, str] = {}  # with the label of each
     for text in texts:
         label, pattern = ("", text) if Path(text).exists() else text.rpartition("=")[::2]
         whole = Path(pattern)
@@ -99,15 +96,15 @@ def rows(texts: Sequence[str], split: Split, family: str = "") -> dict[str, list
         if not matching:
             raise UsageError(f"--ranks {pattern}: no file has such a name")
         for file in matching:
-            if file.resolve() in named:
+            if file.resolve() in map(Path.resolve, files):
                 raise UsageError(f"--ranks {file}: named twice; several seeds of a row are several files")
-            named.add(file.resolve())
             row = label or re.sub(r"-seed[0-9]+$", "", file.stem)
-            files.setdefault(f"{row} (from outside)" if row in ours else row, []).append(file)
-    return {
-        label: [read(file, split, label, seed, family) for seed, file in enumerate(seeds)]
-        for label, seeds in files.items()
-    }
+            files[file] = f"{row} (from outside)" if row in ours else row
+    read_rows: dict[str, list[OutsideResult]] = {}
+    for file, label in files.items():
+        seeds = read_rows.setdefault(label, [])
+        seeds.append(read(file, split, label, len(seeds), family))
+    return read_rows
 
 
 def of_options(options: Namespace, datasets: Sequence[str], measures: Sequence[Measure]) -> dict[str, Any]:
@@ -137,11 +134,14 @@ def check_depth(results: Sequence[Result], measures: Sequence[Measure]) -> None:
             )
 
 
-@dataclass(frozen=True)
-class _Table(PlainTable):
-    """The columns of a file, and the split that they are about."""
+class _Ranking:
+    """The rows of a file, and the test prefixes of a split that they rank."""
 
-    split: Split
+    def __init__(self, table: PlainTable, split: Split) -> None:
+        self.table, self.there, self.n_items = table, table.columns.keys(), split.test.n_items
+        self.sessions, self.items = pd.Index(session_ids(split)), pd.Index(item_ids(split))
+        prefixes, self.targets = split.test.prefixes()
+        self.keys = pd.MultiIndex.from_arrays([self.sessions[split.test.prefix_owner()], prefixes.lengths])
 
     def refuse(self, wrong: np.ndarray, message: Callable[[int], str], rows: np.ndarray | None = None) -> None:
         """Raise InputError with the message of the first place that is wrong, if any.
@@ -151,126 +151,110 @@ class _Table(PlainTable):
         """
         if wrong.any():
             place = int(np.argmax(wrong))
-            raise self.error(place if rows is None else int(rows[place]), message(place))
-
-    def ranks(self, name: str) -> np.ndarray:
-        """Return a column of ranks, (rows,), each from 1 to the number of items."""
-        ranks, n_items = self.whole(name), self.split.test.n_items
-        expected = f"expected 1 (the best) to {n_items:,} (the items of the split)"
-        self.refuse((ranks < 1) | (ranks > n_items), lambda row: f"{name} is {ranks[row]}, {expected}")
-        return ranks
-
-    def prefixes(self) -> np.ndarray:
-        """Return the number of the test prefix that each row names, (rows,)."""
-        names, texts, length = session_ids(self.split), self.texts("session"), self.whole("length")
-        session = _places(texts, names)
-        self.refuse(
-            session < 0,
-            lambda row: (
-                f"session {_shown(texts[row])}: not one of the {len(names):,} test sessions; rank the prefixes "
-                "of this split, see `export --split`"
-            ),
-        )
-        owner, lengths = self.split.test.prefix_owner(), self.split.test.prefixes()[0].lengths
-        wide = int(lengths.max(initial=0)) + 1
-        numbers = np.full(len(names) * wide, -1)
-        numbers[owner * wide + lengths] = np.arange(len(owner))
-        known = (length > 0) & (length < wide)
-        prefixes = np.where(known, numbers[session * wide + length.clip(0, wide - 1)], -1)
-        self.refuse(
-            prefixes < 0,
-            lambda row: (
-                f"session {_shown(texts[row])} has no test prefix of {length[row]} clicks; the length of a "
-                "prefix is the number of clicks before its target"
-            ),
-        )
-        return prefixes
-
-    def check_all_there(self, prefixes: np.ndarray) -> None:
-        """Raise InputError unless all test prefixes are among these."""
-        absent = np.bincount(prefixes, minlength=len(self.split.test.prefix_owner())) == 0
-        if absent.any():
-            first = self.name(int(np.argmax(absent)))
-            missing = f"{absent.sum():,} of {len(absent):,} test prefixes are missing"
-            raise self.error(None, f"{missing}, the first of them {first}; rank every one")
-
-    def check_once(self, prefixes: np.ndarray) -> None:
-        """Raise InputError unless every test prefix is among these exactly once."""
-        again = _again(prefixes)
-        self.refuse(again, lambda row: f"{self.name(prefixes[row])} a second time; keep one row for it")
-        self.check_all_there(prefixes)
-
-    def name(self, prefix: int) -> str:
-        session = session_ids(self.split)[self.split.test.prefix_owner()[prefix]]
-        return f"session {_shown(session)}, length {self.split.test.prefixes()[0].lengths[prefix]}"
+            raise self.table.error(place if rows is None else int(rows[place]), message(place))
 
     def counts(self) -> tuple[np.ndarray, np.ndarray, int | None]:
         """Return greater and equal, (n,) each in the order of the test prefixes, and the depth they hold down to."""
-        there = self.columns.keys()
-        if missing := {"session", "length"} - there:
-            raise self.error(None, f"no column {' and '.join(sorted(missing))}; expected {FORMS}")
-        if "items" in there or {"item", "rank"} <= there:
+        if missing := {"session", "length"} - self.there:
+            raise self.table.error(None, f"no column {' and '.join(sorted(missing))}; expected {FORMS}")
+        if "items" in self.there or {"item", "rank"} <= self.there:
             return self._counts_of_items()
-        bounds = ("rank", "rank") if "rank" in there else ("best_rank", "worst_rank")
-        if not set(bounds) <= there:
-            raise self.error(None, f"has the columns {in_a_line(', '.join(there))}; expected {FORMS}")
-        prefixes = self.prefixes()
-        self.check_once(prefixes)
+        bounds = ("rank", "rank") if "rank" in self.there else ("best_rank", "worst_rank")
+        if not set(bounds) <= self.there:
+            raise self.table.error(None, f"has the columns {in_a_line(', '.join(self.there))}; expected {FORMS}")
+        prefixes = self.prefixes(once=True)
         best, worst = (self.ranks(name) for name in bounds)
         self.refuse(best > worst, lambda row: f"best_rank {best[row]} is behind worst_rank {worst[row]}; exchange them")
         order = np.argsort(prefixes)
         return best[order] - 1, (worst - best)[order], None
 
+    def prefixes(self, *, once: bool) -> np.ndarray:
+        """Return the number of the test prefix that each row names, (rows,). Every one is there, and only once."""
+        session, length = self.table.texts("session").to_pylist(), self.table.whole("length")
+        prefixes = self.keys.get_indexer(pd.MultiIndex.from_arrays([session, length]))
+
+        def unknown(row: int) -> str:
+            if session[row] in self.sessions:
+                return (
+                    f"session {_shown(session[row])} has no test prefix of {length[row]} clicks; the length of a "
+                    "prefix is the number of clicks before its target"
+                )
+            return (
+                f"session {_shown(session[row])}: not one of the {len(self.sessions):,} test sessions; rank the "
+                "prefixes of this split, see `export --split`"
+            )
+
+        self.refuse(prefixes < 0, unknown)
+        if once:
+            again = pd.Series(prefixes).duplicated().to_numpy()
+            self.refuse(again, lambda row: f"{self.name(prefixes[row])} a second time; keep one row for it")
+        absent = np.setdiff1d(np.arange(len(self.keys)), prefixes)
+        if len(absent):
+            missing = f"{len(absent):,} of {len(self.keys):,} test prefixes are missing"
+            raise self.table.error(None, f"{missing}, the first of them {self.name(absent[0])}; rank every one")
+        return prefixes
+
+    def name(self, prefix: int) -> str:
+        session, length = self.keys[prefix]
+        return f"session {_shown(str(session))}, length {length}"
+
+    def ranks(self, name: str) -> np.ndarray:
+        """Return a column of ranks, (rows,), each from 1 to the number of items."""
+        ranks = self.table.whole(name)
+        expected = f"expected 1 (the best) to {self.n_items:,} (the items of the split)"
+        self.refuse((ranks < 1) | (ranks > self.n_items), lambda row: f"{name} is {ranks[row]}, {expected}")
+        return ranks
+
     def _counts_of_items(self) -> tuple[np.ndarray, np.ndarray, int]:
         """Return the counts that recommended items give."""
-        prefixes, n_items = self.prefixes(), self.split.test.n_items
-        if "items" in self.columns:
-            self.check_once(prefixes)
-            texts, row, ranks = self._listed()
-            prefixes = prefixes[row]
+        if "items" in self.there:
+            prefixes = self.prefixes(once=True)
+            texts, row = self._listed()
+            listed = pd.DataFrame({"prefix": prefixes[row]})
+            ranks = 1 + listed.groupby("prefix").cumcount().to_numpy()
         else:
-            self.check_all_there(prefixes)
-            texts, row, ranks = self.texts("item"), np.arange(len(prefixes)), self.ranks("rank")
-            wrong = _again(prefixes * (n_items + 1) + ranks) | (ranks > np.bincount(prefixes)[prefixes])
-            self.refuse(wrong, lambda row: "rank: number the items of each list 1, 2, 3, ..., the best first")
-        items = _places(texts, item_ids(self.split))
+            listed, ranks = pd.DataFrame({"prefix": self.prefixes(once=False)}), self.ranks("rank")
+            texts, row = self.table.texts("item"), np.arange(len(listed))
+            last = listed.groupby("prefix")["prefix"].transform("size")
+            wrong = listed.assign(rank=ranks).duplicated() | (ranks > last)
+            self.refuse(
+                wrong.to_numpy(), lambda row: "rank: number the items of each list 1, 2, 3, ..., the best first"
+            )
+        items = self.items.get_indexer(texts.to_pandas())
+
+        def shown(place: int) -> str:
+            return f"item {_shown(texts[place].as_py())}"
+
+        unknown = f"not one of the {self.n_items:,} items of the split; recommend these, by their ids in it"
+        self.refuse(items < 0, lambda place: f"{shown(place)}: {unknown}", row)
         self.refuse(
-            items < 0,
+            listed.assign(item=items).duplicated().to_numpy(),
             lambda place: (
-                f"item {_shown(texts[place])}: not one of the {n_items:,} items of the split; recommend "
-                "these, by their ids in it"
-            ),
-            row,
-        )
-        self.refuse(
-            _again(prefixes * n_items + items),
-            lambda place: (
-                f"item {_shown(texts[place])} a second time in the list of {self.name(prefixes[place])}; "
+                f"{shown(place)} a second time in the list of {self.name(listed['prefix'][place])}; "
                 "keep its first place"
             ),
             row,
         )
-        depth, targets = int(ranks.max()), self.split.test.prefixes()[1]
-        greater = np.full(len(targets), min(depth, n_items - 1), dtype=np.int64)
-        equal = n_items - 1 - greater
-        hit = items == targets[prefixes]
-        greater[prefixes[hit]], equal[prefixes[hit]] = ranks[hit] - 1, 0
+        depth = int(ranks.max())
+        greater = np.full(len(self.targets), min(depth, self.n_items - 1), dtype=np.int64)
+        equal = self.n_items - 1 - greater
+        hit = items == self.targets[listed["prefix"]]
+        on_list = listed["prefix"][hit]
+        greater[on_list], equal[on_list] = ranks[hit] - 1, 0
         return greater, equal, depth
 
-    def _listed(self) -> tuple[Any, np.ndarray, np.ndarray]:
-        """Return the items of the lists as text, and the row and the rank of each, (items,)."""
-        column = self.complete("items")
+    def _listed(self) -> tuple[Any, np.ndarray]:
+        """Return the items of the lists as text, and the row of each, (items,)."""
+        column = self.table.complete("items")
         if is_text(column.type):
             column = pa.array([_divided(text) for text in column.to_pylist()], pa.list_(pa.string()))
         if not (pa.types.is_list(column.type) or pa.types.is_large_list(column.type)):
-            raise self.error(None, f"items is of type {column.type}, expected lists, or text divided by spaces")
-        lengths = pc.list_value_length(column).to_numpy(zero_copy_only=False).astype(np.int64)
-        if not lengths.any():
-            raise self.error(None, "all lists are empty")
-        row, flat = np.repeat(np.arange(len(lengths)), lengths), pc.list_flatten(column)
+            raise self.table.error(None, f"items is of type {column.type}, expected lists, or text divided by spaces")
+        row, flat = pc.list_parent_indices(column).to_numpy(), pc.list_flatten(column)
+        if not len(row):
+            raise self.table.error(None, "all lists are empty")
         self.refuse(flat.is_null().to_numpy(zero_copy_only=False), lambda place: "an item is missing", row)
-        texts = replace(self, columns={"items": flat}).texts("items")
-        return texts, row, 1 + np.arange(len(row)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        return replace(self.table, columns={"items": flat}).texts("items"), row
 
 
 def _divided(text: str) -> list[str]:
@@ -282,19 +266,6 @@ def _divided(text: str) -> list[str]:
     return [str(item) for item in items] if isinstance(items, list) else text.split()
 
 
-def _places(texts: Any, known: Sequence[str]) -> np.ndarray:
-    """Return the place of each text among the known ones, (n,) int64, -1 where it is not one."""
-    places = pc.index_in(texts, value_set=pa.array(known, pa.large_string()))
-    return pc.fill_null(places, -1).to_numpy(zero_copy_only=False).astype(np.int64)
-
-
-def _again(values: np.ndarray) -> np.ndarray:
-    """Mark the values that occurred before, (n,) bool."""
-    again = np.ones(len(values), dtype=bool)
-    again[np.unique(values, return_index=True)[1]] = False
-    return again
-
-
-def _shown(value: Any) -> str:
+def _shown(value: str) -> str:
     """Return an id as a message shows it."""
-    return in_a_line(repr(getattr(value, "as_py", lambda: value)()), 40)
+    return in_a_line(repr(value), 40)

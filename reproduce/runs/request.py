@@ -52,10 +52,11 @@ class Request(RunOptions):
         if self.models:
             chosen, more = [], list(extra)
             for kind in map(catalog.recommender, self.models):
-                named = [row for row in own if row.model == kind.name] or [
-                    row for row in more if row.model == kind.name
-                ]
-                chosen += named or [Row(kind.label, kind.name)]
+                chosen += (
+                    [row for row in own if row.model == kind.name]
+                    or [row for row in more if row.model == kind.name]
+                    or [Row(kind.label, kind.name)]
+                )
             chosen += [row for row in own if row.model.startswith(OUTSIDE)]
         for model in sorted(set(self.settings) - {row.model for row in chosen}):
             name = catalog.recommender(model).name
@@ -106,14 +107,16 @@ def words(command: str, request: Request, *, absolute: bool = False) -> list[str
         line += ["--dataset", *(words[0] for words in named), *options]
     if request.models:
         line += ["--model", *(here.model_word(name, absolute=absolute) for name in request.models)]
-    if request.settings:
-        line.append("--set")
-        line += [
-            f"{model}.{key}={value}" for model, fields in request.settings.items() for key, value in fields.items()
-        ]
+    line += set_words(request.settings)
     for key, value in request.options.items():
         line += [f"--{key}", *(map(str, value) if isinstance(value, Sequence) else [])] if value else []
     return line
+
+
+def set_words(settings: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return --set with its values; nothing if there are none."""
+    values = [f"{model}.{key}={value}" for model, fields in settings.items() for key, value in fields.items()]
+    return ["--set", *values] if values else []
 
 
 def how(options: RunOptions) -> list[str]:

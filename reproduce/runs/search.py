@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import shlex
 import sys
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
@@ -27,13 +26,13 @@ from reproduce.errors import InputError, ModelError, UsageError
 from reproduce.files import only_one, replacing
 from reproduce.fitting.neural import Neural
 from reproduce.reading.held_out import hold_out
-from reproduce.runs import request, slurm
+from reproduce.runs import request, slurm, stored_search
 from reproduce.runs.deadline import TimeIsUp
 from reproduce.runs.environment import check_writable, choose_device, circumstances
 from reproduce.runs.experiment import MAX_SEED, Experiment, check_seed, file_name
-from reproduce.runs.record_shape import Misshapen, read_json
+from reproduce.runs.request import Request
 from reproduce.runs.runner import RunOptions, run_with
-from reproduce.runs.stored_search import VERSION, Protocol, Refit, Trial
+from reproduce.runs.stored_search import VERSION, Found, Protocol, Refit, Trial, best_of
 
 REFITTED, REFITS = 3, 3  # how many of the best trials are fitted again, and with how many seeds each
 DRAWS = 10  # attempts of the sampler to propose new settings; after these, some are drawn at random
@@ -42,22 +41,25 @@ SHOWN = 5  # trials in the report
 
 @dataclass(frozen=True)
 class Search:
-    """A search: a model with some of its fields fixed, on a data set."""
+    """A search: a model with some of its fields fixed, on a data set, by so many trials."""
 
     dataset: str
     model: str
     fixed: Mapping[str, Any]
     seed: int
+    trials: int
     trial_epochs: int | None = None  # the largest number of epochs of a neural network in a trial
 
-    def protocol(self, trials: int) -> Protocol:
+    @property
+    def protocol(self) -> Protocol:
         sampler = "optuna" if importlib.util.find_spec("optuna") else "random"
-        return Protocol(VERSION, trials, self.trial_epochs, REFITTED, REFITS, sampler)
+        return Protocol(VERSION, self.trials, self.trial_epochs, REFITTED, REFITS, sampler)
 
-    def path(self, trials: int) -> str:
+    @property
+    def path(self) -> str:
         """The path of the search's outcome in a results folder; each protocol has a file of its own."""
         cap = "" if self.trial_epochs is None else f"-of-{self.trial_epochs}-epochs"
-        name = f"{file_name(self.model, self.fixed)}-seed{self.seed}-{trials}-trials{cap}-protocol{VERSION}"
+        name = f"{file_name(self.model, self.fixed)}-seed{self.seed}-{self.trials}-trials{cap}-protocol{VERSION}"
         return f"search/{self.dataset}/{name}.json"
 
     @property
@@ -81,47 +83,16 @@ class Search:
                 raise UsageError(f"{self.model}.{name}: its default {value} is not among what a search may try")
         return chosen
 
-    def experiment(self, dataset: str, chosen: Mapping[str, Any], seed: int, *, trial: bool) -> Experiment:
+    def experiment(self, dataset: str, chosen: Mapping[str, Any], seed: int) -> Experiment:
         """The experiment with the chosen fields; in a trial, the epochs of a neural network are capped."""
         values = {**self.fixed, **chosen}
         model = catalog.make_recommender(self.model, values)
-        if trial and self.trial_epochs is not None and isinstance(model, Neural):
+        if seed == self.seed and self.trial_epochs is not None and isinstance(model, Neural):
             values["epochs"] = min(model.epochs, self.trial_epochs)
         return Experiment.of(dataset, self.model, values, seed)
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """The outcome of a search: its trials in the order they were made, and the refits of the best, best trial first."""
-
-    protocol: Protocol
-    scored_on: str
-    trials: Sequence[Trial]
-    refits: Sequence[Refit]
-
-    @property
-    def best(self) -> Trial:
-        """The trial whose refits have the highest mean Recall@20, then MRR@20; of equals, the better trial.
-
-        Raises:
-            ModelError: each of the best trials failed in a refit.
-        """
-        sound = [refit for refit in self.refits if refit.why is None]
-        if not sound:
-            raise ModelError(f"the best trials failed with other seeds: {self.refits[0].why}")
-        best = max(sound, key=lambda refit: (refit.recall, refit.mrr))
-        return next(trial for trial in self.trials if trial.fields == best.fields)
-
-
-def best_of(trials: Sequence[Trial]) -> list[Trial]:
-    """The trials that did not fail, best first by Recall@20, MRR@20 and age. Raises ModelError if there are none."""
-    scored = [trial for trial in trials if trial.recall is not None]
-    if not scored:
-        raise ModelError("every trial failed; the messages above say why")
-    return sorted(scored, key=lambda trial: (-(trial.recall or 0.0), -(trial.mrr or 0.0)))
-
-
-def run(search: Search, trials: int, options: RunOptions) -> Outcome:
+def run(search: Search, options: RunOptions) -> Found:
     """Run the trials and the refits that are not stored yet, and store the outcome of the search.
 
     Raises:
@@ -136,61 +107,56 @@ def run(search: Search, trials: int, options: RunOptions) -> Outcome:
     check_writable(options.results)
     split = catalog.load_split(search.dataset, options.data)
     held_out = hold_out(split)
-    file = options.results / search.path(trials)
-    try:
-        before = read_json(file).get("split", split.digest) if file.exists() else split.digest
-    except (Misshapen, OSError):  # a broken outcome is replaced
-        before = split.digest
-    if before != split.digest:
+    file = options.results / search.path
+    if file.exists() and stored_search.load(file).split != split.digest:
         raise InputError(f"{file}: a search on other data of this name; choose another --results DIR, or remove it")
 
-    def tried(values: Mapping[str, Any], seed: int, words: str, *, trial: bool) -> Trial:
+    def tried(values: Mapping[str, Any], seed: int, title: str) -> Trial:
         """Run settings on the held-out split; a model that fails gives a trial without numbers."""
         try:
-            result = run_with(options, search.experiment(held_out.name, values, seed, trial=trial), held_out)
+            result = run_with(options, search.experiment(held_out.name, values, seed), held_out)
             outcome = Trial(values, result.recall(), result.mrr())
         except ModelError as error:
             outcome = Trial(values, None, None, str(error))
         if not options.quiet:
-            print(f"{words}: {outcome}", file=sys.stderr, flush=True)
+            print(f"{title}: {outcome}", file=sys.stderr, flush=True)
         return outcome
 
     def refitted(trial: Trial) -> Refit:
         """Fit a trial again with other seeds and with all epochs, up to a fit that fails."""
+        fits: list[Trial] = []
         if catalog.recommender(search.model).deterministic:  # other seeds give the same numbers
-            return Refit(trial.fields, [trial.recall or 0.0] * REFITS, [trial.mrr or 0.0] * REFITS)
-        recalls: list[float] = []
-        mrrs: list[float] = []
-        for seed in search.seeds:
-            fit = tried(trial.fields, seed, f"fitted anew, seed {seed}", trial=False)
-            if fit.recall is None or fit.mrr is None:
-                return Refit(trial.fields, recalls, mrrs, fit.why)
-            recalls.append(fit.recall)
-            mrrs.append(fit.mrr)
-        return Refit(trial.fields, recalls, mrrs)
+            fits = [trial] * REFITS
+        while len(fits) < REFITS and not (fits and fits[-1].why):
+            seed = search.seeds[len(fits)]
+            fits.append(tried(trial.fields, seed, f"fitted anew, seed {seed}"))
+        sound = [fit for fit in fits if not fit.why]
+        return Refit(trial.fields, [fit.recall for fit in sound], [fit.mrr for fit in sound], fits[-1].why)  # type: ignore[misc]
 
     defaults = catalog.resolved(catalog.make_recommender(search.model, search.fixed))
     first = {name: defaults[name] for name in ranges}
     done: list[Trial] = []
+    own = catalog.current().models.get(search.model)
     with only_one(file.with_suffix(".lock")):
         try:
-            while len(done) < trials and (values := _proposed(search, ranges, first, done)) is not None:
-                done.append(tried(values, search.seed, f"trial {len(done) + 1}/{trials}", trial=True))
+            while len(done) < search.trials and (values := _proposed(search, ranges, first, done)) is not None:
+                done.append(tried(values, search.seed, f"trial {len(done) + 1}/{search.trials}"))
             refits = [refitted(trial) for trial in best_of(done)[:REFITTED]]
         except TimeIsUp as error:
-            far = f"{len(done)} of {trials} trials are done" if len(done) < trials else "the refits are not done"
+            far = f"{len(done)} of {search.trials} trials are done"
+            far = far if len(done) < search.trials else "the refits are not done"
             raise TimeIsUp(f"{error}; {far} (repeat the command to resume)") from error
-        outcome = Outcome(search.protocol(trials), held_out.provenance.note, done, refits)
+        label = own.kind.label if own else ""
+        note = held_out.provenance.note
+        outcome = Found(search.model, search.fixed, note, done, refits, search.protocol, label, split.digest)
         content = {
             **asdict(search),
-            **(own.described if (own := catalog.current().models.get(search.model)) else {}),
+            **(own.described if own else {}),
             **asdict(outcome),
-            "split": split.digest,
             "seeds": search.seeds,
             "ranges": ranges,
-            "defaults": asdict(done[0]),
             "best": asdict(outcome.best),
-            "options": as_options(search.model, {**search.fixed, **outcome.best.fields}),
+            "options": " ".join(request.set_words({search.model: outcome.fields})),
             "environment": circumstances(choose_device(options.device), split.train.n_items),
         }
         with replacing(file) as temporary:
@@ -204,10 +170,9 @@ def _proposed(
     """The settings of the next trial: the defaults first, then new ones; None if it seems that all have been tried."""
     if not done:
         return defaults
-    optuna = search.protocol(0).sampler == "optuna"
     for attempt in range(100 * DRAWS):
         seed = int(np.random.SeedSequence([search.seed, len(done), attempt]).generate_state(1)[0])
-        draw = _with_optuna if optuna and attempt < DRAWS else _at_random
+        draw = _with_optuna if search.protocol.sampler == "optuna" and attempt < DRAWS else _at_random
         values = {name: _rounded(value, ranges[name]) for name, value in draw(ranges, defaults, done, seed).items()}
         if all(values != trial.fields for trial in done):
             return values
@@ -225,10 +190,10 @@ def _with_optuna(
     for name, span in ranges.items():
         if isinstance(span, list):
             kinds[name] = optuna.distributions.CategoricalDistribution(span)
-        elif isinstance(defaults[name], int):
-            kinds[name] = optuna.distributions.IntDistribution(span[0], span[1], log=over_orders(*span))
-        else:
-            kinds[name] = optuna.distributions.FloatDistribution(span[0], span[1], log=over_orders(*span))
+            continue
+        whole = isinstance(defaults[name], int)
+        kind = optuna.distributions.IntDistribution if whole else optuna.distributions.FloatDistribution
+        kinds[name] = kind(span[0], span[1], log=_over_orders(*span))
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))
     states = optuna.trial.TrialState
     for trial in done:
@@ -250,8 +215,7 @@ def _at_random(
         if isinstance(span, list):
             chosen[name] = span[rng.integers(len(span))]
             continue
-        low, high = span
-        value = float(np.exp(rng.uniform(*np.log([low, high]))) if over_orders(low, high) else rng.uniform(low, high))
+        value = float(np.exp(rng.uniform(*np.log(span))) if _over_orders(*span) else rng.uniform(*span))
         chosen[name] = round(value) if isinstance(defaults[name], int) else value
     return chosen
 
@@ -263,15 +227,9 @@ def _rounded(value: Any, span: Any) -> Any:
     return min(max(float(f"{value:.3g}"), float(span[0])), float(span[1]))
 
 
-def over_orders(low: float, high: float) -> bool:
+def _over_orders(low: float, high: float) -> bool:
     """Whether a range is positive and spans at least two orders of magnitude."""
     return low > 0 and high / low >= 100
-
-
-def as_options(model: str, chosen: Mapping[str, Any]) -> str:
-    """The --set option for some fields, without those at their defaults."""
-    changed = catalog.changed(catalog.make_recommender(model, chosen))
-    return "--set " + " ".join(f"{model}.{key}={value}" for key, value in changed.items()) if changed else ""
 
 
 # --- the command ------------------------------------------------------------------------------------------------------
@@ -283,57 +241,39 @@ def answer(options: Namespace) -> str:
     model = catalog.recommender(options.model, load=False).name
     (dataset,) = catalog.named_datasets([options.dataset], options.rules, options.data)
     fixed = request.settings_of(model, options.set, "is searched")
-    search, run_options = (
-        Search(dataset, model, fixed, options.seed, options.trial_epochs),
-        RunOptions(**RunOptions.given(options)),
-    )
-    if jobs is not None:
-        search.ranges()
-        queued = slurm.queue([as_job(search, options.trials, run_options)], jobs, run_options)
-        return queued or "nothing to submit: this search is queued"
-    return report(search, run(search, options.trials, run_options))
+    search = Search(dataset, model, fixed, options.seed, options.trials, options.trial_epochs)
+    run_options = Request(datasets=[dataset], models=[model], settings={model: fixed}, **RunOptions.given(options))
+    if jobs is None:
+        return report(search, run(search, run_options), run_options)
+    search.ranges()
+    budget = ["--trials", str(search.trials), "--seed", str(search.seed)]
+    budget += [] if search.trial_epochs is None else ["--trial-epochs", str(search.trial_epochs)]
+    command = [*request.words("search", run_options, absolute=True), *budget, *request.how(run_options)]
+    return slurm.queue([command], jobs, run_options) or "nothing to submit: this search is queued"
 
 
-def as_job(search: Search, trials: int, options: RunOptions) -> list[str]:
-    """Return the words to type after `python -m reproduce` for this search, on any machine that has the folders."""
-    here = catalog.current()
-    words = ["search", here.model_word(search.model, absolute=True)]
-    words += ["--dataset", *here.data_words(search.dataset, absolute=True)]
-    words += ["--trials", str(trials), "--seed", str(search.seed)]
-    if search.fixed:
-        words += ["--set", *(f"{search.model}.{key}={value}" for key, value in search.fixed.items())]
-    words += [] if search.trial_epochs is None else ["--trial-epochs", str(search.trial_epochs)]
-    return words + request.how(options)
-
-
-def as_command(dataset: str, model: str, options: str) -> str:
-    """Return the command that trains a model with the fields found on all of train, and tests it."""
-    here = catalog.current()
-    words = ["--dataset", *here.data_words(dataset, page=True), "--model", here.model_word(model)]
-    return f"python -m reproduce table2 {shlex.join(words)} {options}"
-
-
-def report(search: Search, outcome: Outcome) -> str:
+def report(search: Search, outcome: Found, asked: Request) -> str:
     """Report the protocol, the ranges, the best trials, the defaults, the refits and the command for the best."""
     defaults, ordered = outcome.trials[0], best_of(outcome.trials)
     shown = ordered[:SHOWN] + ([defaults] if defaults not in ordered[:SHOWN] else [])
-    refits = {str(refit.fields): refit for refit in outcome.refits}
+    anew = {str(refit.fields): refit for refit in outcome.refits}
     lines = []
     for trial in shown:
-        scores: list[float | None] = [trial.recall, trial.mrr]
-        if (refit := refits.get(str(trial.fields))) is not None:
-            scores += [None, None] if refit.why is not None else [refit.recall, refit.mrr]
+        scores = [trial.recall, trial.mrr]
+        if (refit := anew.get(str(trial.fields))) is not None:
+            scores += [None, None] if refit.why is not None else refit.scores
         numbers = ["failed" if score is None else f"{score:.2f}" for score in scores]
         lines.append(["defaults" if trial is defaults else "", *map(str, trial.fields.values()), *numbers])
     head = ["", *defaults.fields, "Recall@20", "MRR@20", "anew: Recall@20", "MRR@20"]
     lines = [line + [""] * (len(head) - len(line)) for line in lines]
-    made = "" if len(outcome.trials) == outcome.protocol.trials else f"; there are only {len(outcome.trials)} settings"
-    chosen = as_options(search.model, {**search.fixed, **outcome.best.fields})
-    command = as_command(search.dataset, search.model, chosen) if chosen else "the defaults are the best found"
+    made = "" if len(outcome.trials) == search.trials else f"; there are only {len(outcome.trials)} settings"
+    command = "the defaults are the best found"
+    if outcome.fields:
+        command = request.command_line("table2", replace(asked, settings={search.model: outcome.fields}))
     spans = [
         f"{name} of {', '.join(map(str, span))}"
         if isinstance(span, list)
-        else f"{name} {span[0]} to {span[1]}{' (evenly in the logarithm)' * over_orders(*span)}"
+        else f"{name} {span[0]} to {span[1]}{' (evenly in the logarithm)' * _over_orders(*span)}"
         for name, span in search.ranges().items()
     ]
     return (

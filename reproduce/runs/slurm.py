@@ -117,7 +117,7 @@ def submit(request: Request, experiments: Sequence[Experiment], options: SlurmOp
 
 def command(request: Request, cell: Experiment) -> list[str]:
     """The command that makes a cell's record, as a user could type it after `python -m reproduce`."""
-    settings = {cell.model: cell.params} if cell.params else {}
+    settings = {cell.model: cell.params}
     run = replace(request, datasets=[cell.dataset], models=[cell.model], settings=settings, options={})
     return [*words("run", run, absolute=True), "--seed", str(cell.seed), *how(request)]
 
