@@ -15,7 +15,6 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import ClassVar
 
 from filelock import FileLock, Timeout
 
@@ -31,7 +30,15 @@ class Terminated(BaseException):
     """SIGTERM was received; raised only when no write is under way."""
 
 
-class replacing:
+class _Writes:
+    """The state of this process: a write under way ends before SIGTERM does."""
+
+    under_way = 0
+    terminated = False
+
+
+@contextmanager
+def replacing(path: Path, option: str = "--results") -> Iterator[Path]:
     """Replace a file atomically: `with replacing(path) as temporary` yields a temporary file to write.
 
     At the end the temporary file takes the place of `path` as a whole, or not at all.
@@ -42,43 +49,36 @@ class replacing:
     Raises:
         InputError: the disk is full or the folder is not writable; the file at `path` is unchanged.
     """
+    temporary = path.with_name(f".{path.name}.{host()}-{os.getpid()}.tmp")
+    _Writes.under_way += 1
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep_vanished(path)
+        yield temporary
+        with temporary.open("rb") as stream:
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot be written ({error.strerror or error}); make room or choose another {option} DIR"
+        ) from error
+    finally:
+        _Writes.under_way -= 1
+        with contextlib.suppress(OSError):  # a temporary file that cannot be removed harms nobody
+            temporary.unlink(missing_ok=True)
+        if _Writes.terminated and not _Writes.under_way:
+            raise Terminated
 
-    open: ClassVar[int] = 0  # writes under way in this process
-    terminated: ClassVar[bool] = False  # SIGTERM was received during a write
 
-    def __init__(self, path: Path, option: str = "--results") -> None:
-        self.path = path
-        self.option = option
-        self.temporary = path.with_name(f".{path.name}.{host()}-{os.getpid()}.tmp")
+def heed_sigterm() -> None:
+    """Make SIGTERM raise Terminated from now on, but only after any write under way is complete."""
 
-    def __enter__(self) -> Path:
-        replacing.open += 1
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            _sweep_vanished(self.path)
-        except OSError as error:
-            self.__exit__(OSError, error, None)
-        return self.temporary
+    def handler(number: int, frame: object) -> None:
+        _Writes.terminated = True
+        if not _Writes.under_way:
+            raise Terminated
 
-    def __exit__(self, kind: object, value: object, trace: object) -> None:
-        try:
-            if kind is None:
-                with self.temporary.open("rb") as stream:
-                    os.fsync(stream.fileno())
-                self.temporary.replace(self.path)
-            elif isinstance(value, OSError):
-                raise value
-        except OSError as error:
-            raise InputError(
-                f"{self.path}: cannot be written ({error.strerror or error}); "
-                f"make room or choose another {self.option} DIR"
-            ) from error
-        finally:
-            replacing.open -= 1
-            with contextlib.suppress(OSError):  # a temporary file that cannot be removed harms nobody
-                self.temporary.unlink(missing_ok=True)
-            if replacing.terminated and not replacing.open:
-                raise Terminated
+    signal.signal(signal.SIGTERM, handler)
 
 
 def is_regular(file: Path) -> bool:
@@ -97,28 +97,17 @@ def exists(place: Path) -> bool:
         return False
 
 
-def heed_sigterm() -> None:
-    """Make SIGTERM raise Terminated from now on, but only after any write under way is complete."""
-
-    def handler(number: int, frame: object) -> None:
-        replacing.terminated = True
-        if not replacing.open:
-            raise Terminated
-
-    signal.signal(signal.SIGTERM, handler)
-
-
 def _sweep_vanished(path: Path) -> None:
     """Remove the half-written temporary files beside a file that dead processes of this machine left."""
     for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
         where, _, number = left.name.rsplit(".", 2)[1].rpartition("-")
-        if where not in ("", host()) or not (number.isdecimal() and len(number) < 10) or int(number) == os.getpid():
+        if where != host() or not re.fullmatch("[0-9]{1,9}", number) or int(number) == os.getpid():
             continue
         try:
             os.kill(int(number), 0)
         except ProcessLookupError:
             left.unlink(missing_ok=True)
-        except OSError:  # the process is alive and belongs to another user
+        except PermissionError:  # the process is alive and belongs to another user
             continue
 
 

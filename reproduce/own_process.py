@@ -51,18 +51,17 @@ def context() -> Any:
     return server
 
 
-def start(file: Path | None, work: Callable[..., object], *args: Any, processes: Any = None) -> tuple[Any, Any]:
+def start(file: Path | None, work: Callable[..., object], *args: Any) -> tuple[Any, Any]:
     """Start a process that computes `work(file, *args)`; `result` waits for it.
 
     Args:
         file: the user's own file, which messages name; None for code of the suite.
         work: a function of a module, which is pickled, as are its arguments and its answer.
-        processes: the multiprocessing context; by default one that may run a user's own code.
 
     Returns:
         The process, and the connection that the answer comes by.
     """
-    processes = processes or context()
+    processes = context()
     reader, writer = processes.Pipe(duplex=False)
     folders = list(importlib.import_module("reproduce.datasets").__path__)
     # The server's own standard error may be another one by now; a connection is how a descriptor can be sent.

@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 import with_cycle  # noqa: F401  registers the data set
 
-from reproduce import catalog, files
+from reproduce import catalog
 from reproduce.runs import checkpoint, runner, state_file
 from reproduce.runs.experiment import Experiment
 
@@ -53,18 +53,19 @@ class Moments:
 
     def install(self) -> None:
         steps, replace, unlink = checkpoint.RunJournal.steps, os.replace, os.unlink
-        leave = files.replacing.__exit__
+        sync = os.fsync
 
         def counted_steps(own, batches, **told):
             for batch in steps(own, batches, **told):
                 self("step")
                 yield batch
 
-        def torn_exit(own, kind, value, trace):
+        def torn_sync(descriptor):
+            temporary = Path(f"/proc/self/fd/{descriptor}").readlink()  # .<name>.<host>-<process>.tmp
             if len(self.seen) + 1 == self.deadly:  # dies in the middle of the write
-                os.truncate(own.temporary, int(own.temporary.stat().st_size * self.tear))
-            self("write " + own.path.suffix)
-            leave(own, kind, value, trace)
+                os.truncate(temporary, int(temporary.stat().st_size * self.tear))
+            self("write " + Path(temporary.name.rsplit(".", 2)[0]).suffix)
+            sync(descriptor)
 
         def counted_replace(source, target):
             self("written " + Path(target).suffix)
@@ -78,7 +79,7 @@ class Moments:
 
         os.unlink = counted_unlink
         checkpoint.RunJournal.steps = counted_steps
-        files.replacing.__exit__ = torn_exit
+        os.fsync = torn_sync
         os.replace = counted_replace
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from reproduce import catalog
+from reproduce import catalog, own_process
 from reproduce.fitting import determinism
 from reproduce.fitting.determinism import Precision, deterministic
 from reproduce.fitting.recommender import Journal
@@ -60,18 +60,18 @@ def test_the_choice_of_a_device_does_not_start_cuda(monkeypatch: pytest.MonkeyPa
     assert choose_device("auto") == torch.device("cpu")
 
 
-def test_where_cuda_is_started_cells_are_spawned_and_know_own_models(
+def test_where_there_is_a_gpu_cells_are_spawned_and_know_own_models(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "level.py").write_text(OWN)
-    ways = []
-    get_context = scheduler.multiprocessing.get_context
-    monkeypatch.setattr(scheduler.multiprocessing, "get_context", lambda way: ways.append(way) or get_context(way))
-    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    ways = set()
+    context = own_process.context
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(own_process, "context", lambda: ways.add(context().get_start_method()) or context())
     request = Request(["synthetic"], data=Path(), results=tmp_path, device="cpu", jobs=2, quiet=True)
     cells = [Experiment.of("synthetic", name) for name in (str(tmp_path / "level.py"), "pop")]
     assert scheduler.run_cells(request, cells) == {}
-    assert "spawn" in ways and "fork" not in ways
+    assert ways == {"spawn"}
     for name in ("level", "pop"):
         assert (tmp_path / f"runs/synthetic/{name}-seed0.json").is_file()
 

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import torch
 
-from reproduce import catalog
+from reproduce import catalog, own_process
 from reproduce.__main__ import main
 from reproduce.errors import InputError, ModelError, SuiteError
 from reproduce.evaluation import ranking
@@ -169,25 +169,11 @@ def test_the_lock_of_a_vanished_process_is_taken_over(tmp_path: Path) -> None:
     assert not lock.exists()
 
 
-@pytest.mark.parametrize(("device", "method"), [("cpu", "fork"), ("cuda", "spawn")])
-def test_processes_are_forked_for_the_cpu_only(
-    device: str, method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize(("gpus", "method"), [(0, "forkserver"), (2, "spawn")])
+def test_processes_are_spawned_where_there_is_a_gpu(gpus: int, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A process forked after the GPU was merely looked for cannot use it."""
-
-    class Stop(Exception):
-        """Ends the run where a process would be made."""
-
-    def context(name: str) -> None:
-        asked.append(name)
-        raise Stop
-
-    asked: list[str] = []
-    monkeypatch.setattr(scheduler, "choose_device", torch.device)
-    monkeypatch.setattr(scheduler.multiprocessing, "get_context", context)
-    with pytest.raises(Stop):
-        run_cells(request(tmp_path, jobs=2, device=device), few("pop"))
-    assert asked == [method]
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    assert own_process.context().get_start_method() == method
 
 
 def test_two_grids_on_one_folder_one_of_them_killed_run_every_cell_once(tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ def test_a_renamed_and_a_broken_record_are_said_once_and_left_out(results: Path)
     assert own.results(Row("", "pop"), "cycle") == own.results(Row("", "item_knn"), "cycle") == []
     assert sorted(line.partition(" (")[0] for line in own.remarks()) == [
         "item_knn-seed2.json: broken record",
-        "pop-seed1.json: is a record of runs/cycle/pop-seed0, not of its own name; left out.",
+        "pop-seed1.json: is a record of runs/cycle/pop-seed0, not of its own name",
     ]
 
 
@@ -59,8 +59,8 @@ def test_a_file_is_read_once_until_it_changes(results: Path, monkeypatch: pytest
     listed(results, "cycle")
     file = results / "runs/cycle/pop-seed0.json"
     reads = []
-    read_json = listing.read_json
-    monkeypatch.setattr(listing, "read_json", lambda file: reads.append(file.name) or read_json(file))
+    read_table = listing.read_table
+    monkeypatch.setattr(listing, "read_table", lambda file: reads.append(file.name) or read_table(file))
     assert len(listed(results, "cycle")) == 4 and reads == []
     os.utime(file, ns=(1, 1))
     assert len(listed(results, "cycle")) == 4 and reads == [file.name]

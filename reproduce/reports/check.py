@@ -87,9 +87,6 @@ class _Folder:
             except SuiteError as error:
                 self.fault(error)
                 continue
-            if self.results / f"{result.experiment.path}.json" != file:
-                self.faults.append(f"{name}: is a record of {result.experiment.path}, not of its own name")
-                continue
             try:
                 self.faults += [f"{name}: {fault}" for fault in faults(result, content)]
                 self.notes += [f"{name}: {note}" for note in _notes(result)]

@@ -22,12 +22,11 @@ from reproduce.runs.deadline import Deadline
 
 KIND, REMEDY = "checkpoint", "--fresh starts over"
 REFRESH = 1.0  # seconds between two reads of the loss, each of which makes the host wait for the device
-FIRST_LINE, NEXT_LINE = 60.0, 600.0  # seconds until a line is written if there is no terminal
 
 
 @dataclass
 class RunJournal(Journal):
-    """The journal of a stored run: a bar or plain lines on standard error, and a checkpoint after every epoch."""
+    """The journal of a stored run: a bar and a line an epoch on standard error, and a checkpoint after every epoch."""
 
     title: str = ""
     checkpoint: Path | None = None
@@ -58,24 +57,22 @@ class RunJournal(Journal):
             yield from batches
             return
         on_terminal = sys.stderr.isatty() and multiprocessing.parent_process() is None  # several bars would overlap
-        every, delay = (REFRESH, 0.0) if on_terminal else (NEXT_LINE, FIRST_LINE)
-        due = time.time() + delay
+        due = time.time()
         with tqdm(
             total=examples,
             desc=f"{self.title} epoch {epoch}/{epochs}",
             unit=" examples",
             unit_scale=True,
-            delay=delay,
-            mininterval=every,
-            maxinterval=every,
+            mininterval=REFRESH,
             dynamic_ncols=True,
             leave=False,
+            disable=not on_terminal,
         ) as bar:
             for batch in batches:
                 yield batch
-                if loss is not None and time.time() >= due:
+                if loss is not None and on_terminal and time.time() >= due:
                     bar.set_postfix_str(f"loss {loss():.4f}", refresh=False)
-                    due = time.time() + every
+                    due = time.time() + REFRESH
                 bar.update(len(batch))  # type: ignore[arg-type]
 
     def _lengths(self) -> list[float]:

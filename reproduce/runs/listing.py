@@ -6,10 +6,19 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from reproduce.errors import InputError
 from reproduce.fitting import user_model
 from reproduce.runs.experiment import Experiment
-from reproduce.runs.record import fault
-from reproduce.runs.record_shape import Misshapen, check_table, read_json
+from reproduce.runs.record import check_name, read_table
+
+
+@dataclass(frozen=True)
+class OwnModel:
+    """What a record says about the user's own model that made it, so that it can be shown without the model's file."""
+
+    source: str  # sha256 of its file
+    label: str  # as in a table; in records from before labels were stored, the name
+    started: str  # when the run started, as text that sorts by time
 
 
 @dataclass(frozen=True)
@@ -23,38 +32,23 @@ class Listed:
     split: str = ""  # the digest of its split
 
 
-@dataclass(frozen=True)
-class OwnModel:
-    """What a record says about the user's own model that made it, so that it can be shown without the model's file."""
-
-    source: str  # sha256 of its file
-    label: str  # as in a table; in records from before labels were stored, the name
-    started: str  # when the run started, as text that sorts by time
-
-
 def listed(results: Path, dataset: str) -> list[Listed]:
     """The records on a data set, sorted by file name. A file is read again only if it has changed."""
-    return [_listed(results, file) for file in sorted((results / "runs" / dataset).glob("*.json"))]
-
-
-def _listed(results: Path, file: Path) -> Listed:
-    try:
-        state = file.stat()
-        record = _read(file, state.st_mtime_ns, state.st_size)
-        assert record.experiment is not None
-        if record.experiment.file(results, ".json") != file:
-            return Listed(file, None, f"is a record of {record.experiment.path}, not of its own name; left out.")
-        return record
-    except (Misshapen, OSError) as error:
-        return Listed(file, None, fault(error))
+    found = []
+    for file in sorted((results / "runs" / dataset).glob("*.json")):
+        try:
+            found.append(_read(file, file.stat().st_mtime_ns, file.stat().st_size))
+        except (InputError, OSError) as error:
+            found.append(Listed(file, None, str(error).partition(": ")[2]))
+    return found
 
 
 @lru_cache(maxsize=1 << 14)
 def _read(file: Path, modified: int, size: int) -> Listed:
     """Read a record's .json; `modified` and `size` tell the cache of a changed file."""
-    content = read_json(file)
-    check_table(content)
+    content = read_table(file)
     experiment, where, own = Experiment(**content["experiment"]), content["environment"], None
+    check_name(file, experiment)
     if "source" in where:
         label, started = (str(where.get(key) or "") for key in ("label", "started"))
         own = OwnModel(where["source"], user_model.sound_label(label) or experiment.model, started)

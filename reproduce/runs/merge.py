@@ -11,9 +11,9 @@ import numpy as np
 from reproduce.errors import InputError
 from reproduce.files import only_one, replacing
 from reproduce.runs.environment import check_writable
+from reproduce.runs.experiment import Experiment
 from reproduce.runs.kept_model import ENDING, fault
 from reproduce.runs.record import Result, load_file
-from reproduce.runs.record_shape import ARRAYS
 
 
 @dataclass(frozen=True)
@@ -51,59 +51,53 @@ def merge(folders: Sequence[Path], results: Path) -> Merged:
             raise InputError(
                 f"{folder}: holds no records (runs/<data set>/<model>-seed<k>.json); name a results folder"
             )
-        whole = set[Path]()
+        whole = set(here)
         for table in here:
-            result = _load(table)
-            path, arrays, model = (
-                result.experiment.path,
-                *(result.experiment.file(folder, ending) for ending in (".npz", ENDING)),
-            )
-            for other in (result.experiment.file(results, ".json"), tables.setdefault(path, table)):
-                if other.is_file():
-                    _check_same(other, table)
-            whole |= {table, arrays}
+            result = load_file(table)[1]
+            cause = result.experiment
+            for other in (cause.file(results, ".json"), tables.setdefault(cause.path, table)):
+                _check_same(other, table, result)
+            whole.add(cause.file(folder, ".npz"))
+            model = cause.file(folder, ENDING)
             if model.is_file() and not fault(model, result):
-                models.setdefault(path, model)
+                models.setdefault(cause.path, model)
                 whole.add(model)
         done.skipped.extend(file for file in sorted((folder / "runs").glob("*/*")) if file not in whole)
     check_writable(results)
     for path, table in tables.items():
-        _bring(path, table, models.get(path), results, done)
+        _bring(table, models.get(path), results, done)
     return done
 
 
-def _bring(path: str, table: Path, model: Path | None, results: Path, done: Merged) -> None:
+def _bring(table: Path, model: Path | None, results: Path, done: Merged) -> None:
     """Copy a record to its place: the arrays first, since a record exists as soon as its .json does; and its model."""
-    place = _load(table).experiment
-    here, here_too = place.file(results, ".json"), place.file(results, ENDING)
-    with only_one(place.file(results, ".lock")):
-        if here.is_file():
-            _check_same(here, table)
-            done.kept.append(path)
-        else:
-            _copy(place.file(table.parents[2], ".npz"), place.file(results, ".npz"))
-            _copy(table, here)
-            done.brought.append(path)
-        if model is not None and not (here_too.is_file() and not fault(here_too, _load(here))):
-            _copy(model, here_too)
-            done.models.append(path)
-
-
-def _load(table: Path) -> Result:
     result = load_file(table)[1]
-    if table.parts[-3:] != Path(f"{result.experiment.path}.json").parts:
-        raise InputError(f"{table}: is a record of {result.experiment.path}, not of its own name")
-    return result
+    cause: Experiment = result.experiment
+    here, model_here = cause.file(results, ".json"), cause.file(results, ENDING)
+    with only_one(cause.file(results, ".lock")):
+        if here.is_file():
+            _check_same(here, table, result)
+            done.kept.append(cause.path)
+        else:
+            _copy(cause.file(table.parents[2], ".npz"), cause.file(results, ".npz"))
+            _copy(table, here)
+            done.brought.append(cause.path)
+        if model is not None and not (model_here.is_file() and not fault(model_here, result)):
+            _copy(model, model_here)
+            done.models.append(cause.path)
 
 
-def _check_same(file: Path, other: Path) -> None:
-    first, second = _load(file), _load(other)
-    if first.identity != second.identity:
+def _check_same(file: Path, other: Path, result: Result) -> None:
+    """Raise InputError if a record that is there already is not the same as another, whose result is given."""
+    if file == other or not file.is_file():
+        return
+    first = load_file(file)[1]
+    if first.identity != result.identity:
         raise InputError(
             f"{file} and {other}: one experiment, and not one run: other data, fields or source; remove the one that "
             "is not wanted"
         )
-    if any(not np.array_equal(getattr(first, name), getattr(second, name)) for name in ARRAYS):
+    if not (np.array_equal(first.greater, result.greater) and np.array_equal(first.equal, result.equal)):
         raise InputError(
             f"{file} and {other}: the same run with different ranks; compare their circumstances and remove one"
         )

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,14 +17,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from reproduce import catalog
-from reproduce.errors import InputError, ModelError
+from reproduce.errors import InputError, ModelError, in_a_line
 from reproduce.evaluation import ranking
-from reproduce.files import replacing
+from reproduce.files import is_regular, replacing
 from reproduce.fitting.attention import Attention
 from reproduce.reading.sessions import Split, vocabulary_digest
 from reproduce.runs import record_shape
 from reproduce.runs.experiment import SCHEMA, Experiment
-from reproduce.runs.record_shape import ARRAYS, ATTENTION, DIGEST, Misshapen, OtherSchema
+from reproduce.runs.record_shape import ARRAYS, ATTENTION, DIGEST, Misshapen
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -117,9 +118,12 @@ def store(result: Result, results: Path) -> None:
         InputError: the record cannot be written.
     """
     table, arrays = (result.experiment.file(results, ending) for ending in (".json", ".npz"))
+    kept = {name: getattr(result, name).astype(np.int32) for name in ARRAYS}
+    if result.attention is not None:
+        kept |= {f"attention_{name}": getattr(result.attention, name) for name in ATTENTION}
     with replacing(arrays) as temporary:
         with temporary.open("wb") as stream:
-            np.savez_compressed(stream, **_arrays(result))  # type: ignore[arg-type]
+            np.savez_compressed(stream, **kept)
         sha = hashlib.sha256(temporary.read_bytes()).hexdigest()
         content = _content(result, sha)
         table.unlink(missing_ok=True)  # an old record ceases to exist before its arrays are replaced
@@ -152,13 +156,6 @@ def _content(result: Result, sha256: str) -> dict[str, Any]:
     return {**content, DIGEST: record_shape.digest(content)}
 
 
-def _arrays(result: Result) -> dict[str, np.ndarray]:
-    arrays = {name: getattr(result, name).astype(np.int32) for name in ARRAYS}
-    if result.attention is not None:
-        arrays |= {f"attention_{name}": getattr(result.attention, name) for name in ATTENTION}
-    return arrays
-
-
 class OtherData(InputError):
     """A record at the path of an experiment was made from other data of the same name."""
 
@@ -174,14 +171,9 @@ def load(experiment: Experiment, results: Path, split: str | None = None) -> Res
         InputError: the record is broken, or of another schema or experiment; the message names the file.
     """
     table = experiment.file(results, ".json")
-    try:
-        if not table.is_file():
-            return None
-    except OSError as error:
-        raise InputError(f"{table}: cannot be read ({error.strerror or error})") from error
-    content, result = load_file(table)
-    if content["experiment"] != json.loads(json.dumps(asdict(experiment))):
-        raise InputError(f"{table}: is a record of {result.experiment.path}, not of its own name")
+    if not is_regular(table):
+        return None
+    _, result = load_file(table)
     if split not in (None, result.split["digest"]):
         raise OtherData(
             f"{table}: made from other data called {experiment.dataset} (split {result.split['digest'][:8]}, not "
@@ -194,39 +186,55 @@ def load_file(table: Path) -> tuple[dict[str, Any], Result]:
     """Load a record from its .json and the arrays beside it: the content of the .json, and the result.
 
     Raises:
-        InputError: the record is broken or of another schema; the message names the file.
+        InputError: the record is broken, or of another schema or experiment; the message names the file.
     """
-    arrays = table.with_name(table.name.removesuffix(".json") + ".npz")
-    try:
-        content = record_shape.read_json(table)
-        record_shape.check_table(content)
+    arrays, content = table.with_name(table.name.removesuffix(".json") + ".npz"), read_table(table)
+    experiment = Experiment(**content["experiment"])
+    check_name(table, experiment)
+    with _naming(table):
         raw = record_shape.read_whole(arrays)
         if hashlib.sha256(raw).hexdigest() != content["arrays_sha256"]:
             raise InputError(f"{arrays}: not the arrays that {table.name} was written for; run again with --force")
         kept = record_shape.read_arrays(raw, content)
-    except (Misshapen, OSError) as error:
-        raise InputError(f"{table}: {fault(error)}") from error
     means, weights = content["attention"], None
+    parts: dict[str, Any]
     if means is not None:
         parts = {name: kept[f"attention_{name}"] for name in ATTENTION}
         weights = Attention(**{**parts, "lengths": parts["lengths"].astype(np.int64)}, means=means)
-    return content, Result(
-        experiment=Experiment(**content["experiment"]),
-        identity=content["identity"],
-        fields=content["fields"],
-        split=content["split"],
-        epochs=content["epochs"],
-        environment=content["environment"],
-        **{name: kept[name].astype(np.int64) for name in ARRAYS},
-        attention=weights,
-    )
+    parts = {name: content[name] for name in ("identity", "fields", "split", "epochs", "environment")}
+    parts |= {name: kept[name].astype(np.int64) for name in ARRAYS}
+    return content, Result(experiment, **parts, attention=weights)
 
 
-def fault(error: Misshapen | OSError) -> str:
-    """Say what is wrong with a record that could not be read, and the remedy."""
-    if isinstance(error, OtherSchema):
-        return str(error)
-    return f"broken record ({error.strerror or error if isinstance(error, OSError) else error}); run again with --force"
+def read_table(table: Path) -> dict[str, Any]:
+    """Read the .json of a record. Raises InputError if it is broken or of another schema."""
+    with _naming(table):
+        content = record_shape.read_json(table)
+        schema = content.get("schema")
+        if type(schema) is int and schema != SCHEMA:
+            raise InputError(
+                f"{table}: schema {in_a_line(str(schema), 12)}, this suite reads schema {SCHEMA}; use the suite that "
+                "wrote it"
+            )
+        record_shape.check_table(content)
+    return content
+
+
+def check_name(table: Path, experiment: Experiment) -> None:
+    """Raise InputError if a record lies under another name than its own."""
+    if table.parts[-3:] != Path(f"{experiment.path}.json").parts:
+        raise InputError(f"{table}: is a record of {experiment.path}, not of its own name")
+
+
+@contextmanager
+def _naming(table: Path) -> Iterator[None]:
+    """Name the record that cannot be read, and the remedy."""
+    try:
+        yield
+    except Misshapen as error:
+        raise InputError(f"{table}: broken record ({error}); run again with --force") from error
+    except OSError as error:
+        raise InputError(f"{table}: broken record ({error.strerror or error}); run again with --force") from error
 
 
 def current(result: Result) -> bool:

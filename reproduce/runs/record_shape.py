@@ -32,10 +32,6 @@ class Misshapen(ValueError):
     """A file is not a valid record; the message says where."""
 
 
-class OtherSchema(Misshapen):
-    """A record has another schema; the message says what to do."""
-
-
 # What a place in a record may hold: a value for which a function is true, a list of such, one of several (a tuple), or
 # an object with these keys. A key that ends in ? may be absent; keys other than those named are of the kind of "*".
 Kind = Callable[[Any], object] | list[Any] | tuple[Any, ...] | dict[str, Any]
@@ -174,14 +170,9 @@ def read_whole(file: Path, most: int = MAX_ARRAYS) -> bytes:
 
 def check_table(content: Mapping[str, Any]) -> None:
     """Raise Misshapen if a .json is not a Record or was changed after it was written."""
-    schema = content.get("schema")
-    if type(schema) is int and schema != SCHEMA:
-        raise OtherSchema(
-            f"schema {in_a_line(str(schema), 12)}, this suite reads schema {SCHEMA}; use the suite that wrote it"
-        )
     for place in misfits(content, RECORD):
         raise Misshapen(f"{in_a_line(place)} is absent, or not what the schema says")
-    if content.get(DIGEST, "") not in ("", digest(content)):
+    if content.get(DIGEST) not in (None, digest(content)):
         raise Misshapen("changed after it was written: its digest is of another content")
 
 
@@ -200,14 +191,12 @@ def read_arrays(raw: bytes, content: Mapping[str, Any]) -> dict[str, np.ndarray]
     names = ARRAYS if content["attention"] is None else (*ARRAYS, *(f"attention_{name}" for name in ATTENTION))
     try:
         with zipfile.ZipFile(io.BytesIO(raw)) as archive:
-            unpacked = sum(member.file_size for member in archive.infolist())
-        if unpacked <= MAX_ARRAYS:
-            with np.load(io.BytesIO(raw), allow_pickle=False) as kept:
-                arrays = {name: kept[name] for name in names}
+            if sum(member.file_size for member in archive.infolist()) > MAX_ARRAYS:
+                raise Misshapen(f"its arrays unpack to more than {MAX_ARRAYS >> 20} MiB")
+        with np.load(io.BytesIO(raw), allow_pickle=False) as kept:
+            arrays = {name: kept[name] for name in names}
     except Exception as error:  # the parsers of zipfile and numpy may raise anything
-        raise Misshapen("its arrays cannot be read") from error
-    if unpacked > MAX_ARRAYS:
-        raise Misshapen(f"its arrays unpack to more than {MAX_ARRAYS >> 20} MiB")
+        raise error if isinstance(error, Misshapen) else Misshapen("its arrays cannot be read") from error
     for fault in _faults(content, arrays):
         raise Misshapen(fault)
     return arrays

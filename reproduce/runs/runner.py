@@ -105,98 +105,47 @@ def run_with(options: RunOptions, experiment: Experiment, split: Split | None = 
         Busy: `wait` is off, and another process runs this experiment.
         TimeIsUp: the deadline came first; the checkpoint is kept.
     """
-    results = options.results.absolute()  # a model may change the working directory
+    options = options.at_home()
     experiment = Experiment.of(experiment.dataset, experiment.model, experiment.params, experiment.seed)
     split = split or catalog.load_split(experiment.dataset, options.data)
     own = catalog.current().models.get(experiment.model)
     if own is not None and own.stands_in:
-        own_process.call(own.file, run_in_process, options.at_home(), experiment, split, wait)
-        result = load(experiment, results, split.digest)
+        own_process.call(own.file, run_in_process, options, experiment, split, wait)
+        result = load(experiment, options.results, split.digest)
         assert result is not None
         return result
-    identity, checkpoint = experiment.identity(split.digest), experiment.file(results, ".checkpoint")
-    _clear_up(experiment, results)
-    before, complete = _stored(options, experiment, split)
-    if before is not None and complete:
-        return before
+    _clear_up(experiment, options.results)
+    done, _ = _stored(options, experiment, split)
+    if done is not None:
+        return done
     if options.deadline is not None:
         options.deadline.check()
-    check_writable(results)
-    with only_one(experiment.file(results, ".lock"), wait=wait):
-        before, complete = _stored(options, experiment, split)  # again: this process may have waited for another
-        if before is not None and complete:
-            return before
+    check_writable(options.results)
+    with only_one(experiment.file(options.results, ".lock"), wait=wait):
+        done, before = _stored(options, experiment, split)  # again: this process may have waited for another
+        if done is not None:
+            return done
         device = choose_device(options.device)
         journal = RunJournal(
             title=f"{experiment.dataset} {experiment.model}",
-            checkpoint=checkpoint,
-            identity=identity,
+            checkpoint=experiment.file(options.results, ".checkpoint"),
+            identity=experiment.identity(split.digest),
             circumstances={**circumstances(device, split.test.n_items), **(own.described if own else {})},
             quiet=options.quiet,
             fresh=options.fresh,
             deadline=options.deadline,
         )
         model = experiment.recommender()
-        identifying = catalog.identifying(model)
-        forget_peak_memory(device)
-        prefixes, targets = split.test.prefixes()
-        began = time.monotonic()
-        with deterministic():
-            lacking = False  # the errors below are left before a new one is raised: they keep the memory allocated
-            try:
-                model.fit(split.train, seed=experiment.seed, device=device, journal=journal)
-            except Exception as error:
-                if not (lacking := out_of_memory(error)):
-                    raise
-            if lacking:
-                batch = catalog.resolved(model).get("batch")
-                remedy = f"try a smaller batch, --set {model.name}.batch={batch // 2}" if batch else "it has no batch"
-                raise ModelError(f"out of memory in training; {remedy}")
-            journal.precision.look()
-            fitted = time.monotonic()
-            whole = ranking.chunk_rows(prefixes.n_items, device)
-            for chunk in dict.fromkeys((whole, max(1, whole // 2))):  # a smaller chunk gives the same ranks
-                try:
-                    greater, equal = ranking.rank_all(model, prefixes, targets, chunk)
-                    break
-                except Exception as error:
-                    if not out_of_memory(error):
-                        raise
-                forget_peak_memory(device)
-                print(f"{journal.title}: out of memory in scoring {chunk:,} prefixes at a time", file=sys.stderr)
-            else:
-                raise ModelError("out of memory in scoring; make room, or score with --device cpu")
-            journal.precision.look()
-            scored = time.monotonic()
-            weights = attention.collect(model, split.test, getattr(model, "truncation", "none"))
-        _check_unchanged(model, identifying, split, prefixes, journal)
-        result = Result(
-            experiment=experiment,
-            identity=identity,
-            fields=identifying,
-            split=split_of_record(split),
-            epochs=journal.history,
-            environment={
-                **journal.circumstances,
-                **asdict(journal.precision),
-                "scoring_chunk": chunk,
-                "resumed": journal.resumed,
-                "fit_seconds": round(fitted - began, 2),
-                "score_seconds": round(scored - fitted, 2),
-                "peak_memory_mib": peak_memory_mib(device),
-            },
-            session=split.test.prefix_owner(),
-            length=prefixes.lengths,
-            greater=greater,
-            equal=equal,
-            attention=weights,
-        )
-        if before is not None:
-            _check_same(before, result)
+        result = _made(model, experiment, split, device, journal)
+        if before is not None and not _same_ranks(before, result):
+            raise ModelError(
+                f"{experiment.model}: made again to be kept, it gave other ranks than its record, as on another "
+                "device or with other threads; with --force the record is made anew"
+            )
         if options.keep_model:
-            kept_model.store(model, experiment, identity, split, results)
+            kept_model.store(model, experiment, journal.identity, split, options.results)
         if before is None:
-            store(result, results)
+            store(result, options.results)
         journal.discard()
     return before or result
 
@@ -210,6 +159,67 @@ def run_in_process(
     if file is not None:
         catalog.recommender(str(file))
     run_with(options, experiment, split, wait=wait)
+
+
+def _made(
+    model: Recommender, experiment: Experiment, split: Split, device: torch.device, journal: RunJournal
+) -> Result:
+    """Fit a model, rank every test prefix, and return the result. Raises ModelError; see `run_with`."""
+    fields = catalog.identifying(model)
+    prefixes, targets = split.test.prefixes()
+    forget_peak_memory(device)
+    began = time.monotonic()
+    with deterministic():
+        lacking = False  # an error holds the memory allocated: it is left before another is raised
+        try:
+            model.fit(split.train, seed=experiment.seed, device=device, journal=journal)
+        except Exception as error:
+            if not (lacking := out_of_memory(error)):
+                raise
+        if lacking:
+            batch = catalog.resolved(model).get("batch")
+            remedy = f"try a smaller batch, --set {model.name}.batch={batch // 2}" if batch else "it has no batch"
+            raise ModelError(f"out of memory in training; {remedy}")
+        journal.precision.look()
+        fitted = time.monotonic()
+        whole = ranking.chunk_rows(prefixes.n_items, device)
+        for chunk in dict.fromkeys((whole, max(1, whole // 2))):  # a smaller chunk gives the same ranks
+            try:
+                greater, equal = ranking.rank_all(model, prefixes, targets, chunk)
+                break
+            except Exception as error:
+                if not out_of_memory(error):
+                    raise
+            forget_peak_memory(device)
+            print(f"{journal.title}: out of memory in scoring {chunk:,} prefixes at a time", file=sys.stderr)
+        else:
+            raise ModelError("out of memory in scoring; make room, or score with --device cpu")
+        journal.precision.look()
+        scored = time.monotonic()
+        weights = attention.collect(model, split.test, getattr(model, "truncation", "none"))
+    _check_unchanged(model, fields, split, prefixes, journal)
+    environment = {
+        **journal.circumstances,
+        **asdict(journal.precision),
+        "scoring_chunk": chunk,
+        "resumed": journal.resumed,
+        "fit_seconds": round(fitted - began, 2),
+        "score_seconds": round(scored - fitted, 2),
+        "peak_memory_mib": peak_memory_mib(device),
+    }
+    return Result(
+        experiment=experiment,
+        identity=journal.identity,
+        fields=fields,
+        split=split_of_record(split),
+        epochs=journal.history,
+        environment=environment,
+        session=split.test.prefix_owner(),
+        length=prefixes.lengths,
+        greater=greater,
+        equal=equal,
+        attention=weights,
+    )
 
 
 def _check_unchanged(
@@ -236,8 +246,10 @@ def out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(words in str(error) for words in OUT_OF_MEMORY)
 
 
-def _stored(options: RunOptions, experiment: Experiment, split: Split) -> tuple[Result | None, bool]:
-    """The record of this very run, None with --force, and whether it is all that is wanted, a kept model included.
+def _stored(options: RunOptions, experiment: Experiment, split: Split) -> tuple[Result | None, Result | None]:
+    """The record of this very run if it is all that is wanted, a kept model included; and the record in any case.
+
+    With --force there is neither.
 
     Raises:
         InputError: the record is broken, and --force is not given; or it is of other data, which nothing replaces.
@@ -246,25 +258,19 @@ def _stored(options: RunOptions, experiment: Experiment, split: Split) -> tuple[
         stored = load(experiment, options.results, split.digest)
     except InputError as error:
         if options.force and not isinstance(error, OtherData):
-            return None, False
+            return None, None
         raise
     if options.force or stored is None or stored.identity != experiment.identity(split.digest):
-        return None, False
-    if not options.keep_model:
-        return stored, True
+        return None, None
     try:
-        return stored, not kept_model.fault(kept_model.place_of(experiment, options.results), stored)
+        lacking = options.keep_model and kept_model.fault(kept_model.place_of(experiment, options.results), stored)
     except InputError:  # absent or broken
-        return stored, False
+        return None, stored
+    return (None if lacking else stored), stored
 
 
-def _check_same(before: Result, result: Result) -> None:
-    """Raise ModelError if a run that was repeated to keep its model gave other ranks than its record."""
-    if not (np.array_equal(before.greater, result.greater) and np.array_equal(before.equal, result.equal)):
-        raise ModelError(
-            f"{result.experiment.model}: made again to be kept, it gave other ranks than its record, as on another "
-            "device or with other threads; with --force the record is made anew"
-        )
+def _same_ranks(before: Result, result: Result) -> bool:
+    return np.array_equal(before.greater, result.greater) and np.array_equal(before.equal, result.equal)
 
 
 def _clear_up(experiment: Experiment, results: Path) -> None:
