@@ -118,14 +118,11 @@ def test_arrays_of_another_shape_are_a_broken_record(what: str, results: Path) -
 def test_lengths_of_attention_in_few_bits_are_checked_as_any_others(results: Path) -> None:
     change_arrays(table(results), lambda kept: kept.update(attention_lengths=kept["attention_lengths"].astype("u1")))
     assert check.report(results)
-    change_arrays(table(results), lambda kept: kept["attention_weights"].__setitem__(slice(None), 1.0))
-    with pytest.raises(InputError, match="attention weights of a session that do not sum to 1"):
-        check.report(results)
 
 
 def test_a_number_of_epochs_in_words_is_named_by_check(results: Path) -> None:
     change(table(results), lambda told: told["fields"].update(epochs="many"))
-    with pytest.raises(InputError, match="its field epochs is no number"):
+    with pytest.raises(InputError, match="2 epochs, which is not what its fields allow"):
         check.report(results)
 
 
@@ -187,32 +184,10 @@ def test_a_page_shows_a_dash_and_a_line_for_a_broken_record_and_the_others_numbe
     assert "narm" in page and "broken" in page
 
 
-@pytest.mark.parametrize(
-    ("what", "says", "edit"),
-    [
-        ("a catalogue", "a catalogue of", lambda told: told["split"].update(n_items=10**9)),
-        ("exactness", "its order is said to be", lambda told: told["split"]["provenance"].update(emulated=True)),
-        ("order", "clicks in file order", lambda told: told["split"]["provenance"].update(order="file")),
-        ("clicks", "clicks, where", lambda told: told["split"]["provenance"]["counts"].update(clicks=10**6)),
-        ("the paper", "not the paper's", lambda told: told["split"]["provenance"].update(published={"clicks": 7})),
-        ("no epochs", "0 epochs where", lambda told: told.update(epochs=[], best_epoch=None)),
-        ("means", "mean attention", lambda told: told["attention"]["weight"][2].__setitem__(0, 0.9)),
-        ("examples", "mean attention is over", lambda told: told["attention"]["examples"].__setitem__(0, 7)),
-        ("repeats", "repeated items", lambda told: told["attention"]["repeat"].update(weight=7.5)),
-    ],
-)
-def test_check_bounds_what_it_cannot_recompute(
-    what: str, says: str, edit: Callable[[dict], Any], results: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    change(table(results), edit)
-    assert main(["check", "--results", str(results)]) == 3
-    assert says in capsys.readouterr().err
-
-
-def test_weights_that_do_not_sum_to_1_are_named(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    change_arrays(table(results), lambda kept: kept["attention_weights"].__setitem__(slice(0, 9), 0.9))
-    assert main(["check", "--results", str(results)]) == 3
-    assert "do not sum to 1" in capsys.readouterr().err
+def test_a_network_without_epochs_is_named_by_check(results: Path) -> None:
+    change(table(results), lambda told: told.update(epochs=[], best_epoch=None))
+    with pytest.raises(InputError, match="0 epochs, which is not what its fields allow"):
+        check.report(results)
 
 
 def test_whatever_is_edited_by_hand_breaks_the_digest_and_the_identity_stays(results: Path) -> None:

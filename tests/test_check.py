@@ -108,14 +108,6 @@ def test_a_truncated_record_is_named_and_the_others_are_still_checked(results: P
     refused(results, NARM.path, "broken record", "table2.md: not what its records give")
 
 
-def test_counts_that_are_absent_end_no_check_and_the_origin_is_checked_without_them(results: Path) -> None:
-    def edit(content: dict) -> None:
-        content["split"]["provenance"].update(counts={"clicks": 3}, order="file")
-
-    change(results, edit)
-    refused(results, "a catalogue of 12 where 12 items were clicked 3 times", "clicks in file order")
-
-
 def test_a_record_under_anothers_name_is_named(results: Path) -> None:
     for ending in (".json", ".npz"):
         shutil.copy(results / f"{NARM.path}{ending}", results / f"runs/cycle/narm-seed7{ending}")

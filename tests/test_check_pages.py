@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from reproduce import catalog
 from reproduce.__main__ import main
 from reproduce.errors import InputError
 from reproduce.paper.rows import Row
@@ -144,7 +147,7 @@ def test_text_in_a_command_on_a_page_is_found(results: Path) -> None:
         file.write_text(text.replace("--results results`", f"--results {smuggled}"), encoding="utf-8")
         assert any(line.startswith("lengths.md: not what its records give") for line in faults(results)), smuggled
     file.write_text(text.replace("--results results`", "--results elsewhere`"), encoding="utf-8")
-    assert "note: drawn for a folder of another name, elsewhere or results" in check.report(results)
+    assert "sound" in check.report(results)
 
 
 def test_a_search_that_is_broken_is_a_fault_and_a_sound_one_is_named(results: Path) -> None:
@@ -186,6 +189,38 @@ def test_the_table_of_runs_is_compared_whatever_page_it_was_drawn_with(results: 
     table = results / "runs.csv"
     table.write_text(table.read_text(encoding="utf-8").replace("100", "99", 1), encoding="utf-8")
     assert faults(results) == ["runs.csv: not what its records give; draw a page again"]
+
+
+def test_a_page_older_than_a_record_or_a_search_is_out_of_date_and_not_inconsistent(
+    results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runner.run(Experiment.of("cycle", "item_knn"), data=".", results=results, device="cpu")
+    assert main(["check", "--results", str(results)]) == 3
+    said = capsys.readouterr().err
+    assert re.search(r"results: \d+ stored files are out of date\n", said)
+    again = f"python -m reproduce lengths --results {results} draws it again"
+    assert f"lengths.md: drawn before a record or search was added; {again}" in said
+    assert main(["all", "--results", str(results)]) == 0
+    assert "sound" in check.report(results)
+    source = Path(check.__file__).parents[2] / "results/search/yoochoose1_64/fpmc-seed0.json"
+    place = results / "search/cycle"
+    place.mkdir(parents=True)
+    shutil.copyfile(source, place / "fpmc-seed0.json")
+    again = f"python -m reproduce table2 --dataset cycle --stored --results {results} draws it again"
+    assert f"table2.md: drawn before a record or search was added; {again}" in faults(results)
+
+
+def test_a_page_on_other_logs_than_those_at_hand_is_not_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["audit", "--dataset", "cycle", "--results", "made", "--data", "."]) == 0
+    whole = catalog.load_split("cycle", Path())
+    half = replace(whole, test=whole.test.take(np.arange(len(whole.test)) < 30))
+    assert half.digest != whole.digest
+    monkeypatch.setattr(catalog, "load_split", lambda name, data: half)
+    assert main(["check", "--results", "made", "--data", "."]) == 0
+    assert "not compared, drawn from another cycle than . has: audit.md" in capsys.readouterr().out
 
 
 def test_with_data_the_pages_on_the_logs_are_drawn_again(

@@ -16,19 +16,18 @@ from tqdm import tqdm
 
 from reproduce import catalog, reports
 from reproduce.errors import InputError, SuiteError
-from reproduce.fitting.attention import LONGEST
-from reproduce.paper import numbers
 from reproduce.reading import own_data
 from reproduce.reports import all as index
 from reproduce.reports import figures, making, renderers
 from reproduce.reports.document import Document
 from reproduce.reports.records import Records
+from reproduce.reports.study import Page
 from reproduce.runs import kept_model, stored_search
 from reproduce.runs.experiment import identity
+from reproduce.runs.listing import listed
 from reproduce.runs.record import Result, current, load_file
+from reproduce.runs.request import Request, digests
 
-# The counts needed to check clicks against prefixes and sessions: those of the paper's Table 1 and of sessions.
-COUNTED = ("clicks", "train_sequences", "test_sequences", "items", "train_sessions", "test_sessions")
 FOLDER = re.compile(r" --results ([^\s`']+|'[^'`\n]*')(?=`)")  # ends a command on a page
 
 
@@ -40,7 +39,8 @@ def report(results: Path, data: Path | None = None) -> str:
         data: the data folder, to draw pages that read logs again; None: they are not compared.
 
     Raises:
-        InputError: there are no records, or a stored file is inconsistent; the message has a line for each fault.
+        InputError: there are no records, or a stored file is inconsistent or older than records that change it; the
+            message has a line for each.
     """
     if not any((results / "runs").glob("*/*.json")):
         raise InputError(f"{results}: no records there; choose a folder with --results DIR")
@@ -54,13 +54,14 @@ def report(results: Path, data: Path | None = None) -> str:
     for why in dict.fromkeys(folder.apart.values()):
         names = [name for name, reason in folder.apart.items() if reason == why]
         lines.append(f"not compared, {why}: {', '.join(names)}")
-    if folder.faults:
-        files = len({fault.partition(": ")[0] for fault in folder.faults})
-        head = f"{results}: {files} stored {'file is' if files == 1 else 'files are'} inconsistent"
-        raise InputError("\n  ".join([head, *folder.faults, *lines]))
-    counts = (f"{n} {what}{'s' * (n != 1)}" for n, what in ((len(records), "record"), (pages, "page")))
-    sound = f"{results}: {' and '.join(counts)} are sound"
-    return "\n  ".join([sound + (f"; not compared: {len(folder.apart)}" if folder.apart else ""), *lines])
+    wrong = {"inconsistent": folder.faults, "out of date": folder.outdated}
+    counts = {what: len({line.partition(": ")[0] for line in found}) for what, found in wrong.items() if found}
+    if counts:
+        said = [f"{n} stored {'file is' if n == 1 else 'files are'} {what}" for what, n in counts.items()]
+        raise InputError("\n  ".join([f"{results}: {' and '.join(said)}", *folder.faults, *folder.outdated, *lines]))
+    sound = " and ".join(f"{n} {what}{'s' * (n != 1)}" for n, what in ((len(records), "record"), (pages, "page")))
+    apart = f"; not compared: {len(folder.apart)}" if folder.apart else ""
+    return "\n  ".join([f"{results}: {sound} are sound{apart}", *lines])
 
 
 @dataclass
@@ -69,6 +70,7 @@ class _Folder:
 
     results: Path
     faults: list[str] = field(default_factory=list)
+    outdated: list[str] = field(default_factory=list)  # what records or searches added since would change
     notes: list[str] = field(default_factory=list)
     compared: set[Path] = field(default_factory=set)
     apart: dict[str, str] = field(default_factory=dict)  # what was not compared, and why
@@ -76,12 +78,15 @@ class _Folder:
     def fault(self, error: SuiteError) -> None:
         self.faults.append(str(error).removeprefix(f"{self.results}/"))
 
+    def name(self, file: Path) -> str:
+        return str(file.relative_to(self.results))
+
     def check_records(self) -> list[tuple[str, Result]]:
         """Check every record; return the sound ones by the name of their file."""
         records = []
         files = sorted((self.results / "runs").glob("*/*.json"))
         for file in tqdm(files, "records", disable=None, leave=False):  # shown on a terminal only
-            name = str(file.relative_to(self.results))
+            name = self.name(file)
             try:
                 content, result = load_file(file)
             except SuiteError as error:
@@ -99,7 +104,7 @@ class _Folder:
 
     def check_kept_models(self, records: Mapping[str, Result]) -> None:
         for file in sorted((self.results / "runs").glob(f"*/*{kept_model.ENDING}")):
-            name = str(file.relative_to(self.results))
+            name = self.name(file)
             record = records.get(f"{name.removesuffix(kept_model.ENDING)}.json")
             if record is None:
                 self.apart[name] = "no sound record lies beside it"
@@ -121,16 +126,9 @@ class _Folder:
         drawn = 0
         for name, page in tqdm(pages.items(), "pages", disable=None, leave=False):
             file = place / reports.file_of(name)
-            if page.reads_logs and data is None:
-                self.set_apart(file, "drawn from the logs; name their folder with --data")
-                continue
             text = file.read_bytes().decode(errors="replace")
             try:
-                request = making.stored_request(text, self.results)
-                if page.reads_logs and data is not None:
-                    request = replace(request, data=data)
-                if place != self.results:
-                    request = replace(request, datasets=[place.name], folder=place.name)
+                request = self.request_of(page, place, text, data)
                 with making.only(request):
                     document = (index.ALONE if page is index.PAGE else page).draw(request)
             except making.NotHere as error:
@@ -145,8 +143,20 @@ class _Folder:
         self.check_the_rest(place)
         return drawn
 
-    def name(self, file: Path) -> str:
-        return str(file.relative_to(self.results))
+    def request_of(self, page: Page, place: Path, text: str, data: Path | None) -> Request:
+        """Return the request that a stored page was drawn with. Raises NotHere where it needs what was not named."""
+        if page.reads_logs and data is None:
+            raise making.NotHere("drawn from the logs; name their folder with --data")
+        request = making.stored_request(text, self.results)
+        if place != self.results:
+            request = replace(request, datasets=[place.name], folder=place.name)
+        if not page.reads_logs or data is None:
+            return request
+        for name, digest in digests([*request.datasets, *Records(self.results).datasets()], data).items():
+            recorded = {entry.split for entry in listed(self.results, name) if entry.experiment}
+            if recorded and digest not in recorded:
+                raise making.NotHere(f"drawn from another {name} than {data} has")
+        return replace(request, data=data)
 
     def set_apart(self, page: Path, why: str) -> None:
         """Note that a page and the figures that it embeds are not compared."""
@@ -157,8 +167,10 @@ class _Folder:
 
     def compare(self, page: Path, text: str, document: Document, again: str) -> bool:
         """Compare a page, its CSV files and its figures with the document drawn anew; return whether it was done."""
-        due, stored = renderers.markdown(document), making.COMMENT.sub("", text)
-        names = {word for words in map(FOLDER.findall, (due, stored)) for word in words}
+        due, stored = renderers.markdown(document), making.SOURCES.sub("", making.COMMENT.sub("", text), count=1)
+        drawn_from = making.SOURCES.search(text)
+        added = making.sources(self.results) - int(drawn_from[1]) if drawn_from else 0
+        # The folder may have been renamed since.
         same = FOLDER.sub("", due) == FOLDER.sub("", stored) and len(set(FOLDER.findall(stored))) < 2
         files = {page.parent / name: content.encode() for name, content in document.data.items()}
         files |= {page.parent / "figures" / name: content for name, content in document.figures.items()}
@@ -168,19 +180,26 @@ class _Folder:
             self.apart |= {self.name(file): why for file in (page, *files) if file.is_file()}
             return False
         if not same:
-            self.faults.append(f"{self.name(page)}: not what its records give; {again}")
-        elif len(names) > 1 and (moved := f"drawn for a folder of another name, {' or '.join(sorted(names))}"):
-            self.notes += [] if moved in self.notes else [moved]
+            self.differs(page, again, added)
         self.compared |= {page, *files}
         for file, content in files.items():
-            if not file.is_file():
-                self.faults.append(f"{self.name(file)}: absent; {again}")
-            elif file.read_bytes() != content:
-                if file.parent.name == "figures" and (other := self.other_version(file)):
-                    self.apart[self.name(file)] = f"drawn with matplotlib {other}"
-                else:
-                    self.faults.append(f"{self.name(file)}: not what its records give; {again}")
+            if file.is_file() and file.read_bytes() == content:
+                continue
+            if file.suffix in (".png", ".svg") and file.is_file() and (other := self.other_version(file)):
+                self.apart[self.name(file)] = f"drawn with matplotlib {other}"
+            else:
+                self.differs(file, again, added)
         return True
+
+    def differs(self, file: Path, remedy: str, added: int = 0) -> None:
+        """Note that a file is absent or not what its records give, or that so many were added since it was drawn."""
+        if added > 0:
+            what = (
+                f"drawn before {'a record or search was' if added == 1 else f'{added} records or searches were'} added"
+            )
+        else:
+            what = "not what its records give" if file.is_file() else "absent"
+        (self.outdated if added > 0 else self.faults).append(f"{self.name(file)}: {what}; {remedy}")
 
     def other_version(self, figure: Path) -> str:
         """Return the version of matplotlib that drew a figure, if none in its folder is of the version here.
@@ -196,7 +215,7 @@ class _Folder:
         if place == self.results and runs.is_file() and runs not in self.compared:
             self.compared.add(runs)
             if runs.read_bytes() != renderers.csv(Records(place).runs()).encode():
-                self.faults.append("runs.csv: not what its records give; draw a page again")
+                self.differs(runs, "draw a page again")
         for file in sorted([*place.iterdir(), *place.glob("figures/*")]):
             name = self.name(file)
             if file in self.compared or name in self.apart or file.name in ("runs", "search", "figures"):
@@ -239,30 +258,42 @@ def _contradictions(records: list[tuple[str, Result]]) -> Iterator[str]:
             yield f"{name}: of the same identity as {other[0]}, with other ranks; remove one and run it again"
 
 
-# A record: what its .json states against what follows from its arrays
-
-
 def faults(result: Result, content: Mapping[str, Any]) -> Iterator[str]:
-    """Describe each inconsistency of a record in words.
+    """Describe in words where the .json of a record states what does not follow from its cause and its arrays.
+
+    Damage is found by the checksums. This finds a faulty writer; it does not prevent forgery, which nothing here could.
 
     Args:
         result: the record, as loaded with its arrays.
         content: the content of its .json.
     """
-    cause = result.experiment
+    cause, provenance = result.experiment, result.split["provenance"]
     source = result.environment.get("source")  # own models only
     if identity(result.split["digest"], cause.model, result.fields, cause.seed, source) != result.identity:
         yield "its identity does not follow from its split, fields and seed"
     if own_data.NAME.fullmatch(cause.dataset) and not result.split["digest"].startswith(cause.dataset[-8:]):
         yield "its data set is named after another split"
-    yield from _counted(result, content)
-    yield from _origin(result)
+    prefixes, sessions = len(result.greater), len(np.unique(result.session))
+    for what, found, stated in (
+        ("prefixes", prefixes, content["examples"]),
+        ("prefixes", prefixes, provenance["counts"].get("test_sequences", prefixes)),
+        ("test sessions", sessions, provenance["counts"].get("test_sessions", sessions)),
+    ):
+        if found != stated:
+            yield f"{found:,} {what} where {stated:,} are due"
     yield from _lengths(result)
     for metric, value in (("recall_at_20", result.recall()), ("mrr_at_20", result.mrr())):
         if not abs(content[metric] - value) <= 1e-9:  # written so that NaN is a fault too
             yield f"{metric} is said to be {content[metric]}, its ranks give {value}"
-    yield from _trained(result, content)
-    yield from _attended(result)
+    if content["best_epoch"] != result.best_epoch:
+        yield f"epoch {content['best_epoch']} was kept, validation says {result.best_epoch}"
+    epochs, most = len(result.epochs), result.fields.get("epochs", 0)
+    if [one["epoch"] for one in result.epochs] != list(range(1, epochs + 1)):
+        yield "its epochs do not count 1, 2, 3, ..."
+    if source is None and not (
+        type(most) is int and min(most, 1) <= epochs <= most
+    ):  # own models may report any number
+        yield f"{epochs} epochs, which is not what its fields allow"
 
 
 def _lengths(result: Result) -> Iterator[str]:
@@ -275,102 +306,3 @@ def _lengths(result: Result) -> Iterator[str]:
             yield "the chosen prefixes of a session do not get longer"
     elif not np.array_equal(result.length, due):
         yield "the prefixes of a session do not count 1, 2, 3, ..."
-
-
-def _counted(result: Result, content: Mapping[str, Any]) -> Iterator[str]:
-    """Check the sizes of the split, as far as the test prefixes and the counts in its provenance determine them."""
-    n_items, provenance = result.split["n_items"], result.split["provenance"]
-    counts, prefixes = provenance["counts"], len(result.greater)
-    for what, found, said in (
-        ("prefixes", prefixes, counts.get("test_sequences", prefixes)),
-        ("test sessions", len(np.unique(result.session)), counts.get("test_sessions", len(np.unique(result.session)))),
-        ("prefixes", prefixes, content["examples"]),
-    ):
-        if found != said:
-            yield f"{found:,} {what} where {said:,} are due"
-    items, clicks = counts.get("items", n_items), counts.get("clicks", n_items)
-    if not items <= n_items <= clicks:
-        yield f"a catalogue of {n_items:,} where {items:,} items were clicked {clicks:,} times"
-    if not set(counts) >= set(COUNTED):
-        return
-    examples, sessions = (counts["train_sequences"] + prefixes, counts["train_sessions"] + counts["test_sessions"])
-    chosen = provenance.get("chosen")  # if so, sessions may have clicks that are in no example
-    if examples + sessions > counts["clicks"] or (examples + sessions < counts["clicks"] and not chosen):
-        yield f"{counts['clicks']:,} clicks, where sessions and sequences give {examples + sessions:,}"
-
-
-def _origin(result: Result) -> Iterator[str]:
-    """Check the stated origin of the split against what the suite knows about its data sets."""
-    name, provenance = result.experiment.dataset, result.split["provenance"]
-    column = numbers.PAPER_COLUMN.get(name)
-    published = numbers.TABLE1[column] if column else {}
-    if dict(provenance["published"]) != dict(published):
-        yield "its published counts are not the paper's"
-    order = "file" if name.startswith("diginetica-file-order") else "time"
-    known = column is not None or name.startswith("diginetica")  # a user's own processed files come in any order
-    if provenance["order"] != order and (known or provenance["source"] != "processed files"):
-        yield f"clicks in {provenance['order']} order, where {name} has them in {order} order"
-    made_up = order == "file" and provenance["source"] == "processed files"
-    if provenance["emulated"] != made_up:
-        yield f"its order is said to be {'emulated' if provenance['emulated'] else 'exact'}, which it is not"
-
-
-def _trained(result: Result, content: Mapping[str, Any]) -> Iterator[str]:
-    """Check the epochs: numbered 1, 2, 3, ..., no more than the fields allow, and the best one kept.
-
-    A model has no epochs if its fields allow none, and at least one otherwise.
-    """
-    if content["best_epoch"] != result.best_epoch:
-        yield f"epoch {content['best_epoch']} was kept, validation says {result.best_epoch}"
-    if [one["epoch"] for one in result.epochs] != list(range(1, len(result.epochs) + 1)):
-        yield "its epochs do not count 1, 2, 3, ..."
-    if result.environment.get("source") is not None:
-        return  # an own model may report any number of epochs
-    most = result.fields.get("epochs", 0)
-    if type(most) is not int:
-        yield "its field epochs is no number"
-    elif len(result.epochs) > most or (most and not result.epochs):
-        yield f"{len(result.epochs)} epochs where its fields allow 1 to {most}"
-
-
-def _attended(result: Result) -> Iterator[str]:
-    """Check the attention: weights for the longest prefix of every test session, means over the test prefixes."""
-    if result.attention is None:
-        return
-    kept, means = result.attention, result.attention.means
-    ends = np.flatnonzero(np.diff(result.session, append=-1))  # the last prefix of a session is its longest
-    longest = result.length[ends]
-    if len(kept.lengths) != len(longest):
-        yield "its attention is not of a prefix of every test session"
-        return
-    if (kept.lengths > longest).any():
-        yield "its attention is over more clicks than a prefix has"
-    most = int(kept.lengths.max())
-    due = np.bincount(np.minimum(result.length, most), minlength=LONGEST + 1)[1 : LONGEST + 1]
-    if means["examples"] != due.tolist():
-        yield "the prefixes that its mean attention is over are not those of its test set"
-    repeat = means["repeat"]
-    if repeat["examples"] > len(result.greater):
-        yield "more prefixes that repeat an item than there are"
-    if result.fields.get("attention") == "softmax" and kept.weights.any():
-        yield from _of_a_softmax(result)
-
-
-def _of_a_softmax(result: Result) -> Iterator[str]:
-    """Check the weights of a softmax: none is negative and they sum to 1.
-
-    The tolerances allow for rounding: weights are stored in float16, means to six decimals.
-    """
-    assert result.attention is not None
-    kept, means = result.attention, result.attention.means
-    weights = kept.weights.astype(np.float64)
-    stops = np.cumsum(kept.lengths)
-    sums = np.add.reduceat(weights, stops - kept.lengths)
-    if (weights < 0).any() or (np.abs(sums - 1) > 0.01).any():
-        yield "attention weights of a session that do not sum to 1"
-    for n, row in zip(means["examples"], means["weight"], strict=True):
-        if n and (min(row) < 0 or abs(sum(row) - 1) > 0.001):
-            yield "mean attention weights that do not sum to 1"
-            break
-    if not 0 <= means["repeat"]["weight"] <= 1.001:
-        yield "a mean attention on repeated items outside 0 to 1"

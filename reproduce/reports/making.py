@@ -33,6 +33,7 @@ from reproduce.runs.runner import RunOptions, run_with
 # What --dry-run prints for a run in each state.
 DRY = {"stored": "stored", "outdated": "would run again", "begun": "would go on", "missing": "would run"}
 PAGE_OPTIONS = ("beyond", "metric", "protocol", "session", "strict", "ties", "variant")  # they change what a page shows
+SOURCES = re.compile(r"\n<!-- drawn from (\d{1,9}) records and searches -->\n")
 COMMENT = re.compile(r"\n<!-- request: ([^\n]{1,20000}) -->\n\Z")  # the last line of a page
 REQUEST = {
     "datasets?": [text],
@@ -122,18 +123,25 @@ def run_one(options: Namespace) -> str:
 def files_of(name: str, document: Document, request: Request) -> dict[str, bytes]:
     """Return what to write, by its path in the results folder: a page, its figures and CSV files, and those beside it.
 
-    Each page but the index ends in the request that it was drawn with.
+    Each page says how many records there were when it was drawn, and each but the index ends in its request.
     """
+    drawn_from = f"\n<!-- drawn from {sources(request.results)} records and searches -->\n"
     names = {reports.file_of(other): (other, page) for other, page in reports.pages().items()}
     files: dict[str, bytes] = {}
     for file, drawn in {reports.file_of(name): document, **document.beside}.items():
         other, page = names[file]
         datasets = drawn.read if page.reads_logs else list(catalog.current().data)
         its_own = request if other == name else replace(request, datasets=datasets, options={})
-        files[file] = (renderers.markdown(drawn) + comment(page, its_own) * (other != reports.INDEX)).encode()
+        text = renderers.markdown(drawn) + drawn_from + comment(page, its_own) * (other != reports.INDEX)
+        files[file] = text.encode()
         files |= {path: text.encode() for path, text in drawn.data.items()}
         files |= {f"figures/{path}": content for path, content in drawn.figures.items()}
     return files
+
+
+def sources(results: Path) -> int:
+    """Return the number of records and searches in a results folder."""
+    return len([*results.glob("runs/*/*.json"), *results.glob("search/*/*.json")])
 
 
 def stored_only(name: str, request: Request, options: Namespace) -> list[str]:
