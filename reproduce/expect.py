@@ -25,7 +25,7 @@ from reproduce.evaluation.uncertainty import contrast
 from reproduce.paper.counting import OURS, Counting, Ties
 from reproduce.paper.rows import Row
 from reproduce.reports import measuring
-from reproduce.reports.measuring import Seeds, View, Where, last_clicks
+from reproduce.reports.measuring import Seeds, View, Where, every_prefix, last_clicks
 from reproduce.reports.records import Records, reference_folder
 from reproduce.reports.study import KNOWN
 from reproduce.runs.record import Result
@@ -117,15 +117,11 @@ class Counted:
 
     measures: Sequence[Measure]
     rule: Counting = OURS
-    where: Where | None = None  # default: all test prefixes
+    where: Where = every_prefix
 
     def values(self, results: Sequence[Result]) -> list[float]:
         """Return each metric, in per cent, as the mean over the results."""
-        every = slice(None)
-        counts = [
-            (run.greater[mask], run.equal[mask])
-            for run, mask in ((run, every if self.where is None else self.where(run)) for run in results)
-        ]
+        counts = [(run.greater[mask], run.equal[mask]) for run in results for mask in [self.where(run)]]
         return [mean(measure.mean(greater, equal, self.rule) for greater, equal in counts) for measure in self.measures]
 
 
@@ -186,10 +182,12 @@ def _causes(shelf: Records, row: Row, dataset: str, counted: Counted) -> Iterato
         other, words = ORDERS[dataset]
         if runs := shelf.results(row, other):
             yield Cause(words, counted.values(runs))
-    if counted.where is None:
+    if counted.where is every_prefix:
         yield Cause("only the last click of each session", replace(counted, where=last_clicks).values(results))
     else:
-        yield Cause("every click to be predicted, not only the last", replace(counted, where=None).values(results))
+        yield Cause(
+            "every click to be predicted, not only the last", replace(counted, where=every_prefix).values(results)
+        )
     for ties in get_args(Ties):
         if ties != counted.rule.ties:
             yield Cause(f"ties {ties}", replace(counted, rule=replace(counted.rule, ties=ties)).values(results))

@@ -188,8 +188,7 @@ def compare(
     rows = {label: _results(split, label, source, family) for label, source in ranks.items()}
     measures = [metrics.parse(text) for text in metric]
     outside_ranks.check_depth([result for results in rows.values() for result in results], measures)
-    chance = (results for results in rows.values() if len(results) > 1 and not measuring.without_chance(results[0]))
-    seeds = Seeds(tuple(map(tuple, chance)))
+    seeds = Seeds(measuring.several(rows.values()))
     columns: dict[tuple[str, str], list[Any]] = {("", "seeds"): [len(results) for results in rows.values()]}
     for measure in measures:
         measured = measuring.measured(rows, measure, seeds)

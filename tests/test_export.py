@@ -14,8 +14,9 @@ import pytest
 from reproduce import catalog
 from reproduce.__main__ import main
 from reproduce.evaluation import metrics
+from reproduce.paper.numbers import Score
 from reproduce.reports import renderers
-from reproduce.reports.document import Document, Number, Scores, Section, Table
+from reproduce.reports.document import Document, Number, Section, Table
 from reproduce.runs.experiment import Experiment
 from reproduce.runs.record import load
 from reproduce.runs.runner import run
@@ -169,7 +170,7 @@ def test_latex_escapes_what_latex_would_read() -> None:
 
 def test_a_table_knows_its_headings_and_its_plain_values() -> None:
     number = Number(1.5, interval=(-0.25, 3.0), signed=True, mark="bold", notes="¹")
-    table = Table([{"model": "x", "difference": number, "paper": Scores(2.0, 1.0), "note": None}], "By length")
+    table = Table([{"model": "x", "difference": number, "paper": Score(2.0, 1.0), "note": None}], "By length")
     ((caption, found),) = Document("T", parts=[Section("Shop", [table])]).tables
     assert (caption, found) == ("T. Shop. By length.", table)
     (row,) = table.frame().to_dict("records")

@@ -18,11 +18,11 @@ ROOT = Path(__file__).resolve().parent.parent
 def draw() -> dict[str, bytes]:
     ours, paper = Dots("ours", figures.DARK), Dots("paper", figures.MID, "D", hollow=True)
     points = [Dot(0, 0.2, ours, (-0.5, 0.9)), Dot(1, -7.0, ours, (-8.0, -6.0)), Dot(1, 0.4, paper, offset=0.2)]
-    panel = DotPanel("Recall@20", points, {2: "not run"}, values=True, label="points", reach=2.0, whole=True)
-    drawn = figures.dots("dots", [["A", "B", "C"]], [[panel, panel]], band=0.5)
+    panel = DotPanel("Recall@20", points, {2: "not run"}, values=True, reach=2.0, whole=True)
+    drawn = figures.dots("dots", [["A", "B", "C"]], [[panel, panel]], label="points", band=0.5)
     lines = [figures.Line("NARM", [1, 2, 3], [3.0, 4.0, 5.0], ring=2), figures.Line("POP", [1, 2], [3.0, 5.0])]
     drawn |= figures.curves("curves", {"a": lines, "b": lines[:1]})
-    drawn |= figures.by_bin("bins", lines[:1], ["1", "2", ">19"], ["9k", "8", "3"], panel)
+    drawn |= figures.by_bin("bins", lines[:1], ["1", "2", ">19"], ["9k", "8", "3"], panel, "points")
     bars = [figures.Bar("POP", 1.0, 0.2, 1.5), figures.Bar("NARM", 60.0)]
     drawn |= figures.bars("bars", {"Recall@20": bars, "MRR@20": bars})
     attended = np.array([0.25, 0.75], np.float16), np.array([False, True])

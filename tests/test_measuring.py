@@ -57,7 +57,7 @@ def reference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def noise(seeds: Seeds, sessions: int = LENGTH // 2) -> dict[str, Noise]:
     """Return the noise of Recall@20 for rows with so many test sessions."""
-    return seeds.noise("recall", sessions, None, OURS)
+    return seeds.noise("recall", sessions, measuring.every_prefix, OURS)
 
 
 def test_the_noise_is_pooled_over_the_rows_of_a_family_with_several_seeds(tmp_path: Path, reference: Path) -> None:
@@ -105,7 +105,7 @@ def test_a_family_without_several_seeds_borrows_from_the_data_set_that_knows_mos
     store(record("fpmc", 20, digest="a" * 64), reference)
     rows = {"NARM": [record("narm", 20, digest="a" * 64)], "FPMC": [record("fpmc", 20, digest="a" * 64)]}
     seeds = Seeds.of(Records(reference), rows["NARM"][0])
-    assert {name: lender for name, _, lender in seeds.families()} == {"softmax": "yoochoose1_64"}
+    assert seeds.lenders == {"softmax": "yoochoose1_64"}
     found = measured(rows, "recall", seeds)
     part = found["NARM"].by_seed
     assert part is not None
@@ -134,20 +134,20 @@ def test_the_highest_is_marked_and_what_may_be_as_good() -> None:
         "S-KNN": [replace(alike, greater=np.roll(alike.greater, 2))],
         "POP": [record("pop", 2)],
     }
-    found = measuring.marks(measured(rows, "recall", Seeds(())))
+    found = measuring.marks(measured(rows, "recall", Seeds({})))
     assert found == {"Item-KNN": "highest", "S-KNN": "equal", "POP": "behind"}
 
 
 def test_the_noise_is_told_by_family_with_its_degrees_of_freedom() -> None:
     two = tuple(record("narm", hits, seed) for seed, hits in enumerate((20, 22)))
     alike = tuple(record("gru4rec", hits, seed) for seed, hits in enumerate((8, 10, 12)))
-    assert Seeds((two, alike)).told([*two, *alike]) == (
+    assert Seeds(measuring.several([two, alike])).told([*two, *alike]) == (
         "Standard deviation between seeds, Recall@20 / MRR@20 in points: 3.54 / 3.54 for networks trained by a softmax "
         "over all items (1 row with several seeds, 1 degree of freedom); 5.00 / 5.00 for models trained by pairs or "
         "sampled items (1 row with several seeds, 2 degrees of freedom)."
     )
-    assert "3.54" not in Seeds((two, alike)).told(alike)
-    assert Seeds(()).told(two).startswith("Noise between seeds is not known")
+    assert "3.54" not in Seeds(measuring.several([two, alike])).told(alike)
+    assert Seeds({}).told(two).startswith("Noise between seeds is not known")
 
 
 def test_a_row_is_measured_by_the_rule_of_counting_asked_for() -> None:
@@ -157,4 +157,4 @@ def test_a_row_is_measured_by_the_rule_of_counting_asked_for() -> None:
     rows = {"Item-KNN": [replace(one, greater=np.where(missed, 19, 0), equal=np.where(missed, 1, 0))]}
     for ties, value in (("against", 25.0), ("at random", 62.5), ("in favour", 100.0)):
         rule = Counting(ties=ties)  # type: ignore[arg-type]
-        assert measured(rows, "recall", Seeds(()), rule=rule)["Item-KNN"].value == pytest.approx(value)
+        assert measured(rows, "recall", Seeds({}), rule=rule)["Item-KNN"].value == pytest.approx(value)

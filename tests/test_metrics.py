@@ -119,7 +119,7 @@ def test_views_of_the_stored_ranks() -> None:
     assert measuring.last_clicks(one).tolist() == [True, False, False, False, True]  # type: ignore[arg-type]
     due = {"against": 20.0, "random": 50.0, "favour": 80.0}
     assert {ties: RECALL.mean(greater, equal, View(ties=ties).rule) for ties in due} == pytest.approx(due)  # type: ignore[arg-type]
-    assert View.of({}) == View() and View().told == "" and View().where is None
+    assert View.of({}) == View() and View().told == ""
     assert View.of({"protocol": "last", "ties": "random"}).told == (
         "In this view only the last click of every test session is predicted, as in leave-one-out evaluation and ties "
         "are broken at random."

@@ -87,5 +87,5 @@ def test_of_the_numbers_that_public_code_predicts_on_1_64_ten_are_near_the_paper
         "NARM": 2,
     }
     section = table2._Section(Study(Request(datasets=[], data=Path(), results=own.folder)), "yoochoose1_64")
-    gaps = [gap for row in section.gaps().values() for gap in row.values()]
+    gaps = [gap for row in section.gaps().values() for gap in (row.recall, row.mrr)]
     assert (sum(abs(gap) <= 0.5 for gap in gaps), len(gaps)) == (8, 14)

@@ -63,7 +63,7 @@ def test_exported_ranks_come_back_with_the_same_numbers_intervals_and_p_values(
     pd.testing.assert_frame_equal(*frames, check_exact=True)
     found = []
     for rows in both:
-        noise = measuring.Seeds(tuple(tuple(some) for some in rows.values() if len(some) > 1))
+        noise = measuring.Seeds(measuring.several(rows.values()))
         measured = measuring.measured(rows, "mrr", noise)
         found.append([(pair.value, pair.low, pair.high, pair.p) for pair in comparisons.pairwise(measured).values()])
     assert found[0] == found[1] and np.isfinite(found[0]).all()

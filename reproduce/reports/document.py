@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from reproduce.errors import SuiteError
+from reproduce.paper.numbers import Score
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,20 +72,15 @@ class Number:
         return text
 
 
-@dataclass(frozen=True)
-class Scores:
-    """Recall@20 and MRR@20 in one cell."""
-
-    recall: float
-    mrr: float
-    signed: bool = False
-
-    @property
-    def text(self) -> str:
-        return " / ".join(decimal(value, sign=self.signed) for value in (self.recall, self.mrr))
+class Gap(Score):
+    """Recall@20 and MRR@20 less others, shown with their signs."""
 
 
-Cell = str | int | Number | Scores | None  # None: the column does not apply to the row
+Cell = str | int | Number | Score | None  # None: the column does not apply to the row
+
+
+def score_text(score: Score) -> str:
+    return " / ".join(decimal(value, sign=isinstance(score, Gap)) for value in (score.recall, score.mrr))
 
 
 @dataclass(frozen=True)
@@ -116,30 +112,31 @@ class Table:
         """Return plain values: a number and its ends, marks and notes have a column each where any row has them."""
         import pandas as pd
 
-        rows = [dict(_values(line)) for line in self.lines]
-        keys = [key for column in self.columns for key in (column, *(f"{column}: {part}" for part in PARTS))]
+        rows = [
+            {f"{column}{part}": value for column, cell in line.items() for part, value in _values(cell)}
+            for line in self.lines
+        ]
+        parts = ("", ": Recall@20", ": MRR@20", ": low", ": high", ": sd", ": mark", ": notes")
         there = {key for row in rows for key in row}
-        return pd.DataFrame(rows, columns=[key for key in dict.fromkeys(keys) if key in there])
+        return pd.DataFrame(
+            rows, columns=[key for name in self.columns for part in parts if (key := name + part) in there]
+        )
 
 
-PARTS = ("Recall@20", "MRR@20", "low", "high", "sd", "mark", "notes")  # of a cell with several plain values
-
-
-def _values(line: Mapping[str, Cell]) -> Iterator[tuple[str, object]]:
-    """Yield the plain values of a row, by column or by column and part."""
-    for column, cell in line.items():
-        match cell:
-            case Number():
-                low, high = cell.interval or (None, None)
-                if cell.half is not None:
-                    low, high = cell.value - cell.half, cell.value + cell.half
-                yield column, cell.value
-                parts = {"low": low, "high": high, "sd": cell.sd, "mark": cell.mark, "notes": cell.notes}
-                yield from ((f"{column}: {part}", value) for part, value in parts.items() if value not in (None, ""))
-            case Scores():
-                yield from ((f"{column}: Recall@20", cell.recall), (f"{column}: MRR@20", cell.mrr))
-            case _:
-                yield column, cell
+def _values(cell: Cell) -> Iterator[tuple[str, object]]:
+    """Yield the plain values of a cell by what its column's name is followed by."""
+    match cell:
+        case Number():
+            low, high = cell.interval or (None, None)
+            if cell.half is not None:
+                low, high = cell.value - cell.half, cell.value + cell.half
+            yield "", cell.value
+            parts = {": low": low, ": high": high, ": sd": cell.sd, ": mark": cell.mark, ": notes": cell.notes}
+            yield from ((part, value) for part, value in parts.items() if value not in (None, ""))
+        case Score():
+            yield from ((": Recall@20", cell.recall), (": MRR@20", cell.mrr))
+        case _:
+            yield "", cell
 
 
 @dataclass(frozen=True)
@@ -195,14 +192,10 @@ class Document:
     status: int = 0  # the exit status if nothing failed
     error: SuiteError | None = None  # something asked for that does not exist; the rest is drawn
 
-    def blocks(self) -> Iterator[tuple[tuple[str, ...], Block]]:
-        """Yield every part, also those inside others, with the headings above it."""
-        yield from _within(self.parts, (self.title,))
-
     @property
     def figures(self) -> dict[str, bytes]:
         """The content of every figure file, by its name in figures/."""
-        figures = [block.files for _, block in self.blocks() if isinstance(block, Figure)]
+        figures = [block.files for _, block in _blocks(self.parts) if isinstance(block, Figure)]
         return {name: content for files in figures for name, content in files.items()}
 
     @property
@@ -210,14 +203,14 @@ class Document:
         """The tables in their order, each with a caption: the headings above it and its title."""
         return [
             (". ".join(filter(None, [*headings, block.title])) + ".", block)
-            for headings, block in self.blocks()
+            for headings, block in _blocks(self.parts, self.title)
             if isinstance(block, Table)
         ]
 
 
-def _within(parts: Sequence[Block], headings: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Block]]:
+def _blocks(parts: Sequence[Block], *headings: str) -> Iterator[tuple[tuple[str, ...], Block]]:
+    """Yield every part, also those inside others, with the headings above it."""
     for part in parts:
         yield headings, part
-        match part:
-            case Section() | Folded():
-                yield from _within(part.parts, (*headings, part.title))
+        if isinstance(part, Section | Folded):
+            yield from _blocks(part.parts, *headings, part.title)

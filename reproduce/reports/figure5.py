@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from reproduce.paper import numbers
 from reproduce.paper.rows import ROWS
 from reproduce.reports import figures, measuring
-from reproduce.reports.document import Bullets, Document, Figure, Section
+from reproduce.reports.document import Block, Bullets, Document, Figure, Section
 from reproduce.reports.measuring import METRICS
 from reproduce.reports.study import FULL_DECODER, Compared, Page, Study
 
@@ -24,7 +24,7 @@ def draw(study: Study) -> Document:
     return Document(
         "Figure 5: all models, and how they learned",
         _answer(with_rows),
-        parts=[*_curves(with_rows), *sections, Bullets([line for one in compared for line in _missing(one)])],
+        parts=[_curves(with_rows), *sections, Bullets([line for one in compared for line in _missing(one)])],
     )
 
 
@@ -56,7 +56,7 @@ def _answer(compared: Sequence[Compared]) -> list[str]:
     ]
 
 
-def _curves(compared: Sequence[Compared]) -> list[Figure]:
+def _curves(compared: Sequence[Compared]) -> Block:
     panels: dict[str, list[figures.Line]] = {}
     for one in compared:
         for label, (first, *_) in one.rows.items():
@@ -66,21 +66,22 @@ def _curves(compared: Sequence[Compared]) -> list[Figure]:
             if by_epoch:
                 line = figures.Line(label, list(by_epoch), list(by_epoch.values()), ring=first.best_epoch)
                 panels.setdefault(one.title, []).append(line)
+    if not panels:
+        return ""
     caption = "Recall@20 on the validation part, per cent, by epoch; first seed. Ring: the epoch that was kept."
-    return (
-        [Figure("curves", "Learning curves by data set", caption, figures.curves("curves", panels))] if panels else []
-    )
+    return Figure("curves", "Learning curves by data set", caption, figures.curves("curves", panels))
 
 
 def _bars(one: Compared) -> Figure:
-    panels: dict[str, list[figures.Bar]] = {}
-    for metric, title in METRICS.items():
-        papers = numbers.TABLE3 if one.of_the_paper else {}
-        panels[title] = []
-        for label, row in one.measured[metric].items():
-            theirs = numbers.published(papers, label, one.dataset)
-            half, paper = measuring.half_width(row), getattr(theirs, metric) if theirs else None
-            panels[title].append(figures.Bar(label, row.value, half, paper))
+    papers = numbers.TABLE3 if one.of_the_paper else {}
+    panels = {
+        title: [
+            figures.Bar(label, row.value, measuring.half_width(row), getattr(theirs, metric, None))
+            for label, row in one.measured[metric].items()
+            for theirs in [numbers.published(papers, label, one.dataset)]
+        ]
+        for metric, title in METRICS.items()
+    }
     name = f"figure5-{one.dataset}"
     caption = "Every model with a record; whiskers are 95 % intervals over test sessions and, where known, seeds."
     return Figure(name, f"{one.title}: Recall@20 and MRR@20 of every model", caption, figures.bars(name, panels))

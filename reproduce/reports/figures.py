@@ -157,7 +157,6 @@ class DotPanel:
     dots: Sequence[Dot]
     missing: Mapping[int, str] = field(default_factory=dict)  # row -> what stands there instead of a point
     values: bool = False  # write each value at the right of its row
-    label: str = ""  # of the axis
     reach: float = 12.0
     whole: bool = False  # the axis is as long as its reach; otherwise as the intervals need
 
@@ -175,6 +174,7 @@ def dots(
     labels: Sequence[Sequence[str]],
     panels: Sequence[Sequence[DotPanel]],
     *,
+    label: str = "",
     band: float = 0.0,
     row_height: float = 0.29,
 ) -> Figure:
@@ -183,6 +183,7 @@ def dots(
     Args:
         labels: the rows' labels, for each line of panels.
         panels: the panels of each line, side by side, from the same rows.
+        label: of the axes, under the last line.
         band: shade what is closer to zero than this.
     """
     heights = [row_height * len(rows) + 0.75 for rows in labels]
@@ -191,7 +192,7 @@ def dots(
     small = len(panels[0]) > 2
     for axes, rows, line in zip(grid, labels, panels, strict=True):
         for ax, panel in zip(axes, line, strict=True):
-            _dot_panel(ax, rows, panel, band, small=small)
+            _dot_panel(ax, rows, panel, label if line is panels[-1] else "", band, small=small)
     handles = _handles([panel for line in panels for panel in line])
     if band:
         handles.append(Rectangle((0, 0), 1, 1, color=PALE, label=f"within {band}"))
@@ -210,7 +211,9 @@ def _filled(kind: Dots) -> dict[str, Any]:
     return {"color": kind.colour, "mfc": "white" if kind.hollow else kind.colour, "mew": 1.4}
 
 
-def _dot_panel(ax: Axes, labels: Sequence[str], panel: DotPanel, band: float = 0.0, *, small: bool = False) -> None:
+def _dot_panel(
+    ax: Axes, labels: Sequence[str], panel: DotPanel, label: str, band: float = 0.0, *, small: bool = False
+) -> None:
     low, high = panel.span
     if band:
         ax.axvspan(-band, band, color=PALE, lw=0, zorder=0)
@@ -229,7 +232,7 @@ def _dot_panel(ax: Axes, labels: Sequence[str], panel: DotPanel, band: float = 0
     ax.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(4 if small else 6, steps=[1, 2, 5, 10]))
     ax.xaxis.set_major_formatter(lambda x, _: signed(x, 0 if float(x).is_integer() else 1))
     ax.set_title(panel.title, fontsize=9 if small else None)
-    ax.set_xlabel(panel.label, fontsize=8.5 if small else None)
+    ax.set_xlabel(label, fontsize=8.5 if small else None)
 
 
 def _dot(ax: Axes, dot: Dot, panel: DotPanel, *, small: bool) -> None:
@@ -286,7 +289,9 @@ def _lines(ax: Axes, lines: Sequence[Line], *, markers: bool, gap: float) -> Non
 
 
 @drawn
-def by_bin(levels: Sequence[Line], bins: Sequence[str], counts: Sequence[str], differences: DotPanel) -> Figure:
+def by_bin(
+    levels: Sequence[Line], bins: Sequence[str], counts: Sequence[str], differences: DotPanel, label: str
+) -> Figure:
     """Draw levels by bin as lines on the left and, on the right, differences with whiskers, a row a bin."""
     figure = Figure((WIDTH, 3.9))
     left, right = figure.subplots(1, 2) if differences.dots else (figure.subplots(), None)
@@ -295,7 +300,7 @@ def by_bin(levels: Sequence[Line], bins: Sequence[str], counts: Sequence[str], d
     left.set_xticks(range(len(bins)), [f"{name}\n{count}" for name, count in zip(bins, counts, strict=True)])
     left.set_xlim(-0.3, len(bins) - 0.85)
     if right is not None:
-        _dot_panel(right, bins, differences)
+        _dot_panel(right, bins, differences, label)
         right.legend(handles=_handles([differences]), loc="upper center", bbox_to_anchor=(0.45, -0.16), ncols=2)
     figure.tight_layout(w_pad=1)
     figure.subplots_adjust(left=0.045, right=0.985 if differences.dots else 0.75, wspace=0.55)

@@ -8,7 +8,6 @@ from functools import cached_property, lru_cache
 from statistics import mean
 
 import numpy as np
-import pandas as pd
 
 from reproduce.evaluation import metrics, uncertainty
 from reproduce.evaluation.uncertainty import Judged, Measurement, OneRun
@@ -17,7 +16,7 @@ from reproduce.reports import figures, measuring, renderers
 from reproduce.reports.document import Block, Cell, Document, Figure, Number, Section, Table
 from reproduce.reports.figures import Dot, DotPanel, Dots
 from reproduce.reports.measuring import METRICS, Where
-from reproduce.reports.study import NARM, Compared, Page, Study
+from reproduce.reports.study import NARM, Compared, Page, Study, difference, number
 from reproduce.runs.record import Result
 
 IMPROVED = "Improved GRU-Rec"
@@ -43,7 +42,7 @@ def draw(study: Study) -> Document:
         f"read the first {LONGEST} clicks of a prefix. Intervals are 95 %, over test sessions and, where known, seeds.",
         [section.section() for section in sections],
         foot="Every model and length, with MRR@20 and hits: [lengths.csv](lengths.csv).",
-        data={"lengths.csv": renderers.csv(pd.DataFrame([line for one in sections for line in one.csv()]))},
+        data={"lengths.csv": renderers.csv([line for one in sections for line in one.csv()])},
     )
 
 
@@ -90,18 +89,20 @@ class _Section(Compared):
         """Return the number of test prefixes of low to high clicks."""
         return int(of_lengths(low, high)(self.results[0]).sum()) if self.results else 0
 
-    def against(self, rival: str, span: str) -> Judged | None:
+    def against(self, rival: str, span: str, places: int = 2) -> Number | None:
         """Return the reference less another row in Recall@20 on the prefixes of a span; None where there are none."""
-        if span not in self.by_length:
-            return None
-        rows = self.by_length[span]["recall"]
-        return uncertainty.difference(rows[self.reference], rows[rival])
+        effect = self._effect(rival, span)
+        return None if effect is None else difference(measuring.estimate(effect), places)
+
+    def _effect(self, rival: str, span: str) -> Judged | None:
+        rows = self.by_length[span]["recall"] if span in self.by_length else {}
+        return uncertainty.difference(rows[self.reference], rows[rival]) if rows else None
 
     def answer(self) -> str:
         """Say how the reference stands to its rivals on prefixes of up to 19 clicks and on longer ones."""
         words = []
         for rival in self.rivals:
-            short, longer = (_cell(self.against(rival, span), 1) for span in (UP_TO, OVER))
+            short, longer = (self.against(rival, span, 1) for span in (UP_TO, OVER))
             if short is not None:
                 text = f"{short.text} to {rival} on prefixes of up to {LONGEST} clicks"
                 words.append(text + (f", {longer.text} on longer ones" if longer is not None else ""))
@@ -115,19 +116,19 @@ class _Section(Compared):
         diginetica = self.of_the_paper and numbers.PAPER_COLUMN.get(self.dataset) == "DIGINETICA"
         if diginetica and {NARM, IMPROVED} <= self.rows.keys():
             parts += ["The paper's Table 5, targets among the first 20 (ours, then the paper's):", self._table5()]
-        if any(isinstance(self.against(rival, "all"), OneRun) for rival in self.rivals):
+        if any(isinstance(self._effect(rival, "all"), OneRun) for rival in self.rivals):
             parts.append("Intervals are over test sessions only: no row has several seeds here.")
         return Section(self.title, parts, self.dataset)
 
     def _table(self) -> Table:
-        lines: list[dict[str, Cell]] = [
+        lines = [
             {
                 "clicks": span,
-                "prefixes": self.prefixes(*SPANS[span]),
-                self.reference: _level(self.by_length[span]["recall"][self.reference]),
-                **{f"{self.reference} − {rival}": _cell(self.against(rival, span)) for rival in self.rivals},
+                "prefixes": self.prefixes(*ends),
+                self.reference: number(self.by_length[span]["recall"][self.reference]),
+                **{f"{self.reference} − {rival}": self.against(rival, span) for rival in self.rivals},
             }
-            for span in SPANS
+            for span, ends in SPANS.items()
             if span in self.by_length
         ]
         return Table(lines, "Recall@20 by length of the prefix")
@@ -142,7 +143,8 @@ class _Section(Compared):
                 line: dict[str, Cell] = {"clicks": name}
                 for label, due in zip((IMPROVED, NARM), theirs, strict=True):
                     line[label] = f"{_hits(self.rows[label], low, high):,.0f}; {due:,}"
-                line["gain, per cent"] = _cell(uncertainty.relative_gain(found[NARM], found[IMPROVED]), 1)
+                gain = measuring.estimate(uncertainty.relative_gain(found[NARM], found[IMPROVED]))
+                line["gain, per cent"] = None if math.isnan(gain.value) else difference(gain, 1)
                 line["gain in the paper"] = Number(100 * (theirs[1] / theirs[0] - 1), places=1, signed=True)
                 lines.append(line)
         return Table(lines, "The paper's Table 5")
@@ -156,35 +158,29 @@ class _Section(Compared):
         ]
         dots = []
         for k, rival in enumerate(self.rivals):
-            look = figures.look(rival)
-            kind = Dots(f"{self.reference} − {rival}", look.colour, look.marker)
-            effects = [self.against(rival, span) for span in spans]
-            judged = [measuring.estimate(effect) for effect in effects if effect is not None]
-            dots += [
-                Dot(i, one.value, kind, one.interval(), 0.36 * (k - (len(self.rivals) - 1) / 2))
-                for i, one in enumerate(judged)
-            ]
-        usual = [1.1 * abs(dot.value) for dot in dots if spans[dot.row] != OVER]
-        reach = max([3.0, *usual])  # what lies far beyond is drawn at the edge
-        label = f"above 0: {self.reference} is better"
-        panel = DotPanel("Differences in Recall@20, points", dots, label=label, reach=reach)
+            kind, offset = figures.look(rival), 0.36 * (k - (len(self.rivals) - 1) / 2)
+            look = Dots(f"{self.reference} − {rival}", kind.colour, kind.marker)
+            for i, span in enumerate(spans):
+                if cell := self.against(rival, span):
+                    dots.append(Dot(i, cell.value, look, cell.interval, offset))
+        reach = max([3.0, *(1.1 * abs(dot.value) for dot in dots if spans[dot.row] != OVER)])
+        panel = DotPanel("Differences in Recall@20, points", dots, reach=reach)  # what lies beyond is at the edge
         name = f"lengths-{self.dataset}"
+        short = [f"{count / 1000:.0f}k" if count >= 1000 else str(count) for count in counts]
+        files = figures.by_bin(name, levels, spans, short, panel, f"above 0: {self.reference} is better")
         caption = (
             f"Left: Recall@20 by length. Right: {self.reference} less others on the same prefixes, 95 % intervals."
         )
-        short = [f"{count / 1000:.0f}k" if count >= 1000 else str(count) for count in counts]
-        files = figures.by_bin(name, levels, spans, short, panel)
         return Figure(name, f"{self.title}: Recall@20 by length of the prefix", caption, files)
 
     def csv(self) -> Iterator[dict[str, object]]:
         """Yield the rows of lengths.csv: each length alone and spans, with 95 % intervals."""
         for label, runs in self.rows.items():
             for name, found in self.by_length.items():
-                low, high = ALL[name]
                 line: dict[str, object] = {"data set": self.dataset, "model": label, "clicks": name}
-                line |= {"prefixes": self.prefixes(low, high), "hits": _hits(runs, low, high)}
+                line |= {"prefixes": self.prefixes(*ALL[name]), "hits": _hits(runs, *ALL[name])}
                 for metric, title in METRICS.items():
-                    cell = _level(found[metric][label])
+                    cell = number(found[metric][label])
                     half = cell.half or 0.0
                     line |= {title: cell.value, f"{title}: low": cell.value - half, f"{title}: high": cell.value + half}
                 yield line
@@ -193,13 +189,3 @@ class _Section(Compared):
 def _hits(runs: Sequence[Result], low: int, high: int) -> float:
     """Return the number of targets among the first 20 after low to high clicks, a mean over seeds."""
     return sum(int(hits(run)[low : high + 1].sum()) for run in runs) / len(runs)
-
-
-def _level(row: Measurement) -> Number:
-    return Number(row.value, half=min(100.0, measuring.half_width(row)))  # of two sessions it can exceed 100 %
-
-
-def _cell(effect: Judged | None, places: int = 2) -> Number | None:
-    if effect is None or math.isnan(effect.value):
-        return None
-    return Number(effect.value, interval=measuring.estimate(effect).interval(), places=places, signed=True)

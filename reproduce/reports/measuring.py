@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, Literal
@@ -62,8 +62,8 @@ class View:
         return rules[self.ties]
 
     @property
-    def where(self) -> Where | None:
-        return None if self.protocol == "all" else last_clicks
+    def where(self) -> Where:
+        return every_prefix if self.protocol == "all" else last_clicks
 
     @property
     def told(self) -> str:
@@ -76,6 +76,10 @@ class View:
         return f"In this view {' and '.join(told)}." if told else ""
 
 
+def every_prefix(result: Result) -> np.ndarray:
+    return np.ones(len(result.length), bool)
+
+
 def last_clicks(result: Result) -> np.ndarray:
     """Return the test prefixes whose target is the last click of its session: the longest prefix of each session."""
     longest = np.zeros(int(result.session.max(initial=-1)) + 1, dtype=result.length.dtype)
@@ -85,10 +89,10 @@ def last_clicks(result: Result) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Seeds:
-    """The rows of one split that were run with several seeds; they show how much the seed changes a number."""
+    """The rows that were run with several seeds, by family; they show how much the seed changes a number."""
 
-    rows: tuple[Runs, ...]
-    lent: Mapping[str, tuple[Runs, ...]] = field(default_factory=dict)  # family -> such rows of another data set
+    rows: Mapping[str, Sequence[Runs]]
+    lenders: Mapping[str, str] = field(default_factory=dict)  # family -> the other data set that its rows are of
 
     @classmethod
     def of(cls, records: Records, like: Result) -> Seeds:
@@ -104,29 +108,22 @@ class Seeds:
             for run in source.of(like.experiment.dataset):
                 if run.split["digest"] == like.split["digest"] and run.experiment.model in catalog.recommenders():
                     runs.setdefault(run.experiment.path, run)
-        several = _several(runs.values())
-        here = {family(run) for run in runs.values()} & FAMILIES.keys()
-        lacking = sorted(here - {family(some[0]) for some in several})
-        return cls(several, {name: rows for name in lacking if (rows := _lent(project, name))})
+        own = several(_by_row(runs.values()))
+        lacking = sorted({family(run) for run in runs.values()} & FAMILIES.keys() - own.keys(), reverse=True)
+        lent = {name: rows for name in lacking if (rows := _lent(project, name))}
+        return cls({**own, **lent}, {name: rows[0][0].experiment.dataset for name, rows in lent.items()})
 
-    def families(self) -> Iterator[tuple[str, Sequence[Runs], str]]:
-        """Yield each family, its rows, and the data set that lent them; "" where they are of this split."""
-        for name in sorted({family(runs[0]) for runs in self.rows}, reverse=True):
-            yield name, [runs for runs in self.rows if family(runs[0]) == name], ""
-        for name, rows in sorted(self.lent.items(), reverse=True):
-            yield name, rows, rows[0][0].experiment.dataset
-
-    def noise(self, metric: str | Measure, sessions: int, where: Where | None, rule: Counting) -> dict[str, Noise]:
+    def noise(self, metric: str | Measure, sessions: int, where: Where, rule: Counting) -> dict[str, Noise]:
         """Return the noise between seeds by family; without the families unknown anywhere.
 
         Borrowed noise is scaled up to the number of test sessions here where there are fewer than at the lender.
         """
         found = {}
-        for name, rows, lender in self.families():
+        for name, rows in self.rows.items():
             there = [_measurement(runs, metric, where, rule) for runs in rows]
             if (noise := pooled_noise(there)) is None:
                 continue
-            if lender:
+            if lender := self.lenders.get(name):
                 noise = replace(noise.times(math.sqrt(max(1.0, there[0].sessions / max(sessions, 1)))), lender=lender)
             found[name] = noise
         return found
@@ -135,14 +132,14 @@ class Seeds:
         """Describe the noise between seeds of the families of the results shown, and what it was estimated from."""
         families = {family(run) for run in shown if not without_chance(run)}
         told = []
-        for name, rows, lender in self.families():
+        for name, rows in self.rows.items():
             if name not in families:
                 continue
             noises = [pooled_noise(_measurement(runs, metric) for runs in rows) for metric in METRICS]
             deviations = " / ".join(f"{math.sqrt(noise.variance):.2f}" for noise in noises if noise)
             degrees = sum(len(runs) - 1 for runs in rows)
             basis = f"{_count(len(rows), 'row')} with several seeds, {_count(degrees, 'degree')} of freedom"
-            if lender:
+            if lender := self.lenders.get(name):
                 basis = f"borrowed from {catalog.dataset(lender).title} with 2 degrees of freedom"
             told.append(f"{deviations} for {FAMILIES.get(name, name)} ({basis})")
         if not told:
@@ -154,21 +151,28 @@ def _count(n: int, word: str) -> str:
     return f"{n} {word}" + "s" * (n != 1)
 
 
-def _several(runs: Iterable[Result]) -> tuple[Runs, ...]:
-    """Return the rows of chance that have several of the runs."""
+def several(rows: Iterable[Sequence[Result]]) -> dict[str, list[Runs]]:
+    """Return the rows of chance with several runs, by family."""
+    found: dict[str, list[Runs]] = {}
+    for runs in rows:
+        if len(runs) > 1 and not without_chance(runs[0]):
+            found.setdefault(family(runs[0]), []).append(tuple(runs))
+    return dict(sorted(found.items(), reverse=True))
+
+
+def _by_row(runs: Iterable[Result]) -> Iterable[list[Result]]:
     rows: dict[str, list[Result]] = {}
     for run in runs:
-        if not without_chance(run):
-            rows.setdefault(_row(run.experiment), []).append(run)
-    return tuple(tuple(some) for some in rows.values() if len(some) > 1)
+        rows.setdefault(_row(run.experiment), []).append(run)
+    return rows.values()
 
 
 def _row(experiment: Experiment) -> str:
     return f"{experiment.model} {sorted(experiment.params.items())}"
 
 
-def _lent(records: Records, name: str) -> tuple[Runs, ...]:
-    """Return the rows of the data set that knows most about the noise of a family; () if none knows any."""
+def _lent(records: Records, name: str) -> list[Runs]:
+    """Return the rows of the data set that knows most about the noise of a family; [] if none knows any."""
     degrees: dict[str, int] = {}
     for dataset in records.datasets():  # the records are only listed: loading them all takes seconds
         entries = [one.experiment for one in listed(records.folder, dataset) if one.experiment]
@@ -178,16 +182,16 @@ def _lent(records: Records, name: str) -> tuple[Runs, ...]:
     lenders = [
         rows
         for dataset, known in degrees.items()
-        if known == most > 0 and (rows := _several(run for run in records.of(dataset) if family(run) == name))
+        if known == most > 0 and (rows := several(_by_row(records.of(dataset))).get(name))
     ]
-    return max(lenders, key=lambda rows: int(rows[0][0].session[-1]), default=())
+    return max(lenders, key=lambda rows: int(rows[0][0].session[-1]), default=[])
 
 
 def measured(
     rows: Mapping[str, Sequence[Result]],
     metric: str | Measure,
     seeds: Seeds,
-    where: Where | None = None,
+    where: Where = every_prefix,
     rule: Counting = OURS,
 ) -> dict[str, Measurement]:
     """Measure a metric, in per cent, for rows whose records are all of one split; by label.
@@ -210,12 +214,13 @@ def measured(
 
 
 def _measurement(
-    runs: Sequence[Result], metric: str | Measure, where: Where | None = None, rule: Counting = OURS
+    runs: Sequence[Result], metric: str | Measure, where: Where = every_prefix, rule: Counting = OURS
 ) -> Measurement:
     measured_as = metrics.PAPERS[metric] if isinstance(metric, str) else metric
     values = np.stack([_values(run, measured_as, rule) for run in runs])  # (K, n)
-    mask = None if where is None else where(runs[0])
-    return measure(values, runs[0].session, mask, deterministic=without_chance(runs[0]), family=family(runs[0]))
+    return measure(
+        values, runs[0].session, where(runs[0]), deterministic=without_chance(runs[0]), family=family(runs[0])
+    )
 
 
 @lru_cache(maxsize=256)  # a page measures the same runs on many sets of prefixes
@@ -259,9 +264,9 @@ def half_width(row: Measurement) -> float:
     return estimate(contrast([(1.0, row)])).high - row.value
 
 
-def ends(effect: Effect) -> tuple[float, float]:
-    """Return the ends of the interval of a difference: for all rows together, or over test sessions if not judged."""
-    return (effect.low, effect.high) if isinstance(effect, Pair) else effect.these_runs.interval()
+def ends(effect: Judged | Pair) -> tuple[float, float]:
+    """Return the ends of an interval: for all rows together if so judged, over test sessions alone if not judged."""
+    return (effect.low, effect.high) if isinstance(effect, Pair) else estimate(effect).interval()
 
 
 def without_chance(result: Result) -> bool:

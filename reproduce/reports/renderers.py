@@ -14,7 +14,19 @@ from typing import Any
 import pandas as pd
 from tabulate import tabulate
 
-from reproduce.reports.document import Block, Bullets, Cell, Document, Figure, Folded, Number, Scores, Section, Table
+from reproduce.paper.numbers import Score
+from reproduce.reports.document import (
+    Block,
+    Bullets,
+    Cell,
+    Document,
+    Figure,
+    Folded,
+    Number,
+    Section,
+    Table,
+    score_text,
+)
 
 WIDTH = 100  # columns of a terminal
 BOLD = "*"  # around what is bold elsewhere, on a terminal
@@ -50,8 +62,8 @@ def cell_text(cell: Cell) -> str:
             return ""
         case int():
             return f"{cell:,}"
-        case Scores():
-            return cell.text.replace(" ", SPACE)
+        case Score():
+            return score_text(cell).replace(" ", SPACE)
         case Number():
             text = {"bold": f"**{cell.text}**", "close": f"≈ {cell.text}"}.get(cell.mark, cell.text)
             return f"{text} {cell.notes}".rstrip().replace(" ", SPACE)
@@ -272,7 +284,7 @@ def _article(anchor: str, document: Document, link: Callable[[re.Match[str]], st
                 image = f'<img alt="{escaping.escape(block.alt)}" src="data:image/svg+xml;base64,{svg}">'
                 return f"<figure>{image}<figcaption>{inline(block.caption)}</figcaption></figure>"
             case Section() | Folded():
-                inner = "\n".join(rendered(part, level + 1) for part in block.parts)
+                inner = "\n".join(filter(None, (rendered(part, level + 1) for part in block.parts)))
                 if isinstance(block, Section):
                     return f"<section><h{level}>{inline(block.title)}</h{level}>\n{inner}\n</section>"
                 return f"<details><summary>{inline(block.title)}</summary>\n{inner}\n</details>"
@@ -316,9 +328,9 @@ def latex_text(text: str) -> str:
     return "".join(f"\\textbf{{{part}}}" if i % 2 else part for i, part in enumerate(escaped))
 
 
-def csv(frame: pd.DataFrame) -> str:
+def csv(rows: pd.DataFrame | Sequence[Mapping[str, object]]) -> str:
     """Return plain values as CSV, numbers with at most six digits."""
-    return str(frame.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
+    return str(pd.DataFrame(rows).to_csv(index=False, float_format="%.6g", lineterminator="\n"))
 
 
 def as_json(name: str, caption: str, table: Table) -> str:

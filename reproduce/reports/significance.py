@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-import pandas as pd
-
 from reproduce.evaluation import comparisons
 from reproduce.evaluation.comparisons import Pair
 from reproduce.paper.counting import Counting
 from reproduce.reports import figures, measuring, renderers
-from reproduce.reports.document import Block, Cell, Document, Figure, Folded, Section, Table, signed
+from reproduce.reports.document import Block, Document, Figure, Folded, Section, Table, signed
 from reproduce.reports.figures import Dot, DotPanel, Dots
 from reproduce.reports.measuring import METRICS, Kind, ends, estimate, kind_of
 from reproduce.reports.study import NARM, TOO_FEW, Compared, Page, Study, difference, few_seeds, joined
@@ -45,7 +43,7 @@ def draw(study: Study) -> Document:
             Folded("Method", [METHOD]),
         ],
         foot="All pairs: [pairs.csv](pairs.csv).",
-        data={"pairs.csv": renderers.csv(pd.DataFrame([line for one in compared for line in _pairs(one)]))},
+        data={"pairs.csv": renderers.csv([line for one in compared for line in _pairs(one)])},
     )
 
 
@@ -94,7 +92,7 @@ def _section(one: Compared) -> Section:
 
 
 def _table(one: Compared, labels: Sequence[str]) -> Table:
-    lines: list[dict[str, Cell]] = [
+    lines = [
         {"model": label, "runs": f"{len(one.rows[label])} {few_seeds(one.rows[label])}".rstrip()}
         | {
             f"{METRICS[metric]} less {one.reference}'s": difference(effects[label], bold=["better"])
@@ -106,23 +104,23 @@ def _table(one: Compared, labels: Sequence[str]) -> Table:
 
 
 def _figure(one: Compared, labels: Sequence[str]) -> Figure:
-    below = f"points behind (−) or ahead of (+) {one.reference}"
     panels = []
     for metric, effects in one.effects.items():
         dots = [Dot(i, effects[x].value, LOOK[kind_of(effects[x])], ends(effects[x])) for i, x in enumerate(labels)]
-        panels.append(DotPanel(METRICS[metric], dots, values=True, label=below))
+        panels.append(DotPanel(METRICS[metric], dots, values=True))
     name = f"significance-{one.dataset}"
     caption = f"Each model less {one.reference}, with 95 % intervals."
     alt = f"{one.title}: differences"
-    return Figure(name, alt, caption, figures.dots(name, [labels], [panels]))
+    below = f"points behind (−) or ahead of (+) {one.reference}"
+    return Figure(name, alt, caption, figures.dots(name, [labels], [panels], label=below))
 
 
 def _moved_by_ties(one: Compared) -> str:
     """Name the comparisons whose verdict changes with tied items in random order."""
     moved = []
     for metric, effects in one.effects.items():
-        rule = Counting(ties="at random")
-        rows = measuring.measured(one.rows, metric, one.seeds, one.study.view.where, rule)
+        rule, where = Counting(ties="at random"), one.study.view.where
+        rows = measuring.measured(one.rows, metric, one.seeds, where, rule)
         if all(abs(rows[label].value - row.value) < 0.005 for label, row in one.measured[metric].items()):
             continue
         for label, other in comparisons.against(rows, one.reference).items():
@@ -136,8 +134,7 @@ def _pairs(one: Compared) -> Iterator[dict[str, object]]:
     for metric, title in METRICS.items():
         rows = dict(sorted(one.measured[metric].items(), key=lambda row: -row[1].value))
         for (better, worse), effect in comparisons.pairwise(rows).items():
-            judged = isinstance(effect, Pair)
-            low, high = ends(effect) if judged else (None, None)
+            low, high = ends(effect) if isinstance(effect, Pair) else (None, None)
             yield {
                 "data set": one.dataset,
                 "metric": title,
@@ -146,7 +143,7 @@ def _pairs(one: Compared) -> Iterator[dict[str, object]]:
                 "difference": effect.value,
                 "difference: low": low,
                 "difference: high": high,
-                "judged": "yes" if judged else "no",
+                "judged": "yes" if isinstance(effect, Pair) else "no",
                 "p": effect.p if isinstance(effect, Pair) else None,
                 "sessions with half of the noise": estimate(effect).half,
             }

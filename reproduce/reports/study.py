@@ -12,12 +12,12 @@ from typing import Literal
 from reproduce import catalog
 from reproduce.evaluation import comparisons, metrics
 from reproduce.evaluation.metrics import Measure
-from reproduce.evaluation.uncertainty import FEW, Measurement
+from reproduce.evaluation.uncertainty import FEW, Estimate, Measurement
 from reproduce.paper import controls
 from reproduce.paper.rows import ROWS, Row
 from reproduce.reports import measuring, renderers
 from reproduce.reports.document import Block, Bullets, Document, Number, Table
-from reproduce.reports.measuring import METRICS, Effect, Kind, Mark, Seeds, View, Where
+from reproduce.reports.measuring import METRICS, Effect, Kind, Seeds, View, Where
 from reproduce.reports.records import Records, papers_task, reference, reference_folder
 from reproduce.runs.experiment import Experiment
 from reproduce.runs.record import OutsideResult, Result
@@ -65,21 +65,18 @@ class Page:
     def draw(self, request: Request) -> Document:
         """Draw the page."""
         study = Study(request)
-        document, view = self.make(study), study.view
-        notes = [*study.failures] if self.runs else []
-        notes += [*study.records.remarks(), *study.outside_notes()]
+        document, runs = self.make(study), study.records.runs()
+        notes = [*(study.failures if self.runs else ()), *study.records.remarks(), *study.outside_notes()]
         if not (study.datasets if self.runs else any(map(study.records.of, study.viewed))) and not self.reads_logs:
             notes.append(f"No records yet: {study.command('table2')} makes some.")
-        foot = f"Made by {study.command(self.name, flags=document.flags)}."
-        runs = study.records.runs()
-        if len(runs):
-            foot += " Seeds, settings, device and commit of every run: [runs.csv](runs.csv)."
+        every_run = "Seeds, settings, device and commit of every run: [runs.csv](runs.csv)." if len(runs) else ""
+        foot = [f"Made by {study.command(self.name, flags=document.flags)}.", every_run, document.foot]
         return replace(
             document,
             title=document.title + (", on a synthetic log" if study.datasets == ["synthetic"] else ""),
-            introduction=f"{document.introduction} {view.told}".strip(),
+            introduction=f"{document.introduction} {study.view.told}".strip(),
             parts=[*document.parts, Bullets(notes)],
-            foot=f"{foot} {document.foot}".rstrip(),
+            foot=" ".join(filter(None, foot)),
             read=request.datasets if self.reads_logs else (),
             data={**({"runs.csv": renderers.csv(runs)} if len(runs) else {}), **document.data},
             shown=[name for name in dict.fromkeys(request.datasets) if name in study.datasets],
@@ -171,19 +168,14 @@ class Compared:
         self.study, self.dataset, self.title = study, dataset, study.title(dataset)
         self.rows = {label: list(runs) for label, runs in rows.items() if runs}
         self.results = [run for runs in self.rows.values() for run in runs]
-        self.seeds = Seeds.of(study.records, self.results[0]) if self.results else Seeds(())
+        self.seeds = Seeds.of(study.records, self.results[0]) if self.results else Seeds({})
         self.of_the_paper = papers_task(dataset, self.results)
         self._wanted = reference
 
-    def measure(self, metric: str | Measure, where: Where | None = None) -> dict[str, Measurement]:
+    def measure(self, metric: str | Measure, where: Where = measuring.every_prefix) -> dict[str, Measurement]:
         """Measure a metric of every row, in per cent, on all test prefixes of the view or on some of them."""
         view = self.study.view
-        if where is None or view.where is None:
-            chosen = where or view.where
-        else:
-            both = where, view.where
-            chosen = lambda run: both[0](run) & both[1](run)  # noqa: E731
-        return measuring.measured(self.rows, metric, self.seeds, chosen, view.rule)
+        return measuring.measured(self.rows, metric, self.seeds, lambda run: where(run) & view.where(run), view.rule)
 
     @cached_property
     def measured(self) -> dict[str, dict[str, Measurement]]:
@@ -226,27 +218,29 @@ class Compared:
 
     def table(self, measures: Iterable[Measure]) -> Table:
         """Return measures of every row, with 95 % intervals; the highest of a column is bold."""
-        lines: dict[str, dict[str, str | Number]] = {
-            label: {"model": label, "seeds": str(len(runs))} for label, runs in self.rows.items()
-        }
-        for measure in dict.fromkeys(measures):
-            found = self.measure(measure)
-            best = max((one.value for one in found.values()), default=0.0)
-            for label, one in found.items():
-                lines[label][measure.title] = number(one, "highest" if one.value == best else None)
-        return Table(list(lines.values()), "Other measures")
+        found = {measure.title: self.measure(measure) for measure in dict.fromkeys(measures)}
+        best = {title: max((row.value for row in rows.values()), default=0.0) for title, rows in found.items()}
+        lines = [
+            {"model": label, "seeds": str(len(runs))}
+            | {title: number(rows[label], bold=rows[label].value == best[title]) for title, rows in found.items()}
+            for label, runs in self.rows.items()
+        ]
+        return Table(lines, "Other measures")
 
 
-def number(row: Measurement, mark: Mark | None = None, notes: str = "") -> Number:
+def number(row: Measurement, notes: str = "", *, bold: bool = False, close: bool = False) -> Number:
     """Return the cell of a row's number with its interval."""
-    marks: dict[Mark | None, Literal["bold", "close"]] = {"highest": "bold", "equal": "close"}
     sd = float(row.points.std(ddof=1)) if len(row.points) > 1 else None
-    return Number(row.value, half=measuring.half_width(row), mark=marks.get(mark, ""), notes=notes, sd=sd)
+    half = min(measuring.half_width(row), 100.0)  # of two sessions it can exceed 100 %
+    return Number(row.value, half=half, mark="bold" if bold else "close" if close else "", notes=notes, sd=sd)
 
 
-def difference(effect: Effect, places: int = 2, bold: Sequence[Kind] = (), notes: str = "") -> Number:
-    """Return the cell of a difference with its interval, marked as bold where its verdict is one of those given."""
-    kind = measuring.kind_of(effect)
+def difference(effect: Effect | Estimate, places: int = 2, bold: Sequence[Kind] = (), notes: str = "") -> Number:
+    """Return the cell of a difference with its interval, marked as bold where its verdict is one of those given.
+
+    An effect that is no comparison with a reference row has no mark.
+    """
+    kind = None if isinstance(effect, Estimate) else measuring.kind_of(effect)
     mark: Literal["", "bold", "close"] = "bold" if kind in bold else "close" if kind == "undecided" else ""
     return Number(effect.value, interval=measuring.ends(effect), places=places, signed=True, mark=mark, notes=notes)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import cached_property
 from statistics import mean
 
 import numpy as np
@@ -28,13 +27,13 @@ from reproduce.reports.document import (
     Document,
     Figure,
     Folded,
-    Scores,
+    Gap,
     Section,
     Table,
     signed,
 )
 from reproduce.reports.figures import Dot, DotPanel, Dots
-from reproduce.reports.measuring import METRICS, Mark
+from reproduce.reports.measuring import METRICS
 from reproduce.reports.records import Records, of_published_size
 from reproduce.reports.study import (
     FULL_DECODER,
@@ -84,7 +83,7 @@ def draw(study: Study) -> Document:
         "Table 2: the recommenders compared",
         _answer(papers) if papers else [line for section in sections if (line := section.highest())][:4],
         introduction + (" These are the paper's Tables 3 and 2." if papers else ""),
-        [*_figure(papers), HOW_TO_READ, MARKS, *(section.section() for section in sections)],
+        [_figure(papers), HOW_TO_READ, MARKS, *(section.section() for section in sections)],
         flags="--beyond" if any(row in controls.ROWS for section in sections for row in section.shown) else "",
     )
 
@@ -92,31 +91,27 @@ def draw(study: Study) -> Document:
 PAGE = Page(draw, rows)
 
 
-def counted(result: Result, metric: str, rule: Counting, unseen: np.ndarray | None = None) -> float:
-    """Return a record's metric under a rule of counting, in per cent."""
-    return metrics.PAPERS[metric].mean(result.greater, result.equal, rule, unseen)
-
-
-def pair(runs: Sequence[Result], rule: Counting = OURS, unseen: np.ndarray | None = None) -> Scores | None:
-    """Return Recall@20 and MRR@20, means over seeds, under a rule of counting; None without runs."""
+def pair(runs: Sequence[Result], rule: Counting = OURS, unseen: np.ndarray | None = None) -> Score | None:
+    """Return Recall@20 and MRR@20 in per cent, means over seeds, under a rule of counting; None without runs."""
     if not runs:
         return None
-    recall, mrr = (mean(counted(run, metric, rule, unseen) for run in runs) for metric in METRICS)
-    return Scores(recall, mrr)
+    return Score(
+        **{
+            name: mean(measure.mean(run.greater, run.equal, rule, unseen) for run in runs)
+            for name, measure in metrics.PAPERS.items()
+        }
+    )
 
 
-def published(label: str, dataset: str) -> Scores | None:
+def published(label: str, dataset: str) -> Score | None:
     """Return what the paper prints for a row."""
-    table = numbers.TABLE2 if label == FULL_DECODER.label else numbers.TABLE3
-    return scores(numbers.published(table, "fully connected" if table is numbers.TABLE2 else label, dataset))
+    if label == FULL_DECODER.label:
+        return numbers.published(numbers.TABLE2, "fully connected", dataset)
+    return numbers.published(numbers.TABLE3, label, dataset)
 
 
-def scores(score: Score | None) -> Scores | None:
-    return None if score is None else Scores(score.recall, score.mrr)
-
-
-def less(ours: Scores, theirs: Scores) -> Scores:
-    return Scores(ours.recall - theirs.recall, ours.mrr - theirs.mrr, signed=True)
+def less(ours: Score, theirs: Score) -> Gap:
+    return Gap(ours.recall - theirs.recall, ours.mrr - theirs.mrr)
 
 
 def unseen_targets(records: Records, dataset: str) -> np.ndarray | None:
@@ -157,59 +152,45 @@ class _Section(Compared):
         self.searches = records.searches(dataset)
         self.shown = _shown(study, dataset, self.searches)
         super().__init__(study, dataset, {row.label: records.results(row, dataset) for row in self.shown})
-        labels = [row.label for row in self.shown]
         self.by_time = dataset in numbers.OTHER_ORDER
-        papers = labels if self.of_the_paper else []
-        self.paper = {label: score for label in papers if (score := published(label, dataset))}
+        labels = [row.label for row in self.shown] if self.of_the_paper else []
+        self.paper = {label: score for label in labels if (score := published(label, dataset))}
         self.predicted = {label: score for label in self.paper if (score := self._predicted(label))}
-        self.later = {label: scores(elsewhere.wu_2019(label)) for label in labels if self.by_time}
         tuned = {row.label: tuned_row(records, dataset, row, self.searches) for row in self.shown}
         self.tuned = {label: (row, records.results(row, dataset)) for label, row in tuned.items() if row}
         self.references = {}  # the project's own runs, beside a user's; a copied record is not shown twice
         for row in self.shown:
             there = study.reference.results(row, dataset) if study.reference else []
-            here = self.rows.get(row.label, [])
-            made = [[(run.identity, run.environment) for run in runs] for runs in (here, there)]
+            made = [[(run.identity, run.environment) for run in runs] for runs in (self.rows.get(row.label, []), there)]
             if there and made[0] != made[1]:
                 self.references[row.label] = there
+        self.marks = {metric: measuring.marks(rows) for metric, rows in self.measured.items()}
 
-    def _predicted(self, label: str) -> Scores | None:
+    def _predicted(self, label: str) -> Score | None:
         """Return what public code gives for a row of the paper; None where it has no public code or no run."""
         if label == FULL_DECODER.label:
             return pair(self.rows.get(label, []), NARM_CODE)
-        runs, prediction = self.study.records, PREDICTED[label]
-        unseen = unseen_targets(runs, self.dataset)
-        return pair(predicted_runs(runs, self.dataset, prediction), prediction.counted(self.dataset), unseen)
-
-    @cached_property
-    def marks(self) -> dict[str, dict[str, Mark]]:
-        """The mark of each row by metric; the project's runs of the same split compete under "reference " and label."""
-        digest = self.results[0].split["digest"] if self.results else ""
-        same_split = {
-            f"reference {label}": runs for label, runs in self.references.items() if runs[0].split["digest"] == digest
-        }
-        rivals = Compared(self.study, self.dataset, same_split)
-        return {
-            metric: measuring.marks({**rows, **(rivals.measured[metric] if same_split else {})})
-            for metric, rows in self.measured.items()
-        }
+        records, prediction = self.study.records, PREDICTED[label]
+        unseen = unseen_targets(records, self.dataset)
+        return pair(predicted_runs(records, self.dataset, prediction), prediction.counted(self.dataset), unseen)
 
     def section(self) -> Section:
-        parts: list[Block] = [self._table(), *data_notes(self.results), *filter(None, [searched(self.dataset)])]
+        parts: list[Block] = [self._table(), *data_notes(self.results), searched(self.dataset)]
         if self.by_time and self.results:
             parts.append(self._recall_at_19())
         parts += self.other_measures()
         parts.append(Bullets(list(self._missing())))
         if any(not measuring.without_chance(run) for run in self.results):
             parts.append(Folded("Noise between seeds", [self.seeds.told(self.results)]))
-        return Section(self.title, [*parts, *self._tuned(), *self._elsewhere()], self.dataset)
+        return Section(self.title, [*parts, self._tuned(), self._elsewhere()], self.dataset)
 
     def _table(self) -> Table:
         lines: list[dict[str, Cell]] = []
         for row in self.shown:
             label = row.label
             line: dict[str, Cell] = {"model": label, "paper": self.paper.get(label)}
-            line |= {"predicted": self.predicted.get(label), elsewhere.WU.name: self.later.get(label)}
+            line["predicted"] = self.predicted.get(label)
+            line[elsewhere.WU.name] = elsewhere.wu_2019(label) if self.by_time else None
             line["reference"] = pair(self.references.get(label, []))
             lines.append(line | {f"ours: {title}": self._cell(row, metric) for metric, title in METRICS.items()})
         return Table(lines, "Recall@20 and MRR@20, per cent")
@@ -219,13 +200,14 @@ class _Section(Compared):
         if not runs:
             return "failed" if self.study.failed(row, self.dataset) else NOT_RUN
         notes = few_seeds(runs) + UNFINISHED * any(run.unfinished for run in runs)
-        return number(self.measured[metric][row.label], self.marks[metric].get(row.label), notes)
+        mark = self.marks[metric][row.label]
+        return number(self.measured[metric][row.label], notes, bold=mark == "highest", close=mark == "equal")
 
     def _recall_at_19(self) -> str:
         """Say which rows of Wu et al. are Recall@19 with random ties, as the public evaluation of 2016 counts."""
         equal = []
-        for label, later in self.later.items():
-            ours = pair(self.rows.get(label, []), EVALUATION_2016)
+        for label, runs in self.rows.items():
+            ours, later = pair(runs, EVALUATION_2016), elsewhere.wu_2019(label)
             if ours and later and abs(ours.recall - later.recall) < 0.02:
                 equal.append(f"{label} {ours.recall:.2f}")
         told = "Wu et al. (AAAI 2019, Table 2) report this split and this order. "
@@ -234,8 +216,9 @@ class _Section(Compared):
             told += "agree with their Recall@20 to 0.01: theirs is Recall@19 too. "
         return told + "[Why 62.58 and 49.70 are both right](audit.md)."
 
-    def panels(self, label: str) -> Iterator[DotPanel]:
-        """Yield a panel for each metric: predicted and ours less the paper's, for the rows of Table 3."""
+    def panels(self) -> list[DotPanel]:
+        """Return a panel for each metric: predicted and ours less the paper's, for the rows of Table 3."""
+        panels = []
         for metric, title in METRICS.items():
             dots = []
             for i, (row, score) in enumerate(self.table3().items()):
@@ -245,49 +228,40 @@ class _Section(Compared):
                 if ours := self.measured[metric].get(row):
                     effect = measuring.estimate(contrast([(1.0, ours)])).against(paper)
                     dots.append(Dot(i, effect.value, BY_US, effect.interval(), 0.2))
-            yield DotPanel(f"{self.title}: {title}", dots, label=label, reach=SPAN, whole=True)
+            panels.append(DotPanel(f"{self.title}: {title}", dots, reach=SPAN, whole=True))
+        return panels
 
-    def table3(self) -> dict[str, Scores]:
+    def table3(self) -> dict[str, Score]:
         return {label: score for label, score in self.paper.items() if label in numbers.TABLE3}
 
-    def gaps(self) -> dict[str, dict[str, float]]:
-        """Return predicted less paper, by row and metric; without POP, whose numbers are too small to miss."""
-        gaps = {
-            label: less(self.predicted[label], score)
-            for label, score in self.table3().items()
-            if label != "POP" and label in self.predicted
-        }
-        return {label: {metric: getattr(gap, metric) for metric in METRICS} for label, gap in gaps.items()}
+    def gaps(self) -> dict[str, Gap]:
+        """Return predicted less paper by row; without POP, whose numbers are too small to miss."""
+        rows = self.table3().keys() & self.predicted.keys() - {"POP"}
+        return {label: less(self.predicted[label], self.paper[label]) for label in self.paper if label in rows}
 
     def highest(self) -> str:
         """Name the highest row in each metric, and those that cannot be told from it."""
         words = []
         for metric, marks in self.marks.items():
-            best = next((label for label, mark in marks.items() if mark == "highest"), None)
-            if best is None:
-                return ""
-            close = [label for label, mark in marks.items() if mark == "equal"]
-            ours = self.measured[metric].get(best)
-            value = ours.value if ours else getattr(pair(self.references[best.removeprefix("reference ")]), metric)
-            beside = f" (not distinguishable: {joined(close)})" if close else ""
-            words.append(f"{best} in {METRICS[metric]}, {value:.2f}{beside}")
-        return f"**{self.title}**, highest: {'; '.join(words)}."
+            for best in (label for label, mark in marks.items() if mark == "highest"):
+                close = [label for label, mark in marks.items() if mark == "equal"]
+                beside = f" (not distinguishable: {joined(close)})" if close else ""
+                words.append(f"{best} in {METRICS[metric]}, {self.measured[metric][best].value:.2f}{beside}")
+        return f"**{self.title}**, highest: {'; '.join(words)}." if words else ""
 
-    def _tuned(self) -> list[Block]:
+    def _tuned(self) -> Block:
+        if not self.searches:
+            return ""
         tuned = Compared(self.study, self.dataset, {label: runs for label, (_, runs) in self.tuned.items()})
-        lines: list[dict[str, Cell]] = [
+        lines = [
             {"model": label, "tuned settings": settings_of(self.tuned[label][0])}
             | {title: number(tuned.measured[metric][label]) for metric, title in METRICS.items()}
             for label in tuned.rows
         ]
-        parts: list[Block] = [
-            TUNED,
-            Table(lines, "Tuned", labels=2),
-            Bullets([_outcome(search) for search in self.searches]),
-        ]
-        return [Folded("Searches on held-out training sessions", parts)] if self.searches else []
+        outcomes = Bullets([_outcome(search) for search in self.searches])
+        return Folded("Searches on held-out training sessions", [TUNED, Table(lines, "Tuned", labels=2), outcomes])
 
-    def _elsewhere(self) -> list[Block]:
+    def _elsewhere(self) -> Block:
         found = [
             (row.label, source, score)
             for row in self.shown
@@ -295,20 +269,14 @@ class _Section(Compared):
             if not (self.by_time and source is elsewhere.WU)  # a column of the table
         ]
         if not found:
-            return []
+            return ""
         lines: list[dict[str, Cell]] = [
-            {
-                "model": label,
-                "published": scores(score),
-                "by": source.name + ("" if source.same_split else ", own split"),
-            }
+            {"model": label, "published": score, "by": source.name + ("" if source.same_split else ", own split")}
             for label, source, score in found
         ]
         sources = dict.fromkeys([*([elsewhere.WU] if self.by_time else []), *(source for _, source, _ in found)])
         where = Bullets([f"{source.name}: {source.where}." for source in sources])
-        return [
-            Folded("Published elsewhere", [Table(lines, "published elsewhere"), where, controls.note(self.dataset)])
-        ]
+        return Folded("Published elsewhere", [Table(lines, "published elsewhere"), where, controls.note(self.dataset)])
 
     def _missing(self) -> Iterator[str]:
         """Yield the commands that run the rows without records, and the tuned rows without."""
@@ -358,14 +326,12 @@ def _answer(papers: Sequence[_Section]) -> list[str]:
     """Return the page's answer: is the paper reproduced, what is better than NARM, and which predictions miss?"""
     near, narm, off, ahead = [], [], [], []
     for section in papers:
-        gaps, title = section.gaps(), section.title
-        close = [abs(gap) <= MARGIN for row in gaps.values() for gap in row.values()]
-        near.append(f"{sum(close)} of {len(close)} on {title}")
-        narm += [title] if NARM in gaps and all(abs(gap) <= MARGIN for gap in gaps[NARM].values()) else []
-        misses = []
-        for label, row in gaps.items():
-            if wide := [f"{METRICS[metric]} {signed(gap, 1)}" for metric, gap in row.items() if abs(gap) > MARGIN]:
-                misses.append(f"{label} ({', '.join(wide)})")
+        title = section.title
+        wide = {label: _wide(gap) for label, gap in section.gaps().items()}
+        count = len(METRICS) * len(wide)
+        near.append(f"{count - sum(map(len, wide.values()))} of {count} on {title}")
+        narm += [title] if wide.get(NARM) == [] else []
+        misses = [f"{label} ({', '.join(gaps)})" for label, gaps in wide.items() if gaps]
         off += [f"{title}: {', '.join(misses)}"] if misses else []
         if section.reference == NARM and not section.measured["recall"][NARM].unknown:
             ahead.append(f"{title}: {joined(section.better()) or 'nothing that is judged'}")
@@ -379,24 +345,27 @@ def _answer(papers: Sequence[_Section]) -> list[str]:
     return [*answer, f"**Which predictions miss by more than {MARGIN}?** {'. '.join(off)}.{link}"] if off else answer
 
 
-def _figure(papers: Sequence[_Section]) -> list[Figure]:
+def _wide(gap: Gap) -> list[str]:
+    gaps = {title: getattr(gap, metric) for metric, title in METRICS.items()}
+    return [f"{title} {signed(value, 1)}" for title, value in gaps.items() if abs(value) > MARGIN]
+
+
+def _figure(papers: Sequence[_Section]) -> Block:
     """Draw our numbers less the paper's; nothing where no data set of the paper has records."""
     papers = [section for section in papers if section.table3()]
     if not papers:
-        return []
-    labels = [list(section.table3()) for section in papers]
-    below = ["" for _ in papers[1:]] + ["points above (+) or below (−) the paper"]
-    panels = [list(section.panels(label)) for section, label in zip(papers, below, strict=True)]
-    files = figures.dots("table2", labels, panels, band=MARGIN, row_height=0.36)
+        return ""
+    labels, panels = [list(section.table3()) for section in papers], [section.panels() for section in papers]
+    below = "points above (+) or below (−) the paper"
+    files = figures.dots("table2", labels, panels, label=below, band=MARGIN, row_height=0.36)
     if len(papers) == 2:
-        small = [panel for section in papers for panel in section.panels("points from the paper")]
-        small = [replace(panel, title=panel.title.replace(": ", "\n")) for panel in small]
-        files |= figures.dots("table2-readme", labels[:1], [small], band=MARGIN)
+        small = [replace(panel, title=panel.title.replace(": ", "\n")) for line in panels for panel in line]
+        files |= figures.dots("table2-readme", labels[:1], [small], label="points from the paper", band=MARGIN)
     caption = (
         f"Our numbers less the paper's, in points; beyond ±{SPAN:g} at the edge. The interval takes the paper's number "
         "as one run with noise like ours."
     )
-    return [Figure("table2", "Difference from the paper, by model and metric", caption, files)]
+    return Figure("table2", "Difference from the paper, by model and metric", caption, files)
 
 
 def _shown(study: Study, dataset: str, searches: Sequence[Found]) -> list[Row]:
