@@ -38,7 +38,7 @@ def draw(study: Study) -> Document:
     shown = [one for one in sections if one.rows.keys() - {HYBRID} or one.failed]
     asked = bool(study.request.options.get("metric"))
     large = [one for one in shown if len(one.variants) > 1 or one.failed or asked]  # a single variant is a line
-    given = _given(study.request)
+    given = [f"narm.{key}={value}" for key, value in study.request.settings.get("narm", {}).items()]
     return Document(
         "Ablation: what NARM's parts are worth",
         [one.answer() if one in large else one.line() for one in shown if one.compared],
@@ -62,20 +62,10 @@ def _row(request: Request, name: str) -> Row:
     return set_fields(Row(name, "narm", VARIANTS[name].fields), request.settings.get("narm", {}))
 
 
-def _given(request: Request) -> list[str]:
-    """Return the settings of all variants, as on the command line."""
-    return [f"narm.{key}={value}" for key, value in request.settings.get("narm", {}).items()]
-
-
-def _command(study: Study, **options: str) -> str:
-    given = {"set": " ".join(_given(study.request))} if study.request.settings else {}
-    return study.command("ablation", **options, **given)
-
-
 def _not_run(study: Study, sections: Sequence[_Section], shown: Sequence[_Section]) -> str:
     if not shown:
         asked = [one.dataset for one in sections if one.dataset in study.request.datasets or not study.request.datasets]
-        return f"No variant has a record yet: {_command(study, **({'dataset': asked[0]} if asked else {}))}"
+        return f"No variant has a record yet: {study.command('ablation', *asked[:1], settings=study.request.settings)}"
     others = [one.title for one in sections if one not in shown]
     return f"No variant is run on {joined(others)}." if others else ""
 
@@ -141,7 +131,8 @@ class _Section(Compared):
         meanings = [f"{name}: {VARIANTS[name].meaning}" for name in self.variants]
         parts.append(Folded("What each variant changes", [Bullets(meanings)]))
         if missing := [name for name in VARIANTS if name not in self.rows and name not in self.failed]:
-            command = _command(self.study, variant=missing[0], dataset=self.dataset)
+            given = self.study.request.settings
+            command = self.study.command("ablation", self.dataset, settings=given, variant=missing[:1])
             parts.append(f"Not run: {', '.join(missing)}. {command} runs the first.")
         return Section(self.title, parts, self.dataset)
 

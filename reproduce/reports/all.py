@@ -1,13 +1,10 @@
-"""All pages drawn from stored records, and an index to start from; with --run, missing records are made first."""
+"""An index of the pages, drawn after all of them; with --run, missing records are made first."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection
-from dataclasses import replace
 
-from reproduce import catalog, reports
-from reproduce.errors import InputError
+from reproduce import reports
 from reproduce.paper.rows import Row
 from reproduce.paper.variants import VARIANTS
 from reproduce.reading import own_data
@@ -31,36 +28,18 @@ QUESTIONS = {
 
 def rows(request: Request) -> list[Row]:
     """Return the rows of every page for the requested models."""
-    found = [row for page in others().values() for row in page.rows(request)]
+    found = [row for page in reports.pages().values() if page is not PAGE for row in page.rows(request)]
     return [row for row in found if not request.models or row.model in request.models]
 
 
 def draw(study: Study) -> Document:
-    """Draw the index and, as documents beside it, every other page."""
-    request = replace(study.request, datasets=study.datasets)
-    # Own data whose file was not named have records only.
-    with_logs = replace(request, datasets=[name for name in request.datasets if name in catalog.datasets()])
-    documents: dict[str, Document] = {}
-    for name, page in others().items():
-        try:
-            documents[reports.file_of(name)] = page.draw(with_logs if page.reads_logs else request)
-        except InputError as error:  # the page reads the logs themselves, and they are not here
-            print(f"{name}: left as it was: {error}", file=sys.stderr)
-    return replace(index(study, documents), beside=documents)
-
-
-def index(study: Study, drawn: Collection[str] = ()) -> Document:
-    """Return this page, with a line for every page that is stored or has just been drawn.
-
-    Args:
-        drawn: the files of the pages that have just been drawn.
-    """
+    """Return the index: a line for every page that is stored, and what has been run."""
     results = study.request.page_folder
-    known, findings = others(), (results / "findings.md").is_file()
+    known, findings = reports.pages(), (results / "findings.md").is_file()
     lines = [
         {"page": f"[{name}]({reports.file_of(name)})", "question": QUESTIONS.get(name) or _about(known[name])}
         for name in dict.fromkeys([*(name for name in QUESTIONS if name in known), *known])
-        if reports.file_of(name) in drawn or (results / reports.file_of(name)).is_file()
+        if name != reports.INDEX and (results / reports.file_of(name)).is_file()
     ]
     if findings:
         question = "Why does a number miss the paper's? (written by hand)"
@@ -89,11 +68,6 @@ def index(study: Study, drawn: Collection[str] = ()) -> Document:
 
 
 PAGE = Page(draw, rows)
-ALONE = Page(index, rows)  # without the pages beside it
-
-
-def others() -> dict[str, Page]:
-    return {name: page for name, page in reports.pages().items() if name != reports.INDEX}
 
 
 def _about(page: Page) -> str:

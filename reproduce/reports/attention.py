@@ -72,7 +72,7 @@ class _Attended:
         self.lacking = ""  # why there is nothing to draw
         if not self.kept:
             self.lacking = (
-                f"no record with attention yet; {study.command('table2', dataset=dataset, model='narm')} makes one."
+                f"no record with attention yet; {study.command('table2', dataset, models=['narm'])} makes one."
             )
         elif not any(self.means[0]["examples"][1:]):
             self.lacking = "no test prefix has more than one click, so there is nothing to choose from."

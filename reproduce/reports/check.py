@@ -17,7 +17,6 @@ from tqdm import tqdm
 from reproduce import catalog, reports
 from reproduce.errors import InputError, SuiteError
 from reproduce.reading import own_data
-from reproduce.reports import all as index
 from reproduce.reports import figures, making, renderers
 from reproduce.reports.document import Document
 from reproduce.reports.records import Records
@@ -130,7 +129,7 @@ class _Folder:
             try:
                 request = self.request_of(page, place, text, data)
                 with making.only(request):
-                    document = (index.ALONE if page is index.PAGE else page).draw(request)
+                    document = page.draw(request)
             except making.NotHere as error:
                 self.set_apart(file, str(error))
             except SuiteError as error:

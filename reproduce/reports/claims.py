@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
 from reproduce import catalog
 from reproduce.evaluation import uncertainty, verdicts
 from reproduce.evaluation.uncertainty import MOST_SEEDS, POWER, Estimate, Measurement
-from reproduce.evaluation.verdicts import MARGIN, SHARE, Verdict
+from reproduce.evaluation.verdicts import SHARE, Verdict
 from reproduce.paper import claims, numbers
 from reproduce.paper.claims import CLAIMS, Claim, Close, Collapse, Gain, LongerGain, Statement
 from reproduce.paper.originals import PREDICTED
 from reproduce.paper.rows import Row, searched
 from reproduce.reports import measuring, renderers
-from reproduce.reports.document import NOT_RUN, Block, Bullets, Cell, Document, Folded, Number, Table, p_value
+from reproduce.reports.document import NOT_RUN, Block, Cell, Document, Number, Table, p_value
 from reproduce.reports.lengths import of_lengths
 from reproduce.reports.measuring import METRICS, Seeds
-from reproduce.reports.records import Records, papers_task, reference_folder
+from reproduce.reports.records import Records, papers_task
 from reproduce.reports.study import Page, Study, joined, title_of
 from reproduce.runs import stored_search
 from reproduce.runs.record import Result
@@ -53,14 +52,10 @@ DECIDING = (
     "paper's effect four times in five."
 )
 METHOD = (
-    f"A comparison is shown where *p*, after Holm over the claim's comparisons, is below 0.05. Where a difference "
-    f"beyond {MARGIN:g} points either way is ruled out, it is negligible.",
-    f'"Close", and "as large as the paper\'s gain" (within {100 * SHARE:.0f} % of it), are shown by an equivalence '
-    "test only: the 90 % interval lies within the margin.",
     "YOOCHOOSE 1/64 and 1/4 have the same test sessions, so their verdicts are not independent. DIGINETICA in time "
-    "order is another task; its comparisons are in claims.csv and bear on no claim.",
+    "order is another task; its comparisons are in claims.csv and bear on no claim. How verdicts are reached: "
+    "docs/method.md."
 )
-MORE = "More: [docs/method.md](../docs/method.md)."
 Chosen = Callable[[tuple[Row, ...]], tuple[Row, ...] | None]  # the rows to take for a comparison's, if any
 
 
@@ -68,7 +63,6 @@ def draw(study: Study) -> Document:
     records = study.records
     evidence = {name: Evidence(records, name, records.searches(name)) for name in numbers.DATASETS}
     said = {claim.name: {name: judge(claim, name, evidence) for name in evidence} for claim in CLAIMS}
-    public = {claim.name: {name: judge(claim, name, evidence, as_public_code) for name in evidence} for claim in CLAIMS}
     papers = [name for name, here in evidence.items() if papers_task(name, here.every)]
     samples = [name for name in evidence if name not in (*papers, *numbers.OTHER_ORDER)]
     run = [name for name in papers if any(overall(one[name]) != NOT_RUN for one in said.values() if one[name])]
@@ -78,12 +72,16 @@ def draw(study: Study) -> Document:
         line: dict[str, Cell] = {"claim": claim.name, "the paper says": claim.text}
         for name in shown:
             line[title_of(name)] = _verdict(said[claim.name][name])
-            line[f"{title_of(name)}, public code"] = _verdict(public[claim.name][name])
+            line[f"{title_of(name)}, public code"] = _verdict(judge(claim, name, evidence, as_public_code))
         table.append(line)
-    deciding = [line for c in CLAIMS for name in shown for line in _deciding(c, name, said[c.name][name])]
+    deciding = [line for claim in CLAIMS for name in shown for line in _deciding(claim, name, said[claim.name][name])]
     absent = [title_of(name) for name in papers if name not in run]
-    csv = [line for c in CLAIMS for name in evidence for line in _csv(c, name, said[c.name][name], name in papers)]
-    reference = study.request.page_folder.resolve() == reference_folder()  # whose link leads somewhere
+    csv = [
+        line
+        for claim in CLAIMS
+        for name in evidence
+        for line in _csv(claim, name, said[claim.name][name], name in papers)
+    ]
     contradicted = any(overall(one[name]) == AGAINST for one in said.values() for name in papers)
     return Document(
         "Do the paper's claims hold?",
@@ -97,7 +95,7 @@ def draw(study: Study) -> Document:
             DECIDING if deciding else "",
             Table(deciding, "The comparison that decides", labels=3),
             *_when_tuned(evidence, shown),
-            Folded("Method", [Bullets([*METHOD, *([MORE] if reference else [])])]),
+            METHOD,
         ],
         foot="Every comparison: [claims.csv](claims.csv).",
         data={"claims.csv": renderers.csv(csv)},
@@ -149,20 +147,21 @@ class Evidence:
         searches = stored_search.compared(self.searches, wanted)
         if wanted and not searches:
             return None
-        tuned = {
-            row.label: Row(f"{row.label} (tuned)", row.model, search.row.fields, search.row.on)
-            for row, search in zip(wanted, searches, strict=True)
-            if search.better
-        }
-        return tuple(tuned.get(row.label, row) for row in rows)
+        found = zip(wanted, searches, strict=True)
+        return _with_settings(rows, {row.label: search.row for row, search in found if search.better}, "tuned")
 
 
 def as_public_code(rows: tuple[Row, ...]) -> tuple[Row, ...]:
     """Return each row of the paper with the settings of public code; others stay as they are."""
-    public = {row.label: PREDICTED[row.label].row for row in rows if row.label in PREDICTED}
+    public = {label: prediction.row for label, prediction in PREDICTED.items()}
+    return _with_settings(rows, public, "public code")
+
+
+def _with_settings(rows: tuple[Row, ...], other: Mapping[str, Row], note: str) -> tuple[Row, ...]:
+    """Return each row with the settings that another has, by label, if they differ; a label says so."""
     return tuple(
-        Row(f"{row.label} (public code)", found.model, found.fields, found.on)
-        if (found := public.get(row.label)) and found.fields != row.fields
+        Row(f"{row.label} ({note})", new.model, new.fields, new.on)
+        if (new := other.get(row.label)) and new.fields != row.fields
         else row
         for row in rows
     )
@@ -171,7 +170,7 @@ def as_public_code(rows: tuple[Row, ...]) -> tuple[Row, ...]:
 def can_be_searched(row: Row) -> bool:
     """Return whether the model of a row declares a field to search."""
     kind = catalog.recommenders().get(row.model)
-    return kind is not None and any(one.metadata.get("search") for one in dataclasses.fields(kind))  # type: ignore[arg-type]
+    return kind is not None and any(one.metadata.get("search") for one in fields(kind))  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -216,18 +215,18 @@ def judge(
             said.append(Said(_words(one, claims.rows(one)), searched=True, unequal=True))
             continue
         there = evidence[one.before] if isinstance(one, Collapse) else here
-        there_too = all(here.results(row) and there.results(row) for row in rows)
-        if there_too and (statement := _weigh(one, rows, here, there)) is not None:
+        recorded = all(here.results(row) and there.results(row) for row in rows)
+        if recorded and (statement := _weigh(one, rows, here, there)) is not None:
             weighed[len(said)] = statement
-        searched = any(can_be_searched(row) for row in rows)
+        searched = any(map(can_be_searched, rows))
         said.append(Said(_words(one, rows), published=claims.published(one, here.column), searched=searched))
     for (i, statement), judgement in zip(weighed.items(), verdicts.judge(list(weighed.values())), strict=True):
         effect, level, verdict = measuring.estimate(statement.effect), judgement.level, judgement.verdict
-        said[i] = dataclasses.replace(said[i], effect=effect, level=level, p=judgement.p, verdict=verdict)
+        said[i] = replace(said[i], effect=effect, level=level, p=judgement.p, verdict=verdict)
         true = 0.0 if isinstance(statements[i], Gain) else said[i].published
         if verdict in (Verdict.UNDECIDED, Verdict.NEGLIGIBLE) and true is not None:
             power = functools.partial(statement.power, true=true, level=level)
-            said[i] = dataclasses.replace(said[i], power=power(effect), seeds=effect.seeds_for(power))
+            said[i] = replace(said[i], power=power(effect), seeds=effect.seeds_for(power))
     return said
 
 
@@ -327,12 +326,12 @@ def _deciding(claim: Claim, dataset: str, said: Sequence[Said]) -> Iterator[dict
     """Yield a row on the comparison of a claim that is nearest to failing."""
     judged = [(one, one.effect) for one in said if one.effect is not None]
     failing = [pair for pair in judged if pair[0].verdict is Verdict.FAILS]
+    if not judged:
+        return
     if failing:
         one, effect = min(failing, key=lambda pair: (pair[0].p, pair[1].value))
-    elif judged:
-        one, effect = max(judged, key=lambda pair: (pair[0].verdict is not Verdict.HOLDS, -_distance(*pair)))
     else:
-        return
+        one, effect = max(judged, key=lambda pair: (pair[0].verdict is not Verdict.HOLDS, -_distance(*pair)))
     yield {
         "claim": claim.name,
         "data set": title_of(dataset),
@@ -390,9 +389,6 @@ def _when_tuned(evidence: Mapping[str, Evidence], shown: Sequence[str]) -> list[
                 for name, some in said.items()
             }
             lines.append({"claim": claim.name, **cells})
-    if not lines:
-        return [
-            "No claim can be tested with equally tuned methods yet: no two methods were tuned with the same budget."
-        ]
-    table = Table(lines, "Tuned equally", labels=1 + len(shown))
-    return ["**With every method tuned on the same budget**:", table]
+    if lines:
+        return ["**With every method tuned on the same budget**:", Table(lines, "Tuned equally", labels=1 + len(shown))]
+    return ["No claim can be tested with equally tuned methods yet: no two methods were tuned with the same budget."]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from reproduce.errors import SuiteError
 from reproduce.paper.numbers import Score
@@ -183,11 +183,9 @@ class Document:
     answer: Sequence[str] = ()
     introduction: str = ""  # a sentence before the answer
     parts: Sequence[Block] = ()
-    flags: str = ""  # what the command that makes the page needs besides the request
+    flags: Mapping[str, Any] = field(default_factory=dict)  # what the command needs besides the request
     foot: str = ""  # the command that makes the page, and where more is
     data: Mapping[str, str] = field(default_factory=dict)  # CSV files beside the page: file name -> content
-    beside: Mapping[str, Document] = field(default_factory=dict)  # other pages drawn with it, by file name
-    read: Sequence[str] = ()  # the data sets whose logs it was drawn from
     shown: Sequence[str] = ()  # the data sets to show on a terminal; empty: all
     status: int = 0  # the exit status if nothing failed
     error: SuiteError | None = None  # something asked for that does not exist; the rest is drawn

@@ -34,7 +34,7 @@ PAGE = Page(draw)
 def _missing(one: Compared) -> Iterator[str]:
     """Yield the command that runs the paper's rows without records."""
     if missing := [row.model for row in one.study.wanted(one.dataset) if row in ROWS and row.label not in one.rows]:
-        command = one.study.command("table2", dataset=one.dataset, model=" ".join(missing))
+        command = one.study.command("table2", one.dataset, models=missing)
         yield f"{one.title}, not run yet: {command}"
 
 

@@ -7,15 +7,14 @@ and line on every page; no difference is shown by colour alone.
 from __future__ import annotations
 
 import colorsys
-import functools
 import io
 import itertools
 import math
 import re
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Concatenate, ParamSpec
+from typing import Any
 
 import matplotlib
 import matplotlib.ticker
@@ -50,9 +49,7 @@ STYLE: Any = {
     "legend.frameon": False,
     "legend.fontsize": 8.8,
 }
-
-
-P = ParamSpec("P")
+in_style = matplotlib.rc_context(STYLE)  # a decorator of the functions that draw
 
 
 @dataclass(frozen=True)
@@ -96,22 +93,15 @@ def look(label: str) -> Look:
     return Look("#" + "".join(f"{round(255 * part):02x}" for part in (red, green, blue)), "234"[int(3 * chance)], "-.")
 
 
-def drawn(draw: Callable[P, Figure]) -> Callable[Concatenate[str, P], dict[str, bytes]]:
-    """Make a function that draws a figure take a name and return name.png and name.svg, neither with a date in it."""
-
-    @functools.wraps(draw)
-    def files(name: str, /, *args: P.args, **options: P.kwargs) -> dict[str, bytes]:
-        content = {}
-        with matplotlib.rc_context(STYLE):
-            figure = draw(*args, **options)
-            FigureCanvasAgg(figure)
-            for kind, metadata in (("png", {"Software": None}), ("svg", {"Date": None})):
-                stream = io.BytesIO()
-                figure.savefig(stream, format=kind, dpi=200, metadata=metadata)
-                content[f"{name}.{kind}"] = stream.getvalue()
-        return content
-
-    return files
+def saved(name: str, figure: Figure) -> dict[str, bytes]:
+    """Return name.png and name.svg, neither with a date in it."""
+    FigureCanvasAgg(figure)
+    content = {}
+    for kind, metadata in (("png", {"Software": None}), ("svg", {"Date": None})):
+        stream = io.BytesIO()
+        figure.savefig(stream, format=kind, dpi=200, metadata=metadata)
+        content[f"{name}.{kind}"] = stream.getvalue()
+    return content
 
 
 def version() -> str:
@@ -169,15 +159,16 @@ class DotPanel:
         return max(min([*ends, -1.0]), -self.reach) - 0.5, min(max([*ends, 1.0]), self.reach) + 0.5
 
 
-@drawn
+@in_style
 def dots(
+    name: str,
     labels: Sequence[Sequence[str]],
     panels: Sequence[Sequence[DotPanel]],
     *,
     label: str = "",
     band: float = 0.0,
     row_height: float = 0.29,
-) -> Figure:
+) -> dict[str, bytes]:
     """Draw panels with a row for each label.
 
     Args:
@@ -199,7 +190,7 @@ def dots(
     figure.legend(handles=handles, ncols=4, loc="lower center", columnspacing=1.3, handletextpad=0.5)
     lines = -(-len(handles) // 4)
     figure.tight_layout(rect=(0, 0.24 * lines / figure.get_figheight(), 1, 1), w_pad=1.0 if small else 2.0)
-    return figure
+    return saved(name, figure)
 
 
 def _handles(panels: Sequence[DotPanel]) -> list[Any]:
@@ -288,27 +279,27 @@ def _lines(ax: Axes, lines: Sequence[Line], *, markers: bool, gap: float) -> Non
         ax.text(beside, place, line.label, color=look(line.label).colour, fontsize=8.8, va="center", clip_on=False)
 
 
-@drawn
+@in_style
 def by_bin(
-    levels: Sequence[Line], bins: Sequence[str], counts: Sequence[str], differences: DotPanel, label: str
-) -> Figure:
+    name: str, levels: Sequence[Line], bins: Sequence[str], counts: Sequence[str], differences: DotPanel, label: str
+) -> dict[str, bytes]:
     """Draw levels by bin as lines on the left and, on the right, differences with whiskers, a row a bin."""
     figure = Figure((WIDTH, 3.9))
     left, right = figure.subplots(1, 2) if differences.dots else (figure.subplots(), None)
     _lines(left, levels, markers=True, gap=0.07)
     left.set(title="Recall@20, per cent", xlabel="clicks in the prefix; number of test prefixes")
-    left.set_xticks(range(len(bins)), [f"{name}\n{count}" for name, count in zip(bins, counts, strict=True)])
+    left.set_xticks(range(len(bins)), [f"{span}\n{count}" for span, count in zip(bins, counts, strict=True)])
     left.set_xlim(-0.3, len(bins) - 0.85)
     if right is not None:
         _dot_panel(right, bins, differences, label)
         right.legend(handles=_handles([differences]), loc="upper center", bbox_to_anchor=(0.45, -0.16), ncols=2)
     figure.tight_layout(w_pad=1)
     figure.subplots_adjust(left=0.045, right=0.985 if differences.dots else 0.75, wspace=0.55)
-    return figure
+    return saved(name, figure)
 
 
-@drawn
-def curves(panels: Mapping[str, Sequence[Line]]) -> Figure:
+@in_style
+def curves(name: str, panels: Mapping[str, Sequence[Line]]) -> dict[str, bytes]:
     """Draw a panel of learning curves for each title, two beside each other."""
     rows = -(-len(panels) // 2)
     figure = Figure((WIDTH, 0.3 + 2.4 * rows))
@@ -323,7 +314,7 @@ def curves(panels: Mapping[str, Sequence[Line]]) -> Figure:
     for ax in axes[len(panels) :]:
         ax.set_axis_off()
     figure.tight_layout(w_pad=1.5)
-    return figure
+    return saved(name, figure)
 
 
 # Bars
@@ -337,8 +328,8 @@ class Bar:
     paper: float | None = None
 
 
-@drawn
-def bars(panels: Mapping[str, Sequence[Bar]]) -> Figure:
+@in_style
+def bars(name: str, panels: Mapping[str, Sequence[Bar]]) -> dict[str, bytes]:
     """Draw horizontal bars with whiskers, and a diamond for the paper's number; all panels have the same rows."""
     count = max(len(content) for content in panels.values())
     figure = Figure((WIDTH, 0.26 * count + 1.1))
@@ -361,11 +352,11 @@ def bars(panels: Mapping[str, Sequence[Bar]]) -> Figure:
         handles.append(Line2D([], [], label="paper", **diamond))
     figure.legend(handles=handles, ncols=3, loc="lower center")
     figure.tight_layout(rect=(0, 0.26 / figure.get_figheight(), 1, 1), w_pad=1.5)
-    return figure
+    return saved(name, figure)
 
 
-@drawn
-def histograms(panels: Mapping[str, np.ndarray]) -> Figure:
+@in_style
+def histograms(name: str, panels: Mapping[str, np.ndarray]) -> dict[str, bytes]:
     """Draw shares in per cent by 1, 2, ... clicks, a panel for each title; the last bar has all longer prefixes."""
     figure = Figure((WIDTH, 0.7 + 1.4 * len(panels)))
     axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
@@ -376,14 +367,14 @@ def histograms(panels: Mapping[str, np.ndarray]) -> Figure:
         ax.set_xticks(places, [*map(str, places[:-1]), f">{len(shares) - 1}"])
     axes[-1].set_xlabel("clicks in the prefix")
     figure.tight_layout()
-    return figure
+    return saved(name, figure)
 
 
 # Attention
 
 
-@drawn
-def heat_maps(label: str, panels: Mapping[str, Sequence[tuple[np.ndarray, np.ndarray]]]) -> Figure:
+@in_style
+def heat_maps(name: str, label: str, panels: Mapping[str, Sequence[tuple[np.ndarray, np.ndarray]]]) -> dict[str, bytes]:
     """Draw a map for each title: a row a session, oldest click left, in multiples of an even share on one scale.
 
     A session is its weights, which sum to 1, and which of its clicks are on the item that is clicked next.
@@ -412,11 +403,11 @@ def heat_maps(label: str, panels: Mapping[str, Sequence[tuple[np.ndarray, np.nda
     scale.outline.set_visible(False)
     scale.set_ticks([0, 1, 2, 3, 4], labels=["0", "even share", "2×", "3×", "4×"])
     figure.text(0.6, 0.34 / height, "○  a click on the item that is clicked next", fontsize=9)
-    return figure
+    return saved(name, figure)
 
 
-@drawn
-def from_last(lines: Mapping[str, Sequence[float]]) -> Figure:
+@in_style
+def from_last(name: str, lines: Mapping[str, Sequence[float]]) -> dict[str, bytes]:
     """Draw mean attention by the number of clicks before the last, in multiples of an even share."""
     figure = Figure((WIDTH, 2.9))
     ax = figure.subplots()
@@ -433,4 +424,4 @@ def from_last(lines: Mapping[str, Sequence[float]]) -> Figure:
     ax.set_title("Mean attention, as a multiple of an even share")
     ax.legend(loc="upper right")
     figure.tight_layout()
-    return figure
+    return saved(name, figure)

@@ -110,7 +110,7 @@ class _Section(Compared):
 
     def section(self) -> Section:
         if not self.rows:
-            command = self.study.command("table2", dataset=self.dataset)
+            command = self.study.command("table2", self.dataset)
             return Section(self.title, [f"No record yet: {command} makes them."], self.dataset)
         parts: list[Block] = [self._figure(), self._table()]
         diginetica = self.of_the_paper and numbers.PAPER_COLUMN.get(self.dataset) == "DIGINETICA"

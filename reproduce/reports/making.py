@@ -22,7 +22,7 @@ from reproduce.reading import own_data
 from reproduce.reports import renderers
 from reproduce.reports.document import Document
 from reproduce.reports.records import Records
-from reproduce.reports.study import Page
+from reproduce.reports.study import Page, Study
 from reproduce.runs import scheduler, slurm
 from reproduce.runs.experiment import Experiment
 from reproduce.runs.listing import listed
@@ -81,12 +81,21 @@ def make(options: Namespace) -> int:
     if experiments and len(failed) == len(experiments) and all(isinstance(one, InputError) for one in failed.values()):
         return InputError.status  # run_cells printed the errors; without any input there is nothing to write
     request = replace(request, failures={path: str(error) for path, error in failed.items()})
-    document = page.draw(request)
-    write(request.page_folder, files_of(name, document, request))
+    documents = {}
+    for other, its_own in requests(name, request).items():
+        try:
+            documents[other] = reports.load(other).draw(its_own)
+        except InputError as error:
+            if other == name:
+                raise
+            print(f"{other}: left as it was: {error}", file=sys.stderr)  # it reads the logs themselves
+        else:
+            write(request.page_folder, files_of(other, documents[other], its_own))
+    document = documents[name]
     if report := getattr(options, "html", None):
         with replacing(report, option="--html") as temporary:
-            documents = {reports.file_of(name): document, **document.beside}
-            temporary.write_text(renderers.html(documents), encoding="utf-8")
+            named = {reports.file_of(other): documents[other] for other in [name, *documents]}
+            temporary.write_text(renderers.html(named), encoding="utf-8")
     print(renderers.terminal(document), end="")
     print(f"\nThe whole page, with figures and details: {request.page_folder / reports.file_of(name)}")
     if document.error:
@@ -120,23 +129,32 @@ def run_one(options: Namespace) -> str:
     return f"{experiment.path.removeprefix('runs/')}: Recall@20 {result.recall():.2f}, MRR@20 {result.mrr():.2f}"
 
 
-def files_of(name: str, document: Document, request: Request) -> dict[str, bytes]:
-    """Return what to write, by its path in the results folder: a page, its figures and CSV files, and those beside it.
+def requests(name: str, request: Request) -> dict[str, Request]:
+    """Return what to draw for a command: its page, or for `all` every page and then the index of them."""
+    if name != reports.INDEX:
+        return {name: request}
+    study, own = Study(request), catalog.current().data
+    with_logs = [
+        dataset for dataset in study.datasets if dataset in catalog.datasets()
+    ]  # of own data there may be none
+    all_recorded = not own and set(study.datasets) == set(study.records.datasets())
+    made = {}
+    for other, page in reports.pages().items():
+        if other != name:
+            shown = [] if all_recorded and not page.runs else study.datasets
+            made[other] = replace(request, datasets=with_logs if page.reads_logs else shown, options={})
+    return {**made, name: request}
 
-    Each page says how many records there were when it was drawn, and each but the index ends in its request.
+
+def files_of(name: str, document: Document, request: Request) -> dict[str, bytes]:
+    """Return what to write, by its path in the results folder: a page, its figures and its CSV files.
+
+    A page says how many records there were when it was drawn and, but for the index, with what request.
     """
-    drawn_from = f"\n<!-- drawn from {sources(request.results)} records and searches -->\n"
-    names = {reports.file_of(other): (other, page) for other, page in reports.pages().items()}
-    files: dict[str, bytes] = {}
-    for file, drawn in {reports.file_of(name): document, **document.beside}.items():
-        other, page = names[file]
-        datasets = drawn.read if page.reads_logs else list(catalog.current().data)
-        its_own = request if other == name else replace(request, datasets=datasets, options={})
-        text = renderers.markdown(drawn) + drawn_from + comment(page, its_own) * (other != reports.INDEX)
-        files[file] = text.encode()
-        files |= {path: text.encode() for path, text in drawn.data.items()}
-        files |= {f"figures/{path}": content for path, content in drawn.figures.items()}
-    return files
+    text = f"{renderers.markdown(document)}\n<!-- drawn from {sources(request.results)} records and searches -->\n"
+    files = {reports.file_of(name): text + comment(reports.load(name), request) * (name != reports.INDEX)}
+    content = {path: text.encode() for path, text in {**files, **document.data}.items()}
+    return content | {f"figures/{path}": content for path, content in document.figures.items()}
 
 
 def sources(results: Path) -> int:

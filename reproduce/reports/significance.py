@@ -20,10 +20,6 @@ LOOK: Mapping[Kind, Dots] = {
     "undecided": Dots("undecided", figures.INK, hollow=True),
     "not judged": Dots("not judged: interval over test sessions only", figures.GREY, hollow=True),
 }
-METHOD = (
-    "Intervals count the noise between test sessions and between seeds, and hold for all rows of a panel together "
-    "(Dunnett). Rows with searched settings are not compared: budgets differed."
-)
 
 
 def draw(study: Study) -> Document:
@@ -35,12 +31,11 @@ def draw(study: Study) -> Document:
         f"Which models differ from {control}?",
         list(_answer(compared, control)),
         f"Each model less {control}, on the same test prefixes, in points. A 95 % interval that leaves out 0 is a "
-        "difference.",
+        "difference. Intervals hold for all rows of a panel together (Dunnett).",
         [
             f"**Bold**: better than {control}. **≈**: not distinguishable from it. Unmarked: worse{unjudged}. "
             f"Triangle: off the scale. {TOO_FEW}",
             *(_section(one) for one in compared),
-            Folded("Method", [METHOD]),
         ],
         foot="All pairs: [pairs.csv](pairs.csv).",
         data={"pairs.csv": renderers.csv([line for one in compared for line in _pairs(one)])},

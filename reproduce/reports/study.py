@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from reproduce import catalog
 from reproduce.evaluation import comparisons, metrics
@@ -21,7 +21,7 @@ from reproduce.reports.measuring import METRICS, Effect, Kind, Seeds, View, Wher
 from reproduce.reports.records import Records, papers_task, reference, reference_folder
 from reproduce.runs.experiment import Experiment
 from reproduce.runs.record import OutsideResult, Result
-from reproduce.runs.request import Request
+from reproduce.runs.request import Request, words
 
 NARM = "NARM"
 FULL_DECODER = Row("NARM, fully connected", "narm", {"decoder": "fully-connected"})
@@ -70,14 +70,13 @@ class Page:
         if not (study.datasets if self.runs else any(map(study.records.of, study.viewed))) and not self.reads_logs:
             notes.append(f"No records yet: {study.command('table2')} makes some.")
         every_run = "Seeds, settings, device and commit of every run: [runs.csv](runs.csv)." if len(runs) else ""
-        foot = [f"Made by {study.command(self.name, flags=document.flags)}.", every_run, document.foot]
+        foot = [f"Made by {study.command(self.name, **document.flags)}.", every_run, document.foot]
         return replace(
             document,
             title=document.title + (", on a synthetic log" if study.datasets == ["synthetic"] else ""),
             introduction=f"{document.introduction} {study.view.told}".strip(),
             parts=[*document.parts, Bullets(notes)],
             foot=" ".join(filter(None, foot)),
-            read=request.datasets if self.reads_logs else (),
             data={**({"runs.csv": renderers.csv(runs)} if len(runs) else {}), **document.data},
             shown=[name for name in dict.fromkeys(request.datasets) if name in study.datasets],
         )
@@ -143,22 +142,26 @@ class Study:
             for label, file in files.items()
         ]
 
-    def command(self, page: str, *, flags: str = "", **options: str) -> str:
-        """Return the command that makes a page, as one would type it, in backquotes."""
+    def command(self, page: str, *datasets: str, models: Sequence[str] = (), **options: Any) -> str:
+        """Return the command that makes a page, as one would type it, in backquotes.
+
+        Pages are passed on: of an absolute path only the last part is shown, the rest is specific to one machine.
+
+        Args:
+            datasets: default: the log of one's own that the page is about, if it is about one.
+            models: the models to run.
+            options: the options of the page, and `settings` of models as in a request.
+        """
         asked = self.request.datasets
-        if len(asked) == 1 and asked[0] in catalog.current().data:
-            options = {"dataset": asked[0], **options}
-        if "dataset" in options:
-            options["dataset"] = shlex.join(catalog.current().data_words(options["dataset"], page=True))
-        words = ["python -m reproduce", page, *filter(None, [flags])]
-        words += [f"--{key} {value}" for key, value in options.items()]
-        folder = self.request.results
+        own = asked if len(asked) == 1 and asked[0] in catalog.current().data else ()
+        settings = options.pop("settings", {})
+        named = replace(self.request, datasets=datasets or own, models=models, settings=settings, options=options)
+        line, folder = ["python", "-m", "reproduce", *words(page, named, page=True)], self.request.results
         if folder.resolve() == reference_folder():
-            words.append("--results results")
+            line += ["--results", "results"]
         elif folder != Path("results/local"):
-            # Show only the last part of an absolute path: pages are passed on, the rest is specific to one machine.
-            words.append(f"--results {shlex.quote(str(folder.name if folder.is_absolute() else folder))}")
-        return f"`{' '.join(words)}`"
+            line += ["--results", str(folder.name if folder.is_absolute() else folder)]
+        return f"`{shlex.join(line)}`"
 
 
 class Compared:

@@ -8,7 +8,6 @@ from statistics import mean
 
 import numpy as np
 
-from reproduce import catalog
 from reproduce.evaluation import metrics
 from reproduce.evaluation.uncertainty import contrast
 from reproduce.evaluation.verdicts import MARGIN
@@ -84,7 +83,7 @@ def draw(study: Study) -> Document:
         _answer(papers) if papers else [line for section in sections if (line := section.highest())][:4],
         introduction + (" These are the paper's Tables 3 and 2." if papers else ""),
         [_figure(papers), HOW_TO_READ, MARKS, *(section.section() for section in sections)],
-        flags="--beyond" if any(row in controls.ROWS for section in sections for row in section.shown) else "",
+        flags={"beyond": any(row in controls.ROWS for section in sections for row in section.shown)},
     )
 
 
@@ -282,13 +281,13 @@ class _Section(Compared):
         """Yield the commands that run the rows without records, and the tuned rows without."""
         missing = [row for row in self.shown if row.label not in self.rows]
         if missing:
-            models = " ".join(dict.fromkeys(catalog.current().model_word(row.model) for row in missing))
-            flags = "--beyond" if any(row in controls.ROWS for row in missing) else ""
-            yield f"Not run yet: {self.study.command('table2', dataset=self.dataset, model=models, flags=flags)}"
+            models = list(dict.fromkeys(row.model for row in missing))
+            beyond = any(row in controls.ROWS for row in missing)
+            yield f"Not run yet: {self.study.command('table2', self.dataset, models=models, beyond=beyond)}"
         for row, runs in self.tuned.values():
             if not runs:
-                fields = " ".join(f"{row.model}.{key}={value}" for key, value in row.fields.items())
-                command = self.study.command("table2", dataset=self.dataset, model=row.model, set=fields)
+                settings = {row.model: row.fields}
+                command = self.study.command("table2", self.dataset, models=[row.model], settings=settings)
                 yield f"Tuned, not run yet: {command}"
 
 

@@ -24,7 +24,6 @@ from trees import changed
 
 from reproduce import reports
 from reproduce.errors import InputError, SuiteError
-from reproduce.reports import all as index
 from reproduce.reports import check, renderers
 from reproduce.runs import record, record_shape, runner
 from reproduce.runs.experiment import Experiment
@@ -129,7 +128,7 @@ def attempt(rng: random.Random, folder: Path, pages: int) -> str:
     for name in rng.sample(sorted(PAGES), pages):
         page = PAGES[name]
         try:
-            document = (index.ALONE if page is index.PAGE else page).draw(request)
+            document = page.draw(request)
         except SuiteError as error:
             assert name in ("table1", "audit"), f"{name}: not drawn: {error}"  # these two need the logs
             continue
