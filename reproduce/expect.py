@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import json
 from argparse import Namespace
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import mean
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from tabulate import tabulate
 
@@ -32,15 +32,18 @@ from reproduce.runs.record import Result
 from reproduce.runs.request import set_fields, settings_of
 
 Side = Literal["within noise", "below", "above"]
-BELOW = "an undertrained run, another split, or a tie rule or cut-off that costs hits"
-ABOVE = "a rule of counting that gives hits away, other settings, or another split"
+USUAL = {
+    "below": "an undertrained run, another split, or a tie rule or cut-off that costs hits",
+    "above": "a rule of counting that gives hits away, other settings, or another split",
+}
+Causes = Mapping[str, Sequence[float]]  # another condition -> what ours becomes under it, for each metric, in per cent
 
 
 @dataclass(frozen=True)
 class Expectation:
     """One metric: the published number beside ours, in per cent."""
 
-    title: str  # such as Recall@20
+    metric: str  # such as Recall@20
     published: float
     ours: float
     half: float  # of our number's 95 % interval
@@ -57,47 +60,32 @@ class Expectation:
         return "below" if self.difference < 0 else "above"
 
 
-@dataclass(frozen=True)
-class Cause:
-    """What ours becomes under another condition."""
-
-    words: str  # such as: the clicks in the order of the file
-    values: Sequence[float]  # one for each metric, in per cent
-
-
-def explaining(expected: Sequence[Expectation], causes: Sequence[Cause]) -> list[Cause]:
+def explaining(expected: Sequence[Expectation], causes: Causes) -> list[str]:
     """Return the causes under which all metrics come within noise of the published ones, the nearest first."""
-
-    def distances(cause: Cause) -> list[float]:
-        return [abs(metric.published - value) for metric, value in zip(expected, cause.values, strict=True)]
-
-    fitting = [
-        cause
-        for cause in causes
-        if all(distance <= metric.noise for distance, metric in zip(distances(cause), expected, strict=True))
-    ]
-    return sorted(fitting, key=lambda cause: sum(distances(cause)))
+    distances = {
+        cause: [abs(metric.published - value) for metric, value in zip(expected, values, strict=True)]
+        for cause, values in causes.items()
+    }
+    noise = [metric.noise for metric in expected]
+    fitting = [cause for cause, far in distances.items() if all(map(float.__le__, far, noise))]
+    return sorted(fitting, key=lambda cause: sum(distances[cause]))
 
 
-def verdict(expected: Sequence[Expectation], causes: Sequence[Cause]) -> str:
+def verdict(expected: Sequence[Expectation], causes: Causes) -> str:
     """Say in a sentence or two whether the published numbers are ours, and what explains them if they are not."""
-    differences = ", ".join(
-        f"{metric.title} {metric.difference:+.2f} (noise {metric.noise:.1f})" for metric in expected
-    )
-    sides = {metric.side for metric in expected}
-    outside = sides - {"within noise"}
+    differences = ", ".join(f"{one.metric} {one.difference:+.2f} (noise {one.noise:.1f})" for one in expected)
+    sides = {one.side for one in expected}
+    outside = sorted(sides - {"within noise"})
     if not outside:
         return f"Within noise: {differences}."
-    usual = {"below": BELOW, "above": ABOVE}[min(outside)]
-    if len(outside) == 2:
-        usual = "another split or another way of counting"
-    outcome = f"{min(outside).capitalize()} ours: {differences}."
+    outcome = f"{outside[0].capitalize()} ours: {differences}."
     if len(sides) > 1:
-        parts = (f"{one.title} {one.side} ({one.difference:+.2f}, noise {one.noise:.1f})" for one in expected)
+        parts = (f"{one.metric} {one.side} ({one.difference:+.2f}, noise {one.noise:.1f})" for one in expected)
         outcome = f"Not ours in every metric: {', '.join(parts)}."
     for cause in explaining(expected, causes):
-        numbers = " / ".join(f"{value:.2f}" for value in cause.values)
-        return f"{outcome} Explained by {cause.words}: ours is {numbers} then."
+        numbers = " / ".join(f"{value:.2f}" for value in causes[cause])
+        return f"{outcome} Explained by {cause}: ours is {numbers} then."
+    usual = USUAL[outside[0]] if len(outside) == 1 else "another split or another way of counting"
     return f"{outcome} No cause on record explains it; the usual ones are {usual}."
 
 
@@ -141,104 +129,88 @@ def answer(options: Namespace) -> int:
     counted = Counted(measures, view.rule, view.where)
     row = _row(options.model, options.set)
     folders = [options.results] if options.results else [reference_folder(), Path("results/local")]
-    shelves = [Records(folder) for folder in folders]
-    shelf = next((records for records in shelves if records.results(row, dataset)), None)
-    if shelf is None:
+    records = next((one for one in map(Records, folders) if one.results(row, dataset)), None)
+    if records is None:
         command = f"python -m reproduce table2 --dataset {dataset} --model {catalog.current().model_word(row.model)}"
         raise InputError(f"no record of {row.label} on {dataset}; {command} makes one")
-    results = shelf.results(row, dataset)
-    expected = _expectations(shelf, results, options.values, counted)
-    causes = list(_causes(shelf, row, dataset, counted))
-    words = {"row": row.label, "dataset": catalog.dataset(dataset).title, "seeds": len(results)}
-    print(_as_json(words, expected, causes) if options.json else _as_text(words, expected, causes))
-    return 0 if all(metric.side == "within noise" for metric in expected) else OUTSIDE
+    results = records.results(row, dataset)
+    seeds, expected = Seeds.of(records, results[0]), []
+    for measure, published in zip(measures, options.values, strict=True):
+        ours = measuring.measured({"ours": results}, measure, seeds, view.where, view.rule)["ours"]
+        low, high = measuring.estimate(contrast([(1.0, ours)])).against(published).interval()
+        half = measuring.half_width(ours)
+        expected.append(Expectation(measure.title, published, ours.value, half, (high - low) / 2))
+    causes = dict(_causes(records, row, dataset, counted))
+    title = catalog.dataset(dataset).title
+    if options.json:
+        fitting = explaining(expected, causes)
+        told = {
+            "row": row.label,
+            "dataset": title,
+            "seeds": len(results),
+            "metrics": [
+                {
+                    **asdict(one),
+                    "low": one.ours - one.half,
+                    "high": one.ours + one.half,
+                    "difference": one.difference,
+                    "side": one.side,
+                }
+                for one in expected
+            ],
+            "causes": [{"cause": cause, "values": of, "explains": cause in fitting} for cause, of in causes.items()],
+            "verdict": verdict(expected, causes),
+        }
+        print(json.dumps(told, indent=1))
+    else:
+        lines = [
+            [
+                one.metric,
+                f"{one.published:.2f}",
+                f"{one.ours:.2f} ±{one.half:.1f}",
+                f"{one.difference:+.2f} ±{one.noise:.1f}",
+            ]
+            for one in expected
+        ]
+        head = ["", "published", "ours", "published - ours"]
+        others = [[cause, *(f"{value:.2f}" for value in values)] for cause, values in causes.items()]
+        titles = ["ours would be, with", *(one.metric for one in expected)]
+        print(f"{row.label} on {title}, {len(results)} seed{'s' * (len(results) != 1)}\n")
+        print(tabulate(lines, head, disable_numparse=True, colalign=["left", *["right"] * 3]), end="\n\n")
+        print(verdict(expected, causes), end="\n\n")
+        print(tabulate(others, titles, disable_numparse=True))
+    return 0 if all(one.side == "within noise" for one in expected) else OUTSIDE
 
 
 def _row(name: str, settings: Sequence[str]) -> Row:
     """Return the row of a label, in any case, or else the first row of a model, with fields set."""
-    rows = KNOWN
-    row = next((row for row in rows if row.label.lower() == name.lower()), None)
+    row = next((row for row in KNOWN if row.label.lower() == name.lower()), None)
     if row is None:
         kind = catalog.recommender(name)
-        row = next((row for row in rows if row.model == kind.name), Row(kind.label, kind.name))
+        row = next((row for row in KNOWN if row.model == kind.name), Row(kind.label, kind.name))
     return set_fields(row, settings_of(row.model, settings, "was named"))
 
 
-def _expectations(
-    records: Records, results: Sequence[Result], published: Sequence[float], counted: Counted
-) -> list[Expectation]:
-    seeds, made = Seeds.of(records, results[0]), []
-    for measure, value in zip(counted.measures, published, strict=True):
-        ours = measuring.measured({"ours": results}, measure, seeds, counted.where, counted.rule)["ours"]
-        low, high = measuring.estimate(contrast([(1.0, ours)])).against(value).interval()
-        made.append(Expectation(measure.title, value, ours.value, measuring.half_width(ours), (high - low) / 2))
-    return made
-
-
-def _causes(shelf: Records, row: Row, dataset: str, counted: Counted) -> Iterator[Cause]:
-    """Yield the causes that the records of the data set can show."""
-    results = shelf.results(row, dataset)
+def _causes(records: Records, row: Row, dataset: str, counted: Counted) -> Iterator[tuple[str, list[float]]]:
+    """Yield the causes that the records of the data set can show, and what ours becomes by each."""
+    results, rule = records.results(row, dataset), counted.rule
     if dataset in ORDERS:
         other, words = ORDERS[dataset]
-        if runs := shelf.results(row, other):
-            yield Cause(words, counted.values(runs))
+        if runs := records.results(row, other):
+            yield words, counted.values(runs)
     if counted.where is every_prefix:
-        yield Cause("only the last click of each session", replace(counted, where=last_clicks).values(results))
+        yield "only the last click of each session", replace(counted, where=last_clicks).values(results)
     else:
-        yield Cause(
-            "every click to be predicted, not only the last", replace(counted, where=every_prefix).values(results)
-        )
+        yield "every click to be predicted, not only the last", replace(counted, where=every_prefix).values(results)
     for ties in get_args(Ties):
-        if ties != counted.rule.ties:
-            yield Cause(f"ties {ties}", replace(counted, rule=replace(counted.rule, ties=ties)).values(results))
-    below = replace(counted, rule=replace(counted.rule, below=True))
-    yield Cause("hits at a rank below the cut-off, not up to it", below.values(results))
+        if ties != rule.ties:
+            yield f"ties {ties}", replace(counted, rule=replace(rule, ties=ties)).values(results)
+    below = replace(counted, rule=replace(rule, below=True))
+    yield "hits at a rank below the cut-off, not up to it", below.values(results)
     for k in CUTOFFS:
         if any(measure.k != k for measure in counted.measures):
             others = [replace(measure, k=k) for measure in counted.measures]
-            yield Cause(f"a cut-off of {k}", replace(counted, measures=others).values(results))
-    for other_row in KNOWN:
-        another = other_row.model == row.model and other_row.label != row.label
-        if another and (runs := shelf.results(other_row, dataset)):
-            yield Cause(f"the row {other_row.label}", counted.values(runs))
-
-
-def _as_text(words: dict[str, Any], expected: Sequence[Expectation], causes: Sequence[Cause]) -> str:
-    lines = [
-        [
-            metric.title,
-            f"{metric.published:.2f}",
-            f"{metric.ours:.2f} ±{metric.half:.1f}",
-            f"{metric.difference:+.2f} ±{metric.noise:.1f}",
-        ]
-        for metric in expected
-    ]
-    head = ["", "published", "ours", "published - ours"]
-    others = [[cause.words, *(f"{value:.2f}" for value in cause.values)] for cause in causes]
-    titles = ["ours would be, with", *(metric.title for metric in expected)]
-    parts = [
-        f"{words['row']} on {words['dataset']}, {words['seeds']} seed{'s' * (words['seeds'] != 1)}",
-        tabulate(lines, head, disable_numparse=True, colalign=["left", *["right"] * 3]),
-        verdict(expected, causes),
-        tabulate(others, titles, disable_numparse=True),
-    ]
-    return "\n\n".join(parts)
-
-
-def _as_json(words: dict[str, Any], expected: Sequence[Expectation], causes: Sequence[Cause]) -> str:
-    fitting = explaining(expected, causes)
-    judged = [
-        {
-            "metric": metric.title,
-            "published": metric.published,
-            "ours": metric.ours,
-            "low": metric.ours - metric.half,
-            "high": metric.ours + metric.half,
-            "difference": metric.difference,
-            "noise": metric.noise,
-            "side": metric.side,
-        }
-        for metric in expected
-    ]
-    tried = [{"cause": cause.words, "values": [*cause.values], "explains": cause in fitting} for cause in causes]
-    return json.dumps({**words, "metrics": judged, "causes": tried, "verdict": verdict(expected, causes)}, indent=1)
+            yield f"a cut-off of {k}", replace(counted, measures=others).values(results)
+    for another in KNOWN:
+        if another.model == row.model and another.label != row.label and (runs := records.results(another, dataset)):
+            yield f"the row {another.label}", counted.values(runs)

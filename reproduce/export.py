@@ -5,22 +5,18 @@
 
 from __future__ import annotations
 
-import csv
 from argparse import Namespace
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow
-import pyarrow.parquet
+import pyarrow as pa
 
 from reproduce import catalog, reports
 from reproduce.errors import InputError, UsageError
 from reproduce.evaluation import metrics
-from reproduce.files import replacing
 from reproduce.reading import own_data
 from reproduce.reading.sessions import Split
 from reproduce.reports import measuring, renderers
@@ -71,15 +67,17 @@ def answer(options: Namespace) -> str:
     for dataset, rows in by_dataset.items() if not tables else ():
         table = study.compared(dataset).table(measures)
         tables.append((f"comparison-{dataset}", _caption(dataset, rows, study.view), table))
-    files: dict[str, Callable[[Path], object]] = {}
+    files: dict[str, str | pa.Table] = {}
     for name, caption, table in tables:
         for kind in dict.fromkeys(options.format or FORMATS):
-            files[f"{name}.{FORMATS[kind]}"] = partial(_write_text, written(kind, name, caption, table))
+            render = renderers.latex if kind == "latex" else renderers.as_json
+            text = renderers.csv(table.frame()) if kind == "csv" else render(name, caption, table)
+            files[f"{name}.{FORMATS[kind]}"] = text
     for dataset, rows in by_dataset.items() if options.per_prefix else ():
         frame = ranks(rows, catalog.load_split(dataset, request.data))
-        files[f"ranks-{dataset}.{options.per_prefix}"] = partial(_write_ranks, frame, options.per_prefix)
+        files[f"ranks-{dataset}.{options.per_prefix}"] = pa.Table.from_pandas(frame, preserve_index=False)
     folder = options.to or request.results / "export"
-    return "\n".join([*_write(folder, files, "--to"), *study.records.remarks()])
+    return "\n".join([*split_files.write(folder, files, "--to"), *study.records.remarks()])
 
 
 def _split(options: Namespace) -> str:
@@ -91,42 +89,14 @@ def _split(options: Namespace) -> str:
     if len(kinds) > 1 or kinds[0] not in ("csv", "parquet"):
         raise UsageError(f"export --split --format {' '.join(kinds)}: a split is written as csv or parquet")
     files = split_files.files(catalog.load_split(names[0], options.data), kinds[0])
-    return "\n".join(_write(options.split, files, "--split"))
-
-
-def _write(folder: Path, files: Mapping[str, Callable[[Path], object]], option: str) -> list[str]:
-    """Write each file by its function, and return their paths."""
-    for name, write in files.items():
-        with replacing(folder / name, option=option) as temporary:
-            write(temporary)
-    return [str(folder / name) for name in files]
-
-
-def _write_text(text: str, place: Path) -> None:
-    place.write_text(text, encoding="utf-8")
-
-
-def _write_ranks(frame: pd.DataFrame, kind: str, place: Path) -> None:
-    if kind == "parquet":
-        pyarrow.parquet.write_table(pyarrow.Table.from_pandas(frame, preserve_index=False), place)
-    else:  # all text is quoted, since an id may hold anything, ends of lines too
-        frame.to_csv(place, index=False, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
-
-
-def written(kind: str, name: str, caption: str, table: Table) -> str:
-    """Return the text of a file in a format: "csv", "latex" or "json"."""
-    if kind == "csv":
-        return renderers.csv(table.frame())
-    return (renderers.latex if kind == "latex" else renderers.as_json)(name, caption, table)
+    return "\n".join(split_files.write(options.split, files, "--split"))
 
 
 def _caption(dataset: str, rows: Rows, view: View) -> str:
     first = next(iter(rows.values()))[0]
     numbers = sorted({result.experiment.seed for results in rows.values() for result in results})
     over = "test sessions and seeds" if len(numbers) > 1 else "test sessions"
-    once = (
-        "; of a row with one seed it is about that run" if any(len(results) == 1 for results in rows.values()) else ""
-    )
+    once = "; of a row with one seed it is about that run" * any(len(results) == 1 for results in rows.values())
     return (
         f"{catalog.dataset(dataset).title}: {len(first.greater):,} test prefixes, ranked among all "
         f"{first.split['n_items']:,} items; per cent. Seeds: {', '.join(map(str, numbers))}. After ±: half of the "
@@ -151,11 +121,10 @@ def ranks(rows: Mapping[str, Sequence[Result]], split: Split) -> pd.DataFrame:
                 f"{result.experiment.path}: made from other data or other rules than {split.name} has now; name the "
                 "data and the options that it was made with"
             )
-        session = result.session if split.test_sessions is None else split.test_sessions[result.session]
         columns = {
             "model": label,
             "seed": result.experiment.seed,
-            "session": session,
+            "session": result.session if split.test_sessions is None else split.test_sessions[result.session],
             "length": result.length,
             "target": targets if split.vocabulary is None else split.vocabulary[targets],
             "best_rank": result.greater + 1,
@@ -193,10 +162,10 @@ def compare(
     for measure in measures:
         measured = measuring.measured(rows, measure, seeds)
         marks = measuring.marks(measured)
-        half = {label: measuring.half_width(row) for label, row in measured.items()}
-        columns[measure.title, "value"] = [row.value for row in measured.values()]
-        columns[measure.title, "low"] = [row.value - half[label] for label, row in measured.items()]
-        columns[measure.title, "high"] = [row.value + half[label] for label, row in measured.items()]
+        ends = [(row.value, measuring.half_width(row)) for row in measured.values()]
+        columns[measure.title, "value"] = [value for value, _ in ends]
+        columns[measure.title, "low"] = [value - half for value, half in ends]
+        columns[measure.title, "high"] = [value + half for value, half in ends]
         columns[measure.title, "mark"] = [marks[label] for label in measured]
     return pd.DataFrame(columns, index=pd.Index(rows, name="model"))
 

@@ -15,8 +15,7 @@ from reproduce.runs import split_files
 
 
 def exported(split: Split, kind: str, to: Path) -> list[pd.DataFrame]:
-    for name, write in split_files.files(split, kind).items():
-        write(to / name)
+    split_files.write(to, split_files.files(split, kind), "--split")
     read = pd.read_parquet if kind == "parquet" else pd.read_csv
     return [read(to / f"{name}.{kind}") for name in ("train", "test", "prefixes")]
 

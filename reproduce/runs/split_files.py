@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
 
+from reproduce.files import replacing
 from reproduce.reading.sessions import Sessions, Split
 
-if TYPE_CHECKING:
-    import pyarrow as pa
+Files = Mapping[str, str | pa.Table]  # by name; a table is written in the form that the name's ending says
 
 NOTE = """# {name}: a split for other libraries
 
@@ -51,16 +52,8 @@ def item_ids(split: Split) -> list[str]:
     return list(map(str, range(split.test.n_items) if split.vocabulary is None else split.vocabulary.tolist()))
 
 
-def files(split: Split, kind: str) -> dict[str, Callable[[Path], object]]:
-    """Return the files of a split, by name, each with the function that writes it to a path.
-
-    Args:
-        kind: "parquet" or "csv".
-    """
-    import pyarrow as pa
-    import pyarrow.csv
-    import pyarrow.parquet
-
+def files(split: Split, kind: str) -> Files:
+    """Return the files of a split, of the kind "parquet" or "csv"."""
     sessions, items = pa.array(session_ids(split)), pa.array(range(split.test.n_items))
     if split.test_sessions is None:
         sessions = pa.array(range(len(split.test)))
@@ -82,11 +75,6 @@ def files(split: Split, kind: str) -> dict[str, Callable[[Path], object]]:
         "length": pa.array(prefixes.lengths),
         "target": items.take(pa.array(targets)),
     }
-    tables = {
-        "train": clicks(split.train, pa.array(range(len(split.train)))),
-        "test": clicks(split.test, sessions),
-        "prefixes": pa.table(ranked),
-    }
     dated = "; `session_time` is when the session ended,\n  in seconds since 1970"
     note = NOTE.format(
         name=split.name,
@@ -96,8 +84,26 @@ def files(split: Split, kind: str) -> dict[str, Callable[[Path], object]]:
         items=split.test.n_items,
         ids="their numbers in this suite" if split.vocabulary is None else "the log's own ids",
     )
-    write = pyarrow.parquet.write_table if kind == "parquet" else pyarrow.csv.write_csv
-    written: dict[str, Callable[[Path], object]] = {
-        f"{name}.{kind}": partial(write, table) for name, table in tables.items()
+    return {
+        f"train.{kind}": clicks(split.train, pa.array(range(len(split.train)))),
+        f"test.{kind}": clicks(split.test, sessions),
+        f"prefixes.{kind}": pa.table(ranked),
+        "README.md": note,
     }
-    return {**written, "README.md": lambda place: place.write_text(note, encoding="utf-8")}
+
+
+def write(folder: Path, files: Files, option: str) -> list[str]:
+    """Write files to a folder and return their paths. Raises InputError if it is full or not writable.
+
+    Args:
+        option: the option with which a user chooses another folder, for the error message.
+    """
+    for name, content in files.items():
+        with replacing(folder / name, option=option) as temporary:
+            if isinstance(content, str):
+                temporary.write_text(content, encoding="utf-8")
+            elif name.endswith(".parquet"):
+                pyarrow.parquet.write_table(content, temporary)
+            else:  # all text is quoted, since an id may hold anything, ends of lines too
+                pyarrow.csv.write_csv(content, temporary)
+    return [str(folder / name) for name in files]
