@@ -6,14 +6,13 @@ item, in the order of the clicks. The answer to a file is CSV (session, rank, it
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from tabulate import tabulate
 
 from reproduce import catalog
@@ -71,10 +70,8 @@ def read_sessions(file: Path) -> dict[str, list[str]]:
     table = plain_table.read(file, file, "clicks")
     if missing := {"session", "item"} - table.columns.keys():
         raise table.error(None, f"no column {' and '.join(sorted(missing))}; expected session and item, a click a row")
-    sessions: dict[str, list[str]] = {}
-    for session, item in zip(table.texts("session").to_pylist(), table.texts("item").to_pylist(), strict=True):
-        sessions.setdefault(session, []).append(item)
-    return sessions
+    clicks = pd.DataFrame({name: table.texts(name).to_pylist() for name in ("session", "item")})
+    return {str(session): list(items) for session, items in clicks.groupby("session", sort=False)["item"]}
 
 
 def written(answers: Mapping[str, Sequence[tuple[str, float]]], kind: str) -> str:
@@ -85,12 +82,9 @@ def written(answers: Mapping[str, Sequence[tuple[str, float]]], kind: str) -> st
             for session, items in answers.items()
         ]
         return json.dumps(named, indent=1)
-    text = io.StringIO()
-    lines = csv.writer(text, lineterminator="\n")
-    lines.writerow(["session", "rank", "item", "score"])
-    for session, items in answers.items():
-        lines.writerows([session, rank, item, score] for rank, (item, score) in enumerate(items, 1))
-    return text.getvalue().rstrip("\n")
+    lines = [(session, rank, *best) for session, items in answers.items() for rank, best in enumerate(items, 1)]
+    frame = pd.DataFrame(lines, columns=["session", "rank", "item", "score"])
+    return frame.to_csv(index=False, lineterminator="\n").rstrip("\n")
 
 
 def _place(options: Namespace, model: str) -> Path:
@@ -120,7 +114,7 @@ def _place(options: Namespace, model: str) -> Path:
         data=options.data,
         results=options.results,
         models=[model],
-        settings={model: settings} if settings else {},
+        settings={model: settings},
         seeds=(options.seed or 0,),
     )
     command = request.command_line("run", unkept, "--keep-model")

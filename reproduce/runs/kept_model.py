@@ -25,7 +25,6 @@ from reproduce.runs.experiment import Experiment
 from reproduce.runs.record import Result, load_file, split_of_record
 
 ENDING, KIND, REMEDY = ".model", "model", "fit it again with --keep-model"
-PLAIN = (bool, int, float, str, type(None))
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,12 +51,12 @@ class KeptModel:
             UsageError: the model was not fitted on an item, and unknown ones are not skipped.
         """
         ids = list(map(str, clicks))
-        for item in ids:
-            if item not in self.known and not skip_unknown:
-                raise UsageError(
-                    f"item {in_a_line(repr(item))}: not among the {self.n_items:,} items that the model was fitted on; "
-                    "skip such items with --skip-unknown (skip_unknown=True)"
-                )
+        unknown = [item for item in ids if item not in self.known]
+        if unknown and not skip_unknown:
+            raise UsageError(
+                f"item {in_a_line(repr(unknown[0]))}: not among the {self.n_items:,} items that the model was fitted "
+                "on; skip such items with --skip-unknown (skip_unknown=True)"
+            )
         return np.array([self.known[item] for item in ids if item in self.known], dtype=np.int64)
 
     def recommend(
@@ -105,13 +104,11 @@ class KeptModel:
                 scores = self.model.score(prefixes)
             if scores.shape != (len(part), self.n_items) or not bool(torch.isfinite(scores).all()):
                 raise InputError(f"{self.place}: its scores are not {self.n_items:,} finite numbers; {REMEDY}")
-            if exclude_seen:
-                items, owner = (torch.as_tensor(array, device=scores.device) for array in prefixes.clicks())
-                scores = scores.index_put((owner, items), scores.new_full((), -torch.inf))
-            ordered = torch.sort(scores, dim=1, descending=True, stable=True)
-            values, best = ordered.values[:, :k].tolist(), ordered.indices[:, :k].tolist()
-            for i, numbers, row in zip(part, best, values, strict=True):
-                answers[i] = [(ids[n], score) for n, score in zip(numbers, row, strict=True) if score > -np.inf]
+            for i, row in zip(part, scores, strict=True):
+                values, order = torch.sort(row, descending=True, stable=True)
+                seen = set(clicks[i].tolist()) if exclude_seen else set()
+                best = zip(order[: k + len(seen)].tolist(), values[: k + len(seen)].tolist(), strict=True)
+                answers[i] = [(ids[n], score) for n, score in best if n not in seen][:k]
         return answers
 
     def item_vectors(self) -> tuple[list[str], np.ndarray]:
@@ -246,11 +243,11 @@ def _tensors(*arrays: np.ndarray) -> list[Tensor]:
 
 
 def _is_plain(value: Any) -> bool:
-    if type(value) in (list, tuple):
-        return all(map(_is_plain, value))
     if type(value) is dict:
         return all(map(_is_plain, (*value.keys(), *value.values())))
-    return type(value) in PLAIN
+    if type(value) in (list, tuple):
+        return all(map(_is_plain, value))
+    return value is None or type(value) in (bool, int, float, str)
 
 
 def _unpacked(model: Any, kind: str, value: Any, n_items: int, device: torch.device) -> Any:
