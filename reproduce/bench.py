@@ -10,8 +10,9 @@ import time
 from argparse import Namespace
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, product
 from multiprocessing import get_context
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -38,16 +39,6 @@ ZIPF = 0.8  # ours: the exponent of Zipf's law for clicks on items
 
 
 @dataclass(frozen=True)
-class StepTime:
-    """Seconds of a training step, the mean of many in a row, and of its parts, timed in further steps."""
-
-    total: float  # with the gathering of its batch
-    encoder: float  # everything but the other two, forward and backward
-    softmax: float  # over all items: the loss and its gradients
-    optimiser: float
-
-
-@dataclass(frozen=True)
 class Speed:
     """The time and memory that one model needs at one size."""
 
@@ -58,25 +49,33 @@ class Speed:
     step: StepTime | None = None  # for models with a softmax over all items
 
 
+class StepTime(NamedTuple):
+    """Seconds of a training step, the mean of many in a row, and of its parts, timed in further steps."""
+
+    total: float  # with the gathering of its batch
+    encoder: float  # everything but the other two, forward and backward
+    softmax: float  # over all items: the loss and its gradients
+    optimiser: float
+
+
 def answer(options: Namespace) -> str:
     """Measure the models, all by default, at each size; return a table, and one of the parts of training steps."""
-    device = choose_device(options.device)
+    device, threads = choose_device(options.device), torch.get_num_threads()
     chosen = [catalog.recommender(name).name for name in options.model] or list(catalog.recommenders())
     speeds, steps = [], []
     with ProcessPoolExecutor(1, mp_context=get_context("spawn"), max_tasks_per_child=1) as processes:
-        for size, numbers in SIZES.items():
-            for name in chosen:
-                words = catalog.current().model_word(name), *numbers, str(device), torch.get_num_threads()
-                speed = processes.submit(measure, *words).result()
-                speeds.append([name, size, f"{speed.epoch:,.2f}", f"{speed.scored:,.0f}", f"{speed.peak:,}"])
-                if speed.step is not None:
-                    parts = [f"{seconds * 1e3:.1f}" for seconds in dataclasses.astuple(speed.step)]
-                    steps.append([name, size, f"{speed.examples:,.0f}", *parts])
+        for size, name in product(SIZES, chosen):
+            word = catalog.current().model_word(name)
+            speed = processes.submit(measure, word, *SIZES[size], str(device), threads).result()
+            speeds.append([name, size, f"{speed.epoch:,.2f}", f"{speed.scored:,.0f}", f"{speed.peak:,}"])
+            if speed.step is not None:
+                parts = [f"{seconds * 1e3:.1f}" for seconds in speed.step]
+                steps.append([name, size, f"{speed.examples:,.0f}", *parts])
     tables = {
         ("model", "at the size of", "fit seconds/epoch", "prefixes scored/s", "peak MiB"): speeds,
         ("model", "at the size of", "training examples/s", "step ms", "encoder", "softmax", "optimiser"): steps,
     }
-    where = torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu, {torch.get_num_threads()} threads"
+    where = torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu, {threads} threads"
     note = (
         f"A model without epochs: seconds of its whole fit. Neural models: from {STEPS} steps in a row, their batches "
         "gathered as in an epoch, without validation. Parts of a step: medians, in further steps with a stop after "
@@ -97,19 +96,15 @@ def measure(name: str, n_items: int, clicks: int, examples: int, device: str, th
         examples: training examples per epoch, from which the time of an epoch of a neural model is worked out.
     """
     torch.set_num_threads(threads)
-    where = choose_device(device)
-    model = catalog.make_recommender(name)
-    log = generated(n_items, clicks)
+    where, model, log = choose_device(device), catalog.make_recommender(name), generated(n_items, clicks)
     if isinstance(model, Neural):
         rate, share, step = time_training(model, log, where)
-        epoch = examples * share / rate
-    else:
-        if "epochs" in catalog.resolved(model):
-            model = dataclasses.replace(model, epochs=1)  # type: ignore[type-var]
-        began = _now(where)
-        model.fit(log, seed=0, device=where, journal=Journal())
-        epoch, rate, step = _now(where) - began, None, None
-    return Speed(epoch, scoring_speed(model, log), peak_memory_mib(where), rate, step)
+        return Speed(examples * share / rate, scoring_speed(model, log), peak_memory_mib(where), rate, step)
+    if "epochs" in catalog.resolved(model):
+        model = dataclasses.replace(model, epochs=1)  # type: ignore[type-var]
+    began = _now(where)
+    model.fit(log, seed=0, device=where, journal=Journal())
+    return Speed(_now(where) - began, scoring_speed(model, log), peak_memory_mib(where))
 
 
 def generated(n_items: int, clicks: int) -> Sessions:

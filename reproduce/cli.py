@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
-from reproduce import __version__, terminal
+from reproduce import __version__, own_process, terminal
 from reproduce.errors import SuiteError, UsageError
 from reproduce.files import Terminated, heed_sigterm
 from reproduce.paper import controls
@@ -26,7 +26,7 @@ from reproduce.paper.variants import PAPERS, VARIANTS
 
 PROGRAM = "python -m reproduce"
 PAGE = "reports.making:make"  # what carries out a command: a function of a module, loaded when it is called
-INTERRUPTED, TERMINATED, UNWRITABLE = 130, 143, 3
+UNWRITABLE = 3  # exit status: standard output cannot be written
 # The options on how a log of one's own is read, by their names among the parsed options; see reading.own_log.Rules.
 OWN_LOG = (
     "columns", "where", "missing", "gap", "time_unit", "time_format", "test", "test_days", "test_share", "newest",
@@ -54,6 +54,7 @@ def main(words: Sequence[str] | None = None) -> int:
                 given = {key: getattr(options, key, None) for key in OWN_LOG}
                 options.rules = {key: value for key, value in given.items() if value not in (None, [])}
                 options.data = getattr(options, "data", Path("data"))  # own data in a .py may read from it
+                own_process.show_tracebacks(getattr(options, "traceback", False))
                 with _loading():
                     module, _, function = options.carry_out.partition(":")
                     carry_out = getattr(importlib.import_module(f"reproduce.{module}"), function)
@@ -68,13 +69,11 @@ def main(words: Sequence[str] | None = None) -> int:
         except SuiteError as error:
             print(f"reproduce: {error}", file=sys.stderr)
             status = error.status
-        except KeyboardInterrupt:
-            again = "finished epochs and runs are kept, the same command resumes"
-            print(f"\nreproduce: interrupted; {again}", file=sys.stderr)
-            status = INTERRUPTED
-        except Terminated:
-            print("reproduce: terminated; finished epochs and runs are kept, the same command resumes", file=sys.stderr)
-            status = TERMINATED
+        except (KeyboardInterrupt, Terminated) as stop:
+            ended, status = ("\nreproduce: interrupted", 130)
+            if isinstance(stop, Terminated):
+                ended, status = ("reproduce: terminated", 143)
+            print(f"{ended}; finished epochs and runs are kept, the same command resumes", file=sys.stderr)
         output.flush()
         if output.fault is not None:
             why = output.fault.strerror or output.fault
@@ -172,9 +171,7 @@ def _own_log() -> _Parser:
     usual = "such as session=visit item=product time=ts; default: the usual names"
     _many(own, "--columns", "ROLE=NAME", f"name its columns, {usual}")
     _many(own, "--where", "NAME=VALUE", "read only rows with this value in this column, such as event_type=view")
-    _many(
-        own, "--missing", "WORD", "the words that stand for a missing value (default: NA, N/A, null, None and others)"
-    )
+    _many(own, "--missing", "WORD", "words that stand for a missing value (default: NA, N/A, null, None and others)")
     _add(own, "--gap", "SPAN", "start a new session of a user after a pause of this length: 30m, 1h, ...")
     _add(own, "--time-unit", "UNIT", "the unit of its times: s, ms, us or ns; default: judged by their size")
     _add(own, "--time-format", "FORM", "the form of its times, such as %%d.%%m.%%Y, as in strptime")
@@ -191,13 +188,11 @@ def _own_log() -> _Parser:
 def _ranks() -> _Parser:
     parent = _Parser(add_help=False)
     outside = parent.add_argument_group("for ranks from other libraries (see docs/other-libraries.md)")
-    _many(
-        outside,
-        "--ranks",
-        "[LABEL=]FILE",
+    ranked = (
         "also show what another library ranked: a .parquet, .csv or .tsv of every test prefix; several files of one "
-        "label are its seeds, as are those of a pattern such as mine-seed*.csv",
+        "label are its seeds, as are those of a pattern such as mine-seed*.csv"
     )
+    _many(outside, "--ranks", "[LABEL=]FILE", ranked)
     vary = (
         "how much these rows vary between seeds: as networks trained by a softmax over all items, as models trained on "
         "pairs or samples, or not at all; default: only their own seeds tell"
@@ -217,13 +212,8 @@ def _view() -> _Parser:
 
 def _sitting(to: argparse._ActionsContainer) -> None:
     """Add the options of every command that trains."""
-    _add(
-        to,
-        "--minutes",
-        "N",
-        "stop after the last epoch that fits into N minutes; the same command resumes",
-        type=positive,
-    )
+    stop = "stop after the last epoch that fits into N minutes; the same command resumes"
+    _add(to, "--minutes", "N", stop, type=positive)
     _flag(to, "--fresh", "ignore checkpoints of interrupted runs")
     _flag(to, "--traceback", "show the traceback of an error in your own model")
     _flag(to, "--quiet", "no progress, only the result")
@@ -235,14 +225,7 @@ def _running() -> _Parser:
     how = parent.add_argument_group("how to run it")
     _add(how, "--seed", "N", "default: 0", nargs="+", type=int, default=[0])
     _add(how, "--device", "DEVICE", "auto (default), cpu, cuda or cuda:N", default="auto")
-    _add(
-        how,
-        "--jobs",
-        "N",
-        "the number of runs at a time, each in its own process (default: 1)",
-        type=positive,
-        default=1,
-    )
+    _add(how, "--jobs", "N", "runs at a time, each in its own process (default: 1)", type=positive, default=1)
     _add(how, "--slurm", "KEY=VALUE,...", f"submit every run as a Slurm job, such as {SLURM},at-once=8")
     _flag(how, "--stored", "run nothing: draw the page from stored records")
     _flag(how, "--dry-run", "print what would run and what is stored, and stop")

@@ -13,7 +13,7 @@ from typing import Any, get_args, get_type_hints
 import torch
 from tabulate import tabulate
 
-from reproduce import catalog, own_process
+from reproduce import catalog
 from reproduce.errors import InputError, ModelError, known
 from reproduce.fitting import user_model
 from reproduce.fitting.contract import RULES, broken, unusable
@@ -34,35 +34,24 @@ def data_sets(options: Namespace) -> str:
     data, named = options.data, catalog.named_datasets(options.dataset, options.rules, options.data)
     columns = ("clicks", "train_sequences", "test_sequences", "items", "average_length")
     rows, absent, notes = [], [], []
-    sources = [catalog.dataset(name) for name in named] or list(catalog.datasets().values())
-    for source in sources:
-        if not named and not source.obtain:  # the synthetic log
-            continue
-        if not named and not source.find(data):
-            absent.append(f"{source.name}: {source.obtain.format(data=data)}")
-            continue
+    for name in named or [source.name for source in catalog.datasets().values() if source.obtain]:  # no synthetic log
         try:
-            origin = catalog.load_split(source.name, data).provenance
+            origin = catalog.load_split(name, data).provenance
         except InputError as error:
             if named:
                 raise
-            absent.append(f"{source.name}: {error}")
+            absent.append(str(error))
             continue
-        notes += [f"{source.name}: {origin.note}"] if origin.note else []
-        for who, counts in ((source.name, origin.counts), ("  the paper", origin.published)):
+        notes += [f"{name}: {origin.note}"] if origin.note else []
+        for who, counts in ((name, origin.counts), ("  the paper", origin.published)):
             rows += [[who, *(as_printed(key, counts[key]) for key in columns)]] if counts else []
     head = ["data set", "clicks", "train sequences", "test sequences", "items", "average length"]
     table = tabulate(rows, head, disable_numparse=True, colalign=["left"] + ["right"] * 5) if rows else ""
     if named:
         return "\n\n".join([table, *notes])
-    missing = ["not here:", "\n".join(absent)] if absent else []
-    return "\n\n".join([table or f"nothing in {data}/", *missing, cached()])
-
-
-def cached() -> str:
-    """List the cache of splits."""
-    lines = "".join(f"\n    {line}" for line in split_cache.entries())
-    return f"cached in {split_cache.folder()}/ (data --clear empties it):{lines or ' nothing'}"
+    cached = "".join(f"\n    {line}" for line in split_cache.entries()) or " nothing"
+    kept = f"cached in {split_cache.folder()}/ (data --clear empties it):{cached}"
+    return "\n\n".join([table or f"nothing in {data}/", *(["not here:", "\n".join(absent)] if absent else []), kept])
 
 
 def catalogue(options: Namespace) -> str:
@@ -114,7 +103,6 @@ def contract(options: Namespace) -> str:
     Raises:
         ModelError: a model breaks a rule or cannot be used; one line per mistake.
     """
-    own_process.show_tracebacks(options.traceback)
     device = choose_device(options.device)
     kept, failed = [], []
     for model in options.model:

@@ -14,6 +14,7 @@ import os
 import sys
 import traceback as tracebacks
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -133,18 +134,15 @@ def _answer(
             answer = work(file, *args)
         except SuiteError as error:
             answer = error
-        except Terminated:
+        except (Terminated, KeyboardInterrupt):
             os._exit(143)
-        except KeyboardInterrupt:
-            os._exit(130)
         except BaseException as error:  # SystemExit too
             answer = unforeseen(error) if file is None else ModelError(raised(error, file))
         try:
             writer.send(answer)
-        except BrokenPipeError:  # nobody waits for it
-            os._exit(0)
-        except Exception as error:  # it cannot be pickled
-            writer.send(ModelError(f"its result cannot be sent ({type(error).__name__})"))
+        except Exception as error:  # it cannot be pickled, or nobody waits for it
+            with suppress(BrokenPipeError):
+                writer.send(ModelError(f"its result cannot be sent ({type(error).__name__})"))
     os._exit(0)
 
 
@@ -167,8 +165,5 @@ def raised(error: BaseException, file: Path) -> str:
     line = f"raised {type(error).__name__}{f': {text}' if text else ''}{where}"
     if _traceback.shown and line not in _traceback.printed:
         _traceback.printed.add(line)
-        try:
-            tracebacks.print_exception(error)
-        except Exception:  # its __str__ fails too
-            print(line, file=sys.stderr)
+        tracebacks.print_exception(error)
     return line

@@ -115,7 +115,6 @@ def _outside(request: Request, options: Namespace) -> dict[str, Any]:
 
 def run_one(options: Namespace) -> str:
     """Make the record of the single run that `options` name, and return its line."""
-    own_process.show_tracebacks(options.traceback)
     model = catalog.recommender(options.model, load=False).name
     (dataset,) = catalog.named_datasets([options.dataset], options.rules, options.data)
     fields = settings_of(model, options.set, "is run")
@@ -179,7 +178,6 @@ def write(results: Path, files: Mapping[str, bytes]) -> None:
 def request_of(page: Page, options: Namespace) -> Request:
     """Build the request from the parsed options; options that the page does not offer keep their defaults."""
     given = vars(options)
-    own_process.show_tracebacks(given.get("traceback", False))
     models = [catalog.recommender(name, load=False).name for name in given.get("model", [])]
     datasets = catalog.named_datasets(given.get("dataset", []), options.rules, options.data)
     return Request(

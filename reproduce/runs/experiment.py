@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import quote
 
 from reproduce import catalog
-from reproduce.errors import UsageError
+from reproduce.errors import UsageError, in_a_line
 from reproduce.fitting.recommender import Recommender
 
 SCHEMA = 1  # of a record
@@ -66,8 +66,7 @@ class Experiment:
 def check_seed(seed: int) -> None:
     """Raise UsageError for a seed that some source of random numbers does not accept."""
     if not 0 <= seed <= MAX_SEED:
-        shown = f"{seed:,}" if abs(seed) < 10**20 else "a number of more than 20 digits"
-        raise UsageError(f"seed {shown}: must be from 0 to {MAX_SEED:,}")
+        raise UsageError(f"seed {in_a_line(f'{seed:,}', 30)}: must be from 0 to {MAX_SEED:,}")
 
 
 def file_name(model: str, fields: Mapping[str, Any]) -> str:

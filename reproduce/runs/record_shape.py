@@ -72,25 +72,12 @@ PROVENANCE = {
     "counts": {"*": number(0)},
     "published": {"*": number(0)},
     "note": text,
-    "reconstructed?": truth,
     "*": PLAIN,
 }
-SITTING = {  # of a run, before it was resumed
-    "epochs": integer(0),
-    "device?": text,
-    "threads?": integer(0),
-    "torch?": text,
-    "commit?": (text, null),
-    "dirty?": (truth, null),
-    "*": PLAIN,
-}
+MACHINE = {"device": text, "threads": integer(0), "torch": text, "commit": (text, null), "dirty": (truth, null)}
 ENVIRONMENT = {
-    "device": text,
-    "threads": integer(0),
-    "torch": text,
-    "commit": (text, null),
-    "dirty": (truth, null),
-    "resumed": [SITTING],
+    **MACHINE,
+    "resumed": [{"epochs": integer(0), **{f"{key}?": kind for key, kind in MACHINE.items()}, "*": PLAIN}],
     "source?": SHA256,  # of a user's own model
     "scoring_chunk?": integer(0),
     "*": PLAIN,
@@ -135,15 +122,12 @@ def misfits(value: Any, kind: Kind, place: str = "") -> Iterator[str]:
     elif isinstance(kind, dict) and type(value) is dict:
         yield from (f"{place}.{key}".lstrip(".") for key in kind if not key.endswith(("?", "*")) and key not in value)
         for key, member in value.items():
-            declared = kind.get(key, kind.get(f"{key}?", kind.get("*", _absent)))
+            declared: Any = kind.get(
+                key, kind.get(f"{key}?", kind.get("*", ()))
+            )  # () is of no kind: no record has the key
             yield from misfits(member, declared, f"{place}.{key}".lstrip("."))
     elif not callable(kind) or not kind(value):
         yield place
-
-
-def _absent(value: Any) -> bool:
-    """Stand for the kind of a key that no record has."""
-    return False
 
 
 def read_json(file: Path) -> dict[str, Any]:

@@ -35,35 +35,23 @@ OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "ALLOC_FAILED", "
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """How experiments are run. None of it is part of an experiment's identity.
+    """How experiments are run. None of it is part of an experiment's identity."""
 
-    Args:
-        data: the folder with the logs.
-        results: the folder that holds runs/.
-        device: auto, cpu, cuda or cuda:N.
-        force: run again even if there is a record.
-        fresh: do not resume from a checkpoint.
-        quiet: do not show progress.
-        keep_model: also keep the fitted model beside the record; see kept_model. An existing record is not changed.
-        deadline: when to stop, between two epochs.
-    """
-
-    data: Path
-    results: Path
-    device: str = "auto"
-    force: bool = False
-    fresh: bool = False
-    quiet: bool = False
-    keep_model: bool = False
-    deadline: Deadline | None = None
+    data: Path  # the folder with the logs
+    results: Path  # the folder that holds runs/
+    device: str = "auto"  # or cpu, cuda, cuda:N
+    force: bool = False  # run again even if there is a record
+    fresh: bool = False  # do not resume from a checkpoint
+    quiet: bool = False  # do not show progress
+    keep_model: bool = False  # also keep the fitted model beside the record, which stays as it is; see kept_model
+    deadline: Deadline | None = None  # when to stop, between two epochs
 
     @staticmethod
     def given(options: Namespace) -> dict[str, Any]:
         """Return the arguments that a command line gives; options that a command does not offer keep their defaults."""
         words = vars(options)
-        minutes = words.get("minutes")
-        deadline = None if minutes is None else Deadline.in_minutes(minutes)
-        return {key.name: words[key.name] for key in fields(RunOptions) if key.name in words} | {"deadline": deadline}
+        given = {field.name: words[field.name] for field in fields(RunOptions) if field.name in words}
+        return given | ({"deadline": Deadline.in_minutes(words["minutes"])} if words.get("minutes") else {})
 
     def at_home(self) -> RunOptions:
         """Return the same options with absolute folders, whatever a model does to the working directory."""
@@ -236,14 +224,10 @@ def _check_unchanged(
         raise ModelError("it turned deterministic algorithms off or TF32 on; leave both alone")
 
 
-def out_of_memory(error: BaseException) -> bool:
-    """Whether an error means that memory ran out, of the machine or of a GPU.
-
-    Torch says so by an exception of its own only in some cases.
-    """
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    return isinstance(error, RuntimeError) and any(words in str(error) for words in OUT_OF_MEMORY)
+def out_of_memory(error: Exception) -> bool:
+    """Whether an error means that memory ran out, of the machine or of a GPU."""
+    told = isinstance(error, RuntimeError) and any(words in str(error) for words in OUT_OF_MEMORY)
+    return told or isinstance(error, MemoryError | torch.OutOfMemoryError)
 
 
 def _stored(options: RunOptions, experiment: Experiment, split: Split) -> tuple[Result | None, Result | None]:
@@ -279,9 +263,8 @@ def _clear_up(experiment: Experiment, results: Path) -> None:
     Such a checkpoint is older than the record. The checkpoint of a run repeated with `force` is newer and is kept.
     """
     table, checkpoint, lock = (experiment.file(results, ending) for ending in (".json", ".checkpoint", ".lock"))
-    if not (is_regular(table) and (is_regular(checkpoint) or is_regular(lock))):
-        return
-    # Suppressed: another process has just cleared up or is doing so, or the folder is read-only.
-    with suppress(FileNotFoundError, Busy, InputError), only_one(lock, wait=False):
-        if table.stat().st_mtime_ns >= checkpoint.stat().st_mtime_ns:
-            checkpoint.unlink()
+    if is_regular(table) and (is_regular(checkpoint) or is_regular(lock)):
+        # Suppressed: another process has just cleared up or is doing so, or the folder is read-only.
+        with suppress(FileNotFoundError, Busy, InputError), only_one(lock, wait=False):
+            if table.stat().st_mtime_ns >= checkpoint.stat().st_mtime_ns:
+                checkpoint.unlink()

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from tabulate import tabulate
 
-from reproduce import catalog, own_process
+from reproduce import catalog
 from reproduce.errors import InputError, ModelError, UsageError
 from reproduce.files import only_one, replacing
 from reproduce.fitting.neural import Neural
@@ -236,7 +236,6 @@ def _over_orders(low: float, high: float) -> bool:
 
 
 def answer(options: Namespace) -> str:
-    own_process.show_tracebacks(options.traceback)
     jobs = slurm.parse(options.slurm) if options.slurm else None
     model = catalog.recommender(options.model, load=False).name
     (dataset,) = catalog.named_datasets([options.dataset], options.rules, options.data)
