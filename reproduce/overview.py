@@ -40,7 +40,7 @@ def data_sets(options: Namespace) -> str:
         except InputError as error:
             if named:
                 raise
-            absent.append(str(error))
+            absent.append(str(error).replace(f" not found in {data}/:", ""))
             continue
         notes += [f"{name}: {origin.note}"] if origin.note else []
         for who, counts in ((name, origin.counts), ("  the paper", origin.published)):

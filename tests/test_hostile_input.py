@@ -18,7 +18,7 @@ from reproduce import catalog
 from reproduce.__main__ import main
 from reproduce.datasets import diginetica, eshop, yoochoose
 from reproduce.errors import InputError
-from reproduce.files import is_regular, only_one, replacing
+from reproduce.files import host, is_regular, only_one, replacing
 from reproduce.reading import processed
 from reproduce.runs import runner
 from reproduce.runs.experiment import Experiment
@@ -210,10 +210,10 @@ def vanished_process() -> int:
 def test_what_a_killed_process_left_half_written_goes_with_the_next_write(tmp_path: Path) -> None:
     dead, alive = vanished_process(), os.getppid()
     for number in (dead, alive):
-        (tmp_path / f".page.md.{number}.tmp").write_text("half")
+        (tmp_path / f".page.md.{host()}-{number}.tmp").write_text("half")
     with replacing(tmp_path / "page.md") as temporary:
         temporary.write_text("whole")
-    assert sorted(file.name for file in tmp_path.iterdir()) == [f".page.md.{alive}.tmp", "page.md"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == [f".page.md.{host()}-{alive}.tmp", "page.md"]
 
 
 def test_a_lock_whose_record_is_whole_is_cleared_up(tmp_path: Path) -> None:
