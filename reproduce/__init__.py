@@ -21,31 +21,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from reproduce.catalog import load_split, make_recommender
-    from reproduce.export import compare
-    from reproduce.fitting.batches import Batch
-    from reproduce.fitting.neural import Neural
-    from reproduce.fitting.recommender import Recommender, setting
-    from reproduce.runs.experiment import Experiment
-    from reproduce.runs.kept_model import load_model
-    from reproduce.runs.runner import run
+    from reproduce.catalog import load_split as load_split
+    from reproduce.catalog import make_recommender as make_recommender
+    from reproduce.export import compare as compare
+    from reproduce.fitting.batches import Batch as Batch
+    from reproduce.fitting.neural import Neural as Neural
+    from reproduce.fitting.recommender import Recommender as Recommender
+    from reproduce.fitting.recommender import setting as setting
+    from reproduce.runs.experiment import Experiment as Experiment
+    from reproduce.runs.kept_model import load_model as load_model
+    from reproduce.runs.runner import run as run
 
 # cuBLAS reads this at its first call in a process; without it the deterministic algorithms refuse to run on CUDA.
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 __version__ = "0.1.0"
-__all__ = [
-    "Batch",
-    "Experiment",
-    "Neural",
-    "Recommender",
-    "compare",
-    "load_model",
-    "load_split",
-    "make_recommender",
-    "run",
-    "setting",
-]
 
 _WHERE = {
     "load_split": "reproduce.catalog",
@@ -59,6 +49,7 @@ _WHERE = {
     "run": "reproduce.runs.runner",
     "compare": "reproduce.export",
 }
+__all__ = tuple(_WHERE)
 
 
 def __getattr__(name: str) -> Any:

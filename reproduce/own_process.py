@@ -15,7 +15,6 @@ import sys
 import traceback as tracebacks
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -27,18 +26,13 @@ from reproduce.files import Terminated, heed_sigterm
 PATIENCE = 30.0  # seconds that a process has to end after its answer
 
 
-@dataclass
-class _Traceback:
-    shown: bool = False  # --traceback
-    printed: set[str] = field(default_factory=set)  # a repeated error is printed once
-
-
-_traceback = _Traceback()
+_printed: set[str] | None = None  # errors whose traceback was printed, each once; None without --traceback
 
 
 def show_tracebacks(on: bool) -> None:
     """Set whether errors of a user's own code are also printed with a traceback on standard error."""
-    _traceback.shown, _traceback.printed = on, set()
+    global _printed
+    _printed = set() if on else None
 
 
 def context() -> Any:
@@ -67,7 +61,9 @@ def start(file: Path | None, work: Callable[..., object], *args: Any) -> tuple[A
     folders = list(importlib.import_module("reproduce.datasets").__path__)
     # The server's own standard error may be another one by now; a connection is how a descriptor can be sent.
     with Connection(os.dup(2), readable=False) as errors:
-        process = processes.Process(target=_answer, args=(writer, errors, _traceback.shown, folders, file, work, args))
+        process = processes.Process(
+            target=_answer, args=(writer, errors, _printed is not None, folders, file, work, args)
+        )
         process.start()
     writer.close()
     return process, reader
@@ -163,7 +159,7 @@ def raised(error: BaseException, file: Path) -> str:
         text = ""
     where = "" if isinstance(error, SyntaxError) or not place else f" ({Path(place.filename).name}:{place.lineno})"
     line = f"raised {type(error).__name__}{f': {text}' if text else ''}{where}"
-    if _traceback.shown and line not in _traceback.printed:
-        _traceback.printed.add(line)
+    if _printed is not None and line not in _printed:
+        _printed.add(line)
         tracebacks.print_exception(error)
     return line

@@ -29,7 +29,7 @@ from reproduce.reports.records import Records
 from reproduce.runs.experiment import Experiment
 from reproduce.runs.record import Result, store
 from reproduce.runs.request import Request
-from reproduce.runs.stored_search import VERSION, Found, Protocol, Trial
+from reproduce.runs.search import VERSION, Found, Protocol, Trial
 
 GOLDEN = Path(__file__).resolve().parent / "golden" / "claims.md"
 A, B, POP = Row("Item-KNN", "item_knn"), Row("S-KNN", "sknn"), Row("POP", "pop")  # these models have no randomness

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from reproduce import cli
 from reproduce.__main__ import main
 from reproduce.errors import UsageError
 from reproduce.runs import checkpoint, deadline
@@ -119,8 +120,8 @@ def test_the_command_line_ends_with_75_and_goes_on(
 ) -> None:
     words = ["table2", "--dataset", "cycle", "--model", "pop", "narm", "--quiet", "--results", str(tmp_path)]
     words += ["--set", *(f"narm.{key}={value}" for key, value in SMALL.items())]
-    limits = iter([Deadline(0.0), Deadline(3600.0)])
-    monkeypatch.setattr(Deadline, "in_minutes", lambda minutes: next(limits))
+    limits = iter([1e-9, 1e6])
+    monkeypatch.setattr(cli, "positive", lambda text: next(limits))
     assert main([*words, "--minutes", "1"]) == 75
     assert "2 of 2 runs out of time" in capsys.readouterr().err
     assert main([*words, "--minutes", "1"]) == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -109,16 +110,16 @@ def test_the_command_says_what_it_brought_and_a_folder_without_records_is_bad_in
 
 def test_a_run_that_ends_during_the_merge_is_not_overwritten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one, into = made(tmp_path / "one", POP), tmp_path / "into"
-    before = merging.check_writable
+    only_one = merging.only_one
 
-    def meanwhile(results: Path) -> None:
-        before(results)
+    def meanwhile(lock: Path) -> AbstractContextManager[None]:
         made(into, POP)
         found = load(POP, into)
         assert found is not None
         store(dataclasses.replace(found, greater=found.greater * 0, equal=found.equal * 0), into)
+        return only_one(lock)
 
-    monkeypatch.setattr(merging, "check_writable", meanwhile)
+    monkeypatch.setattr(merging, "only_one", meanwhile)
     with pytest.raises(InputError, match="the same run with different ranks"):
         merge([one], into)
     found = load(POP, into)

@@ -12,7 +12,7 @@ from reproduce import catalog
 from reproduce.__main__ import main
 from reproduce.errors import UsageError
 from reproduce.runs.request import Request, command_line
-from reproduce.runs.stored_search import Found, Trial
+from reproduce.runs.search import Found, Trial
 
 LABELLED = """
 from dataclasses import dataclass

@@ -19,13 +19,12 @@ from reproduce.errors import InputError, ModelError
 from reproduce.paper.rows import Row
 from reproduce.reading.held_out import drift, hold_out
 from reproduce.reading.sessions import Provenance, Sessions, Split
-from reproduce.runs import search, stored_search
+from reproduce.runs import search
 from reproduce.runs.deadline import Deadline, TimeIsUp
 from reproduce.runs.experiment import Experiment
 from reproduce.runs.record import load
 from reproduce.runs.runner import RunOptions
-from reproduce.runs.search import Search
-from reproduce.runs.stored_search import Found, Protocol, Refit, Trial, best_of
+from reproduce.runs.search import Found, Protocol, Refit, Search, Trial, best_of
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
 ITEM_KNN = Search("cycle", "item_knn", {}, 0, trials=1)
@@ -370,24 +369,24 @@ def a_search(model: str, trials: int, reached: float, *, epochs: int | None = No
 def test_searches_compare_only_where_all_models_have_one_by_the_same_protocol_and_budget() -> None:
     narm, gru, knn = (Row(catalog.recommender(one).label, one) for one in ("narm", "improved_gru_rec", "item_knn"))
     searches = [a_search("narm", 20, 60.0), a_search("improved_gru_rec", 10, 60.0), a_search("item_knn", 20, 50.0)]
-    assert [one.model for one in stored_search.compared(searches, [knn, narm])] == ["item_knn", "narm"]
-    assert stored_search.compared(searches, [narm, gru]) == []
+    assert [one.model for one in search.compared(searches, [knn, narm])] == ["item_knn", "narm"]
+    assert search.compared(searches, [narm, gru]) == []
     for unlike in (a_search("improved_gru_rec", 20, 60.0, epochs=5), a_search("improved_gru_rec", 20, 60.0, version=1)):
-        assert stored_search.compared([*searches, unlike], [narm, gru]) == []
+        assert search.compared([*searches, unlike], [narm, gru]) == []
     alike = a_search("improved_gru_rec", 20, 60.0)
-    assert stored_search.compared([*searches, alike], [narm, gru]) == [searches[0], alike]
+    assert search.compared([*searches, alike], [narm, gru]) == [searches[0], alike]
 
 
 def test_of_several_searches_of_a_row_the_better_one_counts_and_of_several_protocols_the_larger() -> None:
     narm = Row(catalog.recommender("narm").label, "narm")
     one, better, larger = a_search("narm", 20, 60.0), a_search("narm", 20, 61.0), a_search("narm", 40, 50.0)
-    assert stored_search.compared([one, better], [narm]) == [better] == stored_search.compared([better, one], [narm])
-    assert stored_search.compared([one, better, larger], [narm]) == [larger]
+    assert search.compared([one, better], [narm]) == [better] == search.compared([better, one], [narm])
+    assert search.compared([one, better, larger], [narm]) == [larger]
 
 
 def test_a_committed_search_of_before_is_read_as_of_the_older_protocol() -> None:
     """Three of V-SKNN's twenty trials on YOOCHOOSE 1/64 drew a setting again, so that 17 count."""
-    (vsknn,) = (one for one in stored_search.found(RESULTS, "yoochoose1_64") if one.model == "vsknn" and not one.refits)
+    (vsknn,) = (one for one in search.found(RESULTS, "yoochoose1_64") if one.model == "vsknn" and not one.refits)
     assert len(vsknn.trials) == 20
     assert vsknn.protocol == Protocol(1, 17, None, 0, 0)
     assert str(vsknn.protocol) == "17 trials by an older protocol: the best of single fits"
@@ -424,7 +423,7 @@ def test_the_command_never_sees_the_test_part_and_prints_options_that_work(
         "sampler": "optuna",
     }
     assert kept["ranges"] == {"regularisation": [0.0, 100.0], "alpha": [0.0, 1.0]} and kept["seeds"] == [1, 2, 3]
-    (found,) = stored_search.found(tmp_path, "cycle")
+    (found,) = search.found(tmp_path, "cycle")
     assert found.protocol == Protocol(**kept["protocol"]) and len(found.refits) == 3
     assert found.best.fields == kept["best"]["fields"] and found.reached[0] >= found.trials[0].recall  # type: ignore
 

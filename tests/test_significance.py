@@ -28,7 +28,7 @@ from reproduce.reports.study import Study
 from reproduce.runs.experiment import Experiment
 from reproduce.runs.record import Result, store
 from reproduce.runs.request import Request
-from reproduce.runs.stored_search import Found, Trial
+from reproduce.runs.search import Found, Trial
 
 GOLDEN = Path(__file__).resolve().parent / "golden" / "significance.md"
 DATASET = "eshop"

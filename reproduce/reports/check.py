@@ -21,7 +21,7 @@ from reproduce.reports import figures, making, renderers
 from reproduce.reports.document import Document
 from reproduce.reports.records import Records
 from reproduce.reports.study import Page
-from reproduce.runs import kept_model, stored_search
+from reproduce.runs import kept_model, search
 from reproduce.runs.experiment import identity
 from reproduce.runs.listing import listed
 from reproduce.runs.record import Result, current, load_file
@@ -230,7 +230,7 @@ class _Folder:
     def check_searches(self) -> None:
         for place in sorted((self.results / "search").glob("*")):
             try:
-                stored_search.found(self.results, place.name)
+                search.found(self.results, place.name)
             except InputError as error:
                 self.fault(error)
             else:

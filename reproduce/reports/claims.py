@@ -23,9 +23,9 @@ from reproduce.reports.lengths import of_lengths
 from reproduce.reports.measuring import METRICS, Seeds
 from reproduce.reports.records import Records, papers_task
 from reproduce.reports.study import Page, Study, joined, title_of
-from reproduce.runs import stored_search
+from reproduce.runs import search
 from reproduce.runs.record import Result
-from reproduce.runs.stored_search import VERSION, Found
+from reproduce.runs.search import VERSION, Found
 
 CONTRADICTED = 4  # the exit status of --strict
 SUPPORTED, AGAINST, UNDECIDED, NO_CLAIM, UNEQUAL = "supported", "contradicted", "undecided", "·", "not tuned equally"
@@ -144,7 +144,7 @@ class Evidence:
         A row whose model has nothing to search stays as it is and needs none.
         """
         wanted = [row for row in rows if can_be_searched(row)]
-        searches = stored_search.compared(self.searches, wanted)
+        searches = search.compared(self.searches, wanted)
         if wanted and not searches:
             return None
         found = zip(wanted, searches, strict=True)

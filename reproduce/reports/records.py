@@ -19,12 +19,12 @@ from reproduce.paper.counting import Counting
 from reproduce.paper.rows import ROWS, Row
 from reproduce.reading import own_data
 from reproduce.reading.sessions import exactness
-from reproduce.runs import stored_search
+from reproduce.runs import search
 from reproduce.runs.experiment import Experiment
 from reproduce.runs.listing import Listed, listed
 from reproduce.runs.record import OUTSIDE, Result, current, load
 from reproduce.runs.request import Request, recorded
-from reproduce.runs.stored_search import Found
+from reproduce.runs.search import Found
 
 
 class Records:
@@ -79,7 +79,7 @@ class Records:
     def searches(self, dataset: str) -> list[Found]:
         """Return the searches on a data set, by file name; none, with a remark, if one is broken."""
         try:
-            searches = stored_search.found(self.folder, dataset)
+            searches = search.found(self.folder, dataset)
             return [search for search in searches if search.split in ("", self._digest(dataset))]
         except InputError as error:
             self.of(dataset)

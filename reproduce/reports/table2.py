@@ -49,7 +49,7 @@ from reproduce.reports.study import (
 )
 from reproduce.runs.record import OutsideResult, Result
 from reproduce.runs.request import Request, same
-from reproduce.runs.stored_search import VERSION, Found
+from reproduce.runs.search import VERSION, Found
 
 SPAN = 2.2  # points to either side in the figure
 BY_PUBLIC_CODE = Dots("predicted from public code", figures.DARK, hollow=True)

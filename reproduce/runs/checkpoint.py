@@ -131,8 +131,3 @@ class RunJournal(Journal):
             "state": state,
         }
         state_file.write(self.checkpoint, KIND, content)
-
-    def discard(self) -> None:
-        """Delete the checkpoint, which is no longer needed once the run is recorded."""
-        if self.checkpoint is not None:
-            self.checkpoint.unlink(missing_ok=True)

@@ -24,19 +24,10 @@ class Deadline:
     seconds: float
     began: float = field(default_factory=lambda: time.monotonic())
 
-    @classmethod
-    def in_minutes(cls, minutes: float) -> Deadline:
-        return cls(60.0 * minutes)
-
     @property
     def left(self) -> float:
         """Seconds left, negative after the deadline."""
         return self.began + self.seconds - time.monotonic()
-
-    def check(self) -> None:
-        """Raise TimeIsUp if no time is left to begin a run."""
-        if self.left <= 0:
-            raise TimeIsUp(NOT_BEGUN)
 
     def check_epoch(self, epoch: int, epochs: int, lengths: Sequence[float]) -> None:
         """Raise TimeIsUp if the next epoch, as far as is known, would not end in time.

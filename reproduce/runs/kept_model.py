@@ -161,15 +161,15 @@ def fault(place: Path, result: Result) -> str:
     Raises:
         InputError: the file is absent, broken or changed.
     """
-    return _fault(state_file.read(place, KIND, REMEDY), result.identity, result.split)
+    return _fault(state_file.read(place, KIND, REMEDY), result.identity, result.split, "its record")
 
 
-def _fault(kept: Mapping[str, Any], identity: str, split: Mapping[str, Any]) -> str:
-    if kept.get("identity") != identity:
-        return "of another run than its record"
+def _fault(kept: Mapping[str, Any], identity: str, split: Mapping[str, Any], whose: str) -> str:
     ids = kept.get("vocabulary")
     digest = None if ids is None else vocabulary_digest(np.array(ids, dtype=object))
-    return "" if digest == split.get("vocabulary") else "with other item ids than its record"
+    if kept.get("identity") != identity:
+        return f"of another run than {whose}"
+    return "" if digest == split.get("vocabulary") else f"with other item ids than {whose}"
 
 
 def load_model(place: Path | str, device: torch.device | str = "auto") -> KeptModel:
@@ -183,22 +183,23 @@ def load_model(place: Path | str, device: torch.device | str = "auto") -> KeptMo
             run or other data than the record beside it.
         UsageError: there is no such device.
     """
-    place = Path(place)
+    place, where = Path(place), choose_device(device)
     kept = state_file.read(place, KIND, REMEDY)
     table = place.with_suffix(".json")
-    if table.is_file() and (wrong := _fault(kept, (record := load_file(table)[1]).identity, record.split)):
+    if table.is_file() and (
+        wrong := _fault(kept, (record := load_file(table)[1]).identity, record.split, "its record")
+    ):
         raise InputError(f"{place}: {wrong}; {REMEDY} --force")
-    where = choose_device(device)
+    here = catalog.current()
     try:
         experiment, n_items, ids = Experiment(**kept["experiment"]), int(kept["n_items"]), kept["vocabulary"]
-        own = catalog.current().data.get(experiment.dataset)
-        if own is not None:  # a user's own data that were named: their split is at hand
-            split = own.dataset.read(Path())
-            if wrong := _fault(kept, experiment.identity(split.digest), split_of_record(split)):
-                raise InputError(f"{place}: {wrong.removesuffix('its record')}the data named; {REMEDY}")
+        if experiment.dataset in here.data:  # a user's own data that were named: their split is at hand
+            split = here.data[experiment.dataset].dataset.read(Path())
+            if wrong := _fault(kept, experiment.identity(split.digest), split_of_record(split), "the data named"):
+                raise InputError(f"{place}: {wrong}; {REMEDY}")
         if experiment.model not in catalog.recommenders():
             raise InputError(f"{place}: a model of your own, {experiment.model}.py; name its file too")
-        if kept["source"] != catalog.current().source(experiment.model):
+        if kept["source"] != here.source(experiment.model):
             raise InputError(f"{place}: was fitted by another source of {experiment.model}.py; {REMEDY}")
         if not 0 < n_items <= place.stat().st_size:  # no model learns less than a byte of an item
             raise ValueError("more items than the file can hold")

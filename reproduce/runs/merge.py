@@ -6,11 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
 from reproduce.errors import InputError
 from reproduce.files import only_one, replacing
-from reproduce.runs.environment import check_writable
 from reproduce.runs.experiment import Experiment
 from reproduce.runs.kept_model import ENDING, fault
 from reproduce.runs.record import Result, load_file
@@ -63,7 +60,6 @@ def merge(folders: Sequence[Path], results: Path) -> Merged:
                 models.setdefault(cause.path, model)
                 whole.add(model)
         done.skipped.extend(file for file in sorted((folder / "runs").glob("*/*")) if file not in whole)
-    check_writable(results)
     for path, table in tables.items():
         _bring(table, models.get(path), results, done)
     return done
@@ -97,7 +93,7 @@ def _check_same(file: Path, other: Path, result: Result) -> None:
             f"{file} and {other}: one experiment, and not one run: other data, fields or source; remove the one that "
             "is not wanted"
         )
-    if not (np.array_equal(first.greater, result.greater) and np.array_equal(first.equal, result.equal)):
+    if not first.same_ranks(result):
         raise InputError(
             f"{file} and {other}: the same run with different ranks; compare their circumstances and remove one"
         )

@@ -52,6 +52,9 @@ class Result:
         """The rank of every target, (n,); 1 is best, and a tie counts against the model unless asked otherwise."""
         return ranking.rank(self.greater, self.equal, ties_favour_target=ties_favour_target)
 
+    def same_ranks(self, other: Result) -> bool:
+        return np.array_equal(self.greater, other.greater) and np.array_equal(self.equal, other.equal)
+
     def recall(self, k: int = ranking.CUTOFF) -> float:
         """Recall@k in per cent; a tie counts against the model."""
         return ranking.recall_at(self.ranks(), k)

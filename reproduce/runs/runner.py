@@ -24,8 +24,8 @@ from reproduce.fitting.recommender import Recommender
 from reproduce.reading.sessions import Sessions, Split
 from reproduce.runs import kept_model
 from reproduce.runs.checkpoint import RunJournal
-from reproduce.runs.deadline import Deadline
-from reproduce.runs.environment import check_writable, choose_device, circumstances, forget_peak_memory, peak_memory_mib
+from reproduce.runs.deadline import NOT_BEGUN, Deadline, TimeIsUp
+from reproduce.runs.environment import choose_device, circumstances, forget_peak_memory, peak_memory_mib
 from reproduce.runs.experiment import Experiment
 from reproduce.runs.record import OtherData, Result, load, split_of_record, store
 
@@ -51,7 +51,7 @@ class RunOptions:
         """Return the arguments that a command line gives; options that a command does not offer keep their defaults."""
         words = vars(options)
         given = {field.name: words[field.name] for field in fields(RunOptions) if field.name in words}
-        return given | ({"deadline": Deadline.in_minutes(words["minutes"])} if words.get("minutes") else {})
+        return given | ({"deadline": Deadline(60.0 * words["minutes"])} if words.get("minutes") else {})
 
     def at_home(self) -> RunOptions:
         """Return the same options with absolute folders, whatever a model does to the working directory."""
@@ -106,17 +106,16 @@ def run_with(options: RunOptions, experiment: Experiment, split: Split | None = 
     done, _ = _stored(options, experiment, split)
     if done is not None:
         return done
-    if options.deadline is not None:
-        options.deadline.check()
-    check_writable(options.results)
+    if options.deadline is not None and options.deadline.left <= 0:
+        raise TimeIsUp(NOT_BEGUN)
     with only_one(experiment.file(options.results, ".lock"), wait=wait):
         done, before = _stored(options, experiment, split)  # again: this process may have waited for another
         if done is not None:
             return done
-        device = choose_device(options.device)
+        device, checkpoint = choose_device(options.device), experiment.file(options.results, ".checkpoint")
         journal = RunJournal(
             title=f"{experiment.dataset} {experiment.model}",
-            checkpoint=experiment.file(options.results, ".checkpoint"),
+            checkpoint=checkpoint,
             identity=experiment.identity(split.digest),
             circumstances={**circumstances(device, split.test.n_items), **(own.described if own else {})},
             quiet=options.quiet,
@@ -125,7 +124,7 @@ def run_with(options: RunOptions, experiment: Experiment, split: Split | None = 
         )
         model = experiment.recommender()
         result = _made(model, experiment, split, device, journal)
-        if before is not None and not _same_ranks(before, result):
+        if before is not None and not result.same_ranks(before):
             raise ModelError(
                 f"{experiment.model}: made again to be kept, it gave other ranks than its record, as on another "
                 "device or with other threads; with --force the record is made anew"
@@ -134,7 +133,7 @@ def run_with(options: RunOptions, experiment: Experiment, split: Split | None = 
             kept_model.store(model, experiment, journal.identity, split, options.results)
         if before is None:
             store(result, options.results)
-        journal.discard()
+        checkpoint.unlink(missing_ok=True)  # no longer needed once the run is recorded
     return before or result
 
 
@@ -251,10 +250,6 @@ def _stored(options: RunOptions, experiment: Experiment, split: Split) -> tuple[
     except InputError:  # absent or broken
         return None, stored
     return (None if lacking else stored), stored
-
-
-def _same_ranks(before: Result, result: Result) -> bool:
-    return np.array_equal(before.greater, result.greater) and np.array_equal(before.equal, result.equal)
 
 
 def _clear_up(experiment: Experiment, results: Path) -> None:

@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from reproduce.runs.request import Request, how, state, words
 from reproduce.runs.runner import RunOptions
 
 REFUSED = ("array", "output", "open-mode", "requeue", "no-requeue", "signal")  # set by the suite; see `parse`
+OURS = ("at-once", "restarts")  # cells that run at a time, and how often each is queued again, at most
 OF_A_GPU = ("gres", "gpus")  # beginnings of keys that the job for the page does not need
 
 # srun: without it Python never receives the signal. trap: a preempted script receives the signal too and must survive
@@ -60,19 +61,7 @@ exec @PYTHON@ -m reproduce @LINE@
 """
 
 
-@dataclass(frozen=True)
-class SlurmOptions:
-    """The keys given with --slurm: options of sbatch, passed on unchanged, and two of our own."""
-
-    keys: Mapping[str, str]
-    at_once: int | None = None  # the largest number of cells that run at the same time
-    restarts: int = 20  # how often a cell is queued again at most, so that none runs for ever
-
-    def words(self, without: Iterable[str] = ()) -> list[str]:
-        return [f"--{key}={value}" for key, value in self.keys.items() if not key.startswith(tuple(without))]
-
-
-def parse(text: str) -> SlurmOptions:
+def parse(text: str) -> dict[str, str]:
     """Parse KEY=VALUE,... from the command line. Raises UsageError if it is malformed or sets a reserved key."""
     keys: dict[str, str] = {}
     for word in text.split(","):
@@ -81,18 +70,13 @@ def parse(text: str) -> SlurmOptions:
             raise UsageError(f"--slurm {word!r}: expected KEY=VALUE,..., such as partition=gpu,time=60,gres=gpu:1")
         if key in REFUSED or key.startswith("-"):
             raise UsageError(f"--slurm {word}: {key} is set by the suite; leave it out")
-        keys[key] = value
-    ours = {}
-    for key in ("at-once", "restarts"):
-        value = keys.pop(key, "")
-        if value and (not value.isdecimal() or int(value) < 1):
+        if key in OURS and (not value.isdecimal() or int(value) < 1):
             raise UsageError(f"--slurm {key}={value}: must be a number from 1 on")
-        if value:
-            ours[key.replace("-", "_")] = int(value)
-    return SlurmOptions(keys, **ours)
+        keys[key] = value
+    return keys
 
 
-def submit(request: Request, experiments: Sequence[Experiment], options: SlurmOptions, page: Sequence[str]) -> str:
+def submit(request: Request, experiments: Sequence[Experiment], keys: Mapping[str, str], page: Sequence[str]) -> str:
     """Queue the cells that are neither stored nor queued, followed by the page, and say what was queued.
 
     Args:
@@ -109,7 +93,7 @@ def submit(request: Request, experiments: Sequence[Experiment], options: SlurmOp
         for cell in experiments
         if request.force or state(cell, request.results, request.digests.get(cell.dataset)) != "stored"
     ]
-    queued = queue([command(request, cell) for cell in missing], options, request, page)
+    queued = queue([command(request, cell) for cell in missing], keys, request, page)
     if not missing:
         return queued or f"nothing to submit: all {len(experiments)} runs are stored"
     return queued or f"nothing to submit: of {len(experiments)} runs {len(missing)} are missing, and those are queued"
@@ -122,8 +106,11 @@ def command(request: Request, cell: Experiment) -> list[str]:
     return [*words("run", run, absolute=True), "--seed", str(cell.seed), *how(request)]
 
 
-def queue(commands: Iterable[Sequence[str]], options: SlurmOptions, run: RunOptions, page: Sequence[str] = ()) -> str:
+def queue(commands: Iterable[Sequence[str]], keys: Mapping[str, str], run: RunOptions, page: Sequence[str] = ()) -> str:
     """Queue commands as a job array, followed by a page, if any; commands that are already queued are left out.
+
+    Args:
+        keys: options of sbatch, passed on unchanged, and those in OURS.
 
     Returns:
         A description of what was queued; empty if nothing was.
@@ -147,17 +134,20 @@ def queue(commands: Iterable[Sequence[str]], options: SlurmOptions, run: RunOpti
     folder = submissions / datetime.now(UTC).strftime("%Y%m%dT%H%M%S-%fZ")
     folder.mkdir(parents=True)
     logs = str(folder).replace("%", "%%")  # Slurm replaces %j and the like
-    at_once = f"%{options.at_once}" if options.at_once else ""
+    at_once = f"%{keys['at-once']}" if "at-once" in keys else ""
+    passed_on = {key: f"--{key}={value}" for key, value in keys.items() if key not in OURS}
     _write(folder / "cells.txt", "".join(f"{line}\n" for line in lines))
-    _write(folder / "job.sh", JOB, FOLDER=shlex.quote(str(folder)), RESTARTS=str(options.restarts))
-    array = [f"--array=1-{len(lines)}{at_once}", f"--output={logs}/cell-%a.log", *options.words()]
+    _write(folder / "job.sh", JOB, FOLDER=shlex.quote(str(folder)), RESTARTS=keys.get("restarts", "20"))
+    array = [f"--array=1-{len(lines)}{at_once}", f"--output={logs}/cell-%a.log", *passed_on.values()]
     job = _sbatch(array, folder / "job.sh")
     _write(folder / "job", f"{job}\n")
     if not page:
         return f"job {job}\ncommand and log: {folder}/"
     _write(folder / "page.sh", PAGE, LINE=shlex.join(page))
-    after = [f"--dependency=afterany:{job}", f"--output={logs}/page.log", *options.words(OF_A_GPU)]
-    drawn = _sbatch(after, folder / "page.sh")
+    after = [f"--dependency=afterany:{job}", f"--output={logs}/page.log"]
+    drawn = _sbatch(
+        [*after, *(word for key, word in passed_on.items() if not key.startswith(OF_A_GPU))], folder / "page.sh"
+    )
     return f"job {job}: {len(lines)} runs; job {drawn}: the page after them\ncommands and logs: {folder}/"
 
 
@@ -188,11 +178,8 @@ def _sbatch(words: Sequence[str], script: Path) -> str:
     answer = _slurm("sbatch", *words, "--parsable", str(script))
     if answer.returncode:
         raise InputError(f"sbatch refused: {' '.join(answer.stderr.split())[:300]}; see --slurm KEY=VALUE,...")
-    job = answer.stdout.strip().partition(";")[0]
-    if not job:
-        raise InputError(
-            "sbatch gave no job number, so nothing is known of the job; look at squeue before asking again"
-        )
+    if not (job := answer.stdout.strip().partition(";")[0]):
+        raise InputError("sbatch gave no job number; look at squeue before asking again")
     return job
 
 
