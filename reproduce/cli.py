@@ -13,8 +13,7 @@ import re
 import signal
 import sys
 from argparse import ArgumentParser, ArgumentTypeError
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -55,10 +54,14 @@ def main(words: Sequence[str] | None = None) -> int:
                 options.rules = {key: value for key, value in given.items() if value not in (None, [])}
                 options.data = getattr(options, "data", Path("data"))  # own data in a .py may read from it
                 own_process.show_tracebacks(getattr(options, "traceback", False))
-                with _loading():
-                    module, _, function = options.carry_out.partition(":")
-                    carry_out = getattr(importlib.import_module(f"reproduce.{module}"), function)
-                    catalog = importlib.import_module("reproduce.catalog")
+                if interruptible := signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+                    signal.signal(signal.SIGINT, signal.SIG_DFL)  # a library that is loading may swallow the exception
+                module, _, function = options.carry_out.partition(":")
+                carry_out = getattr(importlib.import_module(f"reproduce.{module}"), function)
+                catalog = importlib.import_module("reproduce.catalog")
+                if interruptible:
+                    signal.signal(signal.SIGINT, signal.default_int_handler)
+                heed_sigterm()
                 with catalog.using(catalog.Catalog()):
                     answer = carry_out(options)
                 status = answer if isinstance(answer, int) else 0
@@ -88,20 +91,6 @@ def _model_first(words: list[str]) -> list[str]:
         at = words.index("--model")
         return [words[0], words[at + 1], *words[1:at], *words[at + 2 :]]
     return words
-
-
-@contextmanager
-def _loading() -> Iterator[None]:
-    """Let Ctrl-C end the process at once while modules are loaded: a library may swallow the exception."""
-    raises = signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    if raises:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-    try:
-        yield
-    finally:
-        if raises:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-    heed_sigterm()
 
 
 # --- values -----------------------------------------------------------------------------------------------------------
