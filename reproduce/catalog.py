@@ -271,16 +271,9 @@ def changed(model: Recommender) -> dict[str, Any]:
 
 
 def named_datasets(names: Sequence[str], rules: Mapping[str, Any], data: Path) -> list[str]:
-    """Return the names of the data sets that a command names, whose paths join the catalogue.
+    """Return the names of the data sets that a command names, as names or paths; see `dataset`.
 
-    Args:
-        names: names of data sets, or paths of a user's own data.
-        rules: how a user's own log is read and split; see reading.own_log.Rules.
-        data: the data folder, which own data in a .py may read from.
-
-    Raises:
-        UsageError: a name is unknown, a value is wrong, or options for a user's own log are given without one.
-        InputError: there is no such file.
+    Raises UsageError too if options for a user's own log are given without one.
     """
     if rules and not any(own_data.is_path(name, datasets()) for name in names):
         flag = f"--{next(iter(rules)).replace('_', '-')}"

@@ -118,7 +118,7 @@ def test_a_signal_while_torch_loads_ends_the_process(number: signal.Signals, sta
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["--device", "cpu:7"], "device cpu:7: there is one processor"),
+        (["--device", "cpu:7"], "unknown device 'cpu:7'; available: auto, cpu"),
         (["--set", "narm.hidden=50", "narm.hidden=60"], "--set narm.hidden: both 50 and 60; give it once"),
         (["--set", "narm.hidden=50", "--set", "narm.hidden=60"], "--set narm.hidden: both 50 and 60"),
         (["--data", str(HERE / "with_cycle.py")], "with_cycle.py: not a folder; name the one that the logs lie in"),

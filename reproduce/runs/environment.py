@@ -6,6 +6,7 @@ import platform
 import resource
 import subprocess
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -23,22 +24,16 @@ CODE = ("reproduce", "baselines", "datasets")  # the folders of a checkout that 
 
 def choose_device(name: torch.device | str) -> torch.device:
     """Return a torch device by name; `auto` is the GPU if there is one. Raises UsageError if it does not exist."""
+    gpus = torch.cuda.device_count()  # not is_available(), which may start CUDA in this process
     if str(name) == "auto":
-        # Not is_available(): it may start CUDA in this process, and then forked processes cannot use CUDA.
-        name = "cuda" if torch.cuda.device_count() else "cpu"
-    try:
+        return torch.device("cuda", 0) if gpus else torch.device("cpu")
+    with suppress(RuntimeError):  # torch knows no such device
         device = torch.device(name)
-    except RuntimeError:
-        device = torch.device("meta")
-    if device.type not in ("cpu", "cuda"):
-        raise UsageError(f"unknown device {str(name)!r}; available: auto, cpu, cuda, cuda:N")
-    if device.type == "cpu":
-        if device.index:
-            raise UsageError(f"device {name}: there is one processor, whatever its cores; use --device cpu")
-        return torch.device("cpu")
-    if (device.index or 0) >= torch.cuda.device_count():
-        raise UsageError(f"device {name}: torch sees {torch.cuda.device_count()} CUDA devices; use --device cpu")
-    return torch.device("cuda", device.index or 0)
+        if device.type == "cpu" and not device.index:
+            return torch.device("cpu")
+        if device.type == "cuda" and (device.index or 0) < gpus:
+            return torch.device("cuda", device.index or 0)
+    raise UsageError(f"unknown device {str(name)!r}; available: auto, cpu{''.join(f', cuda:{i}' for i in range(gpus))}")
 
 
 def check_writable(results: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from reproduce.errors import InputError
 from reproduce.fitting import user_model
 from reproduce.runs.experiment import Experiment
-from reproduce.runs.record import check_name, read_table
+from reproduce.runs.record import read_table
 
 
 @dataclass(frozen=True)
@@ -46,9 +46,8 @@ def listed(results: Path, dataset: str) -> list[Listed]:
 @lru_cache(maxsize=1 << 14)
 def _read(file: Path, modified: int, size: int) -> Listed:
     """Read a record's .json; `modified` and `size` tell the cache of a changed file."""
-    content = read_table(file)
-    experiment, where, own = Experiment(**content["experiment"]), content["environment"], None
-    check_name(file, experiment)
+    content, experiment = read_table(file)
+    where, own = content["environment"], None
     if "source" in where:
         label, started = (str(where.get(key) or "") for key in ("label", "started"))
         own = OwnModel(where["source"], user_model.sound_label(label) or experiment.model, started)

@@ -191,9 +191,7 @@ def load_file(table: Path) -> tuple[dict[str, Any], Result]:
     Raises:
         InputError: the record is broken, or of another schema or experiment; the message names the file.
     """
-    arrays, content = table.with_name(table.name.removesuffix(".json") + ".npz"), read_table(table)
-    experiment = Experiment(**content["experiment"])
-    check_name(table, experiment)
+    arrays, (content, experiment) = table.with_name(table.name.removesuffix(".json") + ".npz"), read_table(table)
     with _naming(table):
         raw = record_shape.read_whole(arrays)
         if hashlib.sha256(raw).hexdigest() != content["arrays_sha256"]:
@@ -209,24 +207,19 @@ def load_file(table: Path) -> tuple[dict[str, Any], Result]:
     return content, Result(experiment, **parts, attention=weights)
 
 
-def read_table(table: Path) -> dict[str, Any]:
-    """Read the .json of a record. Raises InputError if it is broken or of another schema."""
+def read_table(table: Path) -> tuple[dict[str, Any], Experiment]:
+    """Read the .json of a record, and the experiment that it names. Raises InputError as `load_file` does."""
     with _naming(table):
         content = record_shape.read_json(table)
         schema = content.get("schema")
         if type(schema) is int and schema != SCHEMA:
-            raise InputError(
-                f"{table}: schema {in_a_line(str(schema), 12)}, this suite reads schema {SCHEMA}; use the suite that "
-                "wrote it"
-            )
+            found = in_a_line(str(schema), 12)
+            raise InputError(f"{table}: schema {found}, this suite reads schema {SCHEMA}; use the suite that wrote it")
         record_shape.check_table(content)
-    return content
-
-
-def check_name(table: Path, experiment: Experiment) -> None:
-    """Raise InputError if a record lies under another name than its own."""
+    experiment = Experiment(**content["experiment"])
     if table.parts[-3:] != Path(f"{experiment.path}.json").parts:
         raise InputError(f"{table}: is a record of {experiment.path}, not of its own name")
+    return content, experiment
 
 
 @contextmanager

@@ -150,9 +150,10 @@ class Found:
     @property
     def base(self) -> Row:
         """The row that was searched; a page's own row if that has exactly the fixed fields."""
-        if self.model not in catalog.recommenders():
+        kind = catalog.recommenders().get(self.model)
+        if kind is None:
             return request.recorded(self.label or self.model, self.model, self.fixed)
-        fixed = request.set_fields(Row(catalog.recommender(self.model).label, self.model), self.fixed)
+        fixed = request.set_fields(Row(kind.label, self.model), self.fixed)
         return next((row for row in (*rows.ROWS, *controls.ROWS) if request.same(row, fixed)), fixed)
 
     @property
@@ -277,14 +278,18 @@ class Search:
         Raises:
             UsageError: there are no such fields, or a default is not among the values of its field.
         """
-        declared = {field.name: field.metadata.get("search") for field in fields(catalog.recommender(self.model))}  # type: ignore[arg-type]
-        chosen = {name: span for name, span in declared.items() if span and name not in self.fixed}
+        kind = catalog.recommender(self.model)
+        chosen = {}
+        for field in fields(kind):  # type: ignore[arg-type]
+            span, default = field.metadata.get("search"), field.default
+            if not span or field.name in self.fixed:
+                continue
+            if not (default in span if isinstance(span, list) else span[0] <= default <= span[1]):
+                name = f"{self.model}.{field.name}"
+                raise UsageError(f"{name}: its default {default} is not among what a search may try")
+            chosen[field.name] = span
         if not chosen:
             raise UsageError(f"{self.model}: no field states what to search; see recommender.setting(search=...)")
-        for name, value in catalog.resolved(catalog.make_recommender(self.model)).items():
-            span = chosen.get(name)
-            if span and not (value in span if isinstance(span, list) else span[0] <= value <= span[1]):
-                raise UsageError(f"{self.model}.{name}: its default {value} is not among what a search may try")
         return chosen
 
     def experiment(self, dataset: str, chosen: Mapping[str, Any], seed: int) -> Experiment:
