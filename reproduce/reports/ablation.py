@@ -10,16 +10,14 @@ from reproduce.evaluation.verdicts import MARGIN
 from reproduce.paper import numbers
 from reproduce.paper.rows import Row
 from reproduce.paper.variants import PAPERS, VARIANTS
-from reproduce.reports import figures, measuring
+from reproduce.reports import figures
 from reproduce.reports.document import NOT_RUN, Block, Bullets, Cell, Document, Figure, Folded, Number, Section, Table
 from reproduce.reports.figures import Dot, DotPanel, Dots
-from reproduce.reports.measuring import METRICS, kind_of
+from reproduce.reports.measuring import METRICS
 from reproduce.reports.study import TOO_FEW, Compared, Page, Study, difference, few_seeds, joined
 from reproduce.runs.request import Request, set_fields
 
 HYBRID = "hybrid"  # the variant that is NARM itself
-OURS = Dots("ours, 95 % interval", figures.DARK)
-UNJUDGED = Dots("not judged: interval over test sessions only", figures.GREY, hollow=True)
 PAPER = Dots("paper", figures.MID, "D", hollow=True)
 MARKS = (
     "**Bold**: better or worse than NARM beyond noise. **≈**: not distinguishable from NARM. "
@@ -158,15 +156,12 @@ class _Section(Compared):
         """Return a panel for each metric: every variant less NARM, ours and the paper's."""
         panels = []
         for metric, title in METRICS.items():
-            dots, missing = [], {}
-            for i, name in enumerate(self.variants):
-                if effect := self.effects[metric].get(name):
-                    kind = UNJUDGED if kind_of(effect) == "not judged" else OURS
-                    dots.append(Dot(i, effect.value, kind, measuring.ends(effect)))
-                else:
-                    missing[i] = NOT_RUN
+            dots = figures.of_effects(self.effects[metric], self.variants)
+            rows = dict(enumerate(self.variants))
+            missing = {i: NOT_RUN for i, name in rows.items() if name not in self.effects[metric]}
+            for i, name in rows.items():
                 if (theirs := self.theirs(name, metric)) is not None:
-                    dots.append(Dot(i, theirs, PAPER, offset=0.24 if effect else 0.0))
+                    dots.append(Dot(i, theirs, PAPER, offset=0.0 if i in missing else 0.24))
             panels.append(DotPanel(f"{self.title}: {title}", dots, missing, reach=100.0))
         return panels
 

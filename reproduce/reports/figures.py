@@ -27,6 +27,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.transforms import blended_transform_factory
 
 from reproduce.reports.document import signed
+from reproduce.reports.measuring import Effect, Kind, ends, kind_of
 
 WIDTH = 8.4  # inches: the 836 pixels of a page on a code forge
 BAR = "#b9cbe0"
@@ -137,6 +138,20 @@ class Dot:
     kind: Dots
     interval: tuple[float, float] | None = None
     offset: float = 0.0
+
+
+BY_VERDICT: Mapping[Kind, Dots] = {
+    "better": Dots("ahead", MID),
+    "worse": Dots("behind", DARK),
+    "undecided": Dots("undecided", INK, hollow=True),
+    "not judged": Dots("not judged: interval over test sessions only", GREY, hollow=True),
+}
+
+
+def of_effects(effects: Mapping[str, Effect], labels: Sequence[str]) -> list[Dot]:
+    """Return a point for each row less the reference, in the order of the labels, with its interval and its verdict."""
+    found = [(i, effects[label]) for i, label in enumerate(labels) if label in effects]
+    return [Dot(i, one.value, BY_VERDICT[kind_of(one)], ends(one)) for i, one in found]
 
 
 @dataclass(frozen=True)

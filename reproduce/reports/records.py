@@ -22,7 +22,7 @@ from reproduce.reading.sessions import exactness
 from reproduce.runs import search
 from reproduce.runs.experiment import Experiment
 from reproduce.runs.listing import Listed, listed
-from reproduce.runs.record import OUTSIDE, Result, current, load
+from reproduce.runs.record import OUTSIDE, Result, current, load_file
 from reproduce.runs.request import Request, recorded
 from reproduce.runs.search import Found
 
@@ -126,46 +126,42 @@ class Records:
 
     def _read(self, dataset: str) -> None:
         usable, remarks, own = {}, dict[str, None](), []
-        entries, digest = listed(self.folder, dataset), self._digest(dataset)
+        entries = listed(self.folder, dataset)
         for entry in entries:
-            if entry.experiment is None:
-                remarks[f"{entry.file.name}: {entry.fault}"] = None
-                continue
-            if entry.split != digest:
-                remarks[f"{entry.file.name}: made from other data called {dataset}; left out."] = None
-                continue
-            if self._of_other_source(entry, entries):
-                reason = f"made with another source of {entry.experiment.model}.py; left out."
-                remarks[f"{entry.file.name}: {reason}"] = None
+            why = self._left_out(entry, entries, dataset)
+            if entry.experiment is None or why:
+                remarks[f"{entry.file.name}: {why}"] = None
                 continue
             try:
-                result = _load(entry.experiment.path, self.folder, *_state(entry.file))
+                result = _load(entry.file, entry.file.stat().st_mtime_ns, entry.file.stat().st_size)
             except InputError as error:
                 remarks[f"{entry.file.name}: {str(error).partition(': ')[2]}"] = None
                 continue
-            if entry.own is None and result.experiment.model not in catalog.recommenders():
-                continue
-            if current(result):
+            if not current(result):
+                remarks[f"{entry.file.name}: made with fields the model no longer has; left out."] = None
+            elif entry.own is not None or result.experiment.model in catalog.recommenders():
                 usable[entry.experiment.path] = result
                 own += [entry] if entry.own is not None else []
-            else:
-                remarks[f"{entry.file.name}: made with fields the model no longer has; left out."] = None
         self._usable[dataset], self._remarks[dataset], self._own[dataset] = usable, remarks, own
 
-    @staticmethod
-    def _of_other_source(entry: Listed, entries: Sequence[Listed]) -> bool:
-        """Return whether a record of an own model was made with another source.
+    def _left_out(self, entry: Listed, entries: Sequence[Listed], dataset: str) -> str:
+        """Say why a record cannot be shown, "" if it can.
 
-        Its source is compared with that of the file that was named or, if none was, with that of the newest run on the
-        data set.
+        The source of an own model is compared with that of the file that was named or, if none was, with that of the
+        newest run on the data set.
         """
-        if entry.own is None or entry.experiment is None:
-            return False
+        if entry.experiment is None:
+            return entry.fault
+        if entry.split != self._digest(dataset):
+            return f"made from other data called {dataset}; left out."
+        if entry.own is None:
+            return ""
         model = entry.experiment.model
-        if model in catalog.recommenders():
-            return entry.own.source != catalog.current().source(model)
         runs = [other.own for other in entries if other.own and other.experiment and other.experiment.model == model]
-        return entry.own.source != max(runs, key=lambda run: run.started).source
+        source = max(runs, key=lambda run: run.started).source
+        if model in catalog.recommenders():
+            source = catalog.current().source(model) or ""
+        return "" if entry.own.source == source else f"made with another source of {model}.py; left out."
 
 
 def _line(dataset: str, run: Result) -> dict[str, object]:
@@ -214,19 +210,10 @@ def resumed(result: Result) -> str:
     return "; ".join(parts) or ("yes" if before else "no")
 
 
-def _state(file: Path) -> tuple[int, int]:
-    state = file.stat()
-    return state.st_mtime_ns, state.st_size
-
-
 @lru_cache(maxsize=512)
-def _load(path: str, folder: Path, modified: int, size: int) -> Result:
+def _load(file: Path, modified: int, size: int) -> Result:
     """Load a record; `modified` and `size` tell the cache of a changed file."""
-    entry = next(entry for entry in listed(folder, Path(path).parent.name) if entry.file == folder / f"{path}.json")
-    assert entry.experiment is not None
-    result = load(entry.experiment, folder)
-    assert result is not None
-    return result
+    return load_file(file)[1]
 
 
 def reference_folder() -> Path:

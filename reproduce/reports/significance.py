@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from reproduce.evaluation import comparisons
 from reproduce.evaluation.comparisons import Pair
 from reproduce.paper.counting import Counting
 from reproduce.reports import figures, measuring, renderers
 from reproduce.reports.document import Block, Document, Figure, Folded, Section, Table, signed
-from reproduce.reports.figures import Dot, DotPanel, Dots
-from reproduce.reports.measuring import METRICS, Kind, ends, estimate, kind_of
+from reproduce.reports.figures import DotPanel
+from reproduce.reports.measuring import METRICS, ends, estimate, kind_of
 from reproduce.reports.study import NARM, TOO_FEW, Compared, Page, Study, difference, few_seeds, joined
 
 FEW = 10  # ours: sessions; if fewer carry half of a variance, other sessions might change the verdict
-LOOK: Mapping[Kind, Dots] = {
-    "better": Dots("ahead", figures.MID),
-    "worse": Dots("behind", figures.DARK),
-    "undecided": Dots("undecided", figures.INK, hollow=True),
-    "not judged": Dots("not judged: interval over test sessions only", figures.GREY, hollow=True),
-}
 
 
 def draw(study: Study) -> Document:
@@ -99,10 +93,10 @@ def _table(one: Compared, labels: Sequence[str]) -> Table:
 
 
 def _figure(one: Compared, labels: Sequence[str]) -> Figure:
-    panels = []
-    for metric, effects in one.effects.items():
-        dots = [Dot(i, effects[x].value, LOOK[kind_of(effects[x])], ends(effects[x])) for i, x in enumerate(labels)]
-        panels.append(DotPanel(METRICS[metric], dots, values=True))
+    panels = [
+        DotPanel(METRICS[metric], figures.of_effects(effects, labels), values=True)
+        for metric, effects in one.effects.items()
+    ]
     name = f"significance-{one.dataset}"
     caption = f"Each model less {one.reference}, with 95 % intervals."
     alt = f"{one.title}: differences"
@@ -120,7 +114,9 @@ def _moved_by_ties(one: Compared) -> str:
             continue
         for label, other in comparisons.against(rows, one.reference).items():
             if kind_of(other) != kind_of(effects[label]):
-                moved.append(f"{label} in {METRICS[metric]} ({signed(other.value)}, {LOOK[kind_of(other)].label})")
+                moved.append(
+                    f"{label} in {METRICS[metric]} ({signed(other.value)}, {figures.BY_VERDICT[kind_of(other)].label})"
+                )
     return f"With ties in random order judged otherwise: {'; '.join(moved)}." if moved else ""
 
 
