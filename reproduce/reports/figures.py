@@ -370,21 +370,6 @@ def bars(name: str, panels: Mapping[str, Sequence[Bar]]) -> dict[str, bytes]:
     return saved(name, figure)
 
 
-@in_style
-def histograms(name: str, panels: Mapping[str, np.ndarray]) -> dict[str, bytes]:
-    """Draw shares in per cent by 1, 2, ... clicks, a panel for each title; the last bar has all longer prefixes."""
-    figure = Figure((WIDTH, 0.7 + 1.4 * len(panels)))
-    axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
-    for ax, (title, shares) in zip(axes, panels.items(), strict=True):
-        places = range(1, len(shares) + 1)
-        ax.bar(places, shares, color=DARK)
-        ax.set_title(f"{title}: test prefixes, per cent")
-        ax.set_xticks(places, [*map(str, places[:-1]), f">{len(shares) - 1}"])
-    axes[-1].set_xlabel("clicks in the prefix")
-    figure.tight_layout()
-    return saved(name, figure)
-
-
 # Attention
 
 

@@ -7,11 +7,9 @@ import re
 import shlex
 import sys
 from argparse import Namespace
-from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from reproduce import catalog, own_process, reports
 from reproduce.errors import InputError, SuiteError, in_a_line
@@ -54,25 +52,24 @@ def make(options: Namespace) -> int:
     Raises:
         SuiteError: the request cannot be met; or a part of the page is missing, and then the rest has been written.
     """
-    name = options.command
+    name, given = options.command, vars(options)
     page = reports.load(name)
-    queue = slurm.parse(options.slurm) if getattr(options, "slurm", None) else None
+    queue = slurm.parse(options.slurm) if given.get("slurm") else None
     request = request_of(page, options)
-    stored = getattr(options, "stored", True)
     experiments = cells(request, page.rows(request))
-    request = replace(request, digests=digests(request.datasets, request.data), outside=_outside(request, options))
-    if request.outside:  # no other page has rows without records
-        request = replace(request, folder="export")
-    if getattr(options, "dry_run", False):
+    request = replace(request, digests=digests(request.datasets, request.data))
+    if given.get("ranks"):
+        from reproduce.runs import outside_ranks  # and with it pyarrow
+
+        shown = [*metrics.PAPERS.values(), *map(metrics.parse, request.options.get("metric", ()))]
+        outside = outside_ranks.of_options(options, request.datasets, shown)
+        request = replace(request, outside=outside, folder="export")  # no other page has rows without records
+    if given.get("dry_run"):
         for one in experiments:
-            what = (
-                "would run again"
-                if request.force
-                else DRY[state(one, request.results, request.digests.get(one.dataset))]
-            )
-            print(f"{what:<15} {one.path.removeprefix('runs/')}")
+            now = "outdated" if request.force else state(one, request.results, request.digests.get(one.dataset))
+            print(f"{DRY[now]:<15} {one.path.removeprefix('runs/')}")
         return 0
-    if stored:
+    if given.get("stored", True):
         experiments = []
     if queue is not None:
         print(slurm.submit(request, experiments, queue, stored_only(name, request, options)))
@@ -90,9 +87,9 @@ def make(options: Namespace) -> int:
                 raise
             print(f"{other}: left as it was: {error}", file=sys.stderr)  # it reads the logs themselves
         else:
-            write(request.page_folder, files_of(other, documents[other], its_own))
+            write(other, documents[other], its_own)
     document = documents[name]
-    if report := getattr(options, "html", None):
+    if report := given.get("html"):
         with replacing(report, option="--html") as temporary:
             named = {reports.file_of(other): documents[other] for other in [name, *documents]}
             temporary.write_text(renderers.html(named), encoding="utf-8")
@@ -101,16 +98,6 @@ def make(options: Namespace) -> int:
     if document.error:
         raise document.error
     return max([document.status, *(error.status for error in failed.values())])
-
-
-def _outside(request: Request, options: Namespace) -> dict[str, Any]:
-    """Return the rows from outside that --ranks names, on a page that takes them."""
-    if not getattr(options, "ranks", None):
-        return {}
-    from reproduce.runs import outside_ranks  # and with it pyarrow
-
-    shown = [*metrics.PAPERS.values(), *map(metrics.parse, request.options.get("metric", ()))]
-    return outside_ranks.of_options(options, request.datasets, shown)
 
 
 def run_one(options: Namespace) -> str:
@@ -145,15 +132,18 @@ def requests(name: str, request: Request) -> dict[str, Request]:
     return {**made, name: request}
 
 
-def files_of(name: str, document: Document, request: Request) -> dict[str, bytes]:
-    """Return what to write, by its path in the results folder: a page, its figures and its CSV files.
+def write(name: str, document: Document, request: Request) -> None:
+    """Write the files of a page atomically, the page last, so that it never embeds a figure that does not exist yet.
 
     A page says how many records there were when it was drawn and, but for the index, with what request.
     """
     text = f"{renderers.markdown(document)}\n<!-- drawn from {sources(request.results)} records and searches -->\n"
-    files = {reports.file_of(name): text + comment(reports.load(name), request) * (name != reports.INDEX)}
-    content = {path: text.encode() for path, text in {**files, **document.data}.items()}
-    return content | {f"figures/{path}": content for path, content in document.figures.items()}
+    text += comment(reports.load(name), request) if name != reports.INDEX else ""
+    files = {f"figures/{path}": content for path, content in document.figures.items()}
+    files |= {path: text.encode() for path, text in {**document.data, reports.file_of(name): text}.items()}
+    for path, content in files.items():
+        with replacing(request.page_folder / path) as temporary:
+            temporary.write_bytes(content)
 
 
 def sources(results: Path) -> int:
@@ -166,13 +156,6 @@ def stored_only(name: str, request: Request, options: Namespace) -> list[str]:
     seeds = ["--seed", *map(str, request.seeds)]
     folders = ["--data", str(options.data.resolve()), "--results", str(options.results.resolve())]
     return [*words(name, request, absolute=True), *seeds, *folders, *([] if name == reports.INDEX else ["--stored"])]
-
-
-def write(results: Path, files: Mapping[str, bytes]) -> None:
-    """Write each file atomically. Figures come first, so that a page never embeds a figure that does not exist yet."""
-    for path in sorted(files, key=lambda path: (not path.startswith("figures/"), path)):
-        with replacing(results / path) as temporary:
-            temporary.write_bytes(files[path])
 
 
 def request_of(page: Page, options: Namespace) -> Request:
@@ -250,11 +233,8 @@ def stored_request(page: str, results: Path) -> Request:
         UsageError: a model has no such field, or not with that value.
     """
     found = COMMENT.search(page)
-    plain = Request(datasets=[], data=Path(), results=results)
-    if found is None:
-        return plain
     try:
-        parts = json.loads(found[1])
+        parts = json.loads(found[1]) if found else {}
     except (ValueError, RecursionError) as error:
         raise InputError("its last line is no request") from error
     if list(misfits(parts, REQUEST)):
@@ -263,19 +243,17 @@ def stored_request(page: str, results: Path) -> Request:
     folders = [file.name for file in (results / "runs").glob("*")]
     models = {one.experiment.model for name in folders for one in listed(results, name) if one.experiment}
     models |= {re.split(",|-seed", Path(path).name)[0] for path in parts.get("failures", {})}
-    _known(parts.get("datasets", []), catalog.datasets(), folders, "--dataset")
-    _known([*parts.get("models", []), *settings], catalog.recommenders(), models, "--model")
+    for names, known, recorded, flag in (
+        (parts.get("datasets", []), catalog.datasets(), folders, "--dataset"),
+        ([*parts.get("models", []), *settings], catalog.recommenders(), models, "--model"),
+    ):
+        for name in sorted(set(names) - known.keys()):
+            if name not in recorded:
+                raise InputError(f"its last line names {in_a_line(name, 60)}, of which there is no record")
+            raise NotHere(f"it shows {in_a_line(name, 60)}: name its file with {flag}")
     for model, fields in settings.items():
         catalog.make_recommender(model, fields)
-    return replace(plain, **parts)
-
-
-def _known(names: list[str], there: Mapping[str, object], recorded: Collection[str], flag: str) -> None:
-    for name in names:
-        if name not in there and name not in recorded:
-            raise InputError(f"its last line names {in_a_line(name, 60)}, of which there is no record")
-        if name not in there:
-            raise NotHere(f"it shows {in_a_line(name, 60)}: name its file with {flag}")
+    return replace(Request(datasets=[], data=Path(), results=results), **parts)
 
 
 def only(request: Request) -> AbstractContextManager[catalog.Catalog]:
@@ -285,8 +263,8 @@ def only(request: Request) -> AbstractContextManager[catalog.Catalog]:
 
 def again(name: str, page: Page, request: Request) -> str:
     """Return a sentence with the command that draws a page again from stored records, with the same rows."""
-    runs = page.runs and name != "all"
+    runs = page.runs and name != reports.INDEX
     if runs and not request.datasets:
         request = replace(request, datasets=Records(request.results).datasets())
-    told = [*words(name, request), *(["--stored"] if runs else []), "--results", str(request.results)]
-    return f"python -m reproduce {shlex.join(told)} draws it again"
+    line = [*words(name, request), *(["--stored"] if runs else []), "--results", str(request.results)]
+    return f"python -m reproduce {shlex.join(line)} draws it again"

@@ -9,6 +9,8 @@ import math
 import re
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from string import Template
 from typing import Any
 
 import pandas as pd
@@ -169,49 +171,7 @@ def _plain_tables(table: Table, width: int) -> Iterator[str]:
 # HTML
 
 
-STYLE = """
-:root { color-scheme: light dark; --ink: #1a1a1a; --paper: #fff; --line: #d8d8d8; --soft: #f5f6f8; --link: #0b57a4; }
-@media (prefers-color-scheme: dark) {
-  :root { --ink: #e4e4e4; --paper: #15181c; --line: #3a3f46; --soft: #1e2228; --link: #8ab8f0; }
-}
-* { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 900px; padding: 1rem 2rem 4rem; color: var(--ink); background: var(--paper);
-  font: 16px/1.5 system-ui, sans-serif; }
-nav { position: sticky; top: 0; padding: .5rem 0; background: var(--paper); border-bottom: 1px solid var(--line); }
-nav a { margin-right: .9rem; white-space: nowrap; }
-a { color: var(--link); }
-article { border-top: 3px solid var(--line); margin-top: 3rem; scroll-margin-top: 3rem; }
-table { border-collapse: collapse; width: 100%; margin: 1rem 0; font-size: 14px; font-variant-numeric: tabular-nums; }
-th, td { padding: .3rem .5rem; border-bottom: 1px solid var(--line); text-align: right; vertical-align: top; }
-th { cursor: pointer; background: var(--soft); }
-th.label, td.label { text-align: left; }
-figure { margin: 1rem 0; }
-figure img { width: 100%; background: #fff; border-radius: 4px; }
-figcaption, footer { font-size: 14px; }
-details { border: 1px solid var(--line); border-radius: 4px; padding: .4rem .8rem; margin: .8rem 0; }
-summary { cursor: pointer; }
-code { background: var(--soft); padding: 0 .2rem; overflow-wrap: anywhere; }
-""".strip()
-SCRIPT = """
-for (const table of document.querySelectorAll("table")) {
-  table.querySelectorAll("th").forEach((head, column) => {
-    head.tabIndex = 0;
-    const sort = () => {
-      const down = head.getAttribute("aria-sort") === "descending";
-      table.querySelectorAll("th").forEach(other => other.removeAttribute("aria-sort"));
-      head.setAttribute("aria-sort", down ? "ascending" : "descending");
-      const key = row => row.cells[column].dataset.value ?? row.cells[column].textContent;
-      const rows = [...table.tBodies[0].rows].sort((a, b) => {
-        const [x, y] = [key(a), key(b)], numbers = x !== "" && y !== "" && !isNaN(x) && !isNaN(y);
-        return numbers ? x - y : x.localeCompare(y);
-      });
-      table.tBodies[0].append(...(down ? rows : rows.reverse()));
-    };
-    head.addEventListener("click", sort);
-    head.addEventListener("keydown", event => { if (event.key === "Enter") sort(); });
-  });
-}
-""".strip()
+TEMPLATE = Path(__file__).with_name("report.html")
 
 
 def html(documents: Mapping[str, Document], title: str = "Results") -> str:
@@ -233,14 +193,8 @@ def html(documents: Mapping[str, Document], title: str = "Results") -> str:
     names = {anchor: "results" if anchor == "readme" else anchor for anchor in anchors.values()}
     links = "".join(f'<a href="#{anchor}">{escaping.escape(name)}</a>' for anchor, name in names.items())
     articles = "\n".join(_article(anchors[name], document, link) for name, document in documents.items())
-    return f"""<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><title>{escaping.escape(title)}</title>
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<style>\n{STYLE}\n</style></head><body>
-<nav>{links}</nav>
-{articles}
-<script>\n{SCRIPT}\n</script></body></html>
-"""
+    page = Template(TEMPLATE.read_text(encoding="utf-8"))
+    return page.substitute(title=escaping.escape(title), links=links, articles=articles)
 
 
 def _article(anchor: str, document: Document, link: Callable[[re.Match[str]], str]) -> str:

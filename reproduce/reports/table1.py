@@ -9,8 +9,7 @@ import numpy as np
 from reproduce import catalog
 from reproduce.errors import InputError
 from reproduce.reading.sessions import Sessions, Split, as_printed
-from reproduce.reports import figures
-from reproduce.reports.document import Bullets, Cell, Document, Figure, Folded, Table
+from reproduce.reports.document import Bullets, Cell, Document, Folded, Table
 from reproduce.reports.study import Page, Study, joined, title_of
 
 COLUMNS = {
@@ -22,7 +21,6 @@ COLUMNS = {
 }
 SESSIONS = ("training sessions", "test sessions", "clicks per session", "repeats")
 ITEMS = ("items in training", "items in all", "unseen test labels")
-LONGEST = 19  # clicks in the longest prefixes of the paper's Table 5
 MEANING = (
     "*Sequences* are prefixes: a session of n clicks gives n − 1, each with its next click.",
     "*All clicks* are those of whole sessions, training and test sets together.",
@@ -43,7 +41,7 @@ def draw(study: Study) -> Document:
     if not request.datasets:
         raise InputError(f"{request.data}: no log to count there; name one with --dataset")
     splits = [catalog.load_split(name, request.data) for name in request.datasets]
-    counts: list[dict[str, Cell]] = [
+    counts = [
         {"data set": title_of(one.name), **{title: _count(one, key) for key, title in COLUMNS.items()}}
         for one in splits
     ]
@@ -52,8 +50,6 @@ def draw(study: Study) -> Document:
         [{key: line[key] for key in ("data set", *keys)} for line in plain] for keys in (SESSIONS, ITEMS)
     )
     meaning = [*MEANING, *(text for key, text in FOUND.items() if any(one.name.startswith(key) for one in splits))]
-    shares = {title_of(one.name): length_shares(one.test) for one in splits}
-    caption = "How many clicks a test prefix has; the last bar takes all longer ones."
     return Document(
         "Table 1: is it the paper's data?",
         _answer(splits),
@@ -63,7 +59,6 @@ def draw(study: Study) -> Document:
             "not occur in the training set:",
             Table(sessions, "Sessions"),
             Table(items, "Items"),
-            Figure("prefix-lengths", "Clicks in a test prefix", caption, figures.histograms("prefix-lengths", shares)),
             Folded("What the columns count, and the files", [Bullets([*meaning, *map(_source, splits)])]),
         ],
     )
@@ -120,12 +115,6 @@ def repeats(*parts: Sessions) -> float:
     pairs = [(prefixes.last, labels) for prefixes, labels in (part.prefixes() for part in parts)]
     same = sum(int((last == labels).sum()) for last, labels in pairs)
     return 100 * same / sum(len(labels) for _, labels in pairs)
-
-
-def length_shares(test: Sessions) -> np.ndarray:
-    """Return the shares of test prefixes with 1, 2, ..., 19 and more than 19 clicks, in per cent: (20,)."""
-    lengths = test.prefixes()[0].lengths
-    return 100 * np.bincount(np.minimum(lengths, LONGEST + 1), minlength=LONGEST + 2)[1:] / len(lengths)
 
 
 def _source(split: Split) -> str:
