@@ -88,10 +88,7 @@ class _Section(Compared):
 
     def answer(self) -> str:
         """Say which variants differ, and how far the differences are from the paper's."""
-        differ = [
-            f"{name} {title} {difference(effect, 1).text}"
-            for name, title, effect in [*self.judged("better"), *self.judged("worse")]
-        ]
+        differ = [*self.named("better"), *self.named("worse")]
         alike = len(self.judged("undecided"))
         gaps = [
             abs(effect.value - theirs)

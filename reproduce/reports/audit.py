@@ -110,20 +110,18 @@ def _answer(study: Study) -> list[str]:
 def _each_order(study: Study) -> list[Block]:
     lines: list[dict[str, Cell]] = []
     for row in (*COUNTING, NARM):
-        runs = {name: _results(study, row, name) for name in (FILE_ORDER, TIME_ORDER)}
-        papers = all(papers_task(FILE_ORDER, some) for some in runs.values())
-        line: dict[str, Cell] = {"model": row.label, "file order": pair(runs[FILE_ORDER])}
-        line["paper"] = published(row.label, FILE_ORDER) if papers else None
-        line["time order"] = pair(runs[TIME_ORDER])
-        line[elsewhere.WU.name] = elsewhere.wu_2019(row.label) if papers else None
-        lines.append(line)
-    text = ""
-    if any(run.split["provenance"].get("reconstructed") for run in _results(study, NARM, FILE_ORDER)[:1]):
-        text = (
-            "The file order is reconstructed: the order of the items, and nothing else, comes from a public output of "
-            "another model ([findings](findings.md#diginetica-file-order-the-order-of-the-clicks))."
-        )
-    return [Section("DIGINETICA in each order", [Table(lines, "Recall@20 / MRR@20"), text])]
+        file, time = (_results(study, row, name) for name in (FILE_ORDER, TIME_ORDER))
+        papers = papers_task(FILE_ORDER, [*file, *time])
+        line: dict[str, Cell] = {"model": row.label, "file order": pair(file)}
+        line |= {"paper": published(row.label, FILE_ORDER) if papers else None, "time order": pair(time)}
+        lines.append(line | {elsewhere.WU.name: elsewhere.wu_2019(row.label) if papers else None})
+    text = (
+        "The file order is reconstructed: the order of the items, and nothing else, comes from a public output of "
+        "another model ([findings](findings.md#diginetica-file-order-the-order-of-the-clicks))."
+    )
+    reconstructed = any(run.split["provenance"].get("reconstructed") for run in _results(study, NARM, FILE_ORDER)[:1])
+    table = Table(lines, "Recall@20 / MRR@20")
+    return [Section("DIGINETICA in each order", [table, text if reconstructed else ""])]
 
 
 # The order of clicks in a log
@@ -315,27 +313,23 @@ def _how_counted(records: Records, datasets: Sequence[str]) -> list[Block]:
     """Count the paper's rows, with the settings their authors most likely used, by each rule."""
     sections: list[Block] = []
     for dataset in datasets:
-        unseen = unseen_targets(records, dataset)
+        unseen, on_yoochoose = unseen_targets(records, dataset), ON_YOOCHOOSE if dataset in numbers.FRACTIONS else {}
+        rules = {title: on_yoochoose.get(rule, rule) for title, rule in RULES.items()}
         lines: list[dict[str, Cell]] = []
         for label, prediction in PREDICTED.items():
             runs, theirs = predicted_runs(records, dataset, prediction), published(label, dataset)
-            if not runs or not theirs or not papers_task(dataset, runs):
-                continue
-            line: dict[str, Cell] = {"model": label, "paper": theirs}
-            for title, rule in RULES.items():
-                rule = ON_YOOCHOOSE.get(rule, rule) if dataset in numbers.FRACTIONS else rule
-                cell = pair(runs, rule, unseen)
-                line[title] = f"**{renderers.cell_text(cell)}**" if rule == prediction.counted(dataset) else cell
-            lines.append(line)
+            if runs and theirs and papers_task(dataset, runs):
+                cells: dict[str, Cell] = {title: pair(runs, rule, unseen) for title, rule in rules.items()}
+                for title in (title for title, rule in rules.items() if rule == prediction.counted(dataset)):
+                    cells[title] = f"**{renderers.cell_text(cells[title])}**"
+                lines.append({"model": label, "paper": theirs, **cells})
         if lines:
             sections.append(Section(title_of(dataset), [Table(lines, "By rule")], dataset))
-    if not sections:
-        return []
     text = (
         "Recall@20 / MRR@20 of the same records, with the settings that the authors most likely used. Bold: how the "
         "row was most likely counted for the paper. On YOOCHOOSE the last rule also misses unseen items."
     )
-    return [Section("How the paper counted", [text, *sections])]
+    return [Section("How the paper counted", [text, *sections])] if sections else []
 
 
 def _explained(records: Records) -> list[Block]:

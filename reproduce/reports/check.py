@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from tqdm import tqdm
 
 from reproduce import catalog, reports
@@ -297,8 +298,7 @@ def faults(result: Result, content: Mapping[str, Any]) -> Iterator[str]:
 
 def _lengths(result: Result) -> Iterator[str]:
     """Check the prefix lengths of each session: 1, 2, 3, ...; or merely growing if the test is a chosen list."""
-    starts = np.flatnonzero(np.diff(result.session, prepend=-1))
-    due = np.arange(len(result.session)) - np.repeat(starts, np.diff(starts, append=len(result.session))) + 1
+    due = pd.Series(result.session).groupby(result.session).cumcount().to_numpy() + 1
     if result.split["provenance"].get("chosen"):
         same = np.diff(result.session) == 0
         if (result.length < due).any() or (np.diff(result.length)[same] <= 0).any():

@@ -58,8 +58,7 @@ class View:
 
     @property
     def rule(self) -> Counting:
-        rules = {"against": OURS, "random": Counting(ties="at random"), "favour": Counting(ties="in favour")}
-        return rules[self.ties]
+        return {"against": OURS, "random": Counting(ties="at random"), "favour": Counting(ties="in favour")}[self.ties]
 
     @property
     def where(self) -> Where:
@@ -68,11 +67,9 @@ class View:
     @property
     def told(self) -> str:
         """What differs from the view of all other pages, in a sentence; empty if nothing does."""
-        told = []
-        if self.protocol == "last":
-            told.append("only the last click of every test session is predicted, as in leave-one-out evaluation")
-        if self.ties != "against":
-            told.append("ties are broken at random" if self.ties == "random" else "ties favour the target")
+        last = "only the last click of every test session is predicted, as in leave-one-out evaluation"
+        ties = {"random": "ties are broken at random", "favour": "ties favour the target"}
+        told = [last] * (self.protocol == "last") + [text for rule, text in ties.items() if rule == self.ties]
         return f"In this view {' and '.join(told)}." if told else ""
 
 

@@ -55,7 +55,7 @@ def _answer(compared: Sequence[Compared], control: str) -> Iterator[str]:
         return f"{behind} of {sum(map(len, one.effects.values()))}" if behind else ""
 
     heads = {
-        f"Better than {control}": lambda one: joined(one.better()),
+        f"Better than {control}": lambda one: joined(one.named("better")),
         f"Not distinguishable from {control}": undecided,
         "Worse (comparisons)": worse,
     }

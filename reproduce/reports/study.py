@@ -207,9 +207,9 @@ class Compared:
             if measuring.kind_of(effect) == kind
         ]
 
-    def better(self) -> list[str]:
-        """Name the rows that are better than the reference, with intervals that hold for all rows together."""
-        return [f"{label} in {title}, {difference(effect, 1).text}" for label, title, effect in self.judged("better")]
+    def named(self, kind: Kind) -> list[str]:
+        """Return the comparisons with one verdict in words, with intervals that hold for all rows together."""
+        return [f"{label} in {title}, {difference(effect, 1).text}" for label, title, effect in self.judged(kind)]
 
     def other_measures(self) -> list[Block]:
         """Return the table of the measures that --metric asks for."""

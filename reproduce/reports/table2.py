@@ -333,7 +333,7 @@ def _answer(papers: Sequence[_Section]) -> list[str]:
         misses = [f"{label} ({', '.join(gaps)})" for label, gaps in wide.items() if gaps]
         off += [f"{title}: {', '.join(misses)}"] if misses else []
         if section.reference == NARM and not section.measured["recall"][NARM].unknown:
-            ahead.append(f"{title}: {joined(section.better()) or 'nothing that is judged'}")
+            ahead.append(f"{title}: {joined(section.named('better')) or 'nothing that is judged'}")
     reproduced = f"NARM is, on {joined(narm)}. " if narm else ""
     answer = [
         f"**Is the paper reproduced?** {reproduced}Of the numbers that public code predicts (without POP's, which "
