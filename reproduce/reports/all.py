@@ -44,12 +44,13 @@ def draw(study: Study) -> Document:
     if findings:
         question = "Why does a number miss the paper's? (written by hand)"
         lines.append({"page": "[findings](findings.md)", "question": question})
-    below = sorted(results.glob("*/*.md"))
-    nested = [file for file in below if (file.parent / "runs").is_dir()]
-    own = [file for file in below if own_data.NAME.fullmatch(file.parent.name)]
-    links = [f"[{file.parent.name}]({file.parent.name}/{file.name})" for file in nested if file.parent.name != "local"]
+    nested = [file for file in sorted(results.glob("*/*.md")) if file.parent.name != "local"]
+    links = [
+        f"[{file.parent.name}]({file.parent.name}/{file.name})" for file in nested if (file.parent / "runs").is_dir()
+    ]
     parts: list[Block] = [Table(lines, "Pages", labels=2)]
     parts += [f"Studies with folders of their own: {joined(links)}."] if links else []
+    own = [file for file in nested if own_data.NAME.fullmatch(file.parent.name)]
     links = [f"[{file.parent.name}/{file.stem}]({file.parent.name}/{file.name})" for file in own]
     parts += [f"Pages of single logs of your own: {joined(links)}."] if links else []
     if study.datasets:

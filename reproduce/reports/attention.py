@@ -27,21 +27,20 @@ def draw(study: Study) -> Document:
     """Draw the page; sessions that do not exist become its `error`, and the others are drawn."""
     attended = [_Attended(study, name) for name in study.viewed]
     shown = [one for one in attended if not one.lacking]
-    maps = {one.title: [one.attention.of_session(i) for i in one.sessions] for one in shown}
-    maps = {title: content for title, content in maps.items() if content}
-    means = {one.title: one.by_distance() for one in shown}
-    chosen = study.request.options.get("session")
+    maps = {one.title: [one.attention.of_session(i) for i in one.sessions] for one in shown if one.sessions}
     parts: list[Block] = []
     if maps:
-        label = "test sessions" if chosen else f"{DRAWN} test sessions of {CLICKS} clicks"
+        chosen = study.request.options.get("session")
+        files = figures.heat_maps(
+            "attention", "test sessions" if chosen else f"{DRAWN} test sessions of {CLICKS} clicks", maps
+        )
         caption = (
             "Weights over the clicks that NARM reads of a test session, in multiples of an even share; first seed."
         )
-        alt = "Attention weights of test sessions"
-        parts.append(Figure("attention", alt, caption, figures.heat_maps("attention", label, maps)))
-    if means:
+        parts.append(Figure("attention", "Attention weights of test sessions", caption, files))
+    if shown:
+        files = figures.from_last("attention-means", {one.title: one.by_distance() for one in shown})
         caption = "Mean weight over all test prefixes of two clicks or more, by distance from the end; over all seeds."
-        files = figures.from_last("attention-means", means)
         parts.append(Figure("attention-means", "Mean attention by distance from the last click", caption, files))
     wrong = [text for one in shown for text in one.wrong]
     return Document(

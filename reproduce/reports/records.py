@@ -41,7 +41,7 @@ class Records:
         self.folder, self._digests = folder, digests or {}
         self._usable: dict[str, dict[str, Result]] = {}  # data set -> path of the experiment -> record
         self._remarks: dict[str, dict[str, None]] = {}  # data set -> why records could not be used
-        self._own: dict[str, list[Listed]] = {}  # data set -> the usable records of own models
+        self._own: dict[str, list[Row]] = {}  # data set -> the rows of own models with usable records
         self._outside: Mapping[str, Mapping[str, Sequence[Result]]] = {}  # data set -> label -> ranks from outside
         self._only = ""  # the one data set whose pages lie in a folder of its name
 
@@ -107,10 +107,7 @@ class Records:
         rows = [Row(kind.label, name) for name, kind in catalog.recommenders().items() if name not in placed]
         for dataset in datasets:
             self.of(dataset)
-            for entry in self._own[dataset]:
-                assert entry.own is not None and entry.experiment is not None
-                if entry.experiment.model not in placed:
-                    rows.append(recorded(entry.own.label, entry.experiment.model, entry.experiment.params))
+            rows += [row for row in self._own[dataset] if row.model not in placed]
             rows += [Row(label, f"{OUTSIDE}{label}") for label in self._outside.get(dataset, {})]
         distinct = {(row.model, str(sorted(row.fields.items()))): row for row in rows}
         return [row for row in distinct.values() if any(self.results(row, dataset) for dataset in datasets)]
@@ -141,7 +138,8 @@ class Records:
                 remarks[f"{entry.file.name}: made with fields the model no longer has; left out."] = None
             elif entry.own is not None or result.experiment.model in catalog.recommenders():
                 usable[entry.experiment.path] = result
-                own += [entry] if entry.own is not None else []
+                if entry.own is not None:
+                    own.append(recorded(entry.own.label, entry.experiment.model, entry.experiment.params))
         self._usable[dataset], self._remarks[dataset], self._own[dataset] = usable, remarks, own
 
     def _left_out(self, entry: Listed, entries: Sequence[Listed], dataset: str) -> str:

@@ -126,17 +126,20 @@ class Study:
 
     def failed(self, row: Row, dataset: str) -> bool:
         """Return whether a run of a row failed."""
-        if row.model not in catalog.recommenders() or not self.request.failures:
+        if not self.request.failures or row.model not in catalog.recommenders():
             return False
-        fields = row.at(dataset).fields
-        return any(
-            Experiment.of(dataset, row.model, fields, seed).path in self.request.failures for seed in self.request.seeds
-        )
+        cells = (Experiment.of(dataset, row.model, row.at(dataset).fields, seed) for seed in self.request.seeds)
+        return any(cell.path in self.request.failures for cell in cells)
 
     def outside_notes(self) -> list[str]:
         """Return a line for each row whose ranks come from another program."""
-        runs = [run for rows in self.request.outside.values() for some in rows.values() for run in some]
-        files = {run.label: run.file for run in runs if isinstance(run, OutsideResult)}
+        files = {
+            run.label: run.file
+            for rows in self.request.outside.values()
+            for runs in rows.values()
+            for run in runs
+            if isinstance(run, OutsideResult)
+        }
         return [
             f"{label}: ranks from outside ({file}): how it was trained is not known here."
             for label, file in files.items()
