@@ -87,9 +87,11 @@ def main(words: Sequence[str] | None = None) -> int:
 
 def _model_first(words: list[str]) -> list[str]:
     """Let `--model NAME` stand for the word MODEL of a command on one model, as on pages."""
-    if words[:1] and words[0] in ("run", "search", "recommend", "expect") and "--model" in words[:-1]:
-        at = words.index("--model")
-        return [words[0], words[at + 1], *words[1:at], *words[at + 2 :]]
+    if words[:1] and words[0] in ("run", "search", "recommend", "expect"):
+        words = [part for word in words for part in re.split("(?<=^--model)=", word, maxsplit=1)]
+        if "--model" in words[:-1]:
+            at = words.index("--model")
+            words = [words[0], words[at + 1], *words[1:at], *words[at + 2 :]]
     return words
 
 

@@ -12,12 +12,15 @@ import multiprocessing
 import multiprocessing.connection
 import os
 import sys
+import threading
 import traceback as tracebacks
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
+
+from tqdm import tqdm
 
 from reproduce import terminal
 from reproduce.errors import ModelError, SuiteError, in_a_line
@@ -123,6 +126,7 @@ def _answer(
     sys.stdout, sys.stderr = (open(n, "w", buffering=1, closefd=False) for n in (1, 2))  # noqa: SIM115
     heed_sigterm()
     show_tracebacks(traceback)
+    tqdm.set_lock(threading.RLock())  # its own is one between processes, which the end of this one would leak
     importlib.import_module("reproduce.datasets").__path__[:] = folders  # the same data sets
     with terminal.sturdy():
         answer: object

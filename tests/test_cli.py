@@ -158,7 +158,7 @@ def test_an_own_file_with_another_ending_meets_those_that_are_read(
     assert "clicks.log: expected .csv, .tsv, .txt, " in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("words", [["item_knn"], ["--model", "item_knn"]])
+@pytest.mark.parametrize("words", [["item_knn"], ["--model", "item_knn"], ["--model=item_knn"]])
 @pytest.mark.parametrize("command", ["run", "search --trials 1"])
 def test_a_command_on_one_model_takes_it_as_a_word_or_by_an_option(
     command: str, words: list[str], capsys: pytest.CaptureFixture[str]

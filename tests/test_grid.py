@@ -196,6 +196,12 @@ def test_two_grids_on_one_folder_one_of_them_killed_run_every_cell_once(tmp_path
     assert not [file for file in tmp_path.rglob("*") if file.suffix in (".lock", ".tmp", ".checkpoint")]
 
 
+def test_progress_of_cells_side_by_side_ends_without_a_warning(tmp_path: Path) -> None:
+    short = ["table2", "--dataset", "cycle", "--model", "bpr_mf", "--seed", "0", "1", "--set", "bpr_mf.epochs=1"]
+    _, said = start(tmp_path, "--jobs", "2", args=short).communicate(timeout=120)
+    assert said.count("epoch 1/1") == 2 and "Warning" not in said
+
+
 def test_sigterm_ends_a_grid_with_143_and_leaves_no_half_file(tmp_path: Path) -> None:
     long = ["table2", "--dataset", "cycle", "--model", "narm", "--set", "narm.epochs=400", "narm.patience=400"]
     running = start(tmp_path, "--jobs", "2", args=[*long, "--quiet"])
