@@ -92,6 +92,21 @@ def test_ranks_outside_the_catalogue_are_named(results: Path) -> None:
     refused(results, "a rank outside 1 to 12")
 
 
+def test_an_older_record_is_held_to_the_list_of_those_without_a_digest(results: Path) -> None:
+    def without(content: dict) -> None:
+        """Only remove the digest."""
+
+    change(results, without)
+    listed = results / "older-records.sha256"
+    name = record_file(results).relative_to(results)
+    listed.write_text(f"{hashlib.sha256(record_file(results).read_bytes()).hexdigest()}  {name}\n")
+    assert "2 records and 1 page are sound" in check.report(results)
+    content = json.loads(record_file(results).read_text())
+    content["split"]["provenance"]["note"] = "from elsewhere"  # nothing else depends on it
+    record_file(results).write_text(json.dumps(content))
+    refused(results, f"{name}: changed after it was written: its sha256 is not in older-records.sha256")
+
+
 def test_missing_prefixes_are_named(results: Path) -> None:
     change_arrays(results, lambda a: a.update({key: a[key][1:] for key in record_shape.ARRAYS}))
     refused(results, "179 prefixes where 180 are due", "59 test sessions where 60 are due")

@@ -1,4 +1,4 @@
-"""Strong controls that the paper's comparison lacks, with their settings; elsewhere.py has what others published."""
+"""Later baselines that the paper's comparison lacks, with their settings; elsewhere.py has what others published."""
 
 from __future__ import annotations
 

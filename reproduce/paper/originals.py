@@ -26,7 +26,6 @@ BPR_MF_ORDERS = (
     Row("first rows in time order, 28 epochs", "bpr_mf", {"negatives": "first-rows", "epochs": 28}),
 )
 
-GRU_REC_EXAMPLE = Row("GRU-Rec (rate of the example script)", "gru4rec", {"learning_rate": 0.01})
 _GRU_REC = {"duplicates": "separate", "own_target": "counted", "short_steps": "dropped", "validation": "none"}
 _FPMC = {
     "factors": 32,
@@ -42,22 +41,22 @@ _BY_LABEL = {row.label: row for row in ROWS}
 
 @dataclass(frozen=True)
 class Prediction:
-    """A row of Table 3 with the settings and the rule of counting of public code."""
+    """A row of Table 3 with the settings and the evaluation protocol of public code."""
 
     row: Row
     counting: Counting
     evidence: str  # in a sentence or two
-    on: Mapping[str, Counting] = field(default_factory=dict)  # our data set -> the rule used there instead
+    on: Mapping[str, Counting] = field(default_factory=dict)  # our data set -> the protocol used there instead
     closer: Row | None = None  # closer to the authors' code; it replaces the row where it has records
 
     def counted(self, dataset: str) -> Counting:
-        """Return the rule of counting used on one of our data sets."""
+        """Return the evaluation protocol used on one of our data sets."""
         return self.on.get(dataset, self.counting)
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """Settings and a rule of counting, chosen by test scores, that bring a row nearer to the paper's number.
+    """Settings and an evaluation protocol, chosen by test scores, that bring a row nearer to the paper's number.
 
     Attributes:
         label: of the row of Table 3.
@@ -75,7 +74,7 @@ class Explanation:
     on: Mapping[str, Counting] = field(default_factory=dict)
 
     def counted(self, dataset: str) -> Counting:
-        """Return the rule of counting used on one of our data sets."""
+        """Return the evaluation protocol used on one of our data sets."""
         return self.on.get(dataset, self.counting)
 
 
@@ -93,7 +92,7 @@ PREDICTED: Mapping[str, Prediction] = {
     "Item-KNN": _baseline("Item-KNN", f"{_DIGITS}: 51.54 / 21.80."),
     "BPR-MF": _baseline(
         "BPR-MF",
-        "The class beside those with its defaults, 10 iterations. It draws negatives from the first rows of the table "
+        "The class beside those with its defaults, 10 epochs. It draws negatives from the first rows of the table "
         "of clicks, which its table library left grouped by item within sessions.",
         Row("BPR-MF", "bpr_mf", {"negatives": "grouped"}),
     ),
@@ -119,7 +118,7 @@ PREDICTED: Mapping[str, Prediction] = {
     "NARM": Prediction(
         _BY_LABEL["NARM"],
         NARM_CODE,
-        "The authors' settings and their code's way of counting, but torch's cell, smooth sigmoids and patience 3. "
+        "The authors' settings and their code's evaluation, but torch's cell, smooth sigmoids and patience 3. "
         "Where there is a record with the authors' cell and hard sigmoids, that one.",
         closer=Row("NARM", "narm", {"cell": "authors", "attention_sigmoid": "hard"}),
     ),

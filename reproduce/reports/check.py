@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ from reproduce.runs.listing import listed
 from reproduce.runs.record import Result, current, load_file
 from reproduce.runs.request import Request, digests
 
+# The sha256 of the records that name none of their own, as sha256sum writes and checks them; beside runs/.
+OLDER = "older-records.sha256"
 FOLDER = re.compile(r" --results ([^\s`']+|'[^'`\n]*')(?=`)")  # ends a command on a page
 
 
@@ -85,6 +88,7 @@ class _Folder:
         """Check every record; return the sound ones by the name of their file."""
         records = []
         files = sorted((self.results / "runs").glob("*/*.json"))
+        older = self.older_records()
         for file in tqdm(files, "records", disable=None, leave=False):  # shown on a terminal only
             name = self.name(file)
             try:
@@ -92,6 +96,8 @@ class _Folder:
             except SuiteError as error:
                 self.fault(error)
                 continue
+            if older and "digest" not in content and older.get(name) != sha256(file.read_bytes()).hexdigest():
+                self.faults.append(f"{name}: changed after it was written: its sha256 is not in {OLDER}")
             try:
                 self.faults += [f"{name}: {fault}" for fault in faults(result, content)]
                 self.notes += [f"{name}: {note}" for note in _notes(result)]
@@ -101,6 +107,15 @@ class _Folder:
             records.append((name, result))
         self.faults += _contradictions(records)
         return records
+
+    def older_records(self) -> dict[str, str]:
+        """Return the sha256 of each record in the list of those without a digest, by the name of its file."""
+        place = self.results / OLDER
+        if not place.is_file():
+            return {}
+        self.compared.add(place)
+        lines = [line.split("  ", 1) for line in place.read_text(encoding="utf-8", errors="replace").splitlines()]
+        return {line[-1]: line[0] for line in lines}
 
     def check_kept_models(self, records: Mapping[str, Result]) -> None:
         for file in sorted((self.results / "runs").glob(f"*/*{kept_model.ENDING}")):
