@@ -34,7 +34,7 @@ from reproduce.runs.request import set_fields, settings_of
 Side = Literal["within noise", "below", "above"]
 USUAL = {
     "below": "an undertrained run, another split, or a tie rule or cut-off that costs hits",
-    "above": "a rule of counting that gives hits away, other settings, or another split",
+    "above": "an evaluation protocol that gives hits away, other settings, or another split",
 }
 Causes = Mapping[str, Sequence[float]]  # another condition -> what ours becomes under it, for each metric, in per cent
 
@@ -85,7 +85,7 @@ def verdict(expected: Sequence[Expectation], causes: Causes) -> str:
     for cause in explaining(expected, causes):
         numbers = " / ".join(f"{value:.2f}" for value in causes[cause])
         return f"{outcome} Explained by {cause}: ours is {numbers} then."
-    usual = USUAL[outside[0]] if len(outside) == 1 else "another split or another way of counting"
+    usual = USUAL[outside[0]] if len(outside) == 1 else "another split or another evaluation protocol"
     return f"{outcome} No cause on record explains it; the usual ones are {usual}."
 
 

@@ -44,7 +44,7 @@ def test_without_a_cause_the_usual_ones_of_that_side_are_named() -> None:
         "Below ours: Recall@20 -1.70 (noise 0.8). No cause on record explains it; the usual ones are an undertrained "
         "run, another split, or a tie rule or cut-off that costs hits."
     )
-    assert "the usual ones are a rule of counting that gives hits away" in verdict([RECALL], {})
+    assert "the usual ones are an evaluation protocol that gives hits away" in verdict([RECALL], {})
 
 
 def test_metrics_on_different_sides_are_told_apart() -> None:

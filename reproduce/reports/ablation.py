@@ -20,7 +20,7 @@ from reproduce.runs.request import Request, set_fields
 HYBRID = "hybrid"  # the variant that is NARM itself
 PAPER = Dots("paper", figures.MID, "D", hollow=True)
 MARKS = (
-    "**Bold**: better or worse than NARM beyond noise. **≈**: not distinguishable from NARM. "
+    "**Bold**: better or worse than NARM (the interval leaves out 0). **≈**: not distinguishable from NARM. "
     f"{TOO_FEW} Intervals are over test sessions and seeds and hold for all variants of a panel (Dunnett)."
 )
 
@@ -100,7 +100,7 @@ class _Section(Compared):
         if gaps:
             words.append(f"All {len(gaps)} differences of ours lie within {max(gaps):.2f} points of the paper's.")
         if differ:
-            words.append(f"Beyond noise: {'; '.join(differ)}.")
+            words.append(f"Distinguishable from NARM: {'; '.join(differ)}.")
         if alike:
             words.append(f"{alike} of {alike + len(differ)} are not distinguishable from 0.")
         if self.judged("not judged"):

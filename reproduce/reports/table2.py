@@ -91,7 +91,7 @@ PAGE = Page(draw, rows)
 
 
 def pair(runs: Sequence[Result], rule: Counting = OURS, unseen: np.ndarray | None = None) -> Score | None:
-    """Return Recall@20 and MRR@20 in per cent, means over seeds, under a rule of counting; None without runs."""
+    """Return Recall@20 and MRR@20 in per cent, means over seeds, under an evaluation protocol; None without runs."""
     if not runs:
         return None
     return Score(
