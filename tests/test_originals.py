@@ -9,7 +9,7 @@ import pytest
 
 from reproduce import catalog
 from reproduce.paper import numbers
-from reproduce.paper.originals import BPR_MF_ORDERS, EXPLAINED, GRU_REC_EXAMPLE, PREDICTED
+from reproduce.paper.originals import BPR_MF_ORDERS, EXPLAINED, PREDICTED
 from reproduce.paper.rows import ROWS, Row
 from reproduce.reports import table2
 from reproduce.reports.records import Records
@@ -18,7 +18,6 @@ from reproduce.runs.record import Result
 from reproduce.runs.request import Request
 
 EVERY = [
-    GRU_REC_EXAMPLE,
     *BPR_MF_ORDERS,
     *(one.row for one in PREDICTED.values()),
     *(one.closer for one in PREDICTED.values() if one.closer),
