@@ -105,7 +105,14 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def _path(text: str) -> Path:
+    if not text.strip():
+        raise ArgumentTypeError("an empty path, as of a variable that is not set")
+    return Path(text)
+
+
 def _folder(text: str) -> Path:
+    _path(text)
     try:
         if Path(text).exists() and not Path(text).is_dir():
             raise ArgumentTypeError(f"{text}: not a folder; name the one that the logs lie in")
@@ -260,7 +267,7 @@ def parser() -> _Parser:
     found_in = "the folder with the logs (default: $REPRODUCE_DATA, or data/)"
     data = _parent(_add, "--data", "DIR", found_in, type=_folder, default=folder)
     local = Path("results/local")
-    results = _parent(_add, "--results", "DIR", "default: results/local/", type=Path, default=local)
+    results = _parent(_add, "--results", "DIR", "default: results/local/", type=_path, default=local)
     # The options of most pages, and of those that run what they lack.
     stored = (settings, results, own)
     page = (*stored, datasets, data, running)
@@ -296,7 +303,7 @@ def parser() -> _Parser:
     everything.set_defaults(stored=True)  # which changes the option --stored itself: that of the others is another
     lacking = "first make the records that are missing"
     everything.add_argument("--run", dest="stored", action="store_false", help=lacking)
-    _add(everything, "--html", "FILE", "also write all pages as one file to send", type=Path)
+    _add(everything, "--html", "FILE", "also write all pages as one file to send", type=_path)
 
     # Other commands.
     making = (dataset, *stored, seed, device, data, sitting)
@@ -321,7 +328,7 @@ def parser() -> _Parser:
     _add(recommend, "--seed", "N", "if several are kept", type=int)
     _add(recommend, "--clicks", "ITEM", "items, the oldest first, as the log calls them", nargs="+", default=[])
     several = "several sessions at once: a .csv, .tsv or .parquet with session and item, in the order of the clicks"
-    _add(recommend, "--sessions", "FILE", several, type=Path)
+    _add(recommend, "--sessions", "FILE", several, type=_path)
     _choose(recommend, "--format", ("csv", "json"), "of the answer to --sessions (default: csv)")
     _flag(recommend, "--skip-unknown", "leave out clicks on items that the model was not fitted on")
     _flag(recommend, "--exclude-seen", "do not recommend the items clicked")
@@ -340,8 +347,8 @@ def parser() -> _Parser:
     each = "also session, length, target and rank of every test prefix: csv or parquet"
     _add(export, "--per-prefix", "FORMAT", each, choices=("csv", "parquet"))
     note = "instead: the split of a data set for other libraries, with a note on what ranks to return"
-    _add(export, "--split", "DIR", note, type=Path)
-    _add(export, "--to", "DIR", "default: export/ in the results folder", type=Path)
+    _add(export, "--split", "DIR", note, type=_path)
+    _add(export, "--to", "DIR", "default: export/ in the results folder", type=_path)
 
     judged = "judge a published number: ours, the difference, and which causes on record explain it"
     expect = command("expect", judged, "expect:answer", dataset, own, settings, view, data)
@@ -349,18 +356,18 @@ def parser() -> _Parser:
     published = "the published Recall@20, or that and MRR@20, in per cent"
     expect.add_argument("values", nargs="+", type=float, metavar="NUMBER", help=published)
     _add(expect, "--metric", "NAME@K", "of the numbers (default: recall@20 mrr@20)", nargs="+", default=[])
-    _add(expect, "--results", "DIR", "default: the reference, then results/local/", type=Path)
+    _add(expect, "--results", "DIR", "default: the reference, then results/local/", type=_path)
     _flag(expect, "--json", "answer in JSON; exit 4 where a number is not within noise")
 
     brought = "bring the records and kept models of other results folders into one, checked first"
     merge = command("merge", brought, "overview:merged", results)
     others = "results folders, such as another machine's results/local"
-    merge.add_argument("folders", nargs="+", type=Path, metavar="DIR", help=others)
+    merge.add_argument("folders", nargs="+", type=_path, metavar="DIR", help=others)
     check = command("check", "verify stored records and pages", "overview:check", own)
-    _add(check, "--results", "DIR", "default: results/, the reference", type=Path, default=Path("results"))
+    _add(check, "--results", "DIR", "default: results/, the reference", type=_path, default=Path("results"))
     _many(check, "--model", "FILE", "the .py files of your own models that pages show")
     _many(check, "--dataset", "PATH", "your own data that pages show")
-    _add(check, "--data", "DIR", "also draw the pages that read logs again, from this data folder", type=Path)
+    _add(check, "--data", "DIR", "also draw the pages that read logs again, from this data folder", type=_path)
     contract = command("contract", "check a model against the contract", "overview:contract")
     contract.add_argument("model", nargs="+", metavar="MODEL", help=MODEL)
     _add(contract, "--device", "DEVICE", "auto, cpu, cuda or cuda:N (default: cpu)", default="cpu")

@@ -140,6 +140,8 @@ def test_without_data_the_synthetic_log_is_used_and_named_in_the_title(capsys: p
         (["table2", "--set", "hidden=50"], "expected MODEL.FIELD=VALUE"),
         (["table2", "--model", "pop", "--set", "narm.hidden=50"], "narm is not among the models"),
         (["table2", "--device", "tpu"], "unknown device"),
+        (["table2", "--results", ""], "an empty path, as of a variable that is not set"),
+        (["table2", "--data", ""], "an empty path, as of a variable that is not set"),
         (["ablation", "--variant", "global"], "invalid choice: 'global' (choose from "),
     ],
 )

@@ -460,6 +460,9 @@ def test_what_a_search_found_stands_in_a_table_beside_the_defaults(tmp_path: Pat
     assert "tuned settings" not in page.read_text()
     assert main([*words, *fill.split()[2:]]) == 0
     assert f"{fill}`" not in page.read_text()
+    assert "\n| Item-KNN (regularisation=5.0) |" in page.read_text()  # it was asked for
+    assert main(words) == 0
+    assert "Item-KNN (regularisation=5.0)" not in page.read_text()
     table = page.read_text().partition("tuned settings")[2].partition("\n\n")[0]
     (row,) = [line for line in table.splitlines() if line.startswith("| Item-KNN ")]
     cells = [cell.split() for cell in row.split("|")[2:5]]

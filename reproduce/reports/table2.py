@@ -368,15 +368,14 @@ def _figure(papers: Sequence[_Section]) -> Block:
 
 
 def _shown(study: Study, dataset: str, searches: Sequence[Found]) -> list[Row]:
-    """Return the rows to show: those asked for or recorded, and those searched; not the searched settings."""
+    """Return the rows to show: those asked for, recorded or searched; searched settings only where asked for."""
     records, asked_for = study.records, rows(study.request)
     shown = [row for row in KNOWN if row in asked_for or records.results(row, dataset)]
     for search in searches:  # includes a model that was run only with the settings found
         if search.base.label not in {row.label for row in shown} and records.results(search.row, dataset):
             shown.append(search.base)
-    placed = [row.at(dataset) for row in (*shown, *(search.row for search in searches))]
-    for row in [*asked_for, *records.others(dataset)]:
-        if not any(same(row.at(dataset), other) for other in placed):
+    for row in asked_for:
+        if not any(same(row.at(dataset), other.at(dataset)) for other in shown):
             shown.append(row)
-            placed.append(row.at(dataset))
-    return shown
+    placed = [row.at(dataset) for row in (*shown, *(search.row for search in searches))]
+    return shown + [row for row in records.others(dataset) if not any(same(row.at(dataset), other) for other in placed)]
