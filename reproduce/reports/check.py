@@ -305,9 +305,8 @@ def faults(result: Result, content: Mapping[str, Any]) -> Iterator[str]:
     epochs, most = len(result.epochs), result.fields.get("epochs", 0)
     if [one["epoch"] for one in result.epochs] != list(range(1, epochs + 1)):
         yield "its epochs do not count 1, 2, 3, ..."
-    if source is None and not (
-        type(most) is int and min(most, 1) <= epochs <= most
-    ):  # own models may report any number
+    fits = type(most) is int and min(most, 1) <= epochs <= most
+    if source is None and not fits:  # an own model may report any number
         yield f"{epochs} epochs, which is not what its fields allow"
 
 

@@ -120,9 +120,7 @@ def requests(name: str, request: Request) -> dict[str, Request]:
     if name != reports.INDEX:
         return {name: request}
     study, own = Study(request), catalog.current().data
-    with_logs = [
-        dataset for dataset in study.datasets if dataset in catalog.datasets()
-    ]  # of own data there may be none
+    with_logs = [name for name in study.datasets if name in catalog.datasets()]  # logs of one's own may be elsewhere
     all_recorded = not own and set(study.datasets) == set(study.records.datasets())
     made = {}
     for other, page in reports.pages().items():

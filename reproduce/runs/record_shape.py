@@ -122,9 +122,8 @@ def misfits(value: Any, kind: Kind, place: str = "") -> Iterator[str]:
     elif isinstance(kind, dict) and type(value) is dict:
         yield from (f"{place}.{key}".lstrip(".") for key in kind if not key.endswith(("?", "*")) and key not in value)
         for key, member in value.items():
-            declared: Any = kind.get(
-                key, kind.get(f"{key}?", kind.get("*", ()))
-            )  # () is of no kind: no record has the key
+            unknown = kind.get("*", ())  # () fits nothing: no record has such a key
+            declared: Any = kind.get(key, kind.get(f"{key}?", unknown))
             yield from misfits(member, declared, f"{place}.{key}".lstrip("."))
     elif not callable(kind) or not kind(value):
         yield place

@@ -225,8 +225,8 @@ def _check_unchanged(
 
 def out_of_memory(error: Exception) -> bool:
     """Whether an error means that memory ran out, of the machine or of a GPU."""
-    told = isinstance(error, RuntimeError) and any(words in str(error) for words in OUT_OF_MEMORY)
-    return told or isinstance(error, MemoryError | torch.OutOfMemoryError)
+    in_words = isinstance(error, RuntimeError) and any(words in str(error) for words in OUT_OF_MEMORY)
+    return in_words or isinstance(error, MemoryError | torch.OutOfMemoryError)
 
 
 def _stored(options: RunOptions, experiment: Experiment, split: Split) -> tuple[Result | None, Result | None]:
