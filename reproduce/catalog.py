@@ -53,9 +53,9 @@ class Catalog:
         file = self.models[name].file
         return str(file.resolve() if absolute else file)
 
-    def data_words(self, name: str, *, absolute: bool = False, page: bool = False) -> list[str]:
+    def data_words(self, name: str, *, absolute: bool = False) -> list[str]:
         """Return how a data set is named on the command line: own data by path and options, see OwnData.words."""
-        return self.data[name].words(absolute=absolute, page=page) if name in self.data else [name]
+        return self.data[name].words(absolute=absolute) if name in self.data else [name]
 
     def source(self, model: str) -> str | None:
         """Return the sha256 of the source of an own model; None for the suite's models."""

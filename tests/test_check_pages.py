@@ -25,7 +25,7 @@ from reproduce.runs.request import Request
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """The files of a small results folder with all its pages."""
-    folder = tmp_path_factory.mktemp("made") / "results"  # pages name the last part of this path
+    folder = tmp_path_factory.mktemp("made") / "results"
     for one in (
         Experiment.of("cycle", "pop"),
         Experiment.of("cycle", "narm", {"epochs": 1, "hidden": 4, "embedding": 4}),
@@ -142,10 +142,11 @@ def test_text_in_a_command_on_a_page_is_found(results: Path) -> None:
     """The results folder may have been renamed since; nothing else in a command may differ."""
     file = results / "lengths.md"
     text = file.read_text(encoding="utf-8")
+    end = re.compile(r"--results \S+`")
     for smuggled in ("results and NARM is best`", "results --strict`"):
-        file.write_text(text.replace("--results results`", f"--results {smuggled}"), encoding="utf-8")
+        file.write_text(end.sub(f"--results {smuggled}", text), encoding="utf-8")
         assert any(line.startswith("lengths.md: not what its records give") for line in faults(results)), smuggled
-    file.write_text(text.replace("--results results`", "--results elsewhere`"), encoding="utf-8")
+    file.write_text(end.sub("--results elsewhere`", text), encoding="utf-8")
     assert "sound" in check.report(results)
 
 

@@ -72,7 +72,7 @@ def test_one_log_by_other_rules_is_another_data_set() -> None:
 def test_names_in_other_alphabets_do_not_collide() -> None:
     for name, items in (("点击.csv", "abcdef"), ("购物.csv", "abcdefg")):
         assert main(["table2", "--dataset", log(name, items), *QUIET]) == 0
-    assert len(names()) == 2
+    assert len(names()) == 2 and all(name.startswith("data-") for name in names())
 
 
 def test_a_log_that_changed_does_not_replace_its_records(capsys: pytest.CaptureFixture[str]) -> None:

@@ -41,25 +41,14 @@ class OwnData:
     data: Path  # the data folder, which a .py may read from
     dataset: Dataset
 
-    def words(self, *, absolute: bool = False, page: bool = False) -> list[str]:
-        """Return the path and the options as words of a command.
-
-        Args:
-            absolute: for a command that runs elsewhere.
-            page: for a page, which is passed on: only the last part of a path that describes one machine.
-        """
-        words = [_shown(self.path, absolute, page)]
+    def words(self, *, absolute: bool = False) -> list[str]:
+        """Return the path and the options as words of a command; absolute paths for one that runs elsewhere."""
+        words = [str(self.path.resolve() if absolute else self.path)]
         for key, value in self.given.items():
-            if key == "test":
-                value = _shown(Path(value), absolute, page)
+            if key == "test" and absolute:
+                value = Path(value).resolve()
             words += [f"--{key.replace('_', '-')}", *(value if isinstance(value, list) else [str(value)])]
         return words
-
-
-def _shown(path: Path, absolute: bool, page: bool) -> str:
-    if absolute:
-        return str(path.resolve())
-    return path.name if page and path.is_absolute() else str(path)
 
 
 def is_path(name: str, names: Container[str]) -> bool:
@@ -88,7 +77,9 @@ def read(path: Path, given: Mapping[str, Any], data: Path) -> OwnData:
     stem = path.resolve().name if path.is_dir() else path.name
     while Path(stem).suffix.lower() in ENDINGS and Path(stem).stem:
         stem = Path(stem).stem
-    name = title = re.sub(r"[^A-Za-z0-9_-]+", "_", stem).lstrip("-") or "data"
+    name = title = re.sub(r"[^A-Za-z0-9_-]+", "_", stem).lstrip("-")
+    if not re.search("[A-Za-z0-9]", name):  # of a script that is not Latin
+        name = title = "data"
     if path.suffix.lower() == ".toml":
         title, split = _toml(name, path, given)
     elif path.suffix.lower() == ".py":

@@ -31,6 +31,7 @@ from reproduce.runs.request import Request, digests
 
 # The sha256 of the records that name none of their own, as sha256sum writes and checks them; beside runs/.
 OLDER = "older-records.sha256"
+COMMAND = re.compile(r"`python -m reproduce [^`\n]*`")
 FOLDER = re.compile(r" --results ([^\s`']+|'[^'`\n]*')(?=`)")  # ends a command on a page
 
 
@@ -185,8 +186,8 @@ class _Folder:
         due, stored = renderers.markdown(document), making.SOURCES.sub("", making.COMMENT.sub("", text), count=1)
         drawn_from = making.SOURCES.search(text)
         added = making.sources(self.results) - int(drawn_from[1]) if drawn_from else 0
-        # The folder may have been renamed since.
-        same = FOLDER.sub("", due) == FOLDER.sub("", stored) and len(set(FOLDER.findall(stored))) < 2
+        # The files may have been moved since.
+        same = _without_paths(due) == _without_paths(stored) and len(set(FOLDER.findall(stored))) < 2
         files = {page.parent / name: content.encode() for name, content in document.data.items()}
         files |= {page.parent / "figures" / name: content for name, content in document.figures.items()}
         own = page.parent.name if page.parent != self.results else ""
@@ -254,10 +255,26 @@ class _Folder:
                 self.apart |= dict.fromkeys(files, "the trials of a search have no records")
 
 
+def _without_paths(page: str) -> str:
+    """Return the text of a page without the paths in its commands."""
+
+    def command(found: re.Match[str]) -> str:
+        words, option = [], ""
+        for word in FOLDER.sub("", found[0]).split():
+            option = word if word.startswith("--") else option
+            path = option in ("--dataset", "--model", "--test") and re.search(r"[/\\.*?']", word)
+            words.append("PATH" if path else word)
+        return " ".join(words)
+
+    return COMMAND.sub(command, page)
+
+
 def _notes(result: Result) -> Iterator[str]:
     own = result.environment.get("source") is not None
     if own and result.experiment.model not in catalog.recommenders():
         yield "of a model of one's own; whether its source is the same is not known: name its file with --model"
+    elif own and catalog.current().source(result.experiment.model) != result.environment["source"]:
+        yield "made with another source than its model's file has now; pages leave it out"
     elif not current(result):
         yield "made with fields its model no longer has; pages leave it out"
     if result.environment["dirty"]:

@@ -148,8 +148,6 @@ class Study:
     def command(self, page: str, *datasets: str, models: Sequence[str] = (), **options: Any) -> str:
         """Return the command that makes a page, as one would type it, in backquotes.
 
-        Pages are passed on: of an absolute path only the last part is shown, the rest is specific to one machine.
-
         Args:
             datasets: default: the log of one's own that the page is about, if it is about one.
             models: the models to run.
@@ -159,11 +157,11 @@ class Study:
         own = asked if len(asked) == 1 and asked[0] in catalog.current().data else ()
         settings = options.pop("settings", {})
         named = replace(self.request, datasets=datasets or own, models=models, settings=settings, options=options)
-        line, folder = ["python", "-m", "reproduce", *words(page, named, page=True)], self.request.results
+        line, folder = ["python", "-m", "reproduce", *words(page, named)], self.request.results
         if folder.resolve() == reference_folder():
             line += ["--results", "results"]
         elif folder != Path("results/local"):
-            line += ["--results", str(folder.name if folder.is_absolute() else folder)]
+            line += ["--results", str(folder)]
         return f"`{shlex.join(line)}`"
 
 

@@ -94,16 +94,15 @@ def settings_of(model: str, texts: Iterable[str], role: str) -> dict[str, Any]:
     return values.get(model, {})
 
 
-def words(command: str, request: Request, *, absolute: bool = False, page: bool = False) -> list[str]:
+def words(command: str, request: Request, *, absolute: bool = False) -> list[str]:
     """Return the words after `python -m reproduce` that request the same rows; folders and how to run are left out.
 
     Args:
         absolute: name files by their absolute paths, for a command that runs elsewhere.
-        page: show only the last part of a path that describes one machine, for a page, which is passed on.
     """
     line, here = [command], catalog.current()
     if request.datasets:
-        named = [here.data_words(name, absolute=absolute, page=page) for name in request.datasets]
+        named = [here.data_words(name, absolute=absolute) for name in request.datasets]
         options = next((words[1:] for words in named if words[1:]), [])  # one command has the same for all
         line += ["--dataset", *(words[0] for words in named), *options]
     if request.models:
