@@ -84,20 +84,20 @@ def its_fields_rebuild_the_model(make: Maker, device: torch.device) -> str:
     return "" if torch.equal(*scores) else f"a model made from the fields of another {_differ(*scores) or 'differs'}"
 
 
-def global_random_state_is_untouched(make: Maker, device: torch.device) -> str:
+def global_state_is_untouched(make: Maker, device: torch.device) -> str:
     train, test = random_log()
     # Draw once, so that the states differ from those of a fresh seed, and a model that seeds them is noticed.
     random.random(), np.random.random(), torch.rand(1)  # noqa: NPY002
-    before = _random_state()
+    before = _global_state()
     model = fitted(make, train, device)
-    after_fit = _random_state()
+    after_fit = _global_state()
     model.score(test)
-    after_score = _random_state()
+    after_score = _global_state()
     for name, state in before.items():
         if after_fit[name] != state:
-            return f"fit changed the random state of {name}; draw from np.random.default_rng(seed) or a torch.Generator"
+            return f"fit changed {name}; draw from np.random.default_rng(seed) or a torch.Generator, and set nothing global"
         if after_score[name] != state:
-            return f"score changed the random state of {name}; scores must not be drawn by chance"
+            return f"score changed {name}; scores must not be drawn by chance, nor set anything global"
     return ""
 
 
@@ -153,7 +153,7 @@ RULES: Mapping[str, Rule] = {
         a_prefix_scores_the_same_alone_as_in_any_batch_in_any_order,
         the_same_seed_gives_the_same_scores,
         its_fields_rebuild_the_model,
-        global_random_state_is_untouched,
+        global_state_is_untouched,
         its_arguments_are_unchanged,
         a_model_that_learns_order_finds_the_next_item_of_a_circle,
         the_numbering_of_the_items_does_not_matter,
@@ -296,15 +296,16 @@ def _differ(a: Tensor, b: Tensor) -> str:
     return "" if bool(apart[i] <= TOLERANCE) else f"scores prefix {i} differently (by {float(apart[i]):.1e}, relative)"
 
 
-def _random_state() -> dict[str, Any]:
+def _global_state() -> dict[str, Any]:
     kind, keys, *rest = np.random.get_state()  # noqa: NPY002
     states = {
-        "random": random.getstate(),
-        "numpy": (kind, np.asarray(keys).tobytes(), *rest),
-        "torch": torch.get_rng_state().numpy().tobytes(),
+        "the random state of random": random.getstate(),
+        "the random state of numpy": (kind, np.asarray(keys).tobytes(), *rest),
+        "the random state of torch": torch.get_rng_state().numpy().tobytes(),
+        "torch's default dtype": torch.get_default_dtype(),
     }
     if torch.cuda.is_available():
-        states["torch.cuda"] = [state.numpy().tobytes() for state in torch.cuda.get_rng_state_all()]
+        states["the random state of torch.cuda"] = [state.numpy().tobytes() for state in torch.cuda.get_rng_state_all()]
     return states
 
 
