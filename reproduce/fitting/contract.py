@@ -95,7 +95,7 @@ def global_state_is_untouched(make: Maker, device: torch.device) -> str:
     after_score = _global_state()
     for name, state in before.items():
         if after_fit[name] != state:
-            return f"fit changed {name}; draw from np.random.default_rng(seed) or a torch.Generator, and set nothing global"
+            return f"fit changed {name}; draw from np.random.default_rng(seed) or a torch.Generator, set nothing global"
         if after_score[name] != state:
             return f"score changed {name}; scores must not be drawn by chance, nor set anything global"
     return ""
@@ -177,6 +177,7 @@ def broken(make: Maker, device: torch.device, file: Path = NO_FILE) -> list[str]
 
 
 def _problem(check: Callable[[], str], file: Path) -> str:
+    dtype = torch.get_default_dtype()
     try:
         with deterministic():
             return check()
@@ -184,6 +185,8 @@ def _problem(check: Callable[[], str], file: Path) -> str:
         return str(error)
     except BaseException as error:  # SystemExit too
         return own_process.raised(error, file)
+    finally:
+        torch.set_default_dtype(dtype)
 
 
 def _ranked(make: Maker, device: torch.device) -> str:
