@@ -1,7 +1,7 @@
 """S-POP: the items most clicked in the session so far; ties by training clicks; the rest of the list is POP.
 
 The public code of Hidasi et al., ICLR 2016, uses the popularity of only the 100 most clicked items: for these it adds
-n / (n + 1) to the clicks in the session, where n is the item's clicks in train, and all other items tie. `popular` is
+n / (n + 1) to the clicks in the session, where n is the item's training clicks, and all other items tie. `popular` is
 the number of such items. Counted as in that code's evaluation, 100 gives 30.44 / 18.37 on YOOCHOOSE 1/64 (the NARM
 paper: 30.44 / 18.35), and all items give 30.44 / 18.44.
 

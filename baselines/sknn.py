@@ -159,7 +159,7 @@ class VSKNN(SKNN):
     )
     idf: float = setting(10.0, low=0.0, high=1e9, search=[0.0, 1.0, 2.0, 5.0, 10.0])  # lambda
     idf_counts: Literal["clicks", "sessions"] = setting(
-        "clicks", note="idf_i: log of sessions in train / clicks on i, or / sessions with i"
+        "clicks", note="idf_i: log of training sessions / clicks on i, or / sessions with i"
     )
 
     def click_weight(self, step: np.ndarray, length: np.ndarray) -> np.ndarray:

@@ -155,5 +155,5 @@ DATASETS = tuple(
         find_log=_find_log,
         read_log=read_log,
     )
-    for name, title in ((IN_FILE_ORDER, "DIGINETICA in file order (the paper's)"), (BY_TIME, "DIGINETICA by time"))
+    for name, title in ((IN_FILE_ORDER, "DIGINETICA, file order"), (BY_TIME, "DIGINETICA, time order"))
 )

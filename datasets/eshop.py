@@ -89,7 +89,7 @@ def _read(data: Path) -> Split:
 DATASETS = (
     Dataset(
         name="eshop",
-        title="E-shop clothing 2008 (not the paper's data)",
+        title="E-shop",
         find=find_log,
         read=_read,
         obtain="UCI data set 553 (CC BY 4.0): python -m reproduce fetch eshop, or its .csv or .zip into {data}/eshop/",

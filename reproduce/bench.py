@@ -30,7 +30,7 @@ from reproduce.fitting.recommender import Journal, Recommender
 from reproduce.reading.sessions import Sessions
 from reproduce.runs.environment import choose_device, peak_memory_mib
 
-# Items of train and test, labels included; clicks of train; examples (prefixes) of train.
+# Items of both sets, labels included; clicks and examples (prefixes) of the training set.
 SIZES = {"yoochoose1_64": (17_745, 486_026, 369_859), "diginetica": (43_097, 906_140, 719_470)}
 WARM_UP = 5  # training steps before the first one timed: in them libraries load kernels and allocate memory
 STEPS = 40  # training steps timed in a row, at most

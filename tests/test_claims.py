@@ -20,7 +20,7 @@ from reproduce.evaluation.uncertainty import Estimate, SeedPart
 from reproduce.evaluation.verdicts import Verdict
 from reproduce.paper import claims as paper
 from reproduce.paper import numbers
-from reproduce.paper.claims import CLAIMS, Above, Claim, Close, Collapse, Gain, LongerGain, Statement
+from reproduce.paper.claims import CLAIMS, Above, Claim, Close, Collapse, Comparison, Gain, LongerGain
 from reproduce.paper.rows import Row
 from reproduce.reports import claims, renderers
 from reproduce.reports import records as stored_records
@@ -85,14 +85,14 @@ def no_reference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stored_records, "reference_folder", lambda: tmp_path / "none")
 
 
-def said(folder: Path, *statements: Statement, dataset: str = HERE) -> list[Said]:
-    claim = Claim("C", "", {numbers.PAPER_COLUMN[dataset]: statements})
+def said(folder: Path, *comparisons: Comparison, dataset: str = HERE) -> list[Said]:
+    claim = Claim("C", "", {numbers.PAPER_COLUMN[dataset]: comparisons})
     evidence = {name: Evidence(Records(folder), name) for name in numbers.DATASETS}
     return claims.judge(claim, dataset, evidence)
 
 
-def verdict(folder: Path, statement: Statement, dataset: str = HERE) -> Verdict | None:
-    (one,) = said(folder, statement, dataset=dataset)
+def verdict(folder: Path, comparison: Comparison, dataset: str = HERE) -> Verdict | None:
+    (one,) = said(folder, comparison, dataset=dataset)
     return one.verdict
 
 
@@ -106,8 +106,8 @@ def stored(folder: Path, ranks: Mapping[str, np.ndarray], dataset: str = HERE) -
 
 @pytest.mark.parametrize("metric", ["recall", "mrr"])
 def test_a_clear_lead_holds_its_opposite_fails_and_a_tie_is_neither(metric: str, tmp_path: Path) -> None:
-    assert verdict(stored(tmp_path, {A.label: hits(0.6), B.label: hits(0.5)}), Above(A, B, metric)) is Verdict.HOLDS
-    assert verdict(tmp_path, Above(B, A, metric)) is Verdict.FAILS
+    assert verdict(stored(tmp_path, {A.label: hits(0.6), B.label: hits(0.5)}), Above(A, B, metric)) is Verdict.SUPPORTED
+    assert verdict(tmp_path, Above(B, A, metric)) is Verdict.CONTRADICTED
     stored(tmp_path, {A.label: hits(0.5, 1), B.label: hits(0.5, 2)})
     assert verdict(tmp_path, Above(A, B, metric)) in (Verdict.UNDECIDED, Verdict.NEGLIGIBLE)
     assert verdict(tmp_path, Above(A, POP, metric)) is None
@@ -120,19 +120,19 @@ def test_a_comparison_with_a_row_without_records_is_not_run(tmp_path: Path) -> N
 
 def test_single_runs_are_not_judged_until_some_row_shows_the_noise_between_seeds(tmp_path: Path) -> None:
     stored(tmp_path, {NARM.label: hits(0.8), FPMC.label: hits(0.5)})
-    assert verdict(tmp_path, Above(NARM, FPMC, "recall")) is Verdict.ONE_RUN
+    assert verdict(tmp_path, Above(NARM, FPMC, "recall")) is Verdict.NOT_JUDGED
     for seed in (0, 1, 2):
         store(record(Row("GRU-Rec", "gru4rec"), hits(0.6, seed), seed=seed), tmp_path)
-    assert verdict(tmp_path, Above(NARM, FPMC, "recall")) is Verdict.ONE_RUN  # of another family than NARM
+    assert verdict(tmp_path, Above(NARM, FPMC, "recall")) is Verdict.NOT_JUDGED  # of another family than NARM
     for seed in (0, 1, 2):
         store(record(Row("", "improved_gru_rec"), hits(0.6, seed), seed=seed), tmp_path)
     (one,) = said(tmp_path, Above(NARM, FPMC, "recall"))
-    assert (one.verdict, one.provisional) == (Verdict.HOLDS, True)
+    assert (one.verdict, one.provisional) == (Verdict.SUPPORTED, True)
     for seed in (1, 2):
         store(record(NARM, hits(0.8, seed), seed=seed), tmp_path)
         store(record(FPMC, hits(0.5, seed), seed=seed), tmp_path)
     (one,) = said(tmp_path, Above(NARM, FPMC, "recall"))
-    assert (one.verdict, one.provisional) == (Verdict.HOLDS, False)
+    assert (one.verdict, one.provisional) == (Verdict.SUPPORTED, False)
 
 
 def test_the_statements_of_a_claim_share_the_error_of_one_test(tmp_path: Path) -> None:
@@ -141,27 +141,27 @@ def test_the_statements_of_a_claim_share_the_error_of_one_test(tmp_path: Path) -
     ahead[np.flatnonzero(base > 20)[::500]] = 1
     alone = stored(tmp_path, {A.label: ahead, B.label: base, POP.label: base})
     (one,) = said(alone, Above(A, B, "recall"))
-    assert one.verdict is Verdict.HOLDS
+    assert one.verdict is Verdict.SUPPORTED
     assert 0.005 < one.p < 0.05
     copies = [Above(A, B, "recall"), *[Above(B, POP, metric) for metric in ("recall", "mrr") for _ in range(5)]]
     together = said(alone, *copies)[0]
     assert together.p == pytest.approx(min(1.0, 11 * one.p))
-    assert together.verdict is not Verdict.HOLDS
+    assert together.verdict is not Verdict.SUPPORTED
 
 
 def test_a_gain_is_the_papers_only_within_a_quarter_of_it(tmp_path: Path) -> None:
     stored(tmp_path, {A.label: hits(0.6), B.label: hits(0.4)})
-    assert verdict(tmp_path, Gain(A, B, "recall", 50.0)) is Verdict.HOLDS
-    assert verdict(tmp_path, Gain(A, B, "recall", 20.0)) is Verdict.FAILS
+    assert verdict(tmp_path, Gain(A, B, "recall", 50.0)) is Verdict.SUPPORTED
+    assert verdict(tmp_path, Gain(A, B, "recall", 20.0)) is Verdict.CONTRADICTED
     stored(tmp_path, {A.label: hits(0.6, 1)[:200], B.label: hits(0.4, 2)[:200]})  # ten sessions
     assert verdict(tmp_path, Gain(A, B, "recall", 50.0)) is Verdict.UNDECIDED
 
 
 def test_close_means_that_a_difference_beyond_the_points_is_ruled_out(tmp_path: Path) -> None:
     stored(tmp_path, {A.label: hits(0.51), B.label: hits(0.5)})
-    assert verdict(tmp_path, Close(A, B, "recall", 5.0)) is Verdict.HOLDS
+    assert verdict(tmp_path, Close(A, B, "recall", 5.0)) is Verdict.SUPPORTED
     stored(tmp_path, {A.label: hits(0.6)})
-    assert verdict(tmp_path, Close(A, B, "recall", 5.0)) is Verdict.FAILS
+    assert verdict(tmp_path, Close(A, B, "recall", 5.0)) is Verdict.CONTRADICTED
 
 
 def test_a_gain_on_longer_prefixes_is_seen_and_an_even_one_is_not(tmp_path: Path) -> None:
@@ -173,7 +173,7 @@ def test_a_gain_on_longer_prefixes_is_seen_and_an_even_one_is_not(tmp_path: Path
     wide = LongerGain(A, B, (4, 17), (1, 3))
     (one,) = said(tmp_path, wide, dataset=dataset)
     # With 400 sessions, a difference like the paper's 1.8 % cannot be detected, whatever the outcome.
-    assert one.verdict is Verdict.UNTESTABLE
+    assert one.verdict is Verdict.NOT_TESTABLE
     assert one.effect is not None and one.effect.value > 40 and one.effect.power(1.77) < 0.8
     evidence = {dataset: Evidence(Records(tmp_path), dataset)}
     weighed = claims._weigh(wide, (A, B), evidence[dataset], evidence[dataset])
@@ -183,13 +183,13 @@ def test_a_gain_on_longer_prefixes_is_seen_and_an_even_one_is_not(tmp_path: Path
 
 
 def test_a_collapse_is_a_fall_to_less_than_the_share_on_the_same_test_sessions(tmp_path: Path) -> None:
-    statement = Collapse(A, "yoochoose1_64", 0.5)
+    comparison = Collapse(A, "yoochoose1_64", 0.5)
     stored(tmp_path, {A.label: hits(0.8)})
-    for after, outcome in ((0.2, Verdict.HOLDS), (0.55, Verdict.FAILS)):
+    for after, outcome in ((0.2, Verdict.SUPPORTED), (0.55, Verdict.CONTRADICTED)):
         stored(tmp_path, {A.label: hits(after)}, "yoochoose1_4")
-        assert verdict(tmp_path, statement, "yoochoose1_4") is outcome
+        assert verdict(tmp_path, comparison, "yoochoose1_4") is outcome
     stored(tmp_path, {A.label: hits(0.2)[:4000]}, "yoochoose1_4")
-    assert verdict(tmp_path, statement, "yoochoose1_4") is None
+    assert verdict(tmp_path, comparison, "yoochoose1_4") is None
 
 
 def test_records_of_another_split_than_most_rows_are_left_out(tmp_path: Path) -> None:
@@ -230,10 +230,10 @@ def test_a_tuned_record_never_stands_in_for_published_settings(tmp_path: Path) -
     evidence = {HERE: Evidence(Records(tmp_path), HERE, [search(A, {"alpha": 0.1})])}
     claim = Claim("C", "", {"YOOCHOOSE 1/64": (Above(A, POP, "recall"), Above(B, POP, "recall"))})
     published = claims.judge(claim, HERE, evidence)
-    assert [one.verdict for one in published] == [Verdict.FAILS, None]
+    assert [one.verdict for one in published] == [Verdict.CONTRADICTED, None]
     tuned = claims.judge(claim, HERE, evidence, evidence[HERE].tuned_equally)
-    assert [one.verdict for one in tuned] == [Verdict.HOLDS, None]
-    assert tuned[0].statement == "Item-KNN (tuned) − POP, Recall@20"
+    assert [one.verdict for one in tuned] == [Verdict.SUPPORTED, None]
+    assert tuned[0].comparison == "Item-KNN (tuned) − POP, Recall@20"
     assert [one.unequal for one in tuned] == [False, True]
 
 
@@ -244,16 +244,16 @@ def spoken(*words: Verdict | None) -> list[Said]:
 @pytest.mark.parametrize(
     ("words", "whole"),
     [
-        ((Verdict.HOLDS, Verdict.HOLDS), "supported"),
-        ((Verdict.HOLDS, Verdict.FAILS, None), "contradicted"),
-        ((Verdict.HOLDS, None, Verdict.UNDECIDED), "undecided"),
-        ((Verdict.HOLDS, Verdict.UNDECIDED), "undecided"),
-        ((Verdict.HOLDS, Verdict.NEGLIGIBLE), "undecided"),
+        ((Verdict.SUPPORTED, Verdict.SUPPORTED), "supported"),
+        ((Verdict.SUPPORTED, Verdict.CONTRADICTED, None), "contradicted"),
+        ((Verdict.SUPPORTED, None, Verdict.UNDECIDED), "undecided"),
+        ((Verdict.SUPPORTED, Verdict.UNDECIDED), "undecided"),
+        ((Verdict.SUPPORTED, Verdict.NEGLIGIBLE), "undecided"),
         ((Verdict.NEGLIGIBLE,), "negligible"),
-        ((Verdict.ONE_RUN, Verdict.ONE_RUN), "not judged"),
-        ((Verdict.ONE_RUN, None), "not judged"),
-        ((Verdict.ONE_RUN, Verdict.HOLDS), "undecided"),
-        ((Verdict.UNTESTABLE,), "not testable"),
+        ((Verdict.NOT_JUDGED, Verdict.NOT_JUDGED), "not judged"),
+        ((Verdict.NOT_JUDGED, None), "not judged"),
+        ((Verdict.NOT_JUDGED, Verdict.SUPPORTED), "undecided"),
+        ((Verdict.NOT_TESTABLE,), "not testable"),
         ((None, None), "not run"),
         ((), "·"),
     ],
@@ -268,10 +268,10 @@ def test_a_claim_is_provisional_by_any_statement_that_it_needs_and_by_all_that_c
     def one(seeds: int, word: Verdict) -> Said:
         return Said("", Estimate(1.0, 1.0, 50, (SeedPart(1.0, seeds, 9),)), verdict=word)
 
-    few, many = one(2, Verdict.HOLDS), one(3, Verdict.HOLDS)
+    few, many = one(2, Verdict.SUPPORTED), one(3, Verdict.SUPPORTED)
     assert (few.provisional, many.provisional) == (True, False)
     assert claims.provisional([few, many]) and not claims.provisional([many, many])
-    few_fail, many_fail = one(2, Verdict.FAILS), one(3, Verdict.FAILS)
+    few_fail, many_fail = one(2, Verdict.CONTRADICTED), one(3, Verdict.CONTRADICTED)
     assert claims.provisional([few_fail, many]) and not claims.provisional([few_fail, many_fail, few])
     assert not claims.provisional([few, one(3, Verdict.UNDECIDED)])
 
@@ -294,15 +294,15 @@ def test_an_undecided_statement_says_how_many_seeds_would_show_the_papers_effect
 def test_the_claims_are_the_eleven_of_the_paper_and_its_own_numbers_bear_them_out() -> None:
     assert [one.name for one in CLAIMS] == [f"C{number}" for number in range(1, 12)]
     for claim in CLAIMS:
-        for column, statements in claim.statements.items():
-            for one in statements:
+        for column, comparisons in claim.comparisons.items():
+            for one in comparisons:
                 if isinstance(one, (Above, Gain, LongerGain)):
                     effect = paper.published(one, column)
                     assert effect is not None and effect > 0, (claim.name, column, one)
 
 
 def test_the_papers_effects_are_those_of_its_tables() -> None:
-    by_name = {one.name: one.statements for one in CLAIMS}
+    by_name = {one.name: one.comparisons for one in CLAIMS}
 
     def effects(name: str, column: str) -> list[float]:
         return [round(paper.published(one, column) or 0.0, 2) for one in by_name[name][column]]
@@ -321,8 +321,9 @@ def request(results: Path, **options: bool) -> Request:
     return Request(datasets=(), data=Path("data"), results=results, quiet=True, options=options)
 
 
-def test_the_page_is_the_golden_one(tmp_path: Path) -> None:
-    results = tmp_path / "records"
+def test_the_page_is_the_golden_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    results = Path("records")
     for seed in (0, 1):
         store(record(NARM, hits(0.68, seed), seed=seed), results)
     shares = {"POP": 0.07, "S-POP": 0.3, "Item-KNN": 0.52, "BPR-MF": 0.4, "FPMC": 0.6, "Improved GRU-Rec": 0.67}

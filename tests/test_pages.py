@@ -102,8 +102,8 @@ def records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("REPRODUCE_DATA", raising=False)
     for row in ROWS:
-        store(record(*row), tmp_path / "records")
-    return tmp_path / "records"
+        store(record(*row), Path("records"))
+    return Path("records")
 
 
 def snapshot(folder: Path) -> dict[Path, tuple[int, bytes]]:

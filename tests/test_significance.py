@@ -98,8 +98,9 @@ def request(results: Path, models: tuple[str, ...] = ()) -> Request:
     return Request(datasets=(DATASET,), data=Path("data"), results=results, models=models, quiet=True)
 
 
-def test_the_page_is_the_golden_one(tmp_path: Path) -> None:
-    results = tmp_path / "records"
+def test_the_page_is_the_golden_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    results = Path("records")
     for seed, hits in enumerate((96, 100)):
         store(record("narm", hits, seed=seed), results)
     store(record("improved_gru_rec", 94, shift=10), results)

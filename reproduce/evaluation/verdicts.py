@@ -1,13 +1,13 @@
-"""Verdicts on statements: a statement holds, it fails, or the noise is too large to tell.
+"""Verdicts on the comparisons of a claim: supported, contradicted, or the noise is too large to tell.
 
-Noise leads to "undecided", never to "holds". The p-values of a claim's statements are adjusted by Holm's method over
-the statements that can be judged. Each statement has the interval at the level of its own step of that method, so a
+Noise leads to "undecided", never to "supported". The p-values of a claim's comparisons are adjusted by Holm's method
+over those that can be judged. Each comparison has the interval at the level of its own step of that method, so a
 difference is shown exactly if its interval leaves out 0.
 
 That two rows are practically equal is shown by an equivalence test, not by a large p-value: two one-sided tests at 5 %
 rule out a difference beyond a margin fixed beforehand. They do so if and only if the 90 % interval lies within the
 margin (Schuirmann, J. Pharmacokinet. Biopharm. 15, 1987). Equivalences need no adjustment: a claim with several of them
-holds only if all do, so a single wrong one is enough to stop it (Berger, Technometrics 24, 1982).
+is supported only if all are, so a single wrong one is enough to stop it (Berger, Technometrics 24, 1982).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 
 import numpy as np
 
@@ -25,20 +25,20 @@ MARGIN = 0.5  # ours, fixed before any comparison: a difference, in points of Re
 SHARE = 0.25  # ours: a gain agrees with the paper's if it is within a quarter of it
 
 
-class Verdict(Enum):
-    """The verdict on a statement, in the words shown on a page."""
+class Verdict(StrEnum):
+    """The verdict on a comparison, in the words shown on a page."""
 
-    HOLDS = "holds"
-    FAILS = "fails"
+    SUPPORTED = "supported"
+    CONTRADICTED = "contradicted"
     NEGLIGIBLE = "negligible"
     UNDECIDED = "undecided"
-    ONE_RUN = "one run: not judged"
-    UNTESTABLE = "cannot be tested with this data"
+    NOT_JUDGED = "not judged"  # a single run, and no noise between seeds is known
+    NOT_TESTABLE = "not testable"
 
 
 @dataclass(frozen=True)
 class Above:
-    """The statement that an effect is above 0: a difference of rows, or of gains on some prefixes and on others.
+    """The comparison that an effect is above 0: a difference of rows, or of gains on some prefixes and on others.
 
     `margin`: the size, in the effect's unit, that counts as negligible; None if none was fixed.
     `needed`: the paper's effect, if only data that would show an effect of that size may decide; else None. The
@@ -62,22 +62,22 @@ class Above:
     def verdict(self, p: float) -> Verdict:
         """Return the verdict, given the p-value adjusted by Holm's method."""
         if self.untestable:
-            return Verdict.UNTESTABLE
+            return Verdict.NOT_TESTABLE
         if isinstance(self.effect, OneRun):
-            return Verdict.ONE_RUN
+            return Verdict.NOT_JUDGED
         if p < ALPHA:
-            return Verdict.HOLDS if self.effect.value > 0 else Verdict.FAILS
+            return Verdict.SUPPORTED if self.effect.value > 0 else Verdict.CONTRADICTED
         small = self.margin is not None and equivalent(self.effect, self.margin)
         return Verdict.NEGLIGIBLE if small else Verdict.UNDECIDED
 
     def power(self, effect: Estimate, true: float, level: float) -> float:
-        """Return the probability that an estimate of this precision shows the statement if `true` is the effect."""
+        """Return the probability that an estimate of this precision shows the comparison if `true` is the effect."""
         return effect.power(true, 1 - level)
 
 
 @dataclass(frozen=True)
 class Close:
-    """The statement that an effect is within a margin of 0."""
+    """The comparison that an effect is within a margin of 0."""
 
     effect: Judged
     margin: float = MARGIN
@@ -90,20 +90,20 @@ class Close:
     def verdict(self, p: float) -> Verdict:
         """Return the verdict, given the p-value adjusted by Holm's method.
 
-        The statement fails only if the whole interval lies outside the margin.
+        It is contradicted only if the whole interval lies outside the margin.
         """
         if isinstance(self.effect, OneRun):
-            return Verdict.ONE_RUN
+            return Verdict.NOT_JUDGED
         if equivalent(self.effect, self.margin):
-            return Verdict.HOLDS
-        return Verdict.FAILS if p < ALPHA else Verdict.UNDECIDED
+            return Verdict.SUPPORTED
+        return Verdict.CONTRADICTED if p < ALPHA else Verdict.UNDECIDED
 
     def power(self, effect: Estimate, true: float, level: float) -> float:
-        """Return the probability that an estimate of this precision shows the statement if `true` is the effect."""
+        """Return the probability that an estimate of this precision shows the comparison if `true` is the effect."""
         return effect.power_to_equate(true, self.margin)
 
 
-Statement = Above | Close
+Comparison = Above | Close
 
 
 def gain_as_published(gain: Judged, published: float) -> Close:
@@ -128,13 +128,13 @@ class Judgement:
     level: float
 
 
-def judge(statements: Sequence[Statement]) -> list[Judgement]:
-    """Judge the statements of one claim that have records, in the order given."""
-    raw = [statement.p for statement in statements]
+def judge(comparisons: Sequence[Comparison]) -> list[Judgement]:
+    """Judge the comparisons of one claim that have records, in the order given."""
+    raw = [comparison.p for comparison in comparisons]
     made = []
-    for statement, p, level in zip(statements, holm(raw), holm_levels(raw), strict=True):
-        verdict = statement.verdict(p)
-        equal = isinstance(statement, Close) and verdict is Verdict.HOLDS
+    for comparison, p, level in zip(comparisons, holm(raw), holm_levels(raw), strict=True):
+        verdict = comparison.verdict(p)
+        equal = isinstance(comparison, Close) and verdict is Verdict.SUPPORTED
         made.append(Judgement(verdict, p, 1 - 2 * ALPHA if equal else level))
     return made
 
@@ -157,9 +157,9 @@ def holm(p: Sequence[float]) -> list[float]:
 
 
 def holm_levels(p: Sequence[float]) -> list[float]:
-    """Return the level at which each statement's interval leaves out the null value exactly if Holm's method rejects.
+    """Return the level at which each comparison's interval leaves out the null value exactly if Holm's method rejects.
 
-    Tests after the first that is not rejected have the level of that one. A statement whose p is NaN is no test; its
+    Tests after the first that is not rejected have the level of that one. A comparison whose p is NaN is no test; its
     interval has the plain level.
     """
     raw, order, factors = _steps(p)

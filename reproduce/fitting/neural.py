@@ -36,8 +36,8 @@ class Neural(Recommender):
         batch: the largest number of examples in a training step.
         epochs: the largest number of passes over the training examples.
         patience: fitting stops after this many epochs without a new best, counted from the 5th epoch on.
-        validation: what is held out of train for validation: prefixes, whole sessions, or nothing; with nothing held
-            out the last epoch is kept.
+        validation: what is held out of the training set: prefixes, whole sessions, or nothing; with nothing held out
+            the last epoch is kept.
         validation_share: the share of the prefixes or sessions that is held out.
         truncation: what is kept of a prefix of more than `longest` clicks: its first clicks, its last, or all.
         longest: the number of clicks that truncation keeps.

@@ -1,4 +1,4 @@
-"""The claims in the text of the NARM paper, as data: statements that records can support or contradict."""
+"""The claims in the text of the NARM paper, as data: comparisons that records can support or contradict."""
 
 from __future__ import annotations
 
@@ -59,16 +59,16 @@ class Collapse:
     share: float
 
 
-Statement = Above | Gain | Close | LongerGain | Collapse
+Comparison = Above | Gain | Close | LongerGain | Collapse
 
 
 @dataclass(frozen=True)
 class Claim:
-    """What the paper says in words, and the statements that this means for each of its data sets."""
+    """What the paper says in words, and the comparisons that this means for each of its data sets."""
 
     name: str
     text: str
-    statements: Mapping[str, tuple[Statement, ...]]  # by the paper's column
+    comparisons: Mapping[str, tuple[Comparison, ...]]  # by the paper's column
 
 
 _YOOCHOOSE = ("YOOCHOOSE 1/64", "YOOCHOOSE 1/4")
@@ -101,30 +101,30 @@ _PRINTED: Mapping[str, Mapping[str, Score]] = {
 }
 
 
-def published(statement: Statement, column: str) -> float | None:
-    """The effect that the paper's own numbers show, in the statement's unit; None if it prints no such numbers.
+def published(comparison: Comparison, column: str) -> float | None:
+    """The effect that the paper's own numbers show, in the comparison's unit; None if it prints no such numbers.
 
     Args:
         column: a column of the paper's tables, such as "YOOCHOOSE 1/64".
     """
-    if isinstance(statement, Gain):
-        return statement.per_cent
-    if isinstance(statement, LongerGain):
-        return _gain_in_table5(statement.lengths) - _gain_in_table5(statement.than)
-    if isinstance(statement, Collapse):
+    if isinstance(comparison, Gain):
+        return comparison.per_cent
+    if isinstance(comparison, LongerGain):
+        return _gain_in_table5(comparison.lengths) - _gain_in_table5(comparison.than)
+    if isinstance(comparison, Collapse):
         return None
-    first, other = rows(statement)
+    first, other = rows(comparison)
     a, b = (_PRINTED.get(row.label, {}).get(column) for row in (first, other))
-    return None if a is None or b is None else getattr(a, statement.metric) - getattr(b, statement.metric)
+    return None if a is None or b is None else getattr(a, comparison.metric) - getattr(b, comparison.metric)
 
 
-def rows(statement: Statement) -> tuple[Row, ...]:
-    """The rows that a statement is about, first the one that is ahead in the paper."""
-    if isinstance(statement, Collapse):
-        return (statement.row,)
-    if isinstance(statement, Close):
-        return statement.row, statement.other
-    return statement.better, statement.worse
+def rows(comparison: Comparison) -> tuple[Row, ...]:
+    """The rows that a comparison is about, first the one that is ahead in the paper."""
+    if isinstance(comparison, Collapse):
+        return (comparison.row,)
+    if isinstance(comparison, Close):
+        return comparison.row, comparison.other
+    return comparison.better, comparison.worse
 
 
 def _gain_in_table5(lengths: tuple[int, int]) -> float:
@@ -133,13 +133,13 @@ def _gain_in_table5(lengths: tuple[int, int]) -> float:
     return 100 * (sum(narm for _, narm in hits) / sum(improved for improved, _ in hits) - 1)
 
 
-def _each(statements: tuple[Statement, ...], columns: tuple[str, ...] = _ALL) -> dict[str, tuple[Statement, ...]]:
-    """The same statements for several data sets, without comparisons for which the paper prints no numbers there."""
+def _each(comparisons: tuple[Comparison, ...], columns: tuple[str, ...] = _ALL) -> dict[str, tuple[Comparison, ...]]:
+    """The same comparisons for several data sets, without comparisons for which the paper prints no numbers there."""
     return {
         column: tuple(
-            statement
-            for statement in statements
-            if not isinstance(statement, Above) or published(statement, column) is not None
+            comparison
+            for comparison in comparisons
+            if not isinstance(comparison, Above) or published(comparison, column) is not None
         )
         for column in columns
     }

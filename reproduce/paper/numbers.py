@@ -18,7 +18,7 @@ PAPER_COLUMN = {
     "diginetica": "DIGINETICA",
     "diginetica-file-order": "DIGINETICA",
 }
-FRACTIONS = ("yoochoose1_64", "yoochoose1_4")  # of a training part that the test sessions were filtered against
+FRACTIONS = ("yoochoose1_64", "yoochoose1_4")  # of a training set that the test sessions were filtered against
 OTHER_ORDER = ("diginetica",)  # the paper's data with the clicks in another order, which is another task
 
 

@@ -61,7 +61,7 @@ class Explanation:
     Attributes:
         label: of the row of Table 3.
         kind: "I", inferred: one of several public alternatives; "F", fitted: a value that no public source has.
-        dataset: ours, on whose test part the choice was made.
+        dataset: ours, on whose test set the choice was made.
         tried: what it was chosen from.
     """
 

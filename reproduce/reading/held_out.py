@@ -1,7 +1,7 @@
 """The held-out split of a data set, on which searches compare settings: its newest training sessions stand in for test.
 
-Every data set of the catalogue has one, under its name and "-held-out". Its test part is the newest tenth of the
-training sessions, held out whole; the data set's own test part is not in it. Newest is by the sessions' dates. A split
+Every data set of the catalogue has one, under its name and "-held-out". Its test set is the newest tenth of the
+training sessions, held out whole; the data set's own test set is not in it. Newest is by the sessions' dates. A split
 of processed files has no dates; there it is by position, which is the order of time only if the files are sorted by
 time. `drift` measures whether they are.
 """

@@ -14,7 +14,7 @@ from reproduce.evaluation import uncertainty, verdicts
 from reproduce.evaluation.uncertainty import MOST_SEEDS, POWER, Estimate, Measurement
 from reproduce.evaluation.verdicts import SHARE, Verdict
 from reproduce.paper import claims, numbers
-from reproduce.paper.claims import CLAIMS, Claim, Close, Collapse, Gain, LongerGain, Statement
+from reproduce.paper.claims import CLAIMS, Claim, Close, Collapse, Comparison, Gain, LongerGain
 from reproduce.paper.originals import PREDICTED
 from reproduce.paper.rows import Row, searched
 from reproduce.reports import measuring, renderers
@@ -28,23 +28,15 @@ from reproduce.runs.record import Result
 from reproduce.runs.search import VERSION, Found
 
 CONTRADICTED = 4  # the exit status of --strict
-SUPPORTED, AGAINST, UNDECIDED, NO_CLAIM, UNEQUAL = "supported", "contradicted", "undecided", "·", "not tuned equally"
-WORDS = {
-    Verdict.HOLDS: SUPPORTED,
-    Verdict.FAILS: AGAINST,
-    Verdict.NEGLIGIBLE: "negligible",
-    Verdict.UNDECIDED: UNDECIDED,
-    Verdict.ONE_RUN: "not judged",
-    Verdict.UNTESTABLE: "not testable",
-    None: NOT_RUN,
-}
+DECIDED = (Verdict.SUPPORTED, Verdict.CONTRADICTED)
+NO_CLAIM, UNEQUAL = "·", "not tuned equally"
 MEANING = (
     "**Supported**: every comparison of the claim is shown. **Contradicted**: at least one is shown to be the other "
     "way round. **Undecided**: the noise is too large for either, or some comparisons are not run. **Not testable**: "
     "on these test sessions an effect of the paper's size would be found in less than four cases of five. **Not "
     "judged**: a single run, and how far another seed would move it is not known. **Provisional**: it rests on a row "
-    "with fewer than three seeds. *Public code*: with BPR-MF, FPMC and GRU-Rec in the settings of public code, all "
-    "rows counted alike. ·: the paper does not claim it there."
+    "with fewer than three seeds. *Public code*: with BPR-MF, FPMC and GRU-Rec in the settings of public code, and "
+    "one evaluation protocol for all rows. ·: the paper does not claim it there."
 )
 DECIDING = (
     "**The comparison that decides**: for each claim, the one nearest to failing. Points; intervals over test sessions "
@@ -82,7 +74,7 @@ def draw(study: Study) -> Document:
         for name in evidence
         for line in _csv(claim, name, said[claim.name][name], name in papers)
     ]
-    contradicted = any(overall(one[name]) == AGAINST for one in said.values() for name in papers)
+    contradicted = any(overall(one[name]) == Verdict.CONTRADICTED for one in said.values() for name in papers)
     return Document(
         "Do the paper's claims hold?",
         list(_answer(said, run)),
@@ -177,21 +169,21 @@ def can_be_searched(row: Row) -> bool:
 class Said:
     """What the records say of a comparison."""
 
-    statement: str  # in words, with the meaning and unit of its numbers
+    comparison: str  # in words, with the meaning and unit of its numbers
     effect: Estimate | None = None  # None where records are missing or cannot be compared
     level: float = uncertainty.LEVEL  # of the interval that decides the verdict, by Holm's method
     published: float | None = None  # the effect in the paper
-    p: float = math.nan  # after Holm's correction over the statements of the claim
+    p: float = math.nan  # after Holm's correction over the comparisons of the claim
     verdict: Verdict | None = None  # None where records are missing or cannot be compared
     searched: bool = False  # the model of one of its rows has something to search
     unequal: bool = False  # its methods were not tuned equally
-    power: float = math.nan  # of showing the statement if the truth is as published, with the seeds that there are
+    power: float = math.nan  # of showing the comparison if the truth is as published, with the seeds that there are
     seeds: int | None = None  # of each row with which that power is 0.8; None: not by 100, or not asked
 
     @property
     def provisional(self) -> bool:
         """Whether there is a verdict, and it rests on a row with fewer than three seeds."""
-        judged = self.verdict not in (None, Verdict.ONE_RUN, Verdict.UNTESTABLE)
+        judged = self.verdict not in (None, Verdict.NOT_JUDGED, Verdict.NOT_TESTABLE)
         return judged and self.effect is not None and self.effect.provisional
 
 
@@ -207,30 +199,30 @@ def judge(
     """
     here = evidence[dataset]
     said: list[Said] = []
-    weighed: dict[int, verdicts.Statement] = {}
-    statements = claim.statements.get(here.column, ())
-    for one in statements:
+    weighed: dict[int, verdicts.Comparison] = {}
+    comparisons = claim.comparisons.get(here.column, ())
+    for one in comparisons:
         rows = chosen(claims.rows(one))
         if rows is None:
             said.append(Said(_words(one, claims.rows(one)), searched=True, unequal=True))
             continue
         there = evidence[one.before] if isinstance(one, Collapse) else here
         recorded = all(here.results(row) and there.results(row) for row in rows)
-        if recorded and (statement := _weigh(one, rows, here, there)) is not None:
-            weighed[len(said)] = statement
+        if recorded and (comparison := _weigh(one, rows, here, there)) is not None:
+            weighed[len(said)] = comparison
         searched = any(map(can_be_searched, rows))
         said.append(Said(_words(one, rows), published=claims.published(one, here.column), searched=searched))
-    for (i, statement), judgement in zip(weighed.items(), verdicts.judge(list(weighed.values())), strict=True):
-        effect, level, verdict = measuring.estimate(statement.effect), judgement.level, judgement.verdict
+    for (i, comparison), judgement in zip(weighed.items(), verdicts.judge(list(weighed.values())), strict=True):
+        effect, level, verdict = measuring.estimate(comparison.effect), judgement.level, judgement.verdict
         said[i] = replace(said[i], effect=effect, level=level, p=judgement.p, verdict=verdict)
-        true = 0.0 if isinstance(statements[i], Gain) else said[i].published
+        true = 0.0 if isinstance(comparisons[i], Gain) else said[i].published
         if verdict in (Verdict.UNDECIDED, Verdict.NEGLIGIBLE) and true is not None:
-            power = functools.partial(statement.power, true=true, level=level)
+            power = functools.partial(comparison.power, true=true, level=level)
             said[i] = replace(said[i], power=power(effect), seeds=effect.seeds_for(power))
     return said
 
 
-def _weigh(one: Statement, rows: tuple[Row, ...], here: Evidence, there: Evidence) -> verdicts.Statement | None:
+def _weigh(one: Comparison, rows: tuple[Row, ...], here: Evidence, there: Evidence) -> verdicts.Comparison | None:
     """Turn a comparison whose rows have records into one that can be judged; None where these cannot be compared."""
     if isinstance(one, Collapse):
         if not np.array_equal(here.results(rows[0])[0].session, there.results(rows[0])[0].session):
@@ -252,10 +244,9 @@ def _weigh(one: Statement, rows: tuple[Row, ...], here: Evidence, there: Evidenc
     return verdicts.Close(effect, one.points) if isinstance(one, Close) else verdicts.Above(effect)
 
 
-def _words(one: Statement, rows: tuple[Row, ...]) -> str:
+def _words(one: Comparison, rows: tuple[Row, ...]) -> str:
     if isinstance(one, Collapse):
-        before = catalog.dataset(one.before).title
-        return f"{rows[0].label}: {one.share:g} × Recall@20 on {before} − Recall@20 here"
+        return f"{rows[0].label}: {one.share:g} × Recall@20 on {title_of(one.before)} − Recall@20 here"
     first, second = (row.label for row in rows)
     if isinstance(one, LongerGain):
         inside, outside = (f"{low}-{high}" for low, high in (one.lengths, one.than))
@@ -275,22 +266,22 @@ def overall(said: Sequence[Said]) -> str:
     found = {one.verdict for one in said}
     if not said:
         return NO_CLAIM
-    if Verdict.FAILS in found:
-        return AGAINST
-    if found == {None, Verdict.ONE_RUN}:
-        return WORDS[Verdict.ONE_RUN]
-    return WORDS[found.pop()] if len(found) == 1 else UNDECIDED
+    if Verdict.CONTRADICTED in found:
+        return Verdict.CONTRADICTED
+    if found == {None, Verdict.NOT_JUDGED}:
+        return Verdict.NOT_JUDGED
+    return (found.pop() or NOT_RUN) if len(found) == 1 else Verdict.UNDECIDED
 
 
 def provisional(said: Sequence[Said]) -> bool:
     """Return whether the verdict on all comparisons rests on a row with fewer than three seeds.
 
-    A claim fails by any comparison that does, and holds by all of them. Without such a verdict nothing is provisional.
+    A claim is contradicted by any comparison that is, and supported by all of them. Otherwise nothing is provisional.
     """
-    failing = [one for one in said if one.verdict is Verdict.FAILS]
+    failing = [one for one in said if one.verdict is Verdict.CONTRADICTED]
     if failing:
         return all(one.provisional for one in failing)
-    return overall(said) == SUPPORTED and any(one.provisional for one in said)
+    return overall(said) == Verdict.SUPPORTED and any(one.provisional for one in said)
 
 
 # Showing
@@ -298,7 +289,7 @@ def provisional(said: Sequence[Said]) -> bool:
 
 def _verdict(said: Sequence[Said]) -> str:
     word = overall(said)
-    text = f"**{word}**" if word in (SUPPORTED, AGAINST) else word
+    text = f"**{word}**" if word in DECIDED else word
     return f"{text}, provisional" if provisional(said) else text
 
 
@@ -310,10 +301,8 @@ def _answer(said: Mapping[str, Mapping[str, list[Said]]], shown: Sequence[str]) 
             if (word := overall(by_dataset[name])) != NO_CLAIM:
                 found.setdefault(word, {}).setdefault(title_of(name), []).append(claim)
     count = {word: sum(map(len, titles.values())) for word, titles in found.items()}
-    decided = [word for word in (SUPPORTED, AGAINST) if word in found]
-    others = sorted(
-        found.keys() - {SUPPORTED, AGAINST, NOT_RUN}, key=lambda word: (-count[word], list(found).index(word))
-    )
+    decided = [word for word in DECIDED if word in found]
+    others = sorted(found.keys() - {*DECIDED, NOT_RUN}, key=lambda word: (-count[word], list(found).index(word)))
     for word in [*decided, *others][:4]:
         where = "; ".join(f"{joined(claims)} on {title}" for title, claims in found[word].items())
         of = f" of {sum(count.values())} tests" if word in decided else ""
@@ -325,17 +314,17 @@ def _answer(said: Mapping[str, Mapping[str, list[Said]]], shown: Sequence[str]) 
 def _deciding(claim: Claim, dataset: str, said: Sequence[Said]) -> Iterator[dict[str, Cell]]:
     """Yield a row on the comparison of a claim that is nearest to failing."""
     judged = [(one, one.effect) for one in said if one.effect is not None]
-    failing = [pair for pair in judged if pair[0].verdict is Verdict.FAILS]
+    failing = [pair for pair in judged if pair[0].verdict is Verdict.CONTRADICTED]
     if not judged:
         return
     if failing:
         one, effect = min(failing, key=lambda pair: (pair[0].p, pair[1].value))
     else:
-        one, effect = max(judged, key=lambda pair: (pair[0].verdict is not Verdict.HOLDS, -_distance(*pair)))
+        one, effect = max(judged, key=lambda pair: (pair[0].verdict is not Verdict.SUPPORTED, -_distance(*pair)))
     yield {
         "claim": claim.name,
         "data set": title_of(dataset),
-        "comparison": one.statement,
+        "comparison": one.comparison,
         "paper": None if one.published is None else Number(one.published, signed=True),
         "ours": Number(effect.value, interval=effect.interval(one.level), signed=True),
         "p": "" if math.isnan(one.p) else p_value(one.p),
@@ -355,7 +344,7 @@ def _needed(one: Said) -> str | None:
 def _distance(one: Said, effect: Estimate) -> float:
     """Return how far a comparison is from failing, in standard errors."""
     error = effect.s if effect.s > 0 else math.inf
-    return -abs(effect.value) / error if "within ±" in one.statement else effect.value / error
+    return -abs(effect.value) / error if "within ±" in one.comparison else effect.value / error
 
 
 def _csv(claim: Claim, dataset: str, said: Sequence[Said], bears: bool) -> Iterator[dict[str, object]]:
@@ -366,14 +355,14 @@ def _csv(claim: Claim, dataset: str, said: Sequence[Said], bears: bool) -> Itera
             "claim": claim.name,
             "data set": dataset,
             "bears on the claim": "yes" if bears else "no",
-            "comparison": one.statement,
+            "comparison": one.comparison,
             "paper": one.published,
             "ours": None if one.effect is None else one.effect.value,
             "ours: low": low,
             "ours: high": high,
             "level": None if one.effect is None else one.level,
             "p (Holm)": one.p,
-            "verdict": UNEQUAL if one.unequal else WORDS[one.verdict],
+            "verdict": UNEQUAL if one.unequal else one.verdict or NOT_RUN,
             "power": one.power,
         }
 

@@ -14,7 +14,7 @@ import reproduce
 from reproduce import catalog
 from reproduce.errors import InputError
 from reproduce.evaluation import metrics
-from reproduce.paper import controls, numbers
+from reproduce.paper import later, numbers
 from reproduce.paper.counting import Counting
 from reproduce.paper.rows import ROWS, Row
 from reproduce.reading import own_data
@@ -98,12 +98,12 @@ class Records:
         return known + others or sorted(here)  # the synthetic log only if there is nothing else
 
     def others(self, *datasets: str) -> list[Row]:
-        """Return the rows with a record on one of the data sets whose model is neither in the paper nor a control.
+        """Return the rows with a record on one of the data sets whose model is not in the paper or a later baseline.
 
         A model of the suite has one row, with its default fields. An own model has a row for every setting that was
         run, whether or not its file was named: a record states the model's label and the fields that were set.
         """
-        placed = {row.model for row in (*ROWS, *controls.ROWS)}
+        placed = {row.model for row in (*ROWS, *later.ROWS)}
         rows = [Row(kind.label, name) for name, kind in catalog.recommenders().items() if name not in placed]
         for dataset in datasets:
             self.of(dataset)

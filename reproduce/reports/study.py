@@ -13,7 +13,7 @@ from reproduce import catalog
 from reproduce.evaluation import comparisons, metrics
 from reproduce.evaluation.metrics import Measure
 from reproduce.evaluation.uncertainty import FEW, Estimate, Measurement
-from reproduce.paper import controls
+from reproduce.paper import later, numbers
 from reproduce.paper.rows import ROWS, Row
 from reproduce.reports import measuring, renderers
 from reproduce.reports.document import Block, Bullets, Document, Number, Table
@@ -25,20 +25,13 @@ from reproduce.runs.request import Request, words
 
 NARM = "NARM"
 FULL_DECODER = Row("NARM, fully connected", "narm", {"decoder": "fully-connected"})
-KNOWN = (*ROWS, FULL_DECODER, *controls.ROWS)
+KNOWN = (*ROWS, FULL_DECODER, *later.ROWS)
 FEW_SEEDS, UNFINISHED = "¹", "†"
 TOO_FEW = f"**{FEW_SEEDS}**: fewer than {FEW} runs, so its verdicts are provisional."
-TITLES = {  # the names of the paper's data in titles and figures, parallel and short
-    "yoochoose1_64": "YOOCHOOSE 1/64",
-    "yoochoose1_4": "YOOCHOOSE 1/4",
-    "diginetica-file-order": "DIGINETICA, file order",
-    "diginetica": "DIGINETICA, time order",
-    "eshop": "E-shop",
-}
 
 
 def title_of(dataset: str) -> str:
-    return TITLES.get(dataset) or catalog.dataset(dataset).title
+    return catalog.dataset(dataset).title
 
 
 def no_rows(request: Request) -> list[Row]:
@@ -94,7 +87,7 @@ class Study:
     def datasets(self) -> list[str]:
         """The data sets with records or just asked for: the paper's in its order, then the others."""
         names = dict.fromkeys([*self.records.datasets(), *self.request.datasets])
-        return [*(name for name in TITLES if name in names), *(name for name in names if name not in TITLES)]
+        return sorted(names, key=lambda name: [*numbers.DATASETS, name].index(name))
 
     @property
     def viewed(self) -> list[str]:

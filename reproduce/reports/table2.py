@@ -11,7 +11,7 @@ import numpy as np
 from reproduce.evaluation import metrics
 from reproduce.evaluation.uncertainty import contrast
 from reproduce.evaluation.verdicts import MARGIN
-from reproduce.paper import controls, elsewhere, numbers
+from reproduce.paper import elsewhere, later, numbers
 from reproduce.paper.counting import EVALUATION_2016, NARM_CODE, OURS, Counting
 from reproduce.paper.numbers import Score
 from reproduce.paper.originals import PREDICTED, Prediction
@@ -70,7 +70,7 @@ TUNED = (
 
 
 def rows(request: Request) -> list[Row]:
-    return request.rows([*ROWS, *(controls.ROWS if request.options.get("beyond") else ())], extra=controls.ROWS)
+    return request.rows([*ROWS, *(later.ROWS if request.options.get("beyond") else ())], extra=later.ROWS)
 
 
 def draw(study: Study) -> Document:
@@ -83,7 +83,7 @@ def draw(study: Study) -> Document:
         _answer(papers) if papers else [line for section in sections if (line := section.highest())][:4],
         introduction + (" These are the paper's Tables 3 and 2." if papers else ""),
         [_figure(papers), HOW_TO_READ, MARKS, *(section.section() for section in sections)],
-        flags={"beyond": any(row in controls.ROWS for section in sections for row in section.shown)},
+        flags={"beyond": any(row in later.ROWS for section in sections for row in section.shown)},
     )
 
 
@@ -116,7 +116,7 @@ def less(ours: Score, theirs: Score) -> Gap:
 def unseen_targets(records: Records, dataset: str) -> np.ndarray | None:
     """Return which targets do not occur in the training set, (n,) bool; None where it has every item of the test set.
 
-    Only the fractions of YOOCHOOSE lack some: their test sessions were filtered against the whole training part. There
+    Only the fractions of YOOCHOOSE lack some: their test sessions were filtered against the whole training set. There
     POP's record tells. POP scores an item by its training clicks, so the items without clicks share the last place.
     """
     runs = records.results(ROWS[0], dataset) if dataset in numbers.FRACTIONS else []
@@ -275,14 +275,14 @@ class _Section(Compared):
         ]
         sources = dict.fromkeys([*([elsewhere.WU] if self.by_time else []), *(source for _, source, _ in found)])
         where = Bullets([f"{source.name}: {source.where}." for source in sources])
-        return Folded("Published elsewhere", [Table(lines, "published elsewhere"), where, controls.note(self.dataset)])
+        return Folded("Published elsewhere", [Table(lines, "published elsewhere"), where, later.note(self.dataset)])
 
     def _missing(self) -> Iterator[str]:
         """Yield the commands that run the rows without records, and the tuned rows without."""
         missing = [row for row in self.shown if row.label not in self.rows]
         if missing:
             models = list(dict.fromkeys(row.model for row in missing))
-            beyond = any(row in controls.ROWS for row in missing)
+            beyond = any(row in later.ROWS for row in missing)
             yield f"Not run yet: {self.study.command('table2', self.dataset, models=models, beyond=beyond)}"
         for row, runs in self.tuned.values():
             if not runs:

@@ -85,7 +85,7 @@ NOTE = (
 
 
 def note(dataset: str) -> str:
-    """What a reader must know about the controls' settings on a data set."""
+    """What a reader must know about the settings of later baselines on a data set."""
     theirs = SESSION_REC.get(dataset)
     if theirs is None:
         return (
