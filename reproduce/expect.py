@@ -73,14 +73,14 @@ def explaining(expected: Sequence[Expectation], causes: Causes) -> list[str]:
 
 def verdict(expected: Sequence[Expectation], causes: Causes) -> str:
     """Say in a sentence or two whether the published numbers are ours, and what explains them if they are not."""
-    differences = ", ".join(f"{one.metric} {one.difference:+.2f} (noise {one.noise:.1f})" for one in expected)
-    sides = {one.side for one in expected}
+    differences = ", ".join(f"{each.metric} {each.difference:+.2f} (noise {each.noise:.1f})" for each in expected)
+    sides = {each.side for each in expected}
     outside = sorted(sides - {"within noise"})
     if not outside:
         return f"Within noise: {differences}."
     outcome = f"{outside[0].capitalize()} ours: {differences}."
     if len(sides) > 1:
-        parts = (f"{one.metric} {one.side} ({one.difference:+.2f}, noise {one.noise:.1f})" for one in expected)
+        parts = (f"{each.metric} {each.side} ({each.difference:+.2f}, noise {each.noise:.1f})" for each in expected)
         outcome = f"Not ours in every metric: {', '.join(parts)}."
     for cause in explaining(expected, causes):
         numbers = " / ".join(f"{value:.2f}" for value in causes[cause])
@@ -129,7 +129,7 @@ def answer(options: Namespace) -> int:
     counted = Counted(measures, view.rule, view.where)
     row = _row(options.model, options.set)
     folders = [options.results] if options.results else [reference_folder(), Path("results/local")]
-    records = next((one for one in map(Records, folders) if one.results(row, dataset)), None)
+    records = next((there for there in map(Records, folders) if there.results(row, dataset)), None)
     if records is None:
         command = f"python -m reproduce table2 --dataset {dataset} --model {catalog.current().model_word(row.model)}"
         raise InputError(f"no record of {row.label} on {dataset}; {command} makes one")
@@ -144,42 +144,42 @@ def answer(options: Namespace) -> int:
     title = catalog.dataset(dataset).title
     if options.json:
         fitting = explaining(expected, causes)
-        told = {
+        content = {
             "row": row.label,
             "dataset": title,
             "seeds": len(results),
             "metrics": [
                 {
-                    **asdict(one),
-                    "low": one.ours - one.half,
-                    "high": one.ours + one.half,
-                    "difference": one.difference,
-                    "side": one.side,
+                    **asdict(number),
+                    "low": number.ours - number.half,
+                    "high": number.ours + number.half,
+                    "difference": number.difference,
+                    "side": number.side,
                 }
-                for one in expected
+                for number in expected
             ],
             "causes": [{"cause": cause, "values": of, "explains": cause in fitting} for cause, of in causes.items()],
             "verdict": verdict(expected, causes),
         }
-        print(json.dumps(told, indent=1))
+        print(json.dumps(content, indent=1))
     else:
         lines = [
             [
-                one.metric,
-                f"{one.published:.2f}",
-                f"{one.ours:.2f} ±{one.half:.1f}",
-                f"{one.difference:+.2f} ±{one.noise:.1f}",
+                number.metric,
+                f"{number.published:.2f}",
+                f"{number.ours:.2f} ±{number.half:.1f}",
+                f"{number.difference:+.2f} ±{number.noise:.1f}",
             ]
-            for one in expected
+            for number in expected
         ]
         head = ["", "published", "ours", "published - ours"]
         others = [[cause, *(f"{value:.2f}" for value in values)] for cause, values in causes.items()]
-        titles = ["ours would be, with", *(one.metric for one in expected)]
+        titles = ["ours would be, with", *(number.metric for number in expected)]
         print(f"{row.label} on {title}, {len(results)} seed{'s' * (len(results) != 1)}\n")
         print(tabulate(lines, head, disable_numparse=True, colalign=["left", *["right"] * 3]), end="\n\n")
         print(verdict(expected, causes), end="\n\n")
         print(tabulate(others, titles, disable_numparse=True))
-    return 0 if all(one.side == "within noise" for one in expected) else OUTSIDE
+    return 0 if all(number.side == "within noise" for number in expected) else OUTSIDE
 
 
 def _row(name: str, settings: Sequence[str]) -> Row:

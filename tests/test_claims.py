@@ -24,7 +24,7 @@ from reproduce.paper.claims import CLAIMS, Above, Claim, Close, Collapse, Compar
 from reproduce.paper.rows import Row
 from reproduce.reports import claims, renderers
 from reproduce.reports import records as stored_records
-from reproduce.reports.claims import Evidence, Said
+from reproduce.reports.claims import Evidence, Outcome
 from reproduce.reports.records import Records
 from reproduce.runs.experiment import Experiment
 from reproduce.runs.record import Result, store
@@ -85,7 +85,7 @@ def no_reference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stored_records, "reference_folder", lambda: tmp_path / "none")
 
 
-def said(folder: Path, *comparisons: Comparison, dataset: str = HERE) -> list[Said]:
+def said(folder: Path, *comparisons: Comparison, dataset: str = HERE) -> list[Outcome]:
     claim = Claim("C", "", {numbers.PAPER_COLUMN[dataset]: comparisons})
     evidence = {name: Evidence(Records(folder), name) for name in numbers.DATASETS}
     return claims.judge(claim, dataset, evidence)
@@ -233,12 +233,12 @@ def test_a_tuned_record_never_stands_in_for_published_settings(tmp_path: Path) -
     assert [one.verdict for one in published] == [Verdict.CONTRADICTED, None]
     tuned = claims.judge(claim, HERE, evidence, evidence[HERE].tuned_equally)
     assert [one.verdict for one in tuned] == [Verdict.SUPPORTED, None]
-    assert tuned[0].comparison == "Item-KNN (tuned) − POP, Recall@20"
+    assert tuned[0].words == "Item-KNN (tuned) − POP, Recall@20"
     assert [one.unequal for one in tuned] == [False, True]
 
 
-def spoken(*words: Verdict | None) -> list[Said]:
-    return [Said("", verdict=one) for one in words]
+def spoken(*words: Verdict | None) -> list[Outcome]:
+    return [Outcome("", verdict=one) for one in words]
 
 
 @pytest.mark.parametrize(
@@ -265,8 +265,8 @@ def test_a_contradiction_outweighs_everything_and_a_gap_leaves_a_claim_undecided
 
 
 def test_a_claim_is_provisional_by_any_statement_that_it_needs_and_by_all_that_contradict_it() -> None:
-    def one(seeds: int, word: Verdict) -> Said:
-        return Said("", Estimate(1.0, 1.0, 50, (SeedPart(1.0, seeds, 9),)), verdict=word)
+    def one(seeds: int, word: Verdict) -> Outcome:
+        return Outcome("", Estimate(1.0, 1.0, 50, (SeedPart(1.0, seeds, 9),)), verdict=word)
 
     few, many = one(2, Verdict.SUPPORTED), one(3, Verdict.SUPPORTED)
     assert (few.provisional, many.provisional) == (True, False)

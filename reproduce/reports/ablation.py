@@ -33,20 +33,21 @@ def rows(request: Request) -> list[Row]:
 
 def draw(study: Study) -> Document:
     sections = [_Section(study, name) for name in study.datasets]
-    shown = [one for one in sections if one.rows.keys() - {HYBRID} or one.failed]
+    shown = [section for section in sections if section.rows.keys() - {HYBRID} or section.failed]
     asked = bool(study.request.options.get("metric"))
-    large = [one for one in shown if len(one.variants) > 1 or one.failed or asked]  # a single variant is a line
+    # A single variant is a line.
+    large = [section for section in shown if len(section.variants) > 1 or section.failed or asked]
     given = [f"narm.{key}={value}" for key, value in study.request.settings.get("narm", {}).items()]
     return Document(
         "Ablation: what NARM's parts are worth",
-        [one.answer() if one in large else one.line() for one in shown if one.compared],
+        [section.answer() if section in large else section.line() for section in shown if section.compared],
         "A variant less NARM, in points. These are the paper's Tables 4 and 2.",
         [
             f"Set for every variant: {', '.join(given)}." if given else "",
-            _figure([one for one in large if one.compared]),
-            MARKS if any(one.compared for one in large) else "",
-            *(one.section() for one in large),
-            *(one.line() for one in shown if not (one.compared or one in large)),
+            _figure([section for section in large if section.compared]),
+            MARKS if any(section.compared for section in large) else "",
+            *(section.section() for section in large),
+            *(section.line() for section in shown if not (section.compared or section in large)),
             _not_run(study, sections, shown),
         ],
     )
@@ -62,9 +63,9 @@ def _row(request: Request, name: str) -> Row:
 
 def _not_run(study: Study, sections: Sequence[_Section], shown: Sequence[_Section]) -> str:
     if not shown:
-        asked = [one.dataset for one in sections if one.dataset in study.request.datasets or not study.request.datasets]
-        return f"No variant has a record yet: {study.command('ablation', *asked[:1], settings=study.request.settings)}"
-    others = [one.title for one in sections if one not in shown]
+        first = study.request.datasets[:1] or study.datasets[:1]
+        return f"No variant has a record yet: {study.command('ablation', *first, settings=study.request.settings)}"
+    others = [section.title for section in sections if section not in shown]
     return f"No variant is run on {joined(others)}." if others else ""
 
 

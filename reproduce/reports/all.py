@@ -78,7 +78,7 @@ def _about(page: Page) -> str:
 
 def _coverage(study: Study) -> Table:
     """Return the number of seeds by row and data set; variants of NARM and own models only where they were run."""
-    variants = [Row(f"NARM: {name}", "narm", one.fields) for name, one in VARIANTS.items() if one.fields]
+    variants = [Row(f"NARM: {name}", "narm", variant.fields) for name, variant in VARIANTS.items() if variant.fields]
     variants = [row for row in variants if not same(row, FULL_DECODER)]
     lines: list[dict[str, Cell]] = []
     for row in [*KNOWN, *variants, *study.records.others(*study.datasets)]:

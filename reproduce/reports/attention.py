@@ -26,8 +26,8 @@ EVEN = "neither favoured nor neglected"
 def draw(study: Study) -> Document:
     """Draw the page; sessions that do not exist become its `error`, and the others are drawn."""
     attended = [_Attended(study, name) for name in study.viewed]
-    shown = [one for one in attended if not one.lacking]
-    maps = {one.title: [one.attention.of_session(i) for i in one.sessions] for one in shown if one.sessions}
+    shown = [data for data in attended if not data.lacking]
+    maps = {data.title: [data.attention.of_session(i) for i in data.sessions] for data in shown if data.sessions}
     parts: list[Block] = []
     if maps:
         chosen = study.request.options.get("session")
@@ -39,18 +39,18 @@ def draw(study: Study) -> Document:
         )
         parts.append(Figure("attention", "Attention weights of test sessions", caption, files))
     if shown:
-        files = figures.from_last("attention-means", {one.title: one.by_distance() for one in shown})
+        files = figures.from_last("attention-means", {data.title: data.by_distance() for data in shown})
         caption = "Mean weight over all test prefixes of two clicks or more, by distance from the end; over all seeds."
         parts.append(Figure("attention-means", "Mean attention by distance from the last click", caption, files))
-    wrong = [text for one in shown for text in one.wrong]
+    wrong = [text for data in shown for text in data.wrong]
     return Document(
         "Figure 6: what NARM attends to",
-        [f"**{one.title}.** {summary(one.means)}" for one in shown][:4],
+        [f"**{data.title}.** {summary(data.means)}" for data in shown][:4],
         f"A weight within {100 * SLIGHT:.0f} % of an even share counts as even.",
         [
             *parts,
-            *(section for one in shown for section in one.in_own_ids()),
-            Bullets([f"{one.title}: {note}" for one in attended if (note := one.lacking or one.saturated())]),
+            *(section for data in shown for section in data.in_own_ids()),
+            Bullets([f"{data.title}: {note}" for data in attended if (note := data.lacking or data.saturated())]),
         ],
         error=UsageError("; ".join(wrong)) if wrong else None,
     )
@@ -66,8 +66,8 @@ class _Attended:
         self.study, self.dataset, self.title = study, dataset, title_of(dataset)
         (row,) = study.request.rows([Row("NARM", "narm")])
         runs = study.records.results(row, dataset)
-        self.kept = [(run, one) for run in runs if (one := run.attention) is not None and one.weights.any()]
-        self.means = [one.means for _, one in self.kept]
+        self.kept = [(run, stored) for run in runs if (stored := run.attention) is not None and stored.weights.any()]
+        self.means = [stored.means for _, stored in self.kept]
         self.lacking = ""  # why there is nothing to draw
         if not self.kept:
             self.lacking = (
@@ -86,11 +86,11 @@ class _Attended:
 
     def by_distance(self) -> list[float]:
         """Return the mean weight over seeds by the number of clicks that follow, as a multiple of an even share."""
-        values = [from_the_end(one["examples"], one["weight"]) for one in self.means]
+        values = [from_the_end(seed["examples"], seed["weight"]) for seed in self.means]
         return [mean(column) for column in zip(*values, strict=True)][:DISTANCES]
 
     def saturated(self) -> str:
-        shares = [one["saturated"] for one in self.means if "saturated" in one]  # older records lack it
+        shares = [seed["saturated"] for seed in self.means if "saturated" in seed]  # older records lack it
         text = "of the units inside the attention's sigmoid are saturated (|x| ≥ 2.5)."
         return f"{100 * mean(shares):.1f} % {text}" if shares else ""
 
@@ -117,12 +117,12 @@ class _Attended:
 
 def summary(means: Sequence[Mapping[str, Any]]) -> str:
     """Say how much weight the last click and clicks on the item clicked next hold, over all seeds."""
-    last = mean(from_the_end(one["examples"], one["weight"])[0] for one in means)
+    last = mean(from_the_end(seed["examples"], seed["weight"])[0] for seed in means)
     words = f"The last click has {last:.2f} times an even share: it is {_favoured(last)}."
     repeat = means[0]["repeat"]
     if not repeat["examples"]:
         return f"{words} In no test prefix is the item clicked next already there."
-    weights, even = [100 * one["repeat"]["weight"] for one in means], 100 * repeat["even"]
+    weights, even = [100 * seed["repeat"]["weight"] for seed in means], 100 * repeat["even"]
     span = f" ({min(weights):.1f} to {max(weights):.1f} over {len(weights)} seeds)" if len(weights) > 1 else ""
     share = mean(weights) / even
     verdict = "next to nothing" if _favoured(share) == EVEN else _favoured(share)

@@ -335,12 +335,15 @@ def _how_counted(records: Records, datasets: Sequence[str]) -> list[Block]:
 def _explained(records: Records) -> list[Block]:
     """Show each explanation on each data set: kind, settings tried, seeds, numbers, and less the paper's."""
     lines: list[dict[str, Cell]] = []
-    for one in EXPLAINED:
+    for explanation in EXPLAINED:
         for dataset in [name for name in numbers.DATASETS if name not in numbers.OTHER_ORDER]:
-            theirs, runs = published(one.label, dataset), records.results(one.row, dataset)
-            ours = pair(runs, one.counted(dataset), unseen_targets(records, dataset))
+            theirs, runs = published(explanation.label, dataset), records.results(explanation.row, dataset)
+            ours = pair(runs, explanation.counted(dataset), unseen_targets(records, dataset))
             if ours and theirs:
-                line: dict[str, Cell] = {"explanation": one.row.label, "kind, tried": f"{one.kind}, {len(one.tried)}"}
+                line: dict[str, Cell] = {
+                    "explanation": explanation.row.label,
+                    "kind, tried": f"{explanation.kind}, {len(explanation.tried)}",
+                }
                 line |= {"data set": title_of(dataset), "seeds": str(len(runs)), "Recall@20 / MRR@20": ours}
                 lines.append(line | {"less the paper's": less(ours, theirs)})
     text = (

@@ -284,9 +284,9 @@ def _notes(result: Result) -> Iterator[str]:
 def _contradictions(records: list[tuple[str, Result]]) -> Iterator[str]:
     """Yield a fault for each record with the identity of an earlier one but other ranks: they must not be merged."""
     first: dict[str, tuple[str, Result]] = {}
-    for name, one in records:
-        other = first.setdefault(one.identity, (name, one))
-        if other[1] is not one and not np.array_equal(other[1].ranks(), one.ranks()):
+    for name, result in records:
+        other = first.setdefault(result.identity, (name, result))
+        if other[1] is not result and not np.array_equal(other[1].ranks(), result.ranks()):
             yield f"{name}: of the same identity as {other[0]}, with other ranks; remove one and run it again"
 
 
@@ -320,7 +320,7 @@ def faults(result: Result, content: Mapping[str, Any]) -> Iterator[str]:
     if content["best_epoch"] != result.best_epoch:
         yield f"epoch {content['best_epoch']} was kept, validation says {result.best_epoch}"
     epochs, most = len(result.epochs), result.fields.get("epochs", 0)
-    if [one["epoch"] for one in result.epochs] != list(range(1, epochs + 1)):
+    if [epoch["epoch"] for epoch in result.epochs] != list(range(1, epochs + 1)):
         yield "its epochs do not count 1, 2, 3, ..."
     fits = type(most) is int and min(most, 1) <= epochs <= most
     if source is None and not fits:  # an own model may report any number

@@ -54,30 +54,30 @@ Chosen = Callable[[tuple[Row, ...]], tuple[Row, ...] | None]  # the rows to take
 def draw(study: Study) -> Document:
     records = study.records
     evidence = {name: Evidence(records, name, records.searches(name)) for name in numbers.DATASETS}
-    said = {claim.name: {name: judge(claim, name, evidence) for name in evidence} for claim in CLAIMS}
+    judged = {name: {claim.name: judge(claim, name, evidence) for claim in CLAIMS} for name in evidence}
     papers = [name for name, here in evidence.items() if papers_task(name, here.every)]
     samples = [name for name in evidence if name not in (*papers, *numbers.OTHER_ORDER)]
-    run = [name for name in papers if any(overall(one[name]) != NOT_RUN for one in said.values() if one[name])]
+    run = [name for name in papers if {*map(overall, judged[name].values())} - {NO_CLAIM, NOT_RUN}]
     shown = run or papers[:1] or list(evidence)[:1]
     table: list[dict[str, Cell]] = []
     for claim in CLAIMS:
         line: dict[str, Cell] = {"claim": claim.name, "the paper says": claim.text}
         for name in shown:
-            line[title_of(name)] = _verdict(said[claim.name][name])
+            line[title_of(name)] = _verdict(judged[name][claim.name])
             line[f"{title_of(name)}, public code"] = _verdict(judge(claim, name, evidence, as_public_code))
         table.append(line)
-    deciding = [line for claim in CLAIMS for name in shown for line in _deciding(claim, name, said[claim.name][name])]
+    deciding = [line for claim in CLAIMS for name in shown for line in _deciding(claim, name, judged[name][claim.name])]
     absent = [title_of(name) for name in papers if name not in run]
     csv = [
         line
         for claim in CLAIMS
         for name in evidence
-        for line in _csv(claim, name, said[claim.name][name], name in papers)
+        for line in _csv(claim, name, judged[name][claim.name], name in papers)
     ]
-    contradicted = any(overall(one[name]) == Verdict.CONTRADICTED for one in said.values() for name in papers)
+    contradicted = any(Verdict.CONTRADICTED in map(overall, judged[name].values()) for name in papers)
     return Document(
         "Do the paper's claims hold?",
-        list(_answer(said, run)),
+        list(_answer(judged, run)),
         f"{len(CLAIMS)} claims of the NARM paper's text, each as comparisons of two rows of its tables.",
         [
             Table(table, "Verdicts", labels=len(table[0])),
@@ -107,7 +107,7 @@ class Evidence:
     def __init__(self, records: Records, dataset: str, searches: Sequence[Found] = ()) -> None:
         self._records, self.dataset = records, dataset
         # In an older protocol a single fit decided which setting won: that is no basis for a comparison.
-        self.searches = [one for one in searches if one.protocol.version == VERSION]
+        self.searches = [found for found in searches if found.protocol.version == VERSION]
         self.column = numbers.PAPER_COLUMN[dataset]
         self.every = records.of(dataset)
         self.seeds = Seeds.of(records, self.every[0]) if self.every else Seeds({})
@@ -162,14 +162,14 @@ def _with_settings(rows: tuple[Row, ...], other: Mapping[str, Row], note: str) -
 def can_be_searched(row: Row) -> bool:
     """Return whether the model of a row declares a field to search."""
     kind = catalog.recommenders().get(row.model)
-    return kind is not None and any(one.metadata.get("search") for one in fields(kind))  # type: ignore[arg-type]
+    return kind is not None and any(field.metadata.get("search") for field in fields(kind))  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
-class Said:
+class Outcome:
     """What the records say of a comparison."""
 
-    comparison: str  # in words, with the meaning and unit of its numbers
+    words: str  # the comparison, with the meaning and unit of its numbers
     effect: Estimate | None = None  # None where records are missing or cannot be compared
     level: float = uncertainty.LEVEL  # of the interval that decides the verdict, by Holm's method
     published: float | None = None  # the effect in the paper
@@ -189,7 +189,7 @@ class Said:
 
 def judge(
     claim: Claim, dataset: str, evidence: Mapping[str, Evidence], chosen: Chosen = lambda rows: rows
-) -> list[Said]:
+) -> list[Outcome]:
     """Judge each comparison of a claim on a data set.
 
     Args:
@@ -198,73 +198,78 @@ def judge(
             as they are, with published settings.
     """
     here = evidence[dataset]
-    said: list[Said] = []
+    outcomes: list[Outcome] = []
     weighed: dict[int, verdicts.Comparison] = {}
     comparisons = claim.comparisons.get(here.column, ())
-    for one in comparisons:
-        rows = chosen(claims.rows(one))
+    for comparison in comparisons:
+        rows = chosen(claims.rows(comparison))
         if rows is None:
-            said.append(Said(_words(one, claims.rows(one)), searched=True, unequal=True))
+            outcomes.append(Outcome(_words(comparison, claims.rows(comparison)), searched=True, unequal=True))
             continue
-        there = evidence[one.before] if isinstance(one, Collapse) else here
+        there = evidence[comparison.before] if isinstance(comparison, Collapse) else here
         recorded = all(here.results(row) and there.results(row) for row in rows)
-        if recorded and (comparison := _weigh(one, rows, here, there)) is not None:
-            weighed[len(said)] = comparison
+        if recorded and (weighable := _weigh(comparison, rows, here, there)) is not None:
+            weighed[len(outcomes)] = weighable
         searched = any(map(can_be_searched, rows))
-        said.append(Said(_words(one, rows), published=claims.published(one, here.column), searched=searched))
-    for (i, comparison), judgement in zip(weighed.items(), verdicts.judge(list(weighed.values())), strict=True):
-        effect, level, verdict = measuring.estimate(comparison.effect), judgement.level, judgement.verdict
-        said[i] = replace(said[i], effect=effect, level=level, p=judgement.p, verdict=verdict)
-        true = 0.0 if isinstance(comparisons[i], Gain) else said[i].published
+        outcomes.append(
+            Outcome(_words(comparison, rows), published=claims.published(comparison, here.column), searched=searched)
+        )
+    for (i, weighable), judgement in zip(weighed.items(), verdicts.judge(list(weighed.values())), strict=True):
+        effect, level, verdict = measuring.estimate(weighable.effect), judgement.level, judgement.verdict
+        outcomes[i] = replace(outcomes[i], effect=effect, level=level, p=judgement.p, verdict=verdict)
+        true = 0.0 if isinstance(comparisons[i], Gain) else outcomes[i].published
         if verdict in (Verdict.UNDECIDED, Verdict.NEGLIGIBLE) and true is not None:
-            power = functools.partial(comparison.power, true=true, level=level)
-            said[i] = replace(said[i], power=power(effect), seeds=effect.seeds_for(power))
-    return said
+            power = functools.partial(weighable.power, true=true, level=level)
+            outcomes[i] = replace(outcomes[i], power=power(effect), seeds=effect.seeds_for(power))
+    return outcomes
 
 
-def _weigh(one: Comparison, rows: tuple[Row, ...], here: Evidence, there: Evidence) -> verdicts.Comparison | None:
+def _weigh(
+    comparison: Comparison, rows: tuple[Row, ...], here: Evidence, there: Evidence
+) -> verdicts.Comparison | None:
     """Turn a comparison whose rows have records into one that can be judged; None where these cannot be compared."""
-    if isinstance(one, Collapse):
+    if isinstance(comparison, Collapse):
         if not np.array_equal(here.results(rows[0])[0].session, there.results(rows[0])[0].session):
             return None
-        terms = [(one.share, there.measured(rows[0], "recall")), (-1.0, here.measured(rows[0], "recall"))]
+        terms = [(comparison.share, there.measured(rows[0], "recall")), (-1.0, here.measured(rows[0], "recall"))]
         return verdicts.Above(uncertainty.contrast(terms), margin=None)
     first, second = rows
-    if isinstance(one, LongerGain):
+    if isinstance(comparison, LongerGain):
         inside, outside = (
             (here.measured(first, "recall", span), here.measured(second, "recall", span))
-            for span in (one.lengths, one.than)
+            for span in (comparison.lengths, comparison.than)
         )
-        needed = claims.published(one, here.column)
+        needed = claims.published(comparison, here.column)
         return verdicts.Above(uncertainty.gain_difference(inside, outside), margin=None, needed=needed)
-    a, b = here.measured(first, one.metric), here.measured(second, one.metric)
-    if isinstance(one, Gain):
-        return verdicts.gain_as_published(uncertainty.relative_gain(a, b), one.per_cent)
+    a, b = here.measured(first, comparison.metric), here.measured(second, comparison.metric)
+    if isinstance(comparison, Gain):
+        return verdicts.gain_as_published(uncertainty.relative_gain(a, b), comparison.per_cent)
     effect = uncertainty.difference(a, b)
-    return verdicts.Close(effect, one.points) if isinstance(one, Close) else verdicts.Above(effect)
+    return verdicts.Close(effect, comparison.points) if isinstance(comparison, Close) else verdicts.Above(effect)
 
 
-def _words(one: Comparison, rows: tuple[Row, ...]) -> str:
-    if isinstance(one, Collapse):
-        return f"{rows[0].label}: {one.share:g} × Recall@20 on {title_of(one.before)} − Recall@20 here"
+def _words(comparison: Comparison, rows: tuple[Row, ...]) -> str:
+    if isinstance(comparison, Collapse):
+        return f"{rows[0].label}: {comparison.share:g} × Recall@20 on {title_of(comparison.before)} − Recall@20 here"
     first, second = (row.label for row in rows)
-    if isinstance(one, LongerGain):
-        inside, outside = (f"{low}-{high}" for low, high in (one.lengths, one.than))
+    if isinstance(comparison, LongerGain):
+        inside, outside = (f"{low}-{high}" for low, high in (comparison.lengths, comparison.than))
         return f"gain of {first} over {second} in hits, %: on {inside} clicks − on {outside} clicks"
-    metric = METRICS[one.metric]
-    if isinstance(one, Gain):
-        within = SHARE * one.per_cent
-        return f"gain of {first} over {second} in {metric}, %: ours − the paper's, within ±{within:g}"
-    return f"{first} − {second}, {metric}" + (f", within ±{one.points:g}" if isinstance(one, Close) else "")
+    metric = METRICS[comparison.metric]
+    if isinstance(comparison, Gain):
+        share = SHARE * comparison.per_cent
+        return f"gain of {first} over {second} in {metric}, %: ours − the paper's, within ±{share:g}"
+    within = f", within ±{comparison.points:g}" if isinstance(comparison, Close) else ""
+    return f"{first} − {second}, {metric}{within}"
 
 
-def overall(said: Sequence[Said]) -> str:
+def overall(outcomes: Sequence[Outcome]) -> str:
     """Return one verdict for all comparisons of a claim, in the words of the page.
 
     A contradiction outweighs missing records, and these outweigh all else.
     """
-    found = {one.verdict for one in said}
-    if not said:
+    found = {outcome.verdict for outcome in outcomes}
+    if not outcomes:
         return NO_CLAIM
     if Verdict.CONTRADICTED in found:
         return Verdict.CONTRADICTED
@@ -273,33 +278,33 @@ def overall(said: Sequence[Said]) -> str:
     return (found.pop() or NOT_RUN) if len(found) == 1 else Verdict.UNDECIDED
 
 
-def provisional(said: Sequence[Said]) -> bool:
+def provisional(outcomes: Sequence[Outcome]) -> bool:
     """Return whether the verdict on all comparisons rests on a row with fewer than three seeds.
 
     A claim is contradicted by any comparison that is, and supported by all of them. Otherwise nothing is provisional.
     """
-    failing = [one for one in said if one.verdict is Verdict.CONTRADICTED]
+    failing = [outcome for outcome in outcomes if outcome.verdict is Verdict.CONTRADICTED]
     if failing:
-        return all(one.provisional for one in failing)
-    return overall(said) == Verdict.SUPPORTED and any(one.provisional for one in said)
+        return all(outcome.provisional for outcome in failing)
+    return overall(outcomes) == Verdict.SUPPORTED and any(outcome.provisional for outcome in outcomes)
 
 
 # Showing
 
 
-def _verdict(said: Sequence[Said]) -> str:
-    word = overall(said)
+def _verdict(outcomes: Sequence[Outcome]) -> str:
+    word = overall(outcomes)
     text = f"**{word}**" if word in DECIDED else word
-    return f"{text}, provisional" if provisional(said) else text
+    return f"{text}, provisional" if provisional(outcomes) else text
 
 
-def _answer(said: Mapping[str, Mapping[str, list[Said]]], shown: Sequence[str]) -> Iterator[str]:
+def _answer(judged: Mapping[str, Mapping[str, list[Outcome]]], shown: Sequence[str]) -> Iterator[str]:
     """Yield a bullet for each verdict, at most four, with the claims that have it."""
     found: dict[str, dict[str, list[str]]] = {}
-    for claim, by_dataset in said.items():
+    for claim in CLAIMS:
         for name in shown:
-            if (word := overall(by_dataset[name])) != NO_CLAIM:
-                found.setdefault(word, {}).setdefault(title_of(name), []).append(claim)
+            if (word := overall(judged[name][claim.name])) != NO_CLAIM:
+                found.setdefault(word, {}).setdefault(title_of(name), []).append(claim.name)
     count = {word: sum(map(len, titles.values())) for word, titles in found.items()}
     decided = [word for word in DECIDED if word in found]
     others = sorted(found.keys() - {*DECIDED, NOT_RUN}, key=lambda word: (-count[word], list(found).index(word)))
@@ -311,59 +316,59 @@ def _answer(said: Mapping[str, Mapping[str, list[Said]]], shown: Sequence[str]) 
         yield "None of the paper's data sets has records yet."
 
 
-def _deciding(claim: Claim, dataset: str, said: Sequence[Said]) -> Iterator[dict[str, Cell]]:
+def _deciding(claim: Claim, dataset: str, outcomes: Sequence[Outcome]) -> Iterator[dict[str, Cell]]:
     """Yield a row on the comparison of a claim that is nearest to failing."""
-    judged = [(one, one.effect) for one in said if one.effect is not None]
+    judged = [(outcome, outcome.effect) for outcome in outcomes if outcome.effect is not None]
     failing = [pair for pair in judged if pair[0].verdict is Verdict.CONTRADICTED]
     if not judged:
         return
     if failing:
-        one, effect = min(failing, key=lambda pair: (pair[0].p, pair[1].value))
+        outcome, effect = min(failing, key=lambda pair: (pair[0].p, pair[1].value))
     else:
-        one, effect = max(judged, key=lambda pair: (pair[0].verdict is not Verdict.SUPPORTED, -_distance(*pair)))
+        outcome, effect = max(judged, key=lambda pair: (pair[0].verdict is not Verdict.SUPPORTED, -_distance(*pair)))
     yield {
         "claim": claim.name,
         "data set": title_of(dataset),
-        "comparison": one.comparison,
-        "paper": None if one.published is None else Number(one.published, signed=True),
-        "ours": Number(effect.value, interval=effect.interval(one.level), signed=True),
-        "p": "" if math.isnan(one.p) else p_value(one.p),
-        "seeds": _needed(one),
+        "comparison": outcome.words,
+        "paper": None if outcome.published is None else Number(outcome.published, signed=True),
+        "ours": Number(effect.value, interval=effect.interval(outcome.level), signed=True),
+        "p": "" if math.isnan(outcome.p) else p_value(outcome.p),
+        "seeds": _needed(outcome),
     }
 
 
-def _needed(one: Said) -> str | None:
+def _needed(outcome: Outcome) -> str | None:
     """Say how many seeds of each row would decide an undecided comparison if the paper's effect were true."""
-    if math.isnan(one.power):
+    if math.isnan(outcome.power):
         return None
-    if one.power >= POWER:
-        return f"enough ({one.power:.2f})"
-    return f">{MOST_SEEDS}" if one.seeds is None else str(one.seeds)
+    if outcome.power >= POWER:
+        return f"enough ({outcome.power:.2f})"
+    return f">{MOST_SEEDS}" if outcome.seeds is None else str(outcome.seeds)
 
 
-def _distance(one: Said, effect: Estimate) -> float:
+def _distance(outcome: Outcome, effect: Estimate) -> float:
     """Return how far a comparison is from failing, in standard errors."""
     error = effect.s if effect.s > 0 else math.inf
-    return -abs(effect.value) / error if "within ±" in one.comparison else effect.value / error
+    return -abs(effect.value) / error if "within ±" in outcome.words else effect.value / error
 
 
-def _csv(claim: Claim, dataset: str, said: Sequence[Said], bears: bool) -> Iterator[dict[str, object]]:
+def _csv(claim: Claim, dataset: str, outcomes: Sequence[Outcome], bears: bool) -> Iterator[dict[str, object]]:
     """Yield the rows of claims.csv on a claim."""
-    for one in said:
-        low, high = (None, None) if one.effect is None else one.effect.interval(one.level)
+    for outcome in outcomes:
+        low, high = (None, None) if outcome.effect is None else outcome.effect.interval(outcome.level)
         yield {
             "claim": claim.name,
             "data set": dataset,
             "bears on the claim": "yes" if bears else "no",
-            "comparison": one.comparison,
-            "paper": one.published,
-            "ours": None if one.effect is None else one.effect.value,
+            "comparison": outcome.words,
+            "paper": outcome.published,
+            "ours": None if outcome.effect is None else outcome.effect.value,
             "ours: low": low,
             "ours: high": high,
-            "level": None if one.effect is None else one.level,
-            "p (Holm)": one.p,
-            "verdict": UNEQUAL if one.unequal else one.verdict or NOT_RUN,
-            "power": one.power,
+            "level": None if outcome.effect is None else outcome.level,
+            "p (Holm)": outcome.p,
+            "verdict": UNEQUAL if outcome.unequal else outcome.verdict or NOT_RUN,
+            "power": outcome.power,
         }
 
 
@@ -371,13 +376,14 @@ def _when_tuned(evidence: Mapping[str, Evidence], shown: Sequence[str]) -> list[
     """Judge the claims again with every method of a comparison tuned on the same budget."""
     lines: list[dict[str, Cell]] = []
     for claim in CLAIMS:
-        said = {name: judge(claim, name, evidence, evidence[name].tuned_equally) for name in shown}
-        if any(one.verdict is not None and one.searched for some in said.values() for one in some):
-            cells = {
-                title_of(name): UNEQUAL if some and all(one.unequal for one in some) else _verdict(some)
-                for name, some in said.items()
-            }
-            lines.append({"claim": claim.name, **cells})
+        judged = {name: judge(claim, name, evidence, evidence[name].tuned_equally) for name in shown}
+        tested = [outcome for outcomes in judged.values() for outcome in outcomes]
+        if any(outcome.verdict is not None and outcome.searched for outcome in tested):
+            cells: dict[str, Cell] = {"claim": claim.name}
+            for name, outcomes in judged.items():
+                unequal = outcomes and all(outcome.unequal for outcome in outcomes)
+                cells[title_of(name)] = UNEQUAL if unequal else _verdict(outcomes)
+            lines.append(cells)
     if lines:
         return ["**With every method tuned on the same budget**:", Table(lines, "Tuned equally", labels=1 + len(shown))]
     return ["No claim can be tested with equally tuned methods yet: no two methods were tuned with the same budget."]

@@ -13,39 +13,41 @@ from reproduce.reports.study import FULL_DECODER, Compared, Page, Study
 
 
 def draw(study: Study) -> Document:
-    compared = []
+    sections = []
     for name in study.viewed:
         rows = study.rows(name)
         rows.pop(FULL_DECODER.label, None)  # a variant; its curve is that of NARM
-        compared.append(Compared(study, name, rows))
-    with_rows = [one for one in compared if one.rows]
-    papers = [one for one in with_rows if one.of_the_paper]
-    sections = [Section(one.title, [_bars(one)], one.dataset) for one in papers or with_rows]
+        sections.append(Compared(study, name, rows))
+    with_rows = [section for section in sections if section.rows]
+    papers = [section for section in with_rows if section.of_the_paper]
+    bars = [Section(section.title, [_bars(section)], section.dataset) for section in papers or with_rows]
     return Document(
         "Figure 5: all models, and how they learned",
         _answer(with_rows),
-        parts=[_curves(with_rows), *sections, Bullets([line for one in compared for line in _missing(one)])],
+        parts=[_curves(with_rows), *bars, Bullets([line for section in sections for line in _missing(section)])],
     )
 
 
 PAGE = Page(draw)
 
 
-def _missing(one: Compared) -> Iterator[str]:
+def _missing(section: Compared) -> Iterator[str]:
     """Yield the command that runs the paper's rows without records."""
-    if missing := [row.model for row in one.study.wanted(one.dataset) if row in ROWS and row.label not in one.rows]:
-        command = one.study.command("table2", one.dataset, models=missing)
-        yield f"{one.title}, not run yet: {command}"
+    if missing := [
+        row.model for row in section.study.wanted(section.dataset) if row in ROWS and row.label not in section.rows
+    ]:
+        command = section.study.command("table2", section.dataset, models=missing)
+        yield f"{section.title}, not run yet: {command}"
 
 
-def _answer(compared: Sequence[Compared]) -> list[str]:
+def _answer(sections: Sequence[Compared]) -> list[str]:
     """Say which models kept the last epoch that they were allowed, so that more training may help them."""
-    if not any(run.best_epoch is not None for one in compared for run in one.results):
+    if not any(run.best_epoch is not None for section in sections for run in section.results):
         return []
     unfinished = [
-        f"{label} on {one.title} ({last} of {len(runs)} runs)"
-        for one in compared
-        for label, runs in one.rows.items()
+        f"{label} on {section.title} ({last} of {len(runs)} runs)"
+        for section in sections
+        for label, runs in section.rows.items()
         if (last := sum(run.unfinished for run in runs))
     ]
     if not unfinished:
@@ -56,32 +58,32 @@ def _answer(compared: Sequence[Compared]) -> list[str]:
     ]
 
 
-def _curves(compared: Sequence[Compared]) -> Block:
+def _curves(sections: Sequence[Compared]) -> Block:
     panels: dict[str, list[figures.Line]] = {}
-    for one in compared:
-        for label, (first, *_) in one.rows.items():
+    for section in sections:
+        for label, (first, *_) in section.rows.items():
             by_epoch = {
                 epoch["epoch"]: epoch["validation_recall"] for epoch in first.epochs if "validation_recall" in epoch
             }
             if by_epoch:
                 line = figures.Line(label, list(by_epoch), list(by_epoch.values()), ring=first.best_epoch)
-                panels.setdefault(one.title, []).append(line)
+                panels.setdefault(section.title, []).append(line)
     if not panels:
         return ""
     caption = "Recall@20 on the validation part, per cent, by epoch; first seed. Ring: the epoch that was kept."
     return Figure("curves", "Learning curves by data set", caption, figures.curves("curves", panels))
 
 
-def _bars(one: Compared) -> Figure:
-    papers = numbers.TABLE3 if one.of_the_paper else {}
+def _bars(section: Compared) -> Figure:
+    papers = numbers.TABLE3 if section.of_the_paper else {}
     panels = {
         title: [
             figures.Bar(label, row.value, measuring.half_width(row), getattr(theirs, metric, None))
-            for label, row in one.measured[metric].items()
-            for theirs in [numbers.published(papers, label, one.dataset)]
+            for label, row in section.measured[metric].items()
+            for theirs in [numbers.published(papers, label, section.dataset)]
         ]
         for metric, title in METRICS.items()
     }
-    name = f"figure5-{one.dataset}"
+    name = f"figure5-{section.dataset}"
     caption = "Every model with a record; whiskers are 95 % intervals over test sessions and, where known, seeds."
-    return Figure(name, f"{one.title}: Recall@20 and MRR@20 of every model", caption, figures.bars(name, panels))
+    return Figure(name, f"{section.title}: Recall@20 and MRR@20 of every model", caption, figures.bars(name, panels))

@@ -151,7 +151,7 @@ BY_VERDICT: Mapping[Kind, Dots] = {
 def of_effects(effects: Mapping[str, Effect], labels: Sequence[str]) -> list[Dot]:
     """Return a point for each row less the reference, in the order of the labels, with its interval and its verdict."""
     found = [(i, effects[label]) for i, label in enumerate(labels) if label in effects]
-    return [Dot(i, one.value, BY_VERDICT[kind_of(one)], ends(one)) for i, one in found]
+    return [Dot(i, effect.value, BY_VERDICT[kind_of(effect)], ends(effect)) for i, effect in found]
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ def draw(study: Study) -> Document:
         f"read the first {LONGEST} clicks of a prefix. Intervals are 95 %, over test sessions and, where known, seeds.",
         [section.section() for section in sections],
         foot="Every model and length, with MRR@20 and hits: [lengths.csv](lengths.csv).",
-        data={"lengths.csv": renderers.csv([line for one in sections for line in one.csv()])},
+        data={"lengths.csv": renderers.csv([line for section in sections for line in section.csv()])},
     )
 
 
@@ -153,7 +153,7 @@ class _Section(Compared):
         spans = [span for span in TICKS if span in self.by_length]
         counts = [self.prefixes(*TICKS[span]) for span in spans]
         levels = [
-            figures.Line(label, range(len(spans)), [self.by_length[one]["recall"][label].value for one in spans])
+            figures.Line(label, range(len(spans)), [self.by_length[span]["recall"][label].value for span in spans])
             for label in self.drawn
         ]
         dots = []

@@ -65,9 +65,9 @@ def make(options: Namespace) -> int:
         outside = outside_ranks.of_options(options, request.datasets, shown)
         request = replace(request, outside=outside, folder="export")  # no other page has rows without records
     if given.get("dry_run"):
-        for one in experiments:
-            now = "outdated" if request.force else state(one, request.results, request.digests.get(one.dataset))
-            print(f"{DRY[now]:<15} {one.path.removeprefix('runs/')}")
+        for cell in experiments:
+            now = "outdated" if request.force else state(cell, request.results, request.digests.get(cell.dataset))
+            print(f"{DRY[now]:<15} {cell.path.removeprefix('runs/')}")
         return 0
     if given.get("stored", True):
         experiments = []
@@ -75,7 +75,7 @@ def make(options: Namespace) -> int:
         print(slurm.submit(request, experiments, queue, stored_only(name, request, options)))
         return 0
     failed = scheduler.run_cells(request, experiments)
-    if experiments and len(failed) == len(experiments) and all(isinstance(one, InputError) for one in failed.values()):
+    if experiments and sum(isinstance(error, InputError) for error in failed.values()) == len(experiments):
         return InputError.status  # run_cells printed the errors; without any input there is nothing to write
     request = replace(request, failures={path: str(error) for path, error in failed.items()})
     documents = {}
@@ -239,7 +239,7 @@ def stored_request(page: str, results: Path) -> Request:
         raise InputError("its last line is no request")
     settings = parts.get("settings", {})
     folders = [file.name for file in (results / "runs").glob("*")]
-    models = {one.experiment.model for name in folders for one in listed(results, name) if one.experiment}
+    models = {entry.experiment.model for name in folders for entry in listed(results, name) if entry.experiment}
     models |= {re.split(",|-seed", Path(path).name)[0] for path in parts.get("failures", {})}
     for names, known, recorded, flag in (
         (parts.get("datasets", []), catalog.datasets(), folders, "--dataset"),

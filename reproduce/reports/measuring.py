@@ -32,7 +32,7 @@ from reproduce.runs.experiment import Experiment
 from reproduce.runs.listing import listed
 from reproduce.runs.record import OutsideResult, Result
 
-METRICS = {key: one.title for key, one in metrics.PAPERS.items()}
+METRICS = {key: metric.title for key, metric in metrics.PAPERS.items()}
 FAMILIES = {
     "softmax": "networks trained by a softmax over all items",
     "sampled": "models trained by pairs or sampled items",
@@ -172,8 +172,8 @@ def _lent(records: Records, name: str) -> list[Runs]:
     """Return the rows of the data set that knows most about the noise of a family; [] if none knows any."""
     degrees: dict[str, int] = {}
     for dataset in records.datasets():  # the records are only listed: loading them all takes seconds
-        entries = [one.experiment for one in listed(records.folder, dataset) if one.experiment]
-        seeds = Counter(_row(one) for one in entries if _family_of(one.model) == name)
+        entries = [entry.experiment for entry in listed(records.folder, dataset) if entry.experiment]
+        seeds = Counter(_row(experiment) for experiment in entries if _family_of(experiment.model) == name)
         degrees[dataset] = sum(count - 1 for count in seeds.values())
     most = max(degrees.values(), default=0)
     lenders = [
@@ -201,12 +201,12 @@ def measured(
         rule: how ranks are counted.
     """
     found = {label: _measurement(runs, metric, where, rule) for label, runs in rows.items()}
-    noise = seeds.noise(metric, min((one.sessions for one in found.values()), default=0), where, rule)
-    for name in {one.family for one in found.values()} - noise.keys():  # own models whose file was not named
-        if (own := pooled_noise(one for one in found.values() if one.family == name)) is not None:
+    noise = seeds.noise(metric, min((row.sessions for row in found.values()), default=0), where, rule)
+    for name in {row.family for row in found.values()} - noise.keys():  # own models whose file was not named
+        if (own := pooled_noise(row for row in found.values() if row.family == name)) is not None:
             noise[name] = own
     return {
-        label: one if one.deterministic else replace(one, noise=noise.get(one.family)) for label, one in found.items()
+        label: row if row.deterministic else replace(row, noise=noise.get(row.family)) for label, row in found.items()
     }
 
 

@@ -107,7 +107,7 @@ def _markdown(block: Block, level: int) -> str:
             svg = f"([SVG](figures/{block.name}.svg))"
             return f"![{block.alt}](figures/{block.name}.png)\n\n*{block.caption}* {svg}"
         case Section() | Folded():
-            inner = [part for one in block.parts if (part := _markdown(one, level + 1))]
+            inner = [text for part in block.parts if (text := _markdown(part, level + 1))]
             if isinstance(block, Section):
                 return "\n\n".join([f"{'#' * level} {block.title}", *inner])
             return "\n\n".join([f"<details><summary>{block.title}</summary>", *inner, "</details>"])

@@ -17,102 +17,102 @@ FEW = 10  # ours: sessions; if fewer carry half of a variance, other sessions mi
 
 
 def draw(study: Study) -> Document:
-    compared = [study.compared(name) for name in study.viewed if study.records.of(name)]
-    references = {one.reference for one in compared if one.rows} or {NARM}
+    sections = [study.compared(name) for name in study.viewed if study.records.of(name)]
+    references = {section.reference for section in sections if section.rows} or {NARM}
     control = references.pop() if len(references) == 1 else NARM  # another row only where NARM has no record at all
-    unjudged = " or, without noise between seeds, not judged" if any(c.judged("not judged") for c in compared) else ""
+    unjudged = " or, without noise between seeds, not judged" if any(c.judged("not judged") for c in sections) else ""
     return Document(
         f"Which models differ from {control}?",
-        list(_answer(compared, control)),
+        list(_answer(sections, control)),
         f"Each model less {control}, on the same test prefixes, in points. A 95 % interval that leaves out 0 is a "
         "difference. Intervals hold for all rows of a panel together (Dunnett).",
         [
             f"**Bold**: better than {control}. **≈**: not distinguishable from it. Unmarked: worse{unjudged}. "
             f"Triangle: off the scale. {TOO_FEW}",
-            *(_section(one) for one in compared),
+            *(_section(section) for section in sections),
         ],
         foot="All pairs: [pairs.csv](pairs.csv).",
-        data={"pairs.csv": renderers.csv([line for one in compared for line in _pairs(one)])},
+        data={"pairs.csv": renderers.csv([line for section in sections for line in _pairs(section)])},
     )
 
 
 PAGE = Page(draw)
 
 
-def _answer(compared: Sequence[Compared], control: str) -> Iterator[str]:
+def _answer(sections: Sequence[Compared], control: str) -> Iterator[str]:
     """Yield a bullet on the comparisons with one verdict, data set by data set."""
 
-    def undecided(one: Compared) -> str:
+    def undecided(section: Compared) -> str:
         metrics: dict[str, list[str]] = {}
-        for label, title, _ in one.judged("undecided"):
+        for label, title, _ in section.judged("undecided"):
             metrics.setdefault(label, []).append(title)
         return joined(
             label if len(some) == len(METRICS) else f"{label} in {some[0]}" for label, some in metrics.items()
         )
 
-    def worse(one: Compared) -> str:
-        behind = len(one.judged("worse"))
-        return f"{behind} of {sum(map(len, one.effects.values()))}" if behind else ""
+    def worse(section: Compared) -> str:
+        behind = len(section.judged("worse"))
+        return f"{behind} of {sum(map(len, section.effects.values()))}" if behind else ""
 
     heads = {
-        f"Better than {control}": lambda one: joined(one.named("better")),
+        f"Better than {control}": lambda section: joined(section.named("better")),
         f"Not distinguishable from {control}": undecided,
         "Worse (comparisons)": worse,
     }
     for head, words in heads.items():
-        if told := [f"on {one.title}, {text}" for one in compared if (text := words(one))]:
+        if told := [f"on {section.title}, {text}" for section in sections if (text := words(section))]:
             yield f"**{head}:** {'; '.join(told)}."
-    if unjudged := [one.title for one in compared if one.judged("not judged")]:
+    if unjudged := [section.title for section in sections if section.judged("not judged")]:
         yield f"**Not judged**, at least in part: {joined(unjudged)}. How far another seed moves is unknown."
 
 
-def _section(one: Compared) -> Section:
-    if not one.effects["recall"]:
-        return Section(one.title, ["Fewer than two rows have records."], one.dataset)
+def _section(section: Compared) -> Section:
+    if not section.effects["recall"]:
+        return Section(section.title, ["Fewer than two rows have records."], section.dataset)
     parts: list[Block] = []
-    if one.reference != NARM:
-        parts.append(f"NARM has no record here; the reference is {one.reference}, the highest row.")
-    few = min(estimate(effect).half for effects in one.effects.values() for effect in effects.values())
+    if section.reference != NARM:
+        parts.append(f"NARM has no record here; the reference is {section.reference}, the highest row.")
+    few = min(estimate(effect).half for effects in section.effects.values() for effect in effects.values())
     if 0 < few < FEW:
         parts.append(f"Half of the noise of a difference comes from as few as {few} test sessions (pairs.csv).")
-    labels = sorted(one.effects["recall"], key=lambda label: -one.effects["recall"][label].value)
-    parts += [_figure(one, labels), Folded("In numbers", [_table(one, labels)], on_terminal=True)]
-    return Section(one.title, [*parts, _moved_by_ties(one)], one.dataset)
+    labels = sorted(section.effects["recall"], key=lambda label: -section.effects["recall"][label].value)
+    parts += [_figure(section, labels), Folded("In numbers", [_table(section, labels)], on_terminal=True)]
+    return Section(section.title, [*parts, _moved_by_ties(section)], section.dataset)
 
 
-def _table(one: Compared, labels: Sequence[str]) -> Table:
+def _table(section: Compared, labels: Sequence[str]) -> Table:
     lines = [
-        {"model": label, "runs": f"{len(one.rows[label])} {few_seeds(one.rows[label])}".rstrip()}
+        {"model": label, "runs": f"{len(section.rows[label])} {few_seeds(section.rows[label])}".rstrip()}
         | {
-            f"{METRICS[metric]} less {one.reference}'s": difference(effects[label], bold=["better"])
-            for metric, effects in one.effects.items()
+            f"{METRICS[metric]} less {section.reference}'s": difference(effects[label], bold=["better"])
+            for metric, effects in section.effects.items()
         }
         for label in labels
     ]
-    return Table(lines, f"differences from {one.reference}, points, with 95 % intervals")
+    return Table(lines, f"differences from {section.reference}, points, with 95 % intervals")
 
 
-def _figure(one: Compared, labels: Sequence[str]) -> Figure:
+def _figure(section: Compared, labels: Sequence[str]) -> Figure:
     panels = [
         DotPanel(METRICS[metric], figures.of_effects(effects, labels), values=True)
-        for metric, effects in one.effects.items()
+        for metric, effects in section.effects.items()
     ]
-    name = f"significance-{one.dataset}"
-    caption = f"Each model less {one.reference}, with 95 % intervals."
-    alt = f"{one.title}: differences"
-    below = f"points behind (−) or ahead of (+) {one.reference}"
+    name = f"significance-{section.dataset}"
+    caption = f"Each model less {section.reference}, with 95 % intervals."
+    alt = f"{section.title}: differences"
+    below = f"points behind (−) or ahead of (+) {section.reference}"
     return Figure(name, alt, caption, figures.dots(name, [labels], [panels], label=below))
 
 
-def _moved_by_ties(one: Compared) -> str:
+def _moved_by_ties(section: Compared) -> str:
     """Name the comparisons whose verdict changes with tied items in random order."""
     moved = []
-    for metric, effects in one.effects.items():
-        rule, where = Counting(ties="at random"), one.study.view.where
-        rows = measuring.measured(one.rows, metric, one.seeds, where, rule)
-        if all(abs(rows[label].value - row.value) < 0.005 for label, row in one.measured[metric].items()):
+    for metric, effects in section.effects.items():
+        rule, where = Counting(ties="at random"), section.study.view.where
+        rows = measuring.measured(section.rows, metric, section.seeds, where, rule)
+        if all(abs(rows[label].value - row.value) < 0.005 for label, row in section.measured[metric].items()):
             continue
-        for label, other in comparisons.against(rows, one.reference).items():
+        for label, other in comparisons.against(rows, section.reference).items():
             if kind_of(other) != kind_of(effects[label]):
                 moved.append(
                     f"{label} in {METRICS[metric]} ({signed(other.value)}, {figures.BY_VERDICT[kind_of(other)].label})"
@@ -120,14 +120,14 @@ def _moved_by_ties(one: Compared) -> str:
     return f"With ties in random order judged otherwise: {'; '.join(moved)}." if moved else ""
 
 
-def _pairs(one: Compared) -> Iterator[dict[str, object]]:
+def _pairs(section: Compared) -> Iterator[dict[str, object]]:
     """Yield a row of pairs.csv for every pair of rows, the better one first."""
     for metric, title in METRICS.items():
-        rows = dict(sorted(one.measured[metric].items(), key=lambda row: -row[1].value))
+        rows = dict(sorted(section.measured[metric].items(), key=lambda row: -row[1].value))
         for (better, worse), effect in comparisons.pairwise(rows).items():
             low, high = ends(effect) if isinstance(effect, Pair) else (None, None)
             yield {
-                "data set": one.dataset,
+                "data set": section.dataset,
                 "metric": title,
                 "first": better,
                 "second": worse,

@@ -183,7 +183,8 @@ class Compared:
     def reference(self) -> str:
         """The row that the others are compared with: NARM, or the highest where NARM has no record; "" without rows."""
         recall = self.measured["recall"]
-        return self._wanted if self._wanted in recall else max(recall, key=lambda one: recall[one].value, default="")
+        highest = max(recall, key=lambda label: recall[label].value, default="")
+        return self._wanted if self._wanted in recall else highest
 
     @cached_property
     def effects(self) -> dict[str, dict[str, Effect]]:

@@ -42,14 +42,14 @@ def draw(study: Study) -> Document:
         raise InputError(f"{request.data}: no log to count there; name one with --dataset")
     splits = [catalog.load_split(name, request.data) for name in request.datasets]
     counts = [
-        {"data set": title_of(one.name), **{title: _count(one, key) for key, title in COLUMNS.items()}}
-        for one in splits
+        {"data set": title_of(split.name), **{title: _count(split, key) for key, title in COLUMNS.items()}}
+        for split in splits
     ]
-    plain = [_as_a_reader(one) for one in splits]
+    plain = [_as_a_reader(split) for split in splits]
     sessions, items = (
         [{key: line[key] for key in ("data set", *keys)} for line in plain] for keys in (SESSIONS, ITEMS)
     )
-    meaning = [*MEANING, *(text for key, text in FOUND.items() if any(one.name.startswith(key) for one in splits))]
+    meaning = [*MEANING, *(text for key, text in FOUND.items() if any(split.name.startswith(key) for split in splits))]
     return Document(
         "Table 1: is it the paper's data?",
         _answer(splits),
@@ -79,15 +79,15 @@ def _count(split: Split, key: str) -> str:
 
 
 def _answer(splits: Sequence[Split]) -> list[str]:
-    papers = [one for one in splits if one.provenance.published]
-    equal = [title_of(one.name) for one in papers if not any(_differs(one, key) for key in COLUMNS)]
+    papers = [split for split in splits if split.provenance.published]
+    equal = [title_of(split.name) for split in papers if not any(_differs(split, key) for key in COLUMNS)]
     lines = []
     if equal:
         lines.append(f"**Yes:** all five counts of {joined(equal)} are the paper's.")
-    for one in papers:
-        if wrong := [COLUMNS[key] for key in COLUMNS if _differs(one, key)]:
-            lines.append(f"**{title_of(one.name)}:** not the paper's {joined(wrong)} (bold below).")
-    others = [title_of(one.name) for one in splits if one not in papers]
+    for split in papers:
+        if wrong := [COLUMNS[key] for key in COLUMNS if _differs(split, key)]:
+            lines.append(f"**{title_of(split.name)}:** not the paper's {joined(wrong)} (bold below).")
+    others = [title_of(split.name) for split in splits if split not in papers]
     return [*lines, f"Not in the paper: {joined(others)}."] if others else lines
 
 

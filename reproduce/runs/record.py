@@ -86,7 +86,7 @@ class Result:
         """
         if self.best_epoch is not None:
             return self.best_epoch == self.fields.get("epochs")
-        losses = [one["loss"] for one in self.epochs if "loss" in one]
+        losses = [epoch["loss"] for epoch in self.epochs if "loss" in epoch]
         return len(losses) > 1 and losses[-1] < 0.99 * losses[-2]
 
 

@@ -180,7 +180,7 @@ def compared(searches: Iterable[Found], wanted: Sequence[Row]) -> list[Found]:
     groups: dict[Protocol, list[Found]] = {}
     for search in searches:
         groups.setdefault(search.protocol, []).append(search)
-    for protocol in sorted(groups, key=lambda one: (-one.version, -one.trials, -(one.trial_epochs or float("inf")))):
+    for protocol in sorted(groups, key=lambda it: (-it.version, -it.trials, -(it.trial_epochs or float("inf")))):
         by_row = [[found for found in groups[protocol] if request.same(found.base, row.plain)] for row in wanted]
         if all(by_row):
             return [max(rivals, key=lambda found: found.reached) for rivals in by_row]
