@@ -99,11 +99,13 @@ class _Section(Compared):
         ]
         words = [f"**{self.title}.**"]
         if gaps:
-            words.append(f"All {len(gaps)} differences of ours lie within {max(gaps):.2f} points of the paper's.")
+            every = "Both" if len(gaps) == 2 else f"All {len(gaps)}"
+            words.append(f"{every} differences of ours lie within {max(gaps):.2f} points of the paper's.")
         if differ:
             words.append(f"Distinguishable from NARM: {'; '.join(differ)}.")
         if alike:
-            words.append(f"{alike} of {alike + len(differ)} are not distinguishable from 0.")
+            verb = "is" if alike == 1 else "are"
+            words.append(f"{alike} of {alike + len(differ)} {verb} not distinguishable from 0.")
         if self.judged("not judged"):
             words.append("Single runs are not judged: how far another seed moves them is not known.")
         return " ".join(words)
