@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -72,6 +74,17 @@ def test_a_number_changed_in_such_a_page_is_named_with_the_command_that_keeps_it
     assert {"--set", "item_knn.neighbours=3", "--results", "made"} <= set(command)
     assert main([*command, "--quiet"]) == 0
     assert page.read_text(encoding="utf-8") == whole
+
+
+def test_the_command_at_the_foot_of_a_page_draws_the_same_page(capsys: pytest.CaptureFixture[str]) -> None:
+    table2(*SETTINGS, "--protocol", "last", "--ties", "random", "--metric", "ndcg@10", "mrr@5")
+    page = Path("made/table2.md")
+    whole = page.read_text(encoding="utf-8")
+    (command,) = re.findall(r"Made by `python -m reproduce ([^`]+)`", whole)
+    page.unlink()
+    assert main(shlex.split(command)) == 0
+    assert page.read_text(encoding="utf-8") == whole
+    assert "--model pop item_knn --set item_knn.neighbours=3" in command and "--protocol last" in command
 
 
 def test_a_folder_that_was_renamed_is_as_sound_as_before(capsys: pytest.CaptureFixture[str]) -> None:

@@ -241,4 +241,4 @@ def test_data_says_how_to_get_what_is_not_here(capsys: pytest.CaptureFixture[str
 def test_the_command_on_a_page_names_a_nested_results_folder_in_full(tmp_path: Path) -> None:
     assert main(["table2", *QUICK, "--results", "some/where"]) == 0
     page = (tmp_path / "some/where/table2.md").read_text()
-    assert "Made by `python -m reproduce table2 --results some/where`" in page
+    assert "Made by `python -m reproduce table2 --model pop s_pop --stored --results some/where`" in page

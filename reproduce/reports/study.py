@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from reproduce import catalog
+from reproduce import catalog, reports
 from reproduce.evaluation import comparisons, metrics
 from reproduce.evaluation.metrics import Measure
 from reproduce.evaluation.uncertainty import FEW, Estimate, Measurement
@@ -63,7 +63,10 @@ class Page:
         if not (study.datasets if self.runs else any(map(study.records.of, study.viewed))) and not self.reads_logs:
             notes.append(f"No records yet: {study.command('table2')} makes some.")
         every_run = "Seeds, settings, device and commit of every run: [runs.csv](runs.csv)." if len(runs) else ""
-        foot = [f"Made by {study.command(self.name, **document.flags)}.", every_run, document.foot]
+        # From stored records, so that it draws this page and trains nothing.
+        stored = {"stored": self.runs and self.name != reports.INDEX}
+        options = {"settings": request.settings, **request.options, **document.flags, **stored}
+        foot = [f"Made by {study.command(self.name, models=request.models, **options)}.", every_run, document.foot]
         return replace(
             document,
             title=document.title + (", on a synthetic log" if study.datasets == ["synthetic"] else ""),

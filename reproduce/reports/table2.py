@@ -54,10 +54,13 @@ from reproduce.runs.search import VERSION, Found
 SPAN = 2.2  # points to either side in the figure
 BY_PUBLIC_CODE = Dots("predicted from public code", figures.DARK, hollow=True)
 BY_US = Dots("ours, 95 % interval", figures.GREY, "s")
-HOW_TO_READ = (
+OF_THE_PAPER = (
     "*Paper*: as printed, Recall@20 / MRR@20. *Predicted*: what public code and settings give, counted as that code "
-    "counts; no test score was used. *Ours*: default settings, rank ≤ 20, ties against the model; ± is a 95 % interval "
-    "over test sessions and, where several seeds show their noise, seeds."
+    "counts; no test score was used. "
+)
+OF_OURS = (
+    "*Ours*: default settings, rank ≤ 20, ties against the model; ± is a 95 % interval over test sessions and, where "
+    "several seeds show their noise, seeds."
 )
 MARKS = (
     f"**Bold**: highest. **≈**: not distinguishable from the highest. {TOO_FEW} **{UNFINISHED}**: still improving at "
@@ -82,7 +85,7 @@ def draw(study: Study) -> Document:
         "Table 2: the recommenders compared",
         _answer(papers) if papers else [line for section in sections if (line := section.highest())][:4],
         introduction + (" These are the paper's Tables 3 and 2." if papers else ""),
-        [_figure(papers), HOW_TO_READ, MARKS, *(section.section() for section in sections)],
+        [_figure(papers), OF_THE_PAPER * bool(papers) + OF_OURS, MARKS, *(section.section() for section in sections)],
         flags={"beyond": any(row in later.ROWS for section in sections for row in section.shown)},
     )
 

@@ -109,7 +109,8 @@ def words(command: str, request: Request, *, absolute: bool = False) -> list[str
         line += ["--model", *(here.model_word(name, absolute=absolute) for name in request.models)]
     line += set_words(request.settings)
     for key, value in request.options.items():
-        line += [f"--{key}", *(map(str, value) if isinstance(value, Sequence) else [])] if value else []
+        values = [value] if isinstance(value, str) else value if isinstance(value, Sequence) else []
+        line += [f"--{key}", *map(str, values)] if value else []
     return line
 
 
