@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import pickle
 import re
-import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -88,7 +87,7 @@ def test_own_data_runs_through_every_page(tmp_path: Path, kind: str, capsys: pyt
         assert main([page, *common]) == 0, page
         text = next(results.glob(f"shop-*/{page}.md")).read_text()
         assert "shop" in text, page
-        assert shlex.join([*common, "x"])[:-2] in text, page  # the paths as given, to be pasted
+        assert f"--dataset {path} " in text and f" --results {results}`" in text, page  # as given, to be pasted
     assert main(["check", "--results", str(results)]) == 0
     (table,) = results.glob("runs/shop-*/pop-seed0.json")
     record = json.loads(table.read_text())
