@@ -141,6 +141,13 @@ def test_a_page_is_the_golden_one_in_every_renderer(
     assert text == (GOLDEN / f"{name}.txt").read_text(encoding="utf-8")
 
 
+def test_no_line_on_a_terminal_is_longer_than_100_columns(records: Path) -> None:
+    for name, page in reports.pages().items():
+        if not page.reads_logs:
+            lines = renderers.terminal(page.draw(request(records))).splitlines()
+            assert max(map(len, lines)) <= 100, (name, max(lines, key=len))
+
+
 def test_no_table_or_sentence_of_a_terminal_is_wider_than_100_columns(records: Path) -> None:
     for module in (table2, ablation, lengths, attention, figure5):
         text = renderers.terminal(module.PAGE.draw(request(records)))

@@ -31,6 +31,7 @@ from reproduce.reports.document import (
 )
 
 WIDTH = 100  # columns of a terminal
+LEAST = 22  # of the longest label in a table
 BOLD = "*"  # around what is bold elsewhere, on a terminal
 SPACE = "\N{NO-BREAK SPACE}"
 LATEX = {
@@ -155,6 +156,7 @@ def _plain_tables(table: Table, width: int) -> Iterator[str]:
     texts = [[plain(cell_text(cell), BOLD).replace(SPACE, " ") for cell in row] for row in table.rows]
     heads = [name.replace(": ", ":\n") for name in table.columns]
     labels, columns = list(range(table.labels)), list(range(table.labels, len(heads)))
+    _wrap_labels([heads, *texts], labels, width)
     while True:
         for n in range(len(columns), -1, -1):
             kept = [*labels, *columns[:n]]
@@ -166,6 +168,26 @@ def _plain_tables(table: Table, width: int) -> Iterator[str]:
         columns = columns[n:]
         if not columns:
             return
+
+
+def _wrap_labels(lines: Sequence[list[str]], labels: Sequence[int], width: int) -> None:
+    """Break the text of labels that leave no room for a column: at commas, and the longest where its room ends."""
+
+    def wide(i: int) -> int:
+        """Return the width of a column and the gap behind it; tabulate makes a column two wider than its head."""
+        return 2 + max(len(part) + 2 * (line is lines[0]) for line in lines for part in line[i].split("\n"))
+
+    if sum(map(wide, [*labels, *range(len(labels), len(lines[0]))][: len(labels) + 1])) <= width:
+        return
+    *others, longest = sorted(labels, key=wide)
+    for line in lines:
+        for i in others:
+            line[i] = line[i].replace(", ", ",\n")
+    room = width - sum(wide(i) for i in range(len(lines[0])) if i != longest)
+    if room < LEAST:  # the columns do not fit beside each other anyway
+        room = max(LEAST, width - sum(map(wide, others)) - max(map(wide, range(len(labels), len(lines[0]))), default=0))
+    for line in lines:
+        line[longest] = textwrap.fill(line[longest], room)
 
 
 # HTML
