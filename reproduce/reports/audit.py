@@ -9,6 +9,7 @@ same records in the ways in which the authors may have counted them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean
@@ -27,11 +28,11 @@ from reproduce.paper.originals import BPR_MF_ORDERS, EXPLAINED, PREDICTED
 from reproduce.paper.rows import Row
 from reproduce.reading.preprocessing import ClickLog, DatedSessions, longer_than_one, sessions_of, sort_by_item
 from reproduce.reading.sessions import Provenance, Sessions, Split, exactness
-from reproduce.reports import renderers
+from reproduce.reports import measuring, renderers
 from reproduce.reports.document import Block, Cell, Document, Number, Section, Table, score_text
 from reproduce.reports.measuring import METRICS
 from reproduce.reports.records import Records, of_published_size, papers_task
-from reproduce.reports.study import Page, Study, joined, title_of
+from reproduce.reports.study import Compared, Page, Study, joined, title_of
 from reproduce.reports.table2 import less, pair, predicted_runs, published, unseen_targets
 from reproduce.runs.environment import choose_device
 from reproduce.runs.record import Result
@@ -92,7 +93,8 @@ def _results(study: Study, row: Row, dataset: str) -> list[Result]:
 
 def _answer(study: Study) -> list[str]:
     paper, later = published("NARM", FILE_ORDER), elsewhere.wu_2019("NARM")
-    file, time = (pair(_results(study, NARM, name)) for name in (FILE_ORDER, TIME_ORDER))
+    runs = {name: _results(study, NARM, name) for name in (FILE_ORDER, TIME_ORDER)}
+    file, time = map(pair, runs.values())
     lines = [
         "In the raw file the rows of a session are grouped by item, and the items follow one global order: the next "
         "click is more often on the same item again, or on a similar one."
@@ -102,9 +104,18 @@ def _answer(study: Study) -> list[str]:
             0,
             f"**The order of the clicks differs.** Same sessions, same code: NARM has {score_text(file)} in the order "
             f"of the raw file (the paper: {score_text(paper)}) and {score_text(time)} in the order of time (Wu et al., "
-            f"AAAI 2019: {score_text(later)}).",
+            f"AAAI 2019: {score_text(later)}). {_noise(study, runs)}",
         )
     return lines
+
+
+def _noise(study: Study, runs: Mapping[str, Sequence[Result]]) -> str:
+    """Say whether Recall@20 in the two orders differs by more than noise; their test prefixes are not paired."""
+    rows = [Compared(study, name, {NARM.label: here}).measured["recall"][NARM.label] for name, here in runs.items()]
+    gap, noise = abs(rows[0].value - rows[1].value), math.hypot(*map(measuring.half_width, rows))
+    return (
+        f"The {gap:.1f} points of Recall@20 between them are {'not' if gap > noise else 'within'} noise (±{noise:.1f})."
+    )
 
 
 def _each_order(study: Study) -> list[Block]:
@@ -383,5 +394,5 @@ def _ties(study: Study, datasets: Sequence[str]) -> Section:
             elif not (label in PREDICTED and papers_task(dataset, runs)):  # those are shown above
                 line: dict[str, Cell] = {"model": label, "data set": title_of(dataset), "ties against": against}
                 lines.append(line | {"ties in favour": favour})
-    text = f"{unmoved} rows with records move by less than {MOVED} points; every run under each rule: runs.csv."
+    text = f"{unmoved} rows move by less than {MOVED} points; every run under each rule: runs.csv."
     return Section("The effect of tie-breaking", [Table(lines, "Ties", labels=2), text])

@@ -15,6 +15,8 @@ from reproduce.reports.study import NARM, TOO_FEW, Compared, Page, Study, differ
 
 FEW = 10  # ours: sessions; if fewer carry half of a variance, other sessions might change the verdict
 
+FAR = 10  # points: rows that are further behind in both metrics are named and left to pairs.csv
+
 
 def draw(study: Study) -> Document:
     sections = [study.compared(name) for name in study.viewed if study.records.of(name)]
@@ -76,7 +78,11 @@ def _section(section: Compared) -> Section:
     if 0 < few < FEW:
         parts.append(f"Half of the noise of a difference comes from as few as {few} test sessions (pairs.csv).")
     labels = sorted(section.effects["recall"], key=lambda label: -section.effects["recall"][label].value)
-    parts += [_figure(section, labels), Folded("In numbers", [_table(section, labels)], on_terminal=True)]
+    far = [label for label in labels if all(effects[label].value < -FAR for effects in section.effects.values())]
+    far = [] if section.study.request.models or far == labels else far
+    numbers: list[Block] = [_table(section, [label for label in labels if label not in far])]
+    numbers += [f"More than {FAR} points behind in both: {joined(far)} (pairs.csv)."] if far else []
+    parts += [_figure(section, labels), Folded("In numbers", numbers, on_terminal=True)]
     return Section(section.title, [*parts, _moved_by_ties(section)], section.dataset)
 
 
