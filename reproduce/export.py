@@ -63,7 +63,7 @@ def answer(options: Namespace) -> str:
     for page in dict.fromkeys(options.page):
         document = reports.load(page).draw(replace(request, datasets=datasets))
         for i, (caption, table) in enumerate(document.tables, start=1):
-            tables.append((f"{page}{of_own}-{i}", f"{caption} {study.view.told or TIES}", table))
+            tables.append((f"{page}{of_own}-{i}", f"{caption} {study.view.note or TIES}", table))
     for dataset, rows in by_dataset.items() if not tables else ():
         table = study.compared(dataset).table(measures)
         tables.append((f"comparison-{dataset}", _caption(dataset, rows, study.view), table))
@@ -101,7 +101,7 @@ def _caption(dataset: str, rows: Rows, view: View) -> str:
         f"{catalog.dataset(dataset).title}: {len(first.greater):,} test prefixes, ranked among all "
         f"{first.split['n_items']:,} items; per cent. Seeds: {', '.join(map(str, numbers))}. After ±: half of the "
         f"95 % interval over {over}{once}. Bold: the highest, whether or not it can be told from the next. "
-        + (view.told or TIES)
+        + (view.note or TIES)
     )
 
 

@@ -111,7 +111,7 @@ def test_a_family_without_several_seeds_borrows_from_the_data_set_that_knows_mos
     assert part is not None
     assert (part.single, part.df, part.lender) == (pytest.approx(2 * 5.0**2 / 2), 2, "yoochoose1_64")
     assert found["FPMC"].unknown  # sampled models have several seeds nowhere
-    told = seeds.told([rows["NARM"][0], rows["FPMC"][0]])
+    told = seeds.note([rows["NARM"][0], rows["FPMC"][0]])
     borrowed = "networks trained by a softmax over all items (borrowed from YOOCHOOSE 1/64 with 2 degrees of freedom)"
     assert f"5.00 / 5.00 for {borrowed}" in told
     # With a quarter of the test sessions, the noise is taken to have four times the variance.
@@ -141,13 +141,13 @@ def test_the_highest_is_marked_and_what_may_be_as_good() -> None:
 def test_the_noise_is_told_by_family_with_its_degrees_of_freedom() -> None:
     two = tuple(record("narm", hits, seed) for seed, hits in enumerate((20, 22)))
     alike = tuple(record("gru4rec", hits, seed) for seed, hits in enumerate((8, 10, 12)))
-    assert Seeds(measuring.several([two, alike])).told([*two, *alike]) == (
+    assert Seeds(measuring.several([two, alike])).note([*two, *alike]) == (
         "Standard deviation between seeds, Recall@20 / MRR@20 in points: 3.54 / 3.54 for networks trained by a softmax "
         "over all items (1 row with several seeds, 1 degree of freedom); 5.00 / 5.00 for models trained by pairs or "
         "sampled items (1 row with several seeds, 2 degrees of freedom)."
     )
-    assert "3.54" not in Seeds(measuring.several([two, alike])).told(alike)
-    assert Seeds({}).told(two).startswith("Noise between seeds is not known")
+    assert "3.54" not in Seeds(measuring.several([two, alike])).note(alike)
+    assert Seeds({}).note(two).startswith("Noise between seeds is not known")
 
 
 def test_a_row_is_measured_by_the_rule_of_counting_asked_for() -> None:

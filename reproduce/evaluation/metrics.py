@@ -103,10 +103,8 @@ class Measure:
             unseen: (n,) bool, the targets that occur in no training session. Without it they are ranked like any other.
         """
         values = self.values(greater, equal, rule)
-        if unseen is not None and rule.unseen == "missed":
+        if unseen is not None and rule.unseen_missed:
             values = np.where(unseen, 0.0, values)
-        elif unseen is not None and rule.unseen == "dropped":
-            values = values[~unseen]
         return 100.0 * float(values.mean()) if len(values) else float("nan")
 
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 Ties = Literal["against", "at random", "in favour"]
-Unseen = Literal["ranked", "missed", "dropped"]
 
 
 @dataclass(frozen=True)
@@ -15,16 +14,7 @@ class Counting:
 
     below: bool = False  # a hit has rank < k, so that "Recall@20" is Recall@19; otherwise rank <= k
     ties: Ties = "against"  # tied items are ranked before the target, in random order with it, or after it
-    unseen: Unseen = "ranked"  # targets in no training session are ranked as others, always missed, or left out
-
-    def told(self, k: int = 20) -> str:
-        """The rule in words, as shown under a table."""
-        unseen = {
-            "ranked": "",
-            "missed": ", unseen items always missed",
-            "dropped": ", unseen items left out",
-        }
-        return f"rank {'<' if self.below else '<='} {k}, ties {self.ties}{unseen[self.unseen]}"
+    unseen_missed: bool = False  # a target that is in no training session is a miss, not ranked like any other
 
 
 OURS = Counting()
@@ -33,6 +23,6 @@ OURS = Counting()
 EVALUATION_2016 = Counting(below=True, ties="at random")
 # On YOOCHOOSE its classes know only the items of the training set: a click on any other is a miss, whatever was clicked
 # before.
-EVALUATION_2016_YOOCHOOSE = Counting(below=True, ties="at random", unseen="missed")
+EVALUATION_2016_YOOCHOOSE = Counting(below=True, ties="at random", unseen_missed=True)
 # NARM's own code: the target's rank is 1 plus the number of items that score strictly higher; ranks up to 20 are hits.
 NARM_CODE = Counting(ties="in favour")

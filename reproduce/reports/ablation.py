@@ -120,9 +120,9 @@ class _Section(Compared):
         """Return what there is to say of a single variant."""
         (name,) = self.variants
         cells = {title: self._cell(name, metric) for metric, title in METRICS.items()}
-        told = ", ".join(f"{title} {cell.text if isinstance(cell, Number) else cell}" for title, cell in cells.items())
+        texts = [f"{title} {cell.text if isinstance(cell, Number) else cell}" for title, cell in cells.items()]
         few = ", provisional" if few_seeds(self.rows[name]) else ""
-        return f"**{self.title}.** {name} ({VARIANTS[name].meaning}): {told}{few}. {self._narm}"
+        return f"**{self.title}.** {name} ({VARIANTS[name].meaning}): {', '.join(texts)}{few}. {self._narm}"
 
     def section(self) -> Section:
         parts: list[Block] = [self._narm, self._table(), *self.other_measures()]

@@ -110,8 +110,8 @@ class _Attended:
             read = clicks[-len(weights) :] if result.fields.get("truncation") == "last" else clicks[: len(weights)]
             words = [f"{_id(split.vocabulary[item])} {weight:.2f}" for item, weight in zip(read, weights, strict=True)]
             target = _id(split.vocabulary[targets[ends[i]]])
-            told = " → ".join(words)
-            lines.append({"session": str(i), "clicks, oldest first, with their weights": told, "clicked next": target})
+            line = {"session": str(i), "clicks, oldest first, with their weights": " → ".join(words)}
+            lines.append({**line, "clicked next": target})
         return [Section(self.title, [Table(lines, "The sessions drawn", labels=3)], self.dataset)]
 
 

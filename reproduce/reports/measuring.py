@@ -65,12 +65,12 @@ class View:
         return every_prefix if self.protocol == "all" else last_clicks
 
     @property
-    def told(self) -> str:
+    def note(self) -> str:
         """What differs from the view of all other pages, in a sentence; empty if nothing does."""
         last = "only the last click of every test session is predicted, as in leave-one-out evaluation"
         ties = {"random": "ties are broken at random", "favour": "ties favour the target"}
-        told = [last] * (self.protocol == "last") + [text for rule, text in ties.items() if rule == self.ties]
-        return f"In this view {' and '.join(told)}." if told else ""
+        sentences = [last] * (self.protocol == "last") + [text for rule, text in ties.items() if rule == self.ties]
+        return f"In this view {' and '.join(sentences)}." if sentences else ""
 
 
 def every_prefix(result: Result) -> np.ndarray:
@@ -125,10 +125,10 @@ class Seeds:
             found[name] = noise
         return found
 
-    def told(self, shown: Iterable[Result]) -> str:
+    def note(self, shown: Iterable[Result]) -> str:
         """Describe the noise between seeds of the families of the results shown, and what it was estimated from."""
         families = {family(run) for run in shown if not without_chance(run)}
-        told = []
+        known = []
         for name, rows in self.rows.items():
             if name not in families:
                 continue
@@ -138,10 +138,10 @@ class Seeds:
             basis = f"{_count(len(rows), 'row')} with several seeds, {_count(degrees, 'degree')} of freedom"
             if lender := self.lenders.get(name):
                 basis = f"borrowed from {catalog.dataset(lender).title} with 2 degrees of freedom"
-            told.append(f"{deviations} for {FAMILIES.get(name, name)} ({basis})")
-        if not told:
+            known.append(f"{deviations} for {FAMILIES.get(name, name)} ({basis})")
+        if not known:
             return "Noise between seeds is not known for any model, so rows with random numbers are not judged."
-        return f"Standard deviation between seeds, Recall@20 / MRR@20 in points: {'; '.join(told)}."
+        return f"Standard deviation between seeds, Recall@20 / MRR@20 in points: {'; '.join(known)}."
 
 
 def _count(n: int, word: str) -> str:

@@ -62,8 +62,8 @@ def _answer(sections: Sequence[Compared], control: str) -> Iterator[str]:
         "Worse (comparisons)": worse,
     }
     for head, words in heads.items():
-        if told := [f"on {section.title}, {text}" for section in sections if (text := words(section))]:
-            yield f"**{head}:** {'; '.join(told)}."
+        if parts := [f"on {section.title}, {text}" for section in sections if (text := words(section))]:
+            yield f"**{head}:** {'; '.join(parts)}."
     if unjudged := [section.title for section in sections if section.judged("not judged")]:
         yield f"**Not judged**, at least in part: {joined(unjudged)}. How far another seed moves is unknown."
 

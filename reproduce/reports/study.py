@@ -70,7 +70,7 @@ class Page:
         return replace(
             document,
             title=document.title + (", on a synthetic log" if study.datasets == ["synthetic"] else ""),
-            introduction=f"{document.introduction} {study.view.told}".strip(),
+            introduction=f"{document.introduction} {study.view.note}".strip(),
             parts=[*document.parts, Bullets(notes)],
             foot=" ".join(filter(None, foot)),
             data={**({"runs.csv": renderers.csv(runs)} if len(runs) else {}), **document.data},

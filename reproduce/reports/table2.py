@@ -183,7 +183,7 @@ class _Section(Compared):
         parts += self.other_measures()
         parts.append(Bullets(list(self._missing())))
         if any(not measuring.without_chance(run) for run in self.results):
-            parts.append(Folded("Noise between seeds", [self.seeds.told(self.results)]))
+            parts.append(Folded("Noise between seeds", [self.seeds.note(self.results)]))
         return Section(self.title, [*parts, self._tuned(), self._elsewhere()], self.dataset)
 
     def _table(self) -> Table:
@@ -212,11 +212,11 @@ class _Section(Compared):
             ours, later = pair(runs, EVALUATION_2016), elsewhere.wu_2019(label)
             if ours and later and abs(ours.recall - later.recall) < 0.02:
                 equal.append(f"{label} {ours.recall:.2f}")
-        told = "Wu et al. (AAAI 2019, Table 2) report this split and this order. "
+        text = "Wu et al. (AAAI 2019, Table 2) report this split and this order. "
         if equal:
-            told += f"Counted as the public evaluation of 2016 counts (rank < 20, ties at random), {joined(equal)} "
-            told += "agree with their Recall@20 to 0.01: theirs is Recall@19 too. "
-        return told + "[Why 62.58 and 49.70 are both right](audit.md)."
+            text += f"Counted as the public evaluation of 2016 counts (rank < 20, ties at random), {joined(equal)} "
+            text += "agree with their Recall@20 to 0.01: theirs is Recall@19 too. "
+        return text + "[Why 62.58 and 49.70 are both right](audit.md)."
 
     def panels(self) -> list[DotPanel]:
         """Return a panel for each metric: predicted and ours less the paper's, for the rows of Table 3."""
