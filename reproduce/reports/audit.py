@@ -127,8 +127,8 @@ def _each_order(study: Study) -> list[Block]:
         line |= {"paper": published(row.label, FILE_ORDER) if papers else None, "time order": pair(time)}
         lines.append(line | {elsewhere.WU.name: elsewhere.wu_2019(row.label) if papers else None})
     text = (
-        "The file order is reconstructed: the order of the items, and nothing else, comes from a public output of "
-        "another model ([findings](findings.md#diginetica-file-order-the-order-of-the-clicks))."
+        "The file order is reconstructed: the order of the items, and only that, is from another model's public output "
+        "([findings](findings.md#diginetica-file-order-the-order-of-the-clicks))."
     )
     reconstructed = any(run.split["provenance"].get("reconstructed") for run in _results(study, NARM, FILE_ORDER)[:1])
     table = Table(lines, "Recall@20 / MRR@20")
@@ -246,9 +246,8 @@ def _click_orders(request: Request) -> list[Block]:
     by_item = [title for title, (order, _) in orders.items() if order.verdict == ITEM_ORDER and title not in emulated]
     made = f"; by construction {joined(sorted(emulated))}" if emulated else ""
     text = (
-        f"Sessions of two clicks or more, of a log the first {SESSIONS:,}. *Repeats grouped*: sessions that repeat an "
-        "item and have all its clicks adjacent. *Pairs in one order*: pairs of items that meet in several sessions, "
-        "always in one order. In item order, all are: "
+        f"Sessions of two clicks or more, of a log the first {SESSIONS:,}. *Repeats grouped*: all clicks on a repeated "
+        "item are adjacent. *Pairs in one order*: of items that meet in several sessions. In item order, all are: "
         f"{joined(by_item) or 'none read from a file'}{made}."
     )
     return [Table(lines, "The order of clicks"), text]
@@ -337,8 +336,8 @@ def _how_counted(records: Records, datasets: Sequence[str]) -> list[Block]:
         if lines:
             sections.append(Section(title_of(dataset), [Table(lines, "By rule")], dataset))
     text = (
-        "Recall@20 / MRR@20 of the same records, with the settings that the authors most likely used. Bold: how the "
-        "row was most likely counted for the paper. On YOOCHOOSE the last rule also misses unseen items."
+        "Recall@20 / MRR@20 with the settings that the authors most likely used. Bold: how the row was most likely "
+        "counted for the paper. On YOOCHOOSE the last rule also misses unseen items."
     )
     return [Section("How the paper counted", [text, *sections])] if sections else []
 
