@@ -162,7 +162,7 @@ def test_what_is_ahead_of_narm_is_bold_and_what_cannot_be_told_from_it_is_marked
     page = document(tmp_path, *narm, record("item_knn", 100), record("sknn", 60, shift=1), record("pop", 5))
     found = cells(page)
     assert found["Item-KNN"][0].startswith("**+") and found["S-KNN"][0].startswith("≈")
-    assert "POP" not in found and "More than 10 points behind in both: POP (pairs.csv)." in renderers.markdown(page)
+    assert "POP" not in found and "More than 7 points behind in both: POP (pairs.csv)." in renderers.markdown(page)
     assert any(line.startswith("**Better than NARM:** on E-shop, Item-KNN in Recall@20") for line in page.answer)
 
 

@@ -15,7 +15,7 @@ from reproduce.reports.study import NARM, TOO_FEW, Compared, Page, Study, differ
 
 FEW = 10  # ours: sessions; if fewer carry half of a variance, other sessions might change the verdict
 
-FAR = 10  # points: rows that are further behind in both metrics are named and left to pairs.csv
+FAR = 7  # points: rows that are further behind in both metrics are named and left to pairs.csv
 
 
 def draw(study: Study) -> Document:
