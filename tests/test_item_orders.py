@@ -139,7 +139,7 @@ def test_the_tie_rule_is_shown_where_it_moves_a_tenth_of_a_point(data: Path, tmp
             moved.add(label)
     table = next((part for part in section.parts if isinstance(part, Table)), Table([]))
     assert {row[0] for row in table.rows} == moved
-    assert moved and f"{4 - len(moved)} rows with records move by less" in str(section.parts[-1])
+    assert moved and f"{4 - len(moved)} rows move by less" in str(section.parts[-1])
 
 
 @pytest.mark.real
