@@ -9,7 +9,7 @@ Recommendation, RecTemp 2017; Ludewig, Jannach: Evaluation of Session-based Reco
 There is no training beyond counting. An item can follow itself.
 
 The settings have the names of session-rec, the public code of Ludewig et al. 2021; its `weighting` is f here. Those
-that it publishes for the data sets here, steps / f (pruning 100 in all of them), are listed in paper/later.py.
+that it publishes for the data sets here, steps / f (pruning 100 in all of them), are in paper/later_baselines.py.
 
 Departs from that code: it keeps exactly `pruning` rules of an item, while ours also keeps those tied with the last of
 them, so that the choice does not depend on how the items are numbered.

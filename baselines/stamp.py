@@ -21,8 +21,8 @@ Both are here; the default is the paper's, since a reader can check it against i
     the loss is a batch's sum, each tensor's gradient is cut to a length of 150 or 110       `gradient_norm`
     a batch has sessions of one length, and prefixes of one length from these                `batching` one-length
 
-for 10 epochs, not 30. Learning rates, clipping and norms are per data set: paper/later.py has them, as the row
-"STAMP (authors' code)" of `table2 --beyond`.
+for 10 epochs, not 30. Learning rates, clipping and norms are per data set: paper/later_baselines.py has them, as the
+row "STAMP (authors' code)" of `table2 --beyond`.
 
 The authors' code still differs: it trains on all prefixes and reports the best epoch on test.
 """

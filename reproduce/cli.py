@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 from reproduce import __version__, own_process, terminal
 from reproduce.errors import SuiteError, UsageError
 from reproduce.files import Terminated, heed_sigterm
-from reproduce.paper import later
+from reproduce.paper import later_baselines
 from reproduce.paper.variants import PAPERS, VARIANTS
 
 PROGRAM = "python -m reproduce"
@@ -277,7 +277,7 @@ def parser() -> _Parser:
     # Pages that run what they lack.
     compared = "compare the recommenders (the paper's Table 3) and the decoders (its Table 2)"
     table2 = command("table2", compared, PAGE, *page, models, more, view, ranks)
-    _flag(table2, "--beyond", f"also later baselines: {', '.join(row.label for row in later.ROWS)}")
+    _flag(table2, "--beyond", f"also later baselines: {', '.join(row.label for row in later_baselines.ROWS)}")
     ablation = command("ablation", "compare NARM with variants of it (the paper's Tables 4 and 2)", PAGE, *page, more)
     meanings = "; ".join(f"{name}: {variant.meaning}" for name, variant in VARIANTS.items()).replace("%", "%%")
     variants = f"{meanings}. Default: {', '.join(PAPERS)}"

@@ -8,19 +8,19 @@ import pytest
 
 from reproduce import catalog
 from reproduce.__main__ import main
-from reproduce.paper import elsewhere, later, numbers, rows
+from reproduce.paper import elsewhere, later_baselines, numbers, rows
 from reproduce.paper.rows import Row
 from reproduce.runs import request
 from reproduce.runs.request import Request
 
 
 def test_every_row_is_a_model_of_the_suite_and_none_is_a_row_of_the_paper() -> None:
-    assert {row.model for row in later.ROWS} <= set(catalog.recommenders())
-    assert not {row.label for row in later.ROWS} & {row.label for row in rows.ROWS}
+    assert {row.model for row in later_baselines.ROWS} <= set(catalog.recommenders())
+    assert not {row.label for row in later_baselines.ROWS} & {row.label for row in rows.ROWS}
 
 
 def test_published_numbers_stand_only_beside_the_data_set_they_were_made_on() -> None:
-    labels = {row.label for row in (*rows.ROWS, *later.ROWS)}
+    labels = {row.label for row in (*rows.ROWS, *later_baselines.ROWS)}
     for of_datasets in elsewhere.NUMBERS.values():
         assert set(of_datasets) <= set(catalog.datasets())
         assert {label for scores in of_datasets.values() for label in scores} <= labels
@@ -35,15 +35,15 @@ def test_published_numbers_stand_only_beside_the_data_set_they_were_made_on() ->
 
 def test_v_sknn_is_run_with_the_setting_published_for_the_data_set() -> None:
     wanted = Request(["yoochoose1_64", "diginetica", "cycle"], data=Path(), results=Path(), models=["vsknn"])
-    row, *others = wanted.rows(later.ROWS)
+    row, *others = wanted.rows(later_baselines.ROWS)
     assert others == [] and row.label == "V-SKNN"
     assert [one.path for one in request.cells(wanted, [row])] == [
         "runs/yoochoose1_64/vsknn,decays=quadratic,idf=2.0,neighbours=1000,sample=5000,weights=log-seed0",
         "runs/diginetica/vsknn-seed0",  # the model's defaults
         "runs/cycle/vsknn-seed0",
     ]
-    assert "setting for RSC15/64, single split" in later.note("yoochoose1_64")
-    assert "session-rec has none for this data set" in later.note("cycle")
+    assert "setting for RSC15/64, single split" in later_baselines.note("yoochoose1_64")
+    assert "session-rec has none for this data set" in later_baselines.note("cycle")
 
 
 def test_a_field_that_is_set_is_set_on_every_data_set() -> None:
@@ -65,7 +65,7 @@ def test_a_page_shows_a_row_with_the_fields_it_has_on_each_data_set(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     row = Row("S-KNN", "sknn", on={"cycle": {"neighbours": 7}})
-    monkeypatch.setattr(later, "ROWS", (row,))
+    monkeypatch.setattr(later_baselines, "ROWS", (row,))
     words = ["table2", "--dataset", "cycle", "--quiet", "--results", str(tmp_path), "--model", "sknn"]
     assert main(words) == 0
     assert (tmp_path / "runs/cycle/sknn,neighbours=7-seed0.json").is_file()
@@ -110,7 +110,7 @@ def test_dry_run_names_the_later_baselines_only_with_beyond(tmp_path: Path, caps
     assert [line.split("/")[1] for line in capsys.readouterr().out.splitlines()] == ["gru4rec-seed0", "vsknn-seed0"]
     assert main([*words, "--beyond"]) == 0
     told = capsys.readouterr().out
-    assert [row.model for row in later.ROWS if f"cycle/{row.model}-seed0" not in told] == []
+    assert [row.model for row in later_baselines.ROWS if f"cycle/{row.model}-seed0" not in told] == []
 
 
 def test_a_control_that_is_a_models_other_fields_is_a_row_of_its_own(tmp_path: Path) -> None:

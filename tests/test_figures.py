@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from reproduce.paper import later, rows
+from reproduce.paper import later_baselines, rows
 from reproduce.reports import figures
 from reproduce.reports.figures import Dot, DotPanel, Dots
 
@@ -43,7 +43,7 @@ def test_a_figure_tells_no_date_and_no_program() -> None:
 
 
 def test_every_model_of_the_tables_has_a_look_of_its_own() -> None:
-    labels = [row.label for row in (*rows.ROWS, *later.ROWS)]
+    labels = [row.label for row in (*rows.ROWS, *later_baselines.ROWS)]
     looks = [figures.look(label) for label in labels]
     assert len({look.colour for look in looks}) == len({look.marker for look in looks}) == len(labels)
 

@@ -12,7 +12,7 @@ import pytest
 
 from reproduce import cli
 from reproduce.__main__ import main
-from reproduce.paper import later, numbers
+from reproduce.paper import later_baselines, numbers
 from reproduce.paper.rows import ROWS
 from reproduce.runs.experiment import Experiment
 from reproduce.runs.record import Result, load
@@ -25,7 +25,7 @@ LINKING = [*PAGES[:-1], ROOT / "WITHSTANDS.md", *sorted((ROOT / "results").glob(
 def runs(dataset: str, model: str) -> list[Result]:
     """Load the committed records of a model with its row's settings, one per seed."""
     found: list[Result] = []
-    row = next(row for row in (*ROWS, *later.ROWS) if row.model == model).at(dataset)
+    row = next(row for row in (*ROWS, *later_baselines.ROWS) if row.model == model).at(dataset)
     for seed in range(10):
         result = load(Experiment.of(dataset, model, row.fields, seed), ROOT / "results")
         if result is not None:

@@ -18,7 +18,7 @@ from reproduce import catalog
 from reproduce.baselines.sknn import SKNN, VSKNN
 from reproduce.evaluation import ranking
 from reproduce.fitting.recommender import Journal
-from reproduce.paper import elsewhere, later
+from reproduce.paper import elsewhere, later_baselines
 from reproduce.reading.sessions import Sessions
 
 N_ITEMS = 6
@@ -178,7 +178,7 @@ def test_many_prefixes_are_scored_as_few_are(monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.slow
 @pytest.mark.parametrize("dataset", ["diginetica", "diginetica-file-order", "yoochoose1_64"])
 def test_vsknn_with_session_recs_setting_is_near_its_numbers(dataset: str, real_data: Path) -> None:
-    row = next(row for row in later.ROWS if row.model == "vsknn").at(dataset)
+    row = next(row for row in later_baselines.ROWS if row.model == "vsknn").at(dataset)
     split = catalog.load_split(dataset, real_data)
     model = catalog.make_recommender(row.model, row.fields)
     model.fit(split.train, seed=0, device=torch.device("cpu"), journal=Journal())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from collections import defaultdict
 from itertools import combinations, pairwise
 from pathlib import Path
@@ -16,6 +18,12 @@ from reproduce.datasets import diginetica
 from reproduce.reading.preprocessing import ClickLog
 from reproduce.reading.sessions import Sessions
 from reproduce.reports import audit, table1
+from reproduce.reports import records as stored_records
+from reproduce.reports.study import Study
+from reproduce.runs.record import load_file
+from reproduce.runs.request import Request
+
+RESULTS = Path(__file__).resolve().parent.parent / "results"
 
 
 def literal_order(sessions: list[list[int]]) -> audit.Order:
@@ -103,3 +111,24 @@ def test_the_audit_page_stands_on_the_raw_sample(
     words = " ".join(out.split())
     assert "In item order, all are: train-item-views.csv, rows as they stand." in words
     assert "S-POP" in out and "ten random orders" not in out
+
+
+def test_the_audit_says_whether_the_orders_differ_by_more_than_noise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def said(results: Path, *orders: str) -> str:
+        study = Study(Request(datasets=[], data=Path("data"), results=results))
+        return audit._noise(study, {name: study.records.results(audit.NARM, name) for name in orders})
+
+    orders = (audit.FILE_ORDER, audit.TIME_ORDER)
+    gap, noise = re.findall(r"[0-9.]+(?= points|\)\.)", said(RESULTS, *orders))
+    files = [RESULTS / "runs" / name / "narm-seed0.json" for name in orders]
+    recalls = [load_file(file)[1].recall() for file in files]
+    assert float(gap) == pytest.approx(abs(recalls[0] - recalls[1]), abs=0.06)
+    assert "are not noise" in said(RESULTS, *orders) and 0.8 < float(noise) < 1.6  # two intervals of 0.8
+    for name in orders:  # alone, without rows of several seeds, nothing tells how far another seed would move them
+        for file in (RESULTS / "runs" / name).glob("narm-seed0.*"):
+            (tmp_path / "runs" / name).mkdir(parents=True, exist_ok=True)
+            shutil.copy(file, tmp_path / "runs" / name)
+    monkeypatch.setattr(stored_records, "reference_folder", lambda: tmp_path / "none")
+    assert said(tmp_path, *orders) == ""

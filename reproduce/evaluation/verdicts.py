@@ -38,7 +38,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Above:
-    """The comparison that an effect is above 0: a difference of rows, or of gains on some prefixes and on others.
+    """An effect that should be above 0: a difference of rows, or of gains on some prefixes and on others.
 
     `margin`: the size, in the effect's unit, that counts as negligible; None if none was fixed.
     `needed`: the paper's effect, if only data that would show an effect of that size may decide; else None. The
@@ -71,13 +71,13 @@ class Above:
         return Verdict.NEGLIGIBLE if small else Verdict.UNDECIDED
 
     def power(self, effect: Estimate, true: float, level: float) -> float:
-        """Return the probability that an estimate of this precision shows the comparison if `true` is the effect."""
+        """Return the probability that an estimate of this precision is supported if `true` is the effect."""
         return effect.power(true, 1 - level)
 
 
 @dataclass(frozen=True)
 class Close:
-    """The comparison that an effect is within a margin of 0."""
+    """An effect that should be within a margin of 0."""
 
     effect: Judged
     margin: float = MARGIN
@@ -99,7 +99,7 @@ class Close:
         return Verdict.CONTRADICTED if p < ALPHA else Verdict.UNDECIDED
 
     def power(self, effect: Estimate, true: float, level: float) -> float:
-        """Return the probability that an estimate of this precision shows the comparison if `true` is the effect."""
+        """Return the probability that an estimate of this precision is supported if `true` is the effect."""
         return effect.power_to_equate(true, self.margin)
 
 

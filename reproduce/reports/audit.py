@@ -110,8 +110,13 @@ def _answer(study: Study) -> list[str]:
 
 
 def _noise(study: Study, runs: Mapping[str, Sequence[Result]]) -> str:
-    """Say whether Recall@20 in the two orders differs by more than noise; their test prefixes are not paired."""
+    """Say whether Recall@20 in the two orders differs by more than noise; "" where the noise is not known.
+
+    The test prefixes of the two orders are not paired, so their intervals are combined as independent ones.
+    """
     rows = [Compared(study, name, {NARM.label: here}).measured["recall"][NARM.label] for name, here in runs.items()]
+    if any(row.unknown for row in rows):
+        return ""
     gap, noise = abs(rows[0].value - rows[1].value), math.hypot(*map(measuring.half_width, rows))
     return (
         f"The {gap:.1f} points of Recall@20 between them are {'not' if gap > noise else 'within'} noise (±{noise:.1f})."
@@ -247,7 +252,8 @@ def _click_orders(request: Request) -> list[Block]:
     made = f"; by construction {joined(sorted(emulated))}" if emulated else ""
     text = (
         f"Sessions of two clicks or more, of a log the first {SESSIONS:,}. *Repeats grouped*: all clicks on a repeated "
-        "item are adjacent. *Pairs in one order*: of items that meet in several sessions. In item order, all are: "
+        "item are adjacent. *Pairs in one order*: of the pairs of items that meet in several sessions. In item order, "
+        "all are: "
         f"{joined(by_item) or 'none read from a file'}{made}."
     )
     return [Table(lines, "The order of clicks"), text]

@@ -177,7 +177,7 @@ class Outcome:
     verdict: Verdict | None = None  # None where records are missing or cannot be compared
     searched: bool = False  # the model of one of its rows has something to search
     unequal: bool = False  # its methods were not tuned equally
-    power: float = math.nan  # of showing the comparison if the truth is as published, with the seeds that there are
+    power: float = math.nan  # of supporting the comparison if the truth is as published, with the seeds that there are
     seeds: int | None = None  # of each row with which that power is 0.8; None: not by 100, or not asked
 
     @property

@@ -14,7 +14,7 @@ import reproduce
 from reproduce import catalog
 from reproduce.errors import InputError
 from reproduce.evaluation import metrics
-from reproduce.paper import later, numbers
+from reproduce.paper import later_baselines, numbers
 from reproduce.paper.counting import Counting
 from reproduce.paper.rows import ROWS, Row
 from reproduce.reading import own_data
@@ -103,7 +103,7 @@ class Records:
         A model of the suite has one row, with its default fields. An own model has a row for every setting that was
         run, whether or not its file was named: a record states the model's label and the fields that were set.
         """
-        placed = {row.model for row in (*ROWS, *later.ROWS)}
+        placed = {row.model for row in (*ROWS, *later_baselines.ROWS)}
         rows = [Row(kind.label, name) for name, kind in catalog.recommenders().items() if name not in placed]
         for dataset in datasets:
             self.of(dataset)

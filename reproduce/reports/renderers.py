@@ -156,7 +156,7 @@ def _plain_tables(table: Table, width: int) -> Iterator[str]:
     texts = [[plain(cell_text(cell), BOLD).replace(SPACE, " ") for cell in row] for row in table.rows]
     heads = [name.replace(": ", ":\n") for name in table.columns]
     labels, columns = list(range(table.labels)), list(range(table.labels, len(heads)))
-    _wrap_labels([heads, *texts], labels, width)
+    _wrap_labels([heads, *texts], len(labels), width)
     while True:
         for n in range(len(columns), -1, -1):
             kept = [*labels, *columns[:n]]
@@ -170,24 +170,25 @@ def _plain_tables(table: Table, width: int) -> Iterator[str]:
             return
 
 
-def _wrap_labels(lines: Sequence[list[str]], labels: Sequence[int], width: int) -> None:
-    """Break the text of labels that leave no room for a column: at commas, and the longest where its room ends."""
+def _wrap_labels(lines: Sequence[list[str]], labels: int, width: int) -> None:
+    """Break the first columns, the labels, if they leave no room for another: at commas, the longest anywhere."""
+    columns = range(len(lines[0]))
 
     def wide(i: int) -> int:
         """Return the width of a column and the gap behind it; tabulate makes a column two wider than its head."""
         return 2 + max(len(part) + 2 * (line is lines[0]) for line in lines for part in line[i].split("\n"))
 
-    if sum(map(wide, [*labels, *range(len(labels), len(lines[0]))][: len(labels) + 1])) <= width:
+    if sum(map(wide, columns[: labels + 1])) <= width:
         return
-    *others, longest = sorted(labels, key=wide)
+    *others, longest = sorted(columns[:labels], key=wide)
     for line in lines:
         for i in others:
             line[i] = line[i].replace(", ", ",\n")
-    room = width - sum(wide(i) for i in range(len(lines[0])) if i != longest)
+    room = width - sum(wide(i) for i in columns if i != longest)
     if room < LEAST:  # the columns do not fit beside each other anyway
-        room = max(LEAST, width - sum(map(wide, others)) - max(map(wide, range(len(labels), len(lines[0]))), default=0))
+        room = max(LEAST, width - sum(map(wide, others)) - max(map(wide, columns[labels:]), default=0))
     for line in lines:
-        line[longest] = textwrap.fill(line[longest], room)
+        line[longest] = textwrap.fill(line[longest], room, break_on_hyphens=False)
 
 
 # HTML

@@ -13,7 +13,7 @@ from reproduce import catalog, reports
 from reproduce.evaluation import comparisons, metrics
 from reproduce.evaluation.metrics import Measure
 from reproduce.evaluation.uncertainty import FEW, Estimate, Measurement
-from reproduce.paper import later, numbers
+from reproduce.paper import later_baselines, numbers
 from reproduce.paper.rows import ROWS, Row
 from reproduce.reports import measuring, renderers
 from reproduce.reports.document import Block, Bullets, Document, Number, Table
@@ -25,7 +25,7 @@ from reproduce.runs.request import Request, words
 
 NARM = "NARM"
 FULL_DECODER = Row("NARM, fully connected", "narm", {"decoder": "fully-connected"})
-KNOWN = (*ROWS, FULL_DECODER, *later.ROWS)
+KNOWN = (*ROWS, FULL_DECODER, *later_baselines.ROWS)
 FEW_SEEDS, UNFINISHED = "¹", "†"
 TOO_FEW = f"**{FEW_SEEDS}**: fewer than {FEW} runs, so its verdicts are provisional."
 

@@ -11,7 +11,7 @@ import numpy as np
 from reproduce.evaluation import metrics
 from reproduce.evaluation.uncertainty import contrast
 from reproduce.evaluation.verdicts import MARGIN
-from reproduce.paper import elsewhere, later, numbers
+from reproduce.paper import elsewhere, later_baselines, numbers
 from reproduce.paper.counting import EVALUATION_2016, NARM_CODE, OURS, Counting
 from reproduce.paper.numbers import Score
 from reproduce.paper.originals import PREDICTED, Prediction
@@ -73,7 +73,9 @@ TUNED = (
 
 
 def rows(request: Request) -> list[Row]:
-    return request.rows([*ROWS, *(later.ROWS if request.options.get("beyond") else ())], extra=later.ROWS)
+    return request.rows(
+        [*ROWS, *(later_baselines.ROWS if request.options.get("beyond") else ())], extra=later_baselines.ROWS
+    )
 
 
 def draw(study: Study) -> Document:
@@ -85,8 +87,13 @@ def draw(study: Study) -> Document:
         "Table 2: the recommenders compared",
         _answer(papers) if papers else [line for section in sections if (line := section.highest())][:4],
         introduction + (" These are the paper's Tables 3 and 2." if papers else ""),
-        [_figure(papers), OF_THE_PAPER * bool(papers) + OF_OURS, MARKS, *(section.section() for section in sections)],
-        flags={"beyond": any(row in later.ROWS for section in sections for row in section.shown)},
+        [
+            _figure(papers),
+            (OF_THE_PAPER if papers else "") + OF_OURS,
+            MARKS,
+            *(section.section() for section in sections),
+        ],
+        flags={"beyond": any(row in later_baselines.ROWS for section in sections for row in section.shown)},
     )
 
 
@@ -278,14 +285,16 @@ class _Section(Compared):
         ]
         sources = dict.fromkeys([*([elsewhere.WU] if self.by_time else []), *(source for _, source, _ in found)])
         where = Bullets([f"{source.name}: {source.where}." for source in sources])
-        return Folded("Published elsewhere", [Table(lines, "published elsewhere"), where, later.note(self.dataset)])
+        return Folded(
+            "Published elsewhere", [Table(lines, "published elsewhere"), where, later_baselines.note(self.dataset)]
+        )
 
     def _missing(self) -> Iterator[str]:
         """Yield the commands that run the rows without records, and the tuned rows without."""
         missing = [row for row in self.shown if row.label not in self.rows]
         if missing:
             models = list(dict.fromkeys(row.model for row in missing))
-            beyond = any(row in later.ROWS for row in missing)
+            beyond = any(row in later_baselines.ROWS for row in missing)
             yield f"Not run yet: {self.study.command('table2', self.dataset, models=models, beyond=beyond)}"
         for row, runs in self.tuned.values():
             if not runs:

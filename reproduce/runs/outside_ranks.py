@@ -30,7 +30,7 @@ import pyarrow.compute as pc
 from reproduce import catalog
 from reproduce.errors import InputError, UsageError, in_a_line
 from reproduce.evaluation.metrics import Measure
-from reproduce.paper import later
+from reproduce.paper import later_baselines
 from reproduce.paper.rows import ROWS
 from reproduce.reading import plain_table
 from reproduce.reading.plain_table import PlainTable, is_text
@@ -87,7 +87,9 @@ def rows(texts: Sequence[str], split: Split, family: str = "") -> dict[str, list
         UsageError: a pattern matches no file, or a file is named twice.
         InputError: a file is refused; see `read`.
     """
-    ours = {row.label for row in (*ROWS, *later.ROWS)} | {kind.label for kind in catalog.recommenders().values()}
+    ours = {row.label for row in (*ROWS, *later_baselines.ROWS)} | {
+        kind.label for kind in catalog.recommenders().values()
+    }
     files: dict[Path, str] = {}  # with the label of each
     for text in texts:
         label, pattern = ("", text) if Path(text).exists() else text.rpartition("=")[::2]

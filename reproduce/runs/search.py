@@ -28,7 +28,7 @@ from reproduce.errors import InputError, ModelError, UsageError
 from reproduce.files import only_one, replacing
 from reproduce.fitting import user_model
 from reproduce.fitting.neural import Neural
-from reproduce.paper import later, rows
+from reproduce.paper import later_baselines, rows
 from reproduce.paper.rows import Row
 from reproduce.reading.held_out import hold_out
 from reproduce.runs import request, slurm
@@ -154,7 +154,7 @@ class Found:
         if kind is None:
             return request.recorded(self.label or self.model, self.model, self.fixed)
         fixed = request.set_fields(Row(kind.label, self.model), self.fixed)
-        return next((row for row in (*rows.ROWS, *later.ROWS) if request.same(row, fixed)), fixed)
+        return next((row for row in (*rows.ROWS, *later_baselines.ROWS) if request.same(row, fixed)), fixed)
 
     @property
     def row(self) -> Row:
