@@ -20,6 +20,7 @@ from tabulate import tabulate
 from torch import nn
 
 from reproduce import catalog
+from reproduce.errors import ModelError, SuiteError, in_a_line
 from reproduce.evaluation import ranking
 from reproduce.fitting.batches import Batch
 from reproduce.fitting.determinism import deterministic
@@ -61,12 +62,17 @@ class StepTime(NamedTuple):
 def answer(options: Namespace) -> str:
     """Measure the models, all by default, at each size; return a table, and one of the parts of training steps."""
     device, threads = choose_device(options.device), torch.get_num_threads()
-    chosen = [catalog.recommender(name).name for name in options.model] or list(catalog.recommenders())
+    chosen = [catalog.recommender(name, load=False).name for name in options.model] or list(catalog.recommenders())
     speeds, steps = [], []
     with ProcessPoolExecutor(1, mp_context=get_context("spawn"), max_tasks_per_child=1) as processes:
         for size, name in product(SIZES, chosen):
             word = catalog.current().model_word(name)
-            speed = processes.submit(measure, word, *SIZES[size], str(device), threads).result()
+            try:
+                speed = processes.submit(measure, word, *SIZES[size], str(device), threads).result()
+            except Exception as error:  # its process died, or its code raised
+                if isinstance(error, SuiteError) or name not in catalog.current().models:
+                    raise
+                raise ModelError(f"{name}: {type(error).__name__}: {in_a_line(str(error))}") from error
             speeds.append([name, size, f"{speed.epoch:,.2f}", f"{speed.scored:,.0f}", f"{speed.peak:,}"])
             if speed.step is not None:
                 parts = [f"{seconds * 1e3:.1f}" for seconds in speed.step]

@@ -36,8 +36,8 @@ OWN_LOG = (
 def main(words: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status.
 
-    0: done. 1: a run failed. 2: wrong use. 3: bad input. 4: a claim was contradicted (`claims --strict`). 75: the time
-    is up. 130 or 143: stopped by Ctrl-C or SIGTERM.
+    0: done. 1: a run failed. 2: wrong use. 3: bad input. 4: a claim was contradicted (`claims --strict`), or
+    a number is not within noise (`expect`). 75: the time is up. 130 or 143: stopped by Ctrl-C or SIGTERM.
 
     Args:
         words: the arguments, without the program's name; by default those of the process.
@@ -108,17 +108,17 @@ def positive(text: str) -> int:
 def _path(text: str) -> Path:
     if not text.strip():
         raise ArgumentTypeError("an empty path, as of a variable that is not set")
+    try:
+        Path(text).exists()
+    except (OSError, ValueError) as error:
+        raise ArgumentTypeError(f"{text[:60]}: no path ({error})") from error
     return Path(text)
 
 
 def _folder(text: str) -> Path:
-    _path(text)
-    try:
-        if Path(text).exists() and not Path(text).is_dir():
-            raise ArgumentTypeError(f"{text}: not a folder; name the one that the logs lie in")
-    except (OSError, ValueError) as error:
-        raise ArgumentTypeError(f"{text[:60]}: no path ({error})") from error
-    return Path(text)
+    if (folder := _path(text)).exists() and not folder.is_dir():
+        raise ArgumentTypeError(f"{text}: not a folder; name the one that the logs lie in")
+    return folder
 
 
 # --- options that several commands share ------------------------------------------------------------------------------
@@ -263,7 +263,10 @@ def parser() -> _Parser:
     settings = _parent(_many, "--set", "MODEL.FIELD=VALUE", "set a field of a model, such as narm.hidden=50")
     seed = _parent(_add, "--seed", "N", "default: 0", type=int, default=0)
     device = _parent(_add, "--device", "DEVICE", "auto, cpu, cuda or cuda:N (default: auto)", default="auto")
-    folder = _folder(os.environ.get("REPRODUCE_DATA", "data"))
+    try:
+        folder = _folder(os.environ.get("REPRODUCE_DATA", "data"))
+    except ArgumentTypeError as error:
+        raise UsageError(f"REPRODUCE_DATA: {error}") from error
     found_in = "the folder with the logs (default: $REPRODUCE_DATA, or data/)"
     data = _parent(_add, "--data", "DIR", found_in, type=_folder, default=folder)
     local = Path("results/local")
@@ -282,7 +285,7 @@ def parser() -> _Parser:
     meanings = "; ".join(f"{name}: {variant.meaning}" for name, variant in VARIANTS.items()).replace("%", "%%")
     variants = f"{meanings}. Default: {', '.join(PAPERS)}"
     _add(ablation, "--variant", "NAME", variants, nargs="+", default=[], choices=tuple(VARIANTS))
-    measured = "measure the order of clicks, and the effect of counting rules and tie-breaking"
+    measured = "measure the order of clicks, and the effect of evaluation protocols and tie-breaking"
     command("audit", measured, PAGE, *page, models)
 
     # Pages that only show what is stored.
@@ -357,7 +360,7 @@ def parser() -> _Parser:
     expect.add_argument("values", nargs="+", type=float, metavar="NUMBER", help=published)
     _add(expect, "--metric", "NAME@K", "of the numbers (default: recall@20 mrr@20)", nargs="+", default=[])
     _add(expect, "--results", "DIR", "default: the reference, then results/local/", type=_path)
-    _flag(expect, "--json", "answer in JSON; exit 4 where a number is not within noise")
+    _flag(expect, "--json", "answer in JSON")
 
     brought = "bring the records and kept models of other results folders into one, checked first"
     merge = command("merge", brought, "overview:merged", results)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import glob
+import math
 import os
 import re
 import signal
@@ -110,23 +111,23 @@ class Busy(SuiteError):
 
 
 @contextmanager
-def only_one(path: Path, *, wait: bool = True) -> Iterator[None]:
+def only_one(path: Path, *, wait: float = math.inf) -> Iterator[None]:
     """Hold the lock file at `path`, which names its holder's process and host and is removed at the end.
 
     The lock is one of the operating system, which ends with its holder. On some cluster file systems such a lock holds
     on its own machine only, so a file that another host left counts as locked.
 
     Args:
-        wait: wait while another process holds the lock.
+        wait: seconds to wait while another process holds the lock.
 
     Raises:
-        Busy: `wait` is off, and another process holds the lock.
+        Busy: another process held the lock for all this time.
         InputError: the file cannot be created, or a process on another host left it or still holds it.
     """
     lock = FileLock(path, poll_interval=0.05)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=-1 if wait else 0)
+        lock.acquire(timeout=-1 if wait == math.inf else wait)
         where = _holder(path)[1]
         if where not in ("", socket.gethostname()):
             lock.release()

@@ -126,3 +126,12 @@ def test_data_lists_the_cache_and_clears_nothing_but_it(
     assert "yoochoose1_4: 0.0 MB, of yoochoose-clicks.dat" in capsys.readouterr().out
     assert main(["data", "--clear", "--data", str(data)]) == 0
     assert [file.name for file in cache_folder.iterdir()] == ["mine.json"]
+
+
+@pytest.mark.parametrize("content", [b"", b"PK", b"PK\x03\x04" + bytes(200)])
+def test_a_damaged_entry_is_made_again(data: Path, cache_folder: Path, content: bytes) -> None:
+    first = load(data)
+    (entry,) = cache_folder.glob("*.npz")
+    entry.write_bytes(content)
+    assert load(data) == first
+    assert "broken" not in split_cache.entries()[0]

@@ -142,6 +142,13 @@ def test_without_data_the_synthetic_log_is_used_and_named_in_the_title(capsys: p
         (["table2", "--device", "tpu"], "unknown device"),
         (["table2", "--results", ""], "an empty path, as of a variable that is not set"),
         (["table2", "--data", ""], "an empty path, as of a variable that is not set"),
+        (["claims", "--results", "r" * 300], "no path ("),
+        (["merge", "r" * 300], "no path ("),
+        (["table2", "--dataset", "cycle", "--model", "pop", "--metric", "foo@20"], "unknown metric 'foo@20'"),
+        (["table2", "--dataset", "cycle", "--metric", "foo@20", "--dry-run"], "unknown metric 'foo@20'"),
+        (["table2", "--dataset", "cycle", "--family", "softmax"], "--family is for rows from outside"),
+        (["table2", "--dataset", "cycle", "--stored", "--slurm", "time=1"], "nothing is to be run from stored records"),
+        (["all", "--slurm", "time=1"], "nothing is to be run from stored records"),
         (["ablation", "--variant", "global"], "invalid choice: 'global' (choose from "),
     ],
 )
@@ -169,6 +176,24 @@ def test_a_command_on_one_model_takes_it_as_a_word_or_by_an_option(
     for line in ([first, *words, "--dataset", "cycle", *more], [first, "--dataset", "cycle", *more, "--quiet", *words]):
         assert main(line) == 0
         assert "item_knn" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("folder", ["", "afile", "d" * 300])
+def test_a_wrong_folder_in_the_environment_is_a_line_and_2(
+    folder: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("afile").touch()
+    monkeypatch.setenv("REPRODUCE_DATA", folder)
+    assert main(["--help"]) == 2
+    assert "REPRODUCE_DATA: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words", [["data", "--dataset", "d" * 300, "--gap", "30m"], ["table2", "--dataset", "cycle", "--ranks", "r" * 300]]
+)
+def test_a_name_that_is_too_long_for_a_file_is_a_line(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words) in (2, 3)
+    assert "Traceback" not in capsys.readouterr().err
 
 
 def test_an_option_is_never_taken_for_a_longer_one_that_begins_alike(capsys: pytest.CaptureFixture[str]) -> None:

@@ -141,3 +141,12 @@ def test_the_journal_measures_an_epoch_from_one_beginning_to_the_next(monkeypatc
         clock.now += taken  # with its validation
     with pytest.raises(TimeIsUp, match="after epoch 2 of 9"):  # 70 of 100 s are gone; the longest took 40
         list(journal.steps(["batch"], epoch=3, epochs=9, examples=1))
+
+
+def test_an_own_model_may_note_an_epoch_without_its_steps(capsys: pytest.CaptureFixture[str]) -> None:
+    journal = RunJournal()
+    journal.epoch({"epoch": 1, "loss": 2.0})
+    assert [epoch["loss"] for epoch in journal.history] == [2.0] and capsys.readouterr().err == ""
+    list(journal.steps([[0]], epoch=2, epochs=2, examples=1))
+    journal.epoch({"epoch": 2, "loss": 1.0})
+    assert "epoch 2/2  loss 1.0000  at most 00:00 left" in capsys.readouterr().err

@@ -13,8 +13,10 @@ import pytest
 from reproduce import files
 from reproduce.errors import InputError
 from reproduce.files import Busy, only_one, replacing
+from reproduce.runs.deadline import Deadline, TimeIsUp
 from reproduce.runs.experiment import Experiment
 from reproduce.runs.request import Request
+from reproduce.runs.runner import RunOptions, run_with
 from reproduce.runs.scheduler import run_cells
 
 GONE = subprocess.Popen([sys.executable, "-c", ""])
@@ -31,13 +33,13 @@ def test_a_lock_of_another_host_is_never_taken_over(tmp_path: Path) -> None:
     lock = tmp_path / "cell.lock"
     lock.write_text("4711\nnode7\n")
     busy = r"cell\.lock: locked by process 4711 on node7; if it is no longer running, delete this file"
-    with pytest.raises(Busy, match=busy), only_one(lock, wait=False):
+    with pytest.raises(Busy, match=busy), only_one(lock, wait=0):
         raise AssertionError("taken over")
     with pytest.raises(InputError, match=busy), only_one(lock):
         raise AssertionError("taken over")
     assert lock.read_text() == "4711\nnode7\n"
     lock.unlink()
-    with only_one(lock, wait=False):
+    with only_one(lock, wait=0):
         assert "node7" not in lock.read_text()
 
 
@@ -66,3 +68,18 @@ def test_a_host_of_any_name_fits_a_file_name(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(files.socket, "gethostname", lambda: "gpu-3.cluster/ä." + "x" * 200)
     assert files.host().startswith("gpu-3-cluster---x")
     assert len(files.host()) == 30
+
+
+def test_a_wait_for_another_process_ends_at_the_deadline(tmp_path: Path) -> None:
+    pop = Experiment.of("cycle", "pop")
+    program = (
+        "import sys, time; from pathlib import Path; from reproduce.files import only_one\n"
+        "with only_one(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
+    )
+    lock = str(pop.file(tmp_path, ".lock"))
+    with subprocess.Popen([sys.executable, "-c", program, lock], stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None and other.stdout.readline() == b"held\n"
+        options = RunOptions(data=Path(), results=tmp_path, device="cpu", quiet=True, deadline=Deadline(0.5))
+        with pytest.raises(TimeIsUp):
+            run_with(options, pop)
+        other.kill()

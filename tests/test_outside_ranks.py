@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from reproduce.evaluation.ranking import rank_counts
 from reproduce.fitting.recommender import Journal
 from reproduce.reading.sessions import Provenance, Sessions, Split
 from reproduce.runs.outside_ranks import OutsideResult, read
-from reproduce.runs.split_files import item_ids
+from reproduce.runs.split_files import item_ids, session_ids
 
 IDS = ["shoe", "hat", "7", "a b", "sock"]
 
@@ -182,3 +183,27 @@ def test_a_models_own_ranks_come_back_to_the_last_tie(tmp_path: Path, name: str,
     assert lists.greater.tolist() == place
     for k in (1, 5):
         assert lists.recall(k) == 100 * np.mean(np.array(place) < k)
+
+
+def test_a_list_nested_too_deep_is_refused(tmp_path: Path) -> None:
+    place = tmp_path / "ranks.csv"
+    deep = f'"{"[" * 5000}"'
+    place.write_text(f"session,length,items\n1,1,{deep}\n0,2,{deep}\n0,1,{deep}\n")
+    with pytest.raises(InputError, match="not one of the"):
+        read(place, split(), "mine")
+
+
+def test_ids_that_read_alike_cannot_be_ranked_by_name(tmp_path: Path) -> None:
+    whole = split()
+    same = np.array(["a"] * len(whole.test), dtype=object)
+    with pytest.raises(InputError, match="two test sessions are both called a, so ranks cannot name them"):
+        read(pd.DataFrame({"session": ["a"], "length": [1], "rank": [1]}), replace(whole, test_sessions=same), "mine")
+
+
+def test_numbers_in_json_lines_are_ranks(tmp_path: Path) -> None:
+    whole = split()
+    prefixes, _ = whole.test.prefixes()
+    sessions = np.array(session_ids(whole))[whole.test.prefix_owner()]
+    frame = pd.DataFrame({"session": sessions, "length": prefixes.lengths, "rank": 1})
+    frame.to_json(tmp_path / "ranks.jsonl", orient="records", lines=True)
+    assert not read(tmp_path / "ranks.jsonl", whole, "mine").greater.any()

@@ -223,3 +223,10 @@ def test_parquet_gives_the_split_of_the_same_csv(tmp_path: Path) -> None:
     )
     with pytest.raises(InputError, match="row 2: the session is missing"):
         own_log.read("c", tmp_path / "n.parquet", LOOSE)
+
+
+def test_any_number_of_values_to_read_can_be_recorded() -> None:
+    """A record holds texts of 2,000 characters at most."""
+    short, long = (Rules.of({"where": {"type": [f"{i:05}" for i in range(n)]}}) for n in (10, 500))
+    assert "where type=00000|00001" in str(short) and len(str(long)) < 200
+    assert str(long) != str(Rules.of({"where": {"type": [f"{i:05}" for i in range(501)]}}))

@@ -241,6 +241,13 @@ def test_a_search_on_other_data_of_the_same_name_is_not_replaced(
         search_on(ITEM_KNN, 1, tmp_path)
 
 
+def test_a_broken_search_is_made_again(tmp_path: Path) -> None:
+    whole = search_on(ITEM_KNN, 1, tmp_path)
+    (file,) = (tmp_path / "search/cycle").glob("*.json")
+    file.write_text("not JSON")
+    assert search_on(ITEM_KNN, 1, tmp_path).trials == whole.trials and file.read_text() != "not JSON"
+
+
 def test_settings_that_were_tried_are_no_trial_and_a_small_space_ends_the_search(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -63,3 +63,14 @@ def test_the_command_writes_the_split_of_one_data_set(tmp_path: Path, capsys: py
     for more in (["--format", "latex"], ["--format", "csv", "parquet"], ["--dataset", "synthetic"]):
         assert main([*words, *more]) == 2
     assert "export --split needs one --dataset" in capsys.readouterr().err
+
+
+def test_the_note_has_the_command_that_reads_ranks_of_a_log_of_ones_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = [f"s{s},{(s + k) % 6},{(s // 40) * 86_400 + s * 60 + k}" for s in range(160) for k in range(3)]
+    Path("my clicks.csv").write_text("\n".join(["session_id,item_id,timestamp", *rows]) + "\n")
+    assert main(["export", "--dataset", "my clicks.csv", "--min-support", "2", "--split", "split"]) == 0
+    note = Path("split/README.md").read_text()
+    assert "table2 --dataset 'my clicks.csv' --min-support 2 --ranks mine.parquet" in note

@@ -28,13 +28,11 @@ class Metric:
     Attributes:
         name: as on the command line.
         title: as in a table.
-        text: what it is, in a sentence.
         worth: what a target at rank 1, 2, 3, ... is worth, from 0 to 1, in the shape of the ranks given.
     """
 
     name: str
     title: str
-    text: str
     worth: Callable[[np.ndarray], np.ndarray]
 
     def between(self, lowest: np.ndarray, highest: np.ndarray, k: int) -> np.ndarray:
@@ -48,16 +46,11 @@ class Metric:
 METRICS: Mapping[str, Metric] = {
     metric.name: metric
     for metric in (
-        Metric("recall", "Recall", "the share of targets among the first k", np.ones_like),
-        Metric("hitrate", "HitRate", "with one target the same as Recall", np.ones_like),
-        Metric("mrr", "MRR", "the mean of 1 / rank, 0 beyond the first k", np.reciprocal),
-        Metric(
-            "ndcg",
-            "NDCG",
-            "the mean of 1 / log2(rank + 1), 0 beyond the first k; with one target the ideal DCG is 1 (Järvelin & "
-            "Kekäläinen, ACM TOIS 20, 2002)",
-            lambda ranks: 1.0 / np.log2(ranks + 1.0),
-        ),
+        Metric("recall", "Recall", np.ones_like),
+        Metric("hitrate", "HitRate", np.ones_like),  # with one target the same as Recall
+        Metric("mrr", "MRR", np.reciprocal),
+        # With one target the ideal DCG is 1 (Järvelin & Kekäläinen, ACM TOIS 20, 2002).
+        Metric("ndcg", "NDCG", lambda ranks: 1.0 / np.log2(ranks + 1.0)),
     )
 }
 

@@ -58,12 +58,9 @@ def _counted_by_row(scores: np.ndarray, own: np.ndarray) -> tuple[Tensor, Tensor
     return torch.from_numpy(greater), torch.from_numpy(at_least)
 
 
-def rank(greater: np.ndarray, equal: np.ndarray, *, ties_favour_target: bool = False) -> np.ndarray:
-    """Return the ranks, 1 is best; an item tied with the target counts as ahead of it.
-
-    With `ties_favour_target` it counts as behind, as in the authors' code.
-    """
-    return greater + 1 if ties_favour_target else greater + equal + 1
+def rank(greater: np.ndarray, equal: np.ndarray) -> np.ndarray:
+    """Return the ranks, 1 is best; an item tied with the target counts as ahead of it."""
+    return greater + equal + 1
 
 
 def recall_at(ranks: np.ndarray, k: int = CUTOFF) -> float:

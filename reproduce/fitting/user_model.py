@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import importlib
-import importlib.util
 import inspect
 import sys
 from pathlib import Path
@@ -68,7 +67,8 @@ def read(file: Path, known: OwnModel | None, *, load: bool) -> OwnModel:
     """
     name = file.stem
     try:
-        sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
+        source = file.read_bytes()
+        sha256 = hashlib.sha256(source).hexdigest()
     except OSError as error:
         raise InputError(f"{file}: cannot read this model file ({error.strerror})") from error
     if not name.isidentifier():
@@ -77,7 +77,7 @@ def read(file: Path, known: OwnModel | None, *, load: bool) -> OwnModel:
         raise UsageError(f"{file}: {known.file} is a model called {name} too; rename one of the files")
     if known is not None and known.sha256 == sha256 and not (load and known.stands_in):
         return known
-    kind = _loaded(name, file) if load else _stand_in(name, file)
+    kind = _loaded(name, file, source) if load else _stand_in(name, file)
     kind.name = name
     kind.label = sound_label(getattr(kind, "label", None)) or name
     return OwnModel(file, sha256, kind, stands_in=not (load or issubclass(kind, Unusable)))
@@ -87,10 +87,10 @@ def _unusable(name: str, why: str) -> type[Recommender]:
     return type(name, (Unusable,), {"why": why})
 
 
-def _loaded(name: str, file: Path) -> type[Recommender]:
-    """Return the class that a file defines, by running it here."""
+def _loaded(name: str, file: Path, source: bytes) -> type[Recommender]:
+    """Return the class that a file with this source defines, by running it here."""
     try:
-        found = _find(_load(name, file))
+        found = _find(_load(name, file, source))
     except BaseException as error:  # the code may raise anything, SystemExit too
         if isinstance(error, KeyboardInterrupt):
             raise
@@ -109,7 +109,7 @@ class _Declared:
 
 def _declared(file: Path, name: str) -> _Declared | str:
     """Describe the class that a file defines; a text says why it cannot be used."""
-    kind = _loaded(name, file)
+    kind = _loaded(name, file, file.read_bytes())
     if issubclass(kind, Unusable):
         return kind.why
     base = next(base for base in kind.__mro__ if base.__module__.startswith("reproduce."))
@@ -154,12 +154,12 @@ def sound_label(label: Any) -> str:
     return str(label) if sound else ""
 
 
-def _load(name: str, file: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"_own_{name}", file)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
+def _load(name: str, file: Path, source: bytes) -> ModuleType:
+    """Run the source itself: Python's cache of compiled files may hold an older one of the same size and time."""
+    module = ModuleType(f"_own_{name}")
+    module.__file__ = str(file)
     sys.modules[module.__name__] = module  # dataclasses look their module up there
-    spec.loader.exec_module(module)
+    exec(compile(source, str(file), "exec"), module.__dict__)
     return module
 
 

@@ -20,6 +20,7 @@ from typing import Any
 
 from reproduce import own_process
 from reproduce.errors import InputError, ModelError, UsageError
+from reproduce.files import exists
 from reproduce.reading import content, own_log, processed
 from reproduce.reading.own_log import OPTIONS, Rules
 from reproduce.reading.sessions import Split
@@ -58,7 +59,7 @@ def is_path(name: str, names: Container[str]) -> bool:
     """
     if name in names:
         return False
-    return bool(re.search(r"[/\\*?.]", name)) or Path(name).exists()
+    return bool(re.search(r"[/\\*?.]", name)) or exists(Path(name))
 
 
 def read(path: Path, given: Mapping[str, Any], data: Path) -> OwnData:
@@ -146,7 +147,9 @@ def _python(path: Path, data: Path) -> tuple[str, str, Split]:
         raise InputError(f"{path}: a data set called {source.name!r}; use letters, digits, _ and -")
     if source.obtain and not source.find(data):
         raise InputError(f"{path}: its files are not in {data}/; {source.obtain.format(data=data)}")
-    return source.name, str(source.title), source.read(data)
+    if not isinstance(split := source.read(data), Split):
+        raise InputError(f"{path}: its read returned a {type(split).__name__}, expected a Split")
+    return source.name, str(source.title), split
 
 
 def _no_rules(path: Path, given: Mapping[str, Any], why: str) -> None:

@@ -9,6 +9,7 @@ latest click, which is the same if the log is in time order.
 
 from __future__ import annotations
 
+import hashlib
 import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -27,6 +28,7 @@ from reproduce.reading.sessions import Provenance, Split, count
 from reproduce.reading.table import ENDINGS
 from reproduce.reading.times import PER_SECOND
 
+LONG = 1_000  # characters of --where from which on records have its checksum
 SPANS = {"s": 1, "m": 60, "h": 3_600, "d": DAY}
 
 
@@ -103,7 +105,10 @@ class Rules:
         test = f"test_days={self.test_days}" if self.test_share is None else f"test_share={self.test_share:g}"
         words = ["test=given" if self.test else test, f"min_support={self.support}", f"min_length={self.min_length}"]
         words += [f"{key}={value}" for key in ("gap", "max_length", "newest") if (value := getattr(self, key))]
-        return " ".join(words + [f"where {name}={'|'.join(values)}" for name, values in sorted(self.where.items())])
+        where = " ".join(f"where {name}={'|'.join(values)}" for name, values in sorted(self.where.items()))
+        if len(where) > LONG:
+            where = f"where sha256={hashlib.sha256(where.encode()).hexdigest()}"
+        return " ".join([*words, where]).strip()
 
 
 OPTIONS = tuple(option.name for option in fields(Rules))
@@ -249,6 +254,7 @@ def _recognised(log: ClickLog, rules: Rules) -> list[str]:
         said.append(f"{kinds} all count as clicks (--where {log.names['event']}={log.events[-1]} reads these alone)")
     if rules.where:
         chosen = ", ".join(f"{name}={'|'.join(values)}" for name, values in rules.where.items())
+        chosen = chosen if len(chosen) <= 300 else f"{chosen[:297]}..."
         said.append(f"only rows with {chosen}, {log.left_out:,} others left out")
     if rules.gap is not None:
         said.append(f"sessions cut after {rules.gap:,} seconds without a click")

@@ -77,7 +77,7 @@ def read(file: Path, source: Path | pd.DataFrame, what: str) -> PlainTable:
         raise InputError(f"{file}: it has no rows, expected {what}")
     whole = [pa.chunked_array(list(map(table.plain, parts))).combine_chunks() for parts in zip(*batches, strict=True)]
     if opened.counts == "line":  # text, where nothing between two separators is a missing value
-        whole = [pc.if_else(pc.equal(column, ""), None, column) for column in whole]
+        whole = [pc.if_else(pc.equal(column, ""), None, column) if is_text(column.type) else column for column in whole]
     return PlainTable(file, dict(zip(names, whole, strict=True)))
 
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from reproduce import catalog, own_process, reports
-from reproduce.errors import InputError, SuiteError, in_a_line
+from reproduce.errors import InputError, SuiteError, UsageError, in_a_line
 from reproduce.evaluation import metrics
 from reproduce.files import replacing
 from reproduce.paper import numbers
@@ -32,7 +32,7 @@ from reproduce.runs.runner import RunOptions, run_with
 DRY = {"stored": "stored", "outdated": "would run again", "begun": "would go on", "missing": "would run"}
 PAGE_OPTIONS = ("beyond", "metric", "protocol", "session", "strict", "ties", "variant")  # they change what a page shows
 SOURCES = re.compile(r"\n<!-- drawn from (\d{1,9}) records and searches -->\n")
-COMMENT = re.compile(r"\n<!-- request: ([^\n]{1,20000}) -->\n\Z")  # the last line of a page
+COMMENT = re.compile(r"\n<!-- request: ([^\n]{1,200000}) -->\n\Z")  # the last line of a page
 REQUEST = {
     "datasets?": [text],
     "models?": [text],
@@ -55,15 +55,19 @@ def make(options: Namespace) -> int:
     name, given = options.command, vars(options)
     page = reports.load(name)
     queue = slurm.parse(options.slurm) if given.get("slurm") else None
+    if queue is not None and given.get("stored"):
+        raise UsageError("--slurm: nothing is to be run from stored records; leave out --stored, or say all --run")
     request = request_of(page, options)
+    measures = [*metrics.PAPERS.values(), *map(metrics.parse, request.options.get("metric", ()))]
     experiments = cells(request, page.rows(request))
-    request = replace(request, digests=digests(request.datasets, request.data))
-    if given.get("ranks"):
+    shown = request.datasets or Records(request.results).datasets()
+    request = replace(request, digests=digests(shown, request.data))
+    if given.get("ranks") or given.get("family"):
         from reproduce.runs import outside_ranks  # and with it pyarrow
 
-        shown = [*metrics.PAPERS.values(), *map(metrics.parse, request.options.get("metric", ()))]
-        outside = outside_ranks.of_options(options, request.datasets, shown)
-        request = replace(request, outside=outside, folder="export")  # no other page has rows without records
+        outside = outside_ranks.of_options(options, request.datasets, measures)
+        named = {**request.options, "ranks": options.ranks, "family": options.family}
+        request = replace(request, outside=outside, options=named, folder="export")  # no other page has such rows
     if given.get("dry_run"):
         for cell in experiments:
             now = "outdated" if request.force else state(cell, request.results, request.digests.get(cell.dataset))

@@ -21,6 +21,12 @@ from reproduce.runs import state_file
 from reproduce.runs.deadline import Deadline
 
 KIND, REMEDY = "checkpoint", "--fresh starts over"
+# What the line of an epoch says of its numbers.
+EPOCH = {
+    "loss": "loss {:.4f}",
+    "validation_recall": "validation Recall@20 {:.2f}",
+    "examples_per_second": "{:,.0f} examples/s",
+}
 REFRESH = 1.0  # seconds between two reads of the loss, each of which makes the host wait for the device
 
 
@@ -86,14 +92,12 @@ class RunJournal(Journal):
     def epoch(self, numbers: Mapping[str, float]) -> None:
         super().epoch(numbers)
         self.precision.look()
-        if self.quiet:
+        if self.quiet or not self._starts:  # a model of a user's own may leave out steps, or some of the numbers
             return
         number = int(numbers["epoch"])
         each = (time.monotonic() - self._starts[0]) / len(self._starts)
-        words = [f"{self.title} epoch {number}/{self._epochs}", f"loss {numbers['loss']:.4f}"]
-        if "validation_recall" in numbers:
-            words.append(f"validation Recall@20 {numbers['validation_recall']:.2f}")
-        words.append(f"{numbers['examples_per_second']:,.0f} examples/s")
+        words = [f"{self.title} epoch {number}/{self._epochs}"]
+        words += [form.format(numbers[key]) for key, form in EPOCH.items() if key in numbers]
         words.append(f"at most {tqdm.format_interval(each * (self._epochs - number))} left")
         tqdm.write("  ".join(words), file=sys.stderr)
 

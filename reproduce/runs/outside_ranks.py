@@ -30,6 +30,7 @@ import pyarrow.compute as pc
 from reproduce import catalog
 from reproduce.errors import InputError, UsageError, in_a_line
 from reproduce.evaluation.metrics import Measure
+from reproduce.files import exists
 from reproduce.paper import later_baselines
 from reproduce.paper.rows import ROWS
 from reproduce.reading import plain_table
@@ -92,7 +93,7 @@ def rows(texts: Sequence[str], split: Split, family: str = "") -> dict[str, list
     }
     files: dict[Path, str] = {}  # with the label of each
     for text in texts:
-        label, pattern = ("", text) if Path(text).exists() else text.rpartition("=")[::2]
+        label, pattern = ("", text) if exists(Path(text)) else text.rpartition("=")[::2]
         whole = Path(pattern)
         matching = sorted(whole.parent.glob(whole.name)) if re.search("[*?[]", pattern) else [whole]
         if not matching:
@@ -117,6 +118,8 @@ def of_options(options: Namespace, datasets: Sequence[str], measures: Sequence[M
         InputError: a file is refused, or its lists do not reach down to a cut-off that is shown.
     """
     if not options.ranks:
+        if options.family:
+            raise UsageError("--family is for rows from outside; name them with --ranks")
         return {}
     if len(datasets) != 1:
         raise UsageError("--ranks needs one --dataset: what the files have ranks of")
@@ -142,6 +145,10 @@ class _Ranking:
     def __init__(self, table: PlainTable, split: Split) -> None:
         self.table, self.there, self.n_items = table, table.columns.keys(), split.test.n_items
         self.sessions, self.items = pd.Index(session_ids(split)), pd.Index(item_ids(split))
+        for what, ids in (("test sessions", self.sessions), ("items", self.items)):
+            if not ids.is_unique:  # ids of several columns, joined by a sign that is in them too
+                alike = in_a_line(ids[ids.duplicated()][0])
+                raise InputError(f"{split.name}: two {what} are both called {alike}, so ranks cannot name them")
         prefixes, self.targets = split.test.prefixes()
         self.keys = pd.MultiIndex.from_arrays([self.sessions[split.test.prefix_owner()], prefixes.lengths])
 
@@ -263,7 +270,7 @@ def _divided(text: str) -> list[str]:
     """Divide the text of a list: a JSON list if it is one, else at its spaces."""
     try:
         items = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         items = None
     return [str(item) for item in items] if isinstance(items, list) else text.split()
 

@@ -48,9 +48,9 @@ class Result:
     equal: np.ndarray  # (n,) other items tied with it
     attention: Attention | None = None  # None if the model has none
 
-    def ranks(self, *, ties_favour_target: bool = False) -> np.ndarray:
-        """The rank of every target, (n,); 1 is best, and a tie counts against the model unless asked otherwise."""
-        return ranking.rank(self.greater, self.equal, ties_favour_target=ties_favour_target)
+    def ranks(self) -> np.ndarray:
+        """The rank of every target, (n,); 1 is best, and a tie counts against the model."""
+        return ranking.rank(self.greater, self.equal)
 
     def same_ranks(self, other: Result) -> bool:
         return np.array_equal(self.greater, other.greater) and np.array_equal(self.equal, other.equal)

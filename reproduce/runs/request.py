@@ -134,7 +134,7 @@ def command_line(command: str, request: Request, *more: str) -> str:
     line = ["python", "-m", "reproduce", *words(command, request)]
     if tuple(request.seeds) != (0,):
         line += ["--seed", *map(str, request.seeds)]
-    if request.data not in (Path("data"), Path(os.environ.get("REPRODUCE_DATA", "data"))):
+    if request.data != Path(os.environ.get("REPRODUCE_DATA", "data")):
         line += ["--data", str(request.data)]
     if request.results != Path("results/local"):
         line += ["--results", str(request.results)]

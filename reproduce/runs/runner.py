@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from argparse import Namespace
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -108,7 +109,7 @@ def run_with(options: RunOptions, experiment: Experiment, split: Split | None = 
         return done
     if options.deadline is not None and options.deadline.left <= 0:
         raise TimeIsUp(NOT_BEGUN)
-    with only_one(experiment.file(options.results, ".lock"), wait=wait):
+    with _alone(options, experiment, wait=wait):
         done, before = _stored(options, experiment, split)  # again: this process may have waited for another
         if done is not None:
             return done
@@ -135,6 +136,20 @@ def run_with(options: RunOptions, experiment: Experiment, split: Split | None = 
             store(result, options.results)
         checkpoint.unlink(missing_ok=True)  # no longer needed once the run is recorded
     return before or result
+
+
+@contextmanager
+def _alone(options: RunOptions, experiment: Experiment, *, wait: bool) -> Iterator[None]:
+    """Hold the lock of an experiment, waiting for another process at most until the deadline."""
+    until = math.inf if options.deadline is None else max(options.deadline.left, 0.0)
+    with ExitStack() as held:
+        try:
+            held.enter_context(only_one(experiment.file(options.results, ".lock"), wait=until if wait else 0.0))
+        except Busy:
+            if wait:
+                raise TimeIsUp(NOT_BEGUN) from None
+            raise
+        yield
 
 
 def run_in_process(
@@ -260,6 +275,6 @@ def _clear_up(experiment: Experiment, results: Path) -> None:
     table, checkpoint, lock = (experiment.file(results, ending) for ending in (".json", ".checkpoint", ".lock"))
     if is_regular(table) and (is_regular(checkpoint) or is_regular(lock)):
         # Suppressed: another process has just cleared up or is doing so, or the folder is read-only.
-        with suppress(FileNotFoundError, Busy, InputError), only_one(lock, wait=False):
+        with suppress(FileNotFoundError, Busy, InputError), only_one(lock, wait=0):
             if table.stat().st_mtime_ns >= checkpoint.stat().st_mtime_ns:
                 checkpoint.unlink()

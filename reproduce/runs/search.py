@@ -316,7 +316,11 @@ def run(search: Search, options: RunOptions) -> Found:
     split = catalog.load_split(search.dataset, options.data)
     held_out = hold_out(split)
     file = options.results / search.path
-    if file.exists() and load(file).split != split.digest:
+    try:
+        digest = load(file).split if file.exists() else split.digest
+    except InputError:  # broken, and made anew
+        digest = split.digest
+    if digest != split.digest:
         raise InputError(f"{file}: a search on other data of this name; choose another --results DIR, or remove it")
 
     def tried(values: Mapping[str, Any], seed: int, title: str) -> Trial:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
+from reproduce import catalog
 from reproduce.files import replacing
 from reproduce.reading.sessions import Sessions, Split
 
@@ -34,7 +36,7 @@ Rank all {items:,} items after each prefix and write, as .parquet, .csv or .tsv,
 Every prefix must be there exactly once, and a prefix may use its own clicks only. Items already clicked may be
 recommended again and stay in the catalogue, unless you mean to leave them out. Then
 
-    python -m reproduce table2 --dataset {name} --ranks mine.parquet
+    python -m reproduce table2 --dataset {words} --ranks mine.parquet
 
 shows the file as a row beside the models of this suite, with intervals and paired tests. `--ranks "My model=mine.csv"`
 names the row. Several seeds are several files: `--ranks mine-seed0.csv mine-seed1.csv`.
@@ -78,6 +80,7 @@ def files(split: Split, kind: str) -> Files:
     dated = "; `session_time` is when the session ended,\n  in seconds since 1970"
     note = NOTE.format(
         name=split.name,
+        words=shlex.join(catalog.current().data_words(split.name)),
         kind=kind,
         time="" if split.train.dates is None else dated,
         prefixes=len(targets),
