@@ -8,6 +8,7 @@ gives the number that ours becomes by it.
 from __future__ import annotations
 
 import json
+import math
 from argparse import Namespace
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -137,8 +138,11 @@ def answer(options: Namespace) -> int:
     seeds, expected = Seeds.of(records, results[0]), []
     for measure, published in zip(measures, options.values, strict=True):
         ours = measuring.measured({"ours": results}, measure, seeds, view.where, view.rule)["ours"]
-        low, high = measuring.estimate(contrast([(1.0, ours)])).against(published).interval()
         half = measuring.half_width(ours)
+        if ours.unknown or not math.isfinite(half):
+            why = "how far another seed moves it is not known; run several" if ours.unknown else "too few test sessions"
+            raise InputError(f"{row.label} on {dataset}: {measure.title} is {ours.value:.2f} here, not judged: {why}")
+        low, high = measuring.estimate(contrast([(1.0, ours)])).against(published).interval()
         expected.append(Expectation(measure.title, published, ours.value, half, (high - low) / 2))
     causes = dict(_causes(records, row, dataset, counted))
     title = catalog.dataset(dataset).title
@@ -186,7 +190,7 @@ def _row(name: str, settings: Sequence[str]) -> Row:
     """Return the row of a label, in any case, or else the first row of a model, with fields set."""
     row = next((row for row in KNOWN if row.label.lower() == name.lower()), None)
     if row is None:
-        kind = catalog.recommender(name)
+        kind = catalog.recommender(name, load=False)
         row = next((row for row in KNOWN if row.model == kind.name), Row(kind.label, kind.name))
     return set_fields(row, settings_of(row.model, settings, "was named"))
 

@@ -22,11 +22,12 @@ from reproduce.reading.sessions import Split
 from reproduce.reports import measuring, renderers
 from reproduce.reports.document import Table
 from reproduce.reports.measuring import Seeds, View
+from reproduce.reports.records import Records
 from reproduce.reports.study import Study
 from reproduce.runs import outside_ranks, split_files
 from reproduce.runs.listing import listed
 from reproduce.runs.record import Result
-from reproduce.runs.request import Request, settings
+from reproduce.runs.request import Request, digests, settings
 
 FORMATS = {"csv": "csv", "latex": "tex", "json": "json"}  # format -> file name extension
 TIES = "Tie rule: an item tied with the target counts as ahead of it."
@@ -48,9 +49,10 @@ def answer(options: Namespace) -> str:
         raise UsageError("export --format parquet: for --split and --per-prefix; tables are csv, latex or json")
     measures = [metrics.parse(text) for text in options.metric]
     shown = [*measures, *(metrics.PAPERS.values() if options.page else ())]
-    request = replace(request, outside=outside_ranks.of_options(options, request.datasets, shown))
+    datasets = list(request.datasets) or Records(request.results).datasets()
+    outside = outside_ranks.of_options(options, request.datasets, shown)
+    request = replace(request, digests=digests(datasets, request.data), outside=outside)
     study = Study(request)
-    datasets = list(request.datasets) or study.records.datasets()
     by_dataset = {dataset: rows for dataset in datasets if (rows := study.rows(dataset))}
     if not by_dataset:
         why = "python -m reproduce table2 makes some"

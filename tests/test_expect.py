@@ -120,3 +120,50 @@ def test_what_cannot_be_judged_is_refused(
 ) -> None:
     assert main(["expect", *words.split(), "--results", str(results)]) == status
     assert message in capsys.readouterr().err
+
+
+MINE = """
+from dataclasses import dataclass
+
+import torch
+
+from reproduce import Recommender
+
+
+@dataclass(kw_only=True)
+class Mine(Recommender):
+    def fit(self, train, *, seed, device, journal):
+        self.scores_ = torch.rand(train.n_items, generator=torch.Generator().manual_seed(seed))
+
+    def score(self, prefixes):
+        return self.scores_.repeat(len(prefixes), 1)
+"""
+
+
+def test_a_row_whose_noise_is_not_known_is_not_judged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file, words = tmp_path / "mine.py", ["--dataset", "cycle", "--results", str(tmp_path / "results")]
+    file.write_text(MINE)
+    assert main(["table2", *words, "--model", str(file), "--quiet"]) == 0
+    assert main(["expect", str(file), "50", *words]) == 3
+    assert "not judged: how far another seed moves it is not known; run several" in capsys.readouterr().err
+
+
+def test_a_single_test_session_judges_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    log = tmp_path / "clicks.csv"
+    rows = [f"s{s},{(s + k) % 6},{(s == 9) * 200_000 + s * 60 + k}" for s in range(10) for k in range(3)]
+    log.write_text("\n".join(["session_id,item_id,timestamp", *rows]) + "\n")
+    words = ["--dataset", str(log), "--results", str(tmp_path / "results")]
+    with pytest.warns(UserWarning, match="the test is a single session"):
+        assert main(["table2", *words, "--model", "pop", "--quiet"]) == 0
+        assert main(["expect", "pop", "50", *words]) == 3
+    assert "not judged: too few test sessions" in capsys.readouterr().err
+
+
+def test_an_own_model_runs_in_a_process_of_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "boom.py").write_text("import os\nos._exit(0)\n")
+    for words in (
+        ["expect", str(tmp_path / "boom.py"), "--dataset", "cycle", "50"],
+        ["bench", "--model", str(tmp_path / "boom.py")],
+    ):
+        assert main(words) != 0
+        assert "boom" in capsys.readouterr().err

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from reproduce.reports import renderers
 from reproduce.reports.document import Document, Number, Section, Table
 from reproduce.runs.experiment import Experiment
 from reproduce.runs.record import load
-from reproduce.runs.runner import run
+from reproduce.runs.runner import RunOptions, run, run_with
 
 
 @pytest.fixture
@@ -197,3 +198,20 @@ def test_the_tables_of_one_log_do_not_replace_those_of_another(tmp_path: Path) -
         assert main(["table2", *words, "--quiet"]) == 0
         assert main(["export", *words, "--page", "lengths", "--format", "csv"]) == 0
     assert len(list((tmp_path / "out/export").glob("lengths-clicks-*-1.csv"))) == 2
+
+
+@pytest.mark.parametrize("command", ["export", "significance", "table2 --stored"])
+def test_records_of_another_split_than_the_data_at_hand_are_shown_nowhere(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Most records are of another split: where the data are not at hand, those would be shown."""
+    split = catalog.load_split("cycle", ".")
+    other = replace(split, train=split.train.take(slice(0, 50)))
+    for model, of in (("pop", other), ("s_pop", other), ("item_knn", split)):
+        run_with(RunOptions(data=Path(), results=tmp_path, device="cpu", quiet=True), Experiment.of("cycle", model), of)
+    assert main([*command.split(), "--results", str(tmp_path)]) == 0
+    capsys.readouterr()
+    (text,) = [
+        file.read_text() for file in tmp_path.rglob("*.csv") if file.name in ("comparison-cycle.csv", "runs.csv")
+    ]
+    assert ("Item-KNN" in text or "item_knn" in text) and "S-POP" not in text and "s_pop" not in text

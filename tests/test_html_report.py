@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from reproduce.__main__ import main
+from reproduce.reports.document import Document
+from reproduce.reports.renderers import html
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
@@ -43,3 +45,9 @@ def test_a_browser_draws_every_page_and_its_tables_sort(report: Path, tmp_path: 
     heads = re.findall(r"<th[ >][^>]*", made)
     assert heads and all('tabindex="0"' in head for head in heads)  # the script ran over every table
     assert made.count('aria-sort="descending"') == 1
+
+
+def test_a_link_of_a_stranger_cannot_leave_its_attribute() -> None:
+    note = '[more](https://a" onmouseover="alert%281%29" x=")'
+    text = html({"page.md": Document("Title", [], note, [])})
+    assert 'href="https://a&quot; onmouseover=&quot;alert' in text and 'onmouseover="' not in text

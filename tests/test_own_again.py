@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import py_compile
 import shlex
 from pathlib import Path
 
@@ -207,3 +209,31 @@ def test_a_single_test_session_gives_dashes_and_null_not_nan(
     written = [file.read_text() for place in places for file in place.glob("*.*")]
     assert len(written) > 5
     assert [text for text in (said, *written) if "nan" in text.lower()] == []
+
+
+def test_an_own_model_labelled_as_another_row_takes_nobodys_place(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A copied baseline keeps its label."""
+    for name in ("mine", "other"):
+        (tmp_path / f"{name}.py").write_text(LABELLED.replace("My model", "Item-KNN"))
+    files = [str(tmp_path / f"{name}.py") for name in ("mine", "other")]
+    assert page("table2", tmp_path, "--model", *files, "item_knn") == 0
+    labels = {line.split("  ")[0].strip() for line in capsys.readouterr().out.splitlines()}
+    assert labels >= {"Item-KNN", "Item-KNN (mine)", "Item-KNN (other)"}
+    with catalog.using(catalog.Catalog()):  # also from the records alone
+        assert page("significance", tmp_path) == 0
+        csv = (tmp_path / "results/pairs.csv").read_text()
+        assert all(f",{label}," in csv for label in ("Item-KNN", "Item-KNN (mine)", "Item-KNN (other)"))
+
+
+def test_the_code_that_runs_is_the_code_whose_checksum_is_recorded(tmp_path: Path) -> None:
+    """Two versions of one size and time, as rsync leaves them: Python's cache of compiled files has the older one."""
+    file, found = tmp_path / "mine.py", []
+    for label in ("Model A", "Model B"):
+        file.write_text(LABELLED.replace("My model", label))
+        os.utime(file, (10**9, 10**9))
+        with catalog.using(catalog.Catalog()):
+            found.append(catalog.recommender(str(file)).label)
+        py_compile.compile(str(file))
+    assert found == ["Model A", "Model B"]

@@ -109,7 +109,7 @@ def test_the_audit_page_stands_on_the_raw_sample(
     assert main(["audit", *options, "--dataset", audit.FILE_ORDER, audit.TIME_ORDER]) == 0
     out = capsys.readouterr().out
     words = " ".join(out.split())
-    assert "In item order, all are: train-item-views.csv, rows as they stand." in words
+    assert "Wholly in item order: train-item-views.csv, rows as they stand." in words
     assert "S-POP" in out and "ten random orders" not in out
 
 

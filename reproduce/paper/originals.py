@@ -1,7 +1,7 @@
 """How the rows of Table 3 were obtained: what public code and text predict, and what explains a number afterwards.
 
 The paper gives no settings for its baselines and does not say how it counts. PREDICTED has the settings and the rule of
-counting of the code that was public in 2017; no test score was used to choose them. EXPLAINED has choices that bring a
+counting of the code that was public in 2017; none was fitted to a test score. EXPLAINED has choices that bring a
 row nearer to the paper's number and were made by looking at test scores. None of it is a recommendation.
 """
 

@@ -14,14 +14,15 @@ from reproduce.reports import figures
 from reproduce.reports.document import NOT_RUN, Block, Bullets, Cell, Document, Figure, Folded, Number, Section, Table
 from reproduce.reports.figures import Dot, DotPanel, Dots
 from reproduce.reports.measuring import METRICS
-from reproduce.reports.study import TOO_FEW, Compared, Page, Study, difference, few_seeds, joined
+from reproduce.reports.study import TOO_FEW, UNFINISHED, Compared, Page, Study, difference, few_seeds, joined
 from reproduce.runs.request import Request, set_fields
 
 HYBRID = "hybrid"  # the variant that is NARM itself
 PAPER = Dots("paper", figures.MID, "D", hollow=True)
 MARKS = (
     "**Bold**: better or worse than NARM (the interval leaves out 0). **≈**: not distinguishable from NARM. "
-    f"{TOO_FEW} Intervals are over test sessions and seeds and hold for all variants of a panel (Dunnett)."
+    f"{TOO_FEW} **{UNFINISHED}**: still improving at the last epoch allowed. Intervals are over test sessions and "
+    "seeds and hold for all variants of a panel (Dunnett)."
 )
 
 
@@ -150,7 +151,8 @@ class _Section(Compared):
             return "failed" if name in self.failed else NOT_RUN
         if not self.compared:
             return f"{mean(getattr(run, metric)() for run in self.rows[name]):.2f}, not compared"
-        return difference(self.effects[metric][name], bold=["better", "worse"], notes=few_seeds(self.rows[name]))
+        notes = few_seeds(self.rows[name]) + UNFINISHED * any(run.unfinished for run in self.rows[name])
+        return difference(self.effects[metric][name], bold=["better", "worse"], notes=notes)
 
     def panels(self) -> list[DotPanel]:
         """Return a panel for each metric: every variant less NARM, ours and the paper's."""

@@ -21,6 +21,7 @@ DRAWN = 10  # sessions in the sample
 DISTANCES = 10  # clicks from the end that are drawn
 SLIGHT = 0.1  # ours: a weight within a tenth of an even share counts as even
 EVEN = "neither favoured nor neglected"
+NARM = Row("NARM", "narm")
 
 
 def draw(study: Study) -> Document:
@@ -64,7 +65,7 @@ class _Attended:
 
     def __init__(self, study: Study, dataset: str) -> None:
         self.study, self.dataset, self.title = study, dataset, title_of(dataset)
-        (row,) = study.request.rows([Row("NARM", "narm")])
+        row = next((row for row in study.request.rows([NARM]) if row.model == "narm"), NARM)
         runs = study.records.results(row, dataset)
         self.kept = [(run, stored) for run in runs if (stored := run.attention) is not None and stored.weights.any()]
         self.means = [stored.means for _, stored in self.kept]
@@ -125,10 +126,9 @@ def summary(means: Sequence[Mapping[str, Any]]) -> str:
     weights, even = [100 * seed["repeat"]["weight"] for seed in means], 100 * repeat["even"]
     span = f" ({min(weights):.1f} to {max(weights):.1f} over {len(weights)} seeds)" if len(weights) > 1 else ""
     share = mean(weights) / even
-    verdict = "next to nothing" if _favoured(share) == EVEN else _favoured(share)
     return (
         f"{words} Where the item clicked next is already there ({repeat['examples']:,} prefixes), clicks on it have "
-        f"{mean(weights):.1f} %{span} of the weight; even weights would give {even:.1f} %: {verdict}."
+        f"{mean(weights):.1f} %{span} of the weight; uniform weights would give {even:.1f} %: {_favoured(share)}."
     )
 
 

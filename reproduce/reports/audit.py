@@ -84,11 +84,8 @@ PAGE = Page(draw, rows, reads_logs=True)
 
 
 def _results(study: Study, row: Row, dataset: str) -> list[Result]:
-    """Return the records of a row; the project's own where there are none, unless those here are of another split."""
-    own, here = study.records.results(row, dataset), study.records.of(dataset)
-    theirs = study.reference.results(row, dataset) if study.reference else []
-    other = bool(here and theirs) and here[0].split["digest"] != theirs[0].split["digest"]
-    return own or ([] if other else theirs)
+    """Return the records of a row; the project's own where there are none."""
+    return study.records.results(row, dataset) or study.from_reference(row, dataset)
 
 
 def _answer(study: Study) -> list[str]:
@@ -99,7 +96,7 @@ def _answer(study: Study) -> list[str]:
         "In the raw file the rows of a session are grouped by item, and the items follow one global order: the next "
         "click is more often on the same item again, or on a similar one."
     ]
-    if file and time and paper and later:
+    if file and time and paper and later and papers_task(FILE_ORDER, [*runs[FILE_ORDER], *runs[TIME_ORDER]]):
         lines.insert(
             0,
             f"**The order of the clicks differs.** Same sessions, same code: NARM has {score_text(file)} in the order "
@@ -125,12 +122,14 @@ def _noise(study: Study, runs: Mapping[str, Sequence[Result]]) -> str:
 
 def _each_order(study: Study) -> list[Block]:
     lines: list[dict[str, Cell]] = []
-    for row in (*COUNTING, NARM):
-        file, time = (_results(study, row, name) for name in (FILE_ORDER, TIME_ORDER))
-        papers = papers_task(FILE_ORDER, [*file, *time])
-        line: dict[str, Cell] = {"model": row.label, "file order": pair(file)}
-        line |= {"paper": published(row.label, FILE_ORDER) if papers else None, "time order": pair(time)}
-        lines.append(line | {elsewhere.WU.name: elsewhere.wu_2019(row.label) if papers else None})
+    orders = (FILE_ORDER, TIME_ORDER)
+    found = {row.label: [_results(study, row, name) for name in orders] for row in (*COUNTING, NARM)}
+    papers = papers_task(FILE_ORDER, [run for both in found.values() for runs in both for run in runs])
+    for label, (file, time) in found.items():
+        if file or time:
+            line: dict[str, Cell] = {"model": label, "file order": pair(file)}
+            line |= {"paper": published(label, FILE_ORDER) if papers else None, "time order": pair(time)}
+            lines.append(line | {elsewhere.WU.name: elsewhere.wu_2019(label) if papers else None})
     text = (
         "The file order is reconstructed: the order of the items, and only that, is from another model's public output "
         "([findings](findings.md#diginetica-file-order-the-order-of-the-clicks))."
@@ -251,9 +250,9 @@ def _click_orders(request: Request) -> list[Block]:
     by_item = [title for title, (order, _) in orders.items() if order.verdict == ITEM_ORDER and title not in emulated]
     made = f"; by construction {joined(sorted(emulated))}" if emulated else ""
     text = (
-        f"Sessions of two clicks or more, of a log the first {SESSIONS:,}. *Repeats grouped*: all clicks on a repeated "
-        "item are adjacent. *Pairs in one order*: of the pairs of items that meet in several sessions. In item order, "
-        "all are: "
+        f"Sessions of two clicks or more: the first {SESSIONS:,} of a log, the training set of processed files. "
+        "*Repeats grouped*: all clicks on a repeated item are adjacent. *Pairs in one order*: of the pairs of items "
+        "that meet in several sessions. *Next repeats last*: of all next clicks. Wholly in item order: "
         f"{joined(by_item) or 'none read from a file'}{made}."
     )
     return [Table(lines, "The order of clicks"), text]
@@ -318,7 +317,7 @@ def orders_table(found: Mapping[str, Sequence[Score]], origin: Provenance) -> li
         lines.append(line)
     text = f"Ties against; ten random orders of the items (seeds {SEEDS[0]} to {SEEDS[-1]}), mean (least to greatest)."
     if origin.reconstructed:
-        text += " What lies outside the brackets is owed to the nearness of similar products in the file order."
+        text += " What lies outside the brackets depends on the order itself."
     return [Table(lines, "Orders of the items"), text]
 
 
@@ -326,7 +325,7 @@ def orders_table(found: Mapping[str, Sequence[Score]], origin: Provenance) -> li
 
 
 def _how_counted(records: Records, datasets: Sequence[str]) -> list[Block]:
-    """Count the paper's rows, with the settings their authors most likely used, by each rule."""
+    """Count the paper's rows, with the settings of public code, by each rule."""
     sections: list[Block] = []
     for dataset in datasets:
         unseen, on_yoochoose = unseen_targets(records, dataset), ON_YOOCHOOSE if dataset in numbers.FRACTIONS else {}
@@ -336,14 +335,15 @@ def _how_counted(records: Records, datasets: Sequence[str]) -> list[Block]:
             runs, theirs = predicted_runs(records, dataset, prediction), published(label, dataset)
             if runs and theirs and papers_task(dataset, runs):
                 cells: dict[str, Cell] = {title: pair(runs, rule, unseen) for title, rule in rules.items()}
-                for title in (title for title, rule in rules.items() if rule == prediction.counted(dataset)):
-                    cells[title] = f"**{renderers.cell_text(cells[title])}**"
+                own = prediction.counted(dataset)
+                for title in (title for title, rule in rules.items() if own in (rule, RULES[title])):
+                    cells[title] = f"**{renderers.cell_text(pair(runs, own, unseen))}**"
                 lines.append({"model": label, "paper": theirs, **cells})
         if lines:
             sections.append(Section(title_of(dataset), [Table(lines, "By rule")], dataset))
     text = (
-        "Recall@20 / MRR@20 with the settings that the authors most likely used. Bold: how the row was most likely "
-        "counted for the paper. On YOOCHOOSE the last rule also misses unseen items."
+        "Recall@20 / MRR@20 with the settings of *predicted*. Bold: as its code counts. On YOOCHOOSE the last rule "
+        "also misses unseen items."
     )
     return [Section("How the paper counted", [text, *sections])] if sections else []
 
@@ -355,7 +355,7 @@ def _explained(records: Records) -> list[Block]:
         for dataset in [name for name in numbers.DATASETS if name not in numbers.OTHER_ORDER]:
             theirs, runs = published(explanation.label, dataset), records.results(explanation.row, dataset)
             ours = pair(runs, explanation.counted(dataset), unseen_targets(records, dataset))
-            if ours and theirs:
+            if ours and theirs and papers_task(dataset, runs):
                 line: dict[str, Cell] = {
                     "explanation": explanation.row.label,
                     "kind, tried": f"{explanation.kind}, {len(explanation.tried)}",
@@ -363,8 +363,9 @@ def _explained(records: Records) -> list[Block]:
                 line |= {"data set": title_of(dataset), "seeds": str(len(runs)), "Recall@20 / MRR@20": ours}
                 lines.append(line | {"less the paper's": less(ours, theirs)})
     text = (
-        "Choices made by looking at test scores of YOOCHOOSE 1/64: they predict nothing; the other data set is their "
-        "test. I: inferred, one of several public alternatives. F: fitted. *Tried*: how many were tried."
+        "Choices made with the test scores of YOOCHOOSE 1/64 in view; the other data set is their test. F: fitted. I: "
+        "inferred, one of several public alternatives (FPMC's settings are *predicted* too; that the user's part was "
+        "left out is inferred). *Tried*: how many were tried."
     )
     table = Table(lines, "Explanations", labels=3)
     return [Section("What explains a number afterwards", [text, table])] if lines else []
@@ -372,8 +373,12 @@ def _explained(records: Records) -> list[Block]:
 
 def _first_rows(records: Records, datasets: Sequence[str]) -> list[Block]:
     """Show BPR-MF with negatives drawn from the first rows of the table of clicks, for several row orders."""
-    found = {title_of(name): [pair(records.results(row, name)) for row in BPR_MF_ORDERS] for name in datasets}
-    papers = {title_of(name): published("BPR-MF", name) if papers_task(name, []) else None for name in datasets}
+    runs = {name: [records.results(row, name) for row in BPR_MF_ORDERS] for name in datasets}
+    found = {title_of(name): [*map(pair, rows)] for name, rows in runs.items()}
+    papers = {
+        title_of(name): published("BPR-MF", name) if papers_task(name, [run for row in rows for run in row]) else None
+        for name, rows in runs.items()
+    }
     kept = [title for title, scores in found.items() if sum(score is not None for score in scores) > 1]
     if not kept:
         return []
@@ -382,7 +387,7 @@ def _first_rows(records: Records, datasets: Sequence[str]) -> list[Block]:
         for i, row in enumerate(BPR_MF_ORDERS)
     ]
     paper = {"negatives drawn from": "**the paper**", **{title: papers[title] for title in kept}}
-    text = "The public code of 2016 draws negatives from the first rows of the table of clicks, as many as items."
+    text = "The public code of 2016 draws negatives from as many first rows as there are items. Here rank ≤ 20."
     return [Section("BPR-MF by the order of the rows", [text, Table([*lines, paper], "BPR-MF")])]
 
 

@@ -39,9 +39,9 @@ MEANING = (
     "one evaluation protocol for all rows. ·: the paper does not claim it there."
 )
 DECIDING = (
-    "**The comparison that decides**: for each claim, the one nearest to failing. Points; intervals over test sessions "
-    "and seeds, at the level of the comparison's step in Holm's method. *Seeds*: of each row, that would find the "
-    "paper's effect four times in five."
+    "**The weakest comparison that is run**, of each claim. Points; intervals over test sessions and seeds, at the "
+    "level of the comparison's step in Holm's method (within ±1: 90 %, and p against it). *Seeds*: of each row, that "
+    "would find the paper's effect four times in five."
 )
 METHOD = (
     "YOOCHOOSE 1/64 and 1/4 have the same test sessions, so their verdicts are not independent. DIGINETICA in time "
@@ -85,7 +85,7 @@ def draw(study: Study) -> Document:
             *(f"{title_of(name)}: a sample of the paper's data, which bears on no claim." for name in samples),
             *(f"{title_of(name)}: {searched(name)}" for name in shown if searched(name)),
             DECIDING if deciding else "",
-            Table(deciding, "The comparison that decides", labels=3),
+            Table(deciding, "The weakest comparison", labels=3),
             *_when_tuned(evidence, shown),
             METHOD,
         ],
@@ -307,10 +307,11 @@ def _answer(judged: Mapping[str, Mapping[str, list[Outcome]]], shown: Sequence[s
                 found.setdefault(word, {}).setdefault(title_of(name), []).append(claim.name)
     count = {word: sum(map(len, titles.values())) for word, titles in found.items()}
     decided = [word for word in DECIDED if word in found]
+    run = sum(count.values()) - count.get(NOT_RUN, 0)
     others = sorted(found.keys() - {*DECIDED, NOT_RUN}, key=lambda word: (-count[word], list(found).index(word)))
     for word in [*decided, *others][:4]:
         where = "; ".join(f"{joined(claims)} on {title}" for title, claims in found[word].items())
-        of = f" of {sum(count.values())} tests" if word in decided else ""
+        of = f" of {run} tests" if word in decided else ""
         yield f"**{word.capitalize()}** ({count[word]}{of}): {where}."
     if not shown:
         yield "None of the paper's data sets has records yet."
@@ -386,4 +387,4 @@ def _when_tuned(evidence: Mapping[str, Evidence], shown: Sequence[str]) -> list[
             lines.append(cells)
     if lines:
         return ["**With every method tuned on the same budget**:", Table(lines, "Tuned equally", labels=1 + len(shown))]
-    return ["No claim can be tested with equally tuned methods yet: no two methods were tuned with the same budget."]
+    return ["No claim can be tested with equally tuned methods yet: no two were searched alike, by today's protocol."]

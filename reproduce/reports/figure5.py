@@ -8,7 +8,7 @@ from reproduce.paper import numbers
 from reproduce.paper.rows import ROWS
 from reproduce.reports import figures, measuring
 from reproduce.reports.document import Block, Bullets, Document, Figure, Section
-from reproduce.reports.measuring import METRICS
+from reproduce.reports.measuring import METRICS, View
 from reproduce.reports.study import FULL_DECODER, Compared, Page, Study
 
 
@@ -53,8 +53,8 @@ def _answer(sections: Sequence[Compared]) -> list[str]:
     if not unfinished:
         return ["Every model was trained to its end: no run was still improving at the last epoch allowed."]
     return [
-        f"**Still improving at the last epoch allowed**, so that more epochs may help: {'; '.join(unfinished)}. All "
-        "other runs ended by themselves."
+        f"**Still improving at the last epoch allowed**, so that more epochs may help: {'; '.join(unfinished)}. No "
+        "other run was."
     ]
 
 
@@ -70,12 +70,12 @@ def _curves(sections: Sequence[Compared]) -> Block:
                 panels.setdefault(section.title, []).append(line)
     if not panels:
         return ""
-    caption = "Recall@20 on the validation part, per cent, by epoch; first seed. Ring: the epoch that was kept."
+    caption = "Recall@20 on validation data, per cent, by epoch; first seed. Ring: the epoch that was kept."
     return Figure("curves", "Learning curves by data set", caption, figures.curves("curves", panels))
 
 
 def _bars(section: Compared) -> Figure:
-    papers = numbers.TABLE3 if section.of_the_paper else {}
+    papers = numbers.TABLE3 if section.of_the_paper and section.study.view == View() else {}
     panels = {
         title: [
             figures.Bar(label, row.value, measuring.half_width(row), getattr(theirs, metric, None))

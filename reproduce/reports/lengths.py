@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from functools import cached_property, lru_cache
+from collections.abc import Iterator
+from functools import cached_property
 from statistics import mean
 
 import numpy as np
@@ -15,8 +15,8 @@ from reproduce.paper import numbers
 from reproduce.reports import figures, measuring, renderers
 from reproduce.reports.document import Block, Cell, Document, Figure, Number, Section, Table
 from reproduce.reports.figures import Dot, DotPanel, Dots
-from reproduce.reports.measuring import METRICS, Where
-from reproduce.reports.study import NARM, Compared, Page, Study, difference, number
+from reproduce.reports.measuring import METRICS, View, Where
+from reproduce.reports.study import KNOWN, NARM, Compared, Page, Study, difference, number
 from reproduce.runs.record import Result
 
 IMPROVED = "Improved GRU-Rec"
@@ -49,13 +49,6 @@ def draw(study: Study) -> Document:
 PAGE = Page(draw)
 
 
-@lru_cache(maxsize=256)
-def hits(result: Result) -> np.ndarray:
-    """Count the targets ranked among the first 20; entry n has those after n clicks."""
-    hit = metrics.RECALL.values(result.greater, result.equal) > 0
-    return np.bincount(result.length[hit], minlength=int(result.length.max(initial=0)) + 1)
-
-
 def of_lengths(low: int, high: int) -> Where:
     """Return the test prefixes of low to high clicks."""
     return lambda result: (low <= result.length) & (result.length <= high)
@@ -68,7 +61,8 @@ class _Section(Compared):
         super().__init__(study, dataset, study.rows(dataset))
         recall = {label: mean(run.recall() for run in runs) for label, runs in self.rows.items()}
         ranked = sorted(recall, key=lambda label: -recall[label])
-        others = [row.label for row in study.records.others(dataset)]
+        suites = {row.model for row in KNOWN}
+        others = [row.label for row in study.wanted(dataset) if row.model not in suites]
 
         def first(*wanted: str) -> list[str]:
             return [label for label in dict.fromkeys([*wanted, *ranked]) if label in self.rows]
@@ -87,7 +81,19 @@ class _Section(Compared):
 
     def prefixes(self, low: int, high: int) -> int:
         """Return the number of test prefixes of low to high clicks."""
-        return int(of_lengths(low, high)(self.results[0]).sum()) if self.results else 0
+        return int(self._in(self.results[0], low, high).sum()) if self.results else 0
+
+    def hits(self, label: str, low: int, high: int) -> float:
+        """Return the number of targets among the first 20 after low to high clicks, a mean over seeds."""
+        rule = self.study.view.rule
+        hit = [
+            metrics.RECALL.values(run.greater, run.equal, rule)[self._in(run, low, high)] for run in self.rows[label]
+        ]
+        return sum(float(values.sum()) for values in hit) / len(hit)
+
+    def _in(self, run: Result, low: int, high: int) -> np.ndarray:
+        """Return which test prefixes of the view have low to high clicks."""
+        return of_lengths(low, high)(run) & self.study.view.where(run)
 
     def against(self, rival: str, span: str, places: int = 2) -> Number | None:
         """Return the reference less another row in Recall@20 on the prefixes of a span; None where there are none."""
@@ -104,7 +110,7 @@ class _Section(Compared):
         for rival in self.rivals:
             short, longer = (self.against(rival, span, 1) for span in (UP_TO, OVER))
             if short is not None:
-                text = f"{short.text} to {rival} on prefixes of up to {LONGEST} clicks"
+                text = f"{short.text} against {rival} on prefixes of up to {LONGEST} clicks"
                 words.append(text + (f", {longer.text} on longer ones" if longer is not None else ""))
         return f"**{self.title}.** {self.reference}: {'; '.join(words)}." if words else ""
 
@@ -113,7 +119,9 @@ class _Section(Compared):
             command = self.study.command("table2", self.dataset)
             return Section(self.title, [f"No record yet: {command} makes them."], self.dataset)
         parts: list[Block] = [self._figure(), self._table()]
-        diginetica = self.of_the_paper and numbers.PAPER_COLUMN.get(self.dataset) == "DIGINETICA"
+        diginetica = (
+            self.of_the_paper and self.study.view == View() and numbers.PAPER_COLUMN.get(self.dataset) == "DIGINETICA"
+        )
         if diginetica and {NARM, IMPROVED} <= self.rows.keys():
             parts += ["The paper's Table 5, targets among the first 20 (ours, then the paper's):", self._table5()]
         if any(isinstance(self._effect(rival, "all"), OneRun) for rival in self.rivals):
@@ -142,7 +150,7 @@ class _Section(Compared):
                 found = self.by_length[name]["recall"]
                 line: dict[str, Cell] = {"clicks": name}
                 for label, due in zip((IMPROVED, NARM), theirs, strict=True):
-                    line[label] = f"{_hits(self.rows[label], low, high):,.0f}; {due:,}"
+                    line[label] = f"{self.hits(label, low, high):,.0f}; {due:,}"
                 gain = measuring.estimate(uncertainty.relative_gain(found[NARM], found[IMPROVED]))
                 line["gain, per cent"] = None if math.isnan(gain.value) else difference(gain, 1)
                 line["gain in the paper"] = Number(100 * (theirs[1] / theirs[0] - 1), places=1, signed=True)
@@ -175,17 +183,12 @@ class _Section(Compared):
 
     def csv(self) -> Iterator[dict[str, object]]:
         """Yield the rows of lengths.csv: each length alone and spans, with 95 % intervals."""
-        for label, runs in self.rows.items():
+        for label in self.rows:
             for name, found in self.by_length.items():
                 line: dict[str, object] = {"data set": self.dataset, "model": label, "clicks": name}
-                line |= {"prefixes": self.prefixes(*ALL[name]), "hits": _hits(runs, *ALL[name])}
+                line |= {"prefixes": self.prefixes(*ALL[name]), "hits": self.hits(label, *ALL[name])}
                 for metric, title in METRICS.items():
                     cell = number(found[metric][label])
                     half = cell.half or 0.0
                     line |= {title: cell.value, f"{title}: low": cell.value - half, f"{title}: high": cell.value + half}
                 yield line
-
-
-def _hits(runs: Sequence[Result], low: int, high: int) -> float:
-    """Return the number of targets among the first 20 after low to high clicks, a mean over seeds."""
-    return sum(int(hits(run)[low : high + 1].sum()) for run in runs) / len(runs)

@@ -80,7 +80,7 @@ class Records:
         """Return the searches on a data set, by file name; none, with a remark, if one is broken."""
         try:
             searches = search.found(self.folder, dataset)
-            return [search for search in searches if search.split in ("", self._digest(dataset))]
+            return [search for search in searches if search.split in ("", self.digest(dataset))]
         except InputError as error:
             self.of(dataset)
             self._remarks[dataset][str(error)] = None
@@ -112,14 +112,14 @@ class Records:
         distinct = {(row.model, str(sorted(row.fields.items()))): row for row in rows}
         return [row for row in distinct.values() if any(self.results(row, dataset) for dataset in datasets)]
 
-    def runs(self) -> pd.DataFrame:
-        """Return a row for every usable record: what was run, what came out, and under what circumstances."""
-        return pd.DataFrame([_line(dataset, run) for dataset in self.datasets() for run in self.of(dataset)])
-
-    def _digest(self, dataset: str) -> str:
+    def digest(self, dataset: str) -> str:
         """Return the digest of the split whose records are shown: that at hand, else that of most records."""
         splits = Counter(entry.split for entry in listed(self.folder, dataset) if entry.experiment is not None)
         return self._digests.get(dataset) or max(splits, key=splits.__getitem__, default="")
+
+    def runs(self) -> pd.DataFrame:
+        """Return a row for every usable record: what was run, what came out, and under what circumstances."""
+        return pd.DataFrame([_line(dataset, run) for dataset in self.datasets() for run in self.of(dataset)])
 
     def _read(self, dataset: str) -> None:
         usable, remarks, own = {}, dict[str, None](), []
@@ -150,7 +150,7 @@ class Records:
         """
         if entry.experiment is None:
             return entry.fault
-        if entry.split != self._digest(dataset):
+        if entry.split != self.digest(dataset):
             return f"made from other data called {dataset}; left out."
         if entry.own is None:
             return ""

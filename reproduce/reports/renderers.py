@@ -211,6 +211,7 @@ def html(documents: Mapping[str, Document], title: str = "Results") -> str:
         anchor = anchors.get(address.partition("#")[0])
         if anchor is None and not address.startswith("https://"):
             return words  # the file is not in the report
+        address = address.replace('"', "&quot;")  # a record may come from a stranger
         return f'<a href="{address if anchor is None else f"#{anchor}"}">{words}</a>'
 
     names = {anchor: "results" if anchor == "readme" else anchor for anchor in anchors.values()}

@@ -26,7 +26,7 @@ def draw(study: Study) -> Document:
         f"Which models differ from {control}?",
         list(_answer(sections, control)),
         f"Each model less {control}, on the same test prefixes, in points. A 95 % interval that leaves out 0 is a "
-        "difference. Intervals hold for all rows of a panel together (Dunnett).",
+        "difference. It holds for all rows of a panel together (Dunnett); in pairs.csv, for all pairs, it is wider.",
         [
             f"**Bold**: better than {control}. **≈**: not distinguishable from it. Unmarked: worse{unjudged}. "
             f"Triangle: off the scale. {TOO_FEW}",

@@ -34,6 +34,16 @@ def title_of(dataset: str) -> str:
     return catalog.dataset(dataset).title
 
 
+def distinct(rows: Iterable[Row]) -> list[Row]:
+    """Return the rows with a label each: a user's own model labelled as another row gets its name added."""
+    models, found = {row.label: row.model for row in KNOWN}, []
+    for row in rows:
+        if models.setdefault(row.label, row.model) != row.model:
+            row = replace(row, label=f"{row.label} ({row.model})")
+        found.append(row)
+    return found
+
+
 def no_rows(request: Request) -> list[Row]:
     """Return no rows: a page that is only a view runs nothing."""
     return []
@@ -105,7 +115,7 @@ class Study:
 
     def wanted(self, dataset: str) -> list[Row]:
         """Return the rows to show, with records or without; none whose settings a search found."""
-        return self.request.rows([*(row.at(dataset) for row in KNOWN), *self.records.others(dataset)])
+        return distinct(self.request.rows([*(row.at(dataset) for row in KNOWN), *self.records.others(dataset)]))
 
     def rows(self, dataset: str) -> dict[str, list[Result]]:
         """Return the records of every row that has some, by label."""
@@ -115,6 +125,11 @@ class Study:
     def compared(self, dataset: str) -> Compared:
         """Return the rows of a data set that have records, to be compared with NARM."""
         return Compared(self, dataset, self.rows(dataset))
+
+    def from_reference(self, row: Row, dataset: str) -> list[Result]:
+        """Return the project's own records of a row, where they are of the split that is shown here."""
+        runs, digest = self.reference.results(row, dataset) if self.reference else [], self.records.digest(dataset)
+        return [run for run in runs if digest in ("", run.split["digest"])]
 
     @property
     def failures(self) -> list[str]:

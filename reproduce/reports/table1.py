@@ -20,7 +20,7 @@ COLUMNS = {
     "average_length": "average length",
 }
 SESSIONS = ("training sessions", "test sessions", "clicks per session", "repeats")
-ITEMS = ("items in training", "items in all", "unseen test labels")
+ITEMS = ("items in training", "items in all", "unseen test targets")
 MEANING = (
     "*Sequences* are prefixes: a session of n clicks gives n − 1, each with its next click.",
     "*All clicks* are those of whole sessions, training and test sets together.",
@@ -106,7 +106,7 @@ def _as_a_reader(split: Split) -> dict[str, Cell]:
         "repeats": f"{repeats(train, test):.1f} %",
         "items in training": int(known.sum()),
         "items in all": train.n_items,
-        "unseen test labels": f"{unseen:,} ({100 * unseen / len(labels):.2f} %)",
+        "unseen test targets": f"{unseen:,} ({100 * unseen / len(labels):.2f} %)",
     }
 
 

@@ -32,7 +32,7 @@ from reproduce.reports.document import (
     signed,
 )
 from reproduce.reports.figures import Dot, DotPanel, Dots
-from reproduce.reports.measuring import METRICS
+from reproduce.reports.measuring import METRICS, View
 from reproduce.reports.records import Records, of_published_size
 from reproduce.reports.study import (
     FULL_DECODER,
@@ -43,6 +43,7 @@ from reproduce.reports.study import (
     Compared,
     Page,
     Study,
+    distinct,
     few_seeds,
     joined,
     number,
@@ -55,8 +56,8 @@ SPAN = 2.2  # points to either side in the figure
 BY_PUBLIC_CODE = Dots("predicted from public code", figures.DARK, hollow=True)
 BY_US = Dots("ours, 95 % interval", figures.GREY, "s")
 OF_THE_PAPER = (
-    "*Paper*: as printed, Recall@20 / MRR@20. *Predicted*: what public code and settings give, counted as that code "
-    "counts; no test score was used. "
+    "*Paper*: as printed, Recall@20 / MRR@20. *Predicted*: what public settings give (Improved GRU-Rec: NARM's), "
+    "counted as public code counts; none was fitted to test scores. "
 )
 OF_OURS = (
     "*Ours*: default settings, rank ≤ 20, ties against the model; ± is a 95 % interval over test sessions and, where "
@@ -169,7 +170,7 @@ class _Section(Compared):
         self.tuned = {label: (row, records.results(row, dataset)) for label, row in tuned.items() if row}
         self.references = {}  # the project's own runs, beside a user's; a copied record is not shown twice
         for row in self.shown:
-            there = study.reference.results(row, dataset) if study.reference else []
+            there = study.from_reference(row, dataset)
             made = [[(run.identity, run.environment) for run in runs] for runs in (self.rows.get(row.label, []), there)]
             if there and made[0] != made[1]:
                 self.references[row.label] = there
@@ -222,7 +223,7 @@ class _Section(Compared):
         text = "Wu et al. (AAAI 2019, Table 2) report this split and this order. "
         if equal:
             text += f"Counted as the public evaluation of 2016 counts (rank < 20, ties at random), {joined(equal)} "
-            text += "agree with their Recall@20 to 0.01: theirs is Recall@19 too. "
+            text += "agree with their Recall@20 to 0.01: these are Recall@19 too. "
         return text + "[Why 62.58 and 49.70 are both right](audit.md)."
 
     def panels(self) -> list[DotPanel]:
@@ -348,8 +349,8 @@ def _answer(papers: Sequence[_Section]) -> list[str]:
             ahead.append(f"{title}: {joined(section.named('better')) or 'nothing that is judged'}")
     reproduced = f"NARM is, on {joined(narm)}. " if narm else ""
     answer = [
-        f"**Is the paper reproduced?** {reproduced}Of the numbers that public code predicts (without POP's, which "
-        f"are too small to miss), {joined(near)} lie within {MARGIN} points of the paper's."
+        f"**Is the paper reproduced?** {reproduced}Of the numbers predicted for Table 3 (POP's are too small "
+        f"to miss), {joined(near)} lie within {MARGIN} points of the paper's."
     ]
     answer += [f"**What is better than NARM?** {'. '.join(ahead)}."] if ahead else []
     link = " Why: [findings](findings.md)." if (papers[0].study.request.results / "findings.md").is_file() else ""
@@ -358,12 +359,12 @@ def _answer(papers: Sequence[_Section]) -> list[str]:
 
 def _wide(gap: Gap) -> list[str]:
     gaps = {title: getattr(gap, metric) for metric, title in METRICS.items()}
-    return [f"{title} {signed(value, 1)}" for title, value in gaps.items() if abs(value) > MARGIN]
+    return [f"{title} {signed(value, 2)}" for title, value in gaps.items() if abs(value) > MARGIN]
 
 
 def _figure(papers: Sequence[_Section]) -> Block:
-    """Draw our numbers less the paper's; nothing where no data set of the paper has records."""
-    papers = [section for section in papers if section.table3()]
+    """Draw our numbers less the paper's; nothing without records on its data sets, or counted unlike the paper's."""
+    papers = [section for section in papers if section.table3() and section.study.view == View()]
     if not papers:
         return ""
     labels, panels = [list(section.table3()) for section in papers], [section.panels() for section in papers]
@@ -390,4 +391,5 @@ def _shown(study: Study, dataset: str, searches: Sequence[Found]) -> list[Row]:
         if not any(same(row.at(dataset), other.at(dataset)) for other in shown):
             shown.append(row)
     placed = [row.at(dataset) for row in (*shown, *(search.row for search in searches))]
-    return shown + [row for row in records.others(dataset) if not any(same(row.at(dataset), other) for other in placed)]
+    others = [row for row in records.others(dataset) if not any(same(row.at(dataset), other) for other in placed)]
+    return distinct([*shown, *others])
