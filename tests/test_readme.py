@@ -106,7 +106,7 @@ def findings() -> str:
 
    **Bold**: better than NARM; ≈: not distinguishable; else worse ([intervals](results/significance.md)). ¹: one run
    of a model with randomness, so provisional, as is all of DIGINETICA, where NARM has one run. On YOOCHOOSE 1/64
-   V-SKNN is ahead only in long sessions: NARM reads the first 19 clicks and, up to there, beats V-SKNN by
+   V-SKNN's Recall@20 is ahead only on long prefixes: NARM reads the first 19 clicks and, up to there, beats V-SKNN by
    {short[1:]}; beyond, V-SKNN wins by {turned(long)[1:]} ([lengths](results/lengths.md))."""
 
 
