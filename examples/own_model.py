@@ -18,7 +18,7 @@ from reproduce.evaluation.ranking import rank_all
 
 @dataclass(kw_only=True)
 class LastNext(Recommender):
-    """An item scores by how often it followed the last click in train."""
+    """An item scores by how often it followed the last click in the training set."""
 
     name = "last_next"
     label = "Last to next"

@@ -1,7 +1,7 @@
 """A matrix of scores from any library: from scores to ranks by this suite's tie rule, and into one table with it.
 
 The scores stand for what RecBole calls `full_sort_predict`: a row for each test prefix, a column for each item. Here
-they are counts of how often an item followed the prefix's last click in train.
+they are counts of how often an item followed the prefix's last click in the training set.
 """
 
 import tempfile
