@@ -101,7 +101,7 @@ def test_a_metric_is_named_with_its_cut_off() -> None:
 def test_a_new_metric_is_one_entry_of_the_list_and_every_table_has_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    first = Metric("first", "First", "the share of targets at rank 1", lambda ranks: np.asarray(ranks == 1.0, float))
+    first = Metric("first", "First", lambda ranks: np.asarray(ranks == 1.0, float))
     monkeypatch.setattr(metrics, "METRICS", {**METRICS, "first": first})
     results = str(Path(metrics.__file__).parents[2] / "results")
     words = ["export", "--dataset", "eshop", "--model", "pop", "narm", "--metric", "first@5", "recall@1"]
