@@ -209,7 +209,11 @@ def load_split(
     columns = {"session": session, "item": item, "time": time, "user": user}
     given = {**(rules or {})}
     if any(columns.values()):
-        given["columns"] = [f"{role}={column}" for role, column in columns.items() if column]
+        before = given.get("columns", [])
+        if isinstance(before, Mapping):
+            before = [f"{role}={name}" for role, name in before.items()]
+        before = [before] if isinstance(before, str) else before
+        given["columns"] = [*before, *(f"{role}={column}" for role, column in columns.items() if column)]
     if not isinstance(source, str | Path):
         split = own_log.read("frame", source, own_log.Rules.of(given))
         return dataclasses.replace(split, name=f"frame-{split.digest[:8]}")

@@ -52,7 +52,9 @@ def main(words: Sequence[str] | None = None) -> int:
             else:
                 given = {key: getattr(options, key, None) for key in OWN_LOG}
                 options.rules = {key: value for key, value in given.items() if value not in (None, [])}
-                options.data = getattr(options, "data", Path("data"))  # own data in a .py may read from it
+                options.data = getattr(
+                    options, "data", Path(os.environ.get("REPRODUCE_DATA", "data"))
+                )  # own data in a .py may read from it
                 own_process.show_tracebacks(getattr(options, "traceback", False))
                 if interruptible := signal.getsignal(signal.SIGINT) is signal.default_int_handler:
                     signal.signal(signal.SIGINT, signal.SIG_DFL)  # a library that is loading may swallow the exception

@@ -51,7 +51,8 @@ def answer(options: Namespace) -> str:
     shown = [*measures, *(metrics.PAPERS.values() if options.page else ())]
     datasets = list(request.datasets) or Records(request.results).datasets()
     outside = outside_ranks.of_options(options, request.datasets, shown)
-    request = replace(request, digests=digests(datasets, request.data), outside=outside)
+    at_hand = digests(request.datasets, request.data, recorded=datasets)
+    request = replace(request, digests=at_hand, outside=outside)
     study = Study(request)
     by_dataset = {dataset: rows for dataset in datasets if (rows := study.rows(dataset))}
     if not by_dataset:

@@ -28,6 +28,8 @@ def answer(options: Namespace) -> str:
             "recommend needs --clicks, items as the log calls them, the oldest first, or --sessions, a file of them"
         )
     if options.model.endswith(kept_model.ENDING):
+        if options.set or options.seed is not None:
+            raise UsageError(f"{'--set' if options.set else '--seed'}: the file is of one run; leave the option out")
         return _answer(Path(options.model), options)
     model = catalog.recommender(options.model, load=False).name
     text: str = catalog.in_its_process(model, _answer, _place(options, model).absolute(), options)
@@ -35,7 +37,10 @@ def answer(options: Namespace) -> str:
 
 
 def _answer(place: Path, options: Namespace) -> str:
+    named = catalog.named_datasets([options.dataset] if options.dataset else [], options.rules, options.data)
     kept = kept_model.load_model(place, options.device)
+    if named and kept.experiment.dataset not in named:
+        raise UsageError(f"{place}: was fitted on {kept.experiment.dataset}, not on {named[0]}")
     how = {"skip_unknown": options.skip_unknown, "exclude_seen": options.exclude_seen}
     if options.sessions:
         sessions = read_sessions(options.sessions)

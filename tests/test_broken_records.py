@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,7 @@ ARRAYS = {
     "a matrix": lambda kept: kept.update(greater=kept["greater"][:, None]),
     "fractions": lambda kept: kept.update(equal=kept["equal"] + 0.5),
     "a negative count": lambda kept: kept["greater"].__setitem__(0, -5),
+    "a session of a number that no file could hold": lambda kept: kept["session"].__setitem__(-1, 2**31 - 1),
     "words": lambda kept: kept.update(session=kept["session"].astype(str)),
     "none": lambda kept: kept.pop("length"),
     "no prefixes": lambda kept: kept.update({name: kept[name][:0] for name in record_shape.ARRAYS}),
@@ -226,7 +228,7 @@ def test_what_no_record_holds_is_not_stored_and_the_old_record_stands(results: P
 
 @pytest.mark.parametrize("seed", [-1, 2**32, 2**64, -(10**30)])
 def test_a_seed_that_no_random_source_takes_is_a_usage_error(seed: int) -> None:
-    with pytest.raises(UsageError, match=r"must be from 0 to 4,294,967,295"):
+    with pytest.raises(UsageError, match=r"must be a whole number from 0 to 4,294,967,295"):
         Experiment.of("cycle", "pop", seed=seed)
     assert Experiment.of("cycle", "pop", seed=2**32 - 1).path.endswith("-seed4294967295")
 
@@ -249,3 +251,19 @@ def test_a_long_name_is_shortened_by_a_digest_and_differs_where_the_fields_do() 
 
 def test_a_text_field_names_no_folder_and_no_pattern() -> None:
     assert file_name("mine", {"a": "../../x", "b": "*[é]"}) == "mine,a=..%2F..%2Fx,b=%2A%5B%C3%A9%5D"
+
+
+@pytest.mark.parametrize("seed", [np.int64(1), np.uint8(1)])
+def test_a_seed_of_numpy_is_a_seed(seed: int) -> None:
+    assert type(Experiment.of("cycle", "pop", seed=seed).seed) is int
+
+
+@pytest.mark.parametrize("value", [1e5, float("nan")])
+def test_attention_that_no_record_holds_is_not_stored_and_the_old_record_stands(results: Path, value: float) -> None:
+    found = record.load_file(table(results))[1]
+    before = table(results).read_bytes()
+    assert found.attention is not None
+    wrong = np.full_like(found.attention.weights, value)
+    with pytest.raises(ModelError, match="an attention weight that is not a finite number"):
+        record.store(replace(found, attention=replace(found.attention, weights=wrong)), results)
+    assert table(results).read_bytes() == before and record.load_file(table(results))[1].greater.any() >= 0

@@ -267,3 +267,27 @@ def test_the_command_on_a_page_names_a_nested_results_folder_in_full(tmp_path: P
     assert main(["table2", *QUICK, "--results", "some/where"]) == 0
     page = (tmp_path / "some/where/table2.md").read_text()
     assert "Made by `python -m reproduce table2 --model pop s_pop --stored --results some/where`" in page
+
+
+@pytest.mark.parametrize("words", [["claims"], ["export", "--format", "csv"], ["figure5"]])
+def test_what_is_stored_is_shown_though_another_log_cannot_be_read(
+    words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert main(["table2", *QUICK]) == 0
+    Path("data").mkdir()
+    for file in Path("results/local/runs/cycle").iterdir():
+        (Path("results/local/runs/yoochoose1_4") / file.name).parent.mkdir(exist_ok=True)
+        (Path("results/local/runs/yoochoose1_4") / file.name).write_bytes(file.read_bytes())
+    Path("data/yoochoose-clicks.7z").write_bytes(b"7z")
+    assert main(words) == 0
+    monkeypatch.setenv("REPRODUCE_DATA", str(Path("data").resolve()))
+    assert main(words) == 0
+
+
+def test_a_command_to_paste_leaves_the_data_folder_to_the_environment(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("logs").mkdir()
+    monkeypatch.setenv("REPRODUCE_DATA", "logs")
+    assert main(["recommend", "narm", "--clicks", "1"]) == 3
+    assert "python -m reproduce run" in (said := capsys.readouterr().err) and "--data " not in said

@@ -8,6 +8,7 @@ from scipy import integrate, optimize, stats
 
 from reproduce.evaluation.comparisons import Pair, against, best, pairwise
 from reproduce.evaluation.uncertainty import Estimate, Measurement, Noise, OneRun, difference, measure, with_noise
+from reproduce.reports.measuring import kind_of
 
 EACH = 2_000  # sessions that affect one row and no other, where rows are to be independent
 
@@ -192,3 +193,12 @@ def test_a_single_row_against_a_control_is_the_difference_by_itself() -> None:
     (one,) = against(rows, "a").values()
     assert isinstance(one, Pair)
     assert (one.low, one.high, one.p) == pytest.approx((one.alone.low, one.alone.high, one.alone.p))
+
+
+def test_a_single_session_tells_no_rows_apart() -> None:
+    rows = {
+        name: measure(np.full((1, 3), value), np.zeros(3, int), deterministic=True)
+        for name, value in (("A", 40.0), ("B", 20.0), ("C", 20.0))
+    }
+    assert set(best(rows).values()) == {True}
+    assert {kind_of(effect) for effect in against(rows, "B").values()} == {"undecided"}

@@ -351,3 +351,29 @@ def test_a_model_of_9_gb_is_refused_by_its_head(tmp_path: Path) -> None:
         stream.truncate(9 << 30)  # a sparse file: it takes no room
     with pytest.raises(InputError, match="not a model of this suite"):
         reproduce.load_model(place)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--set", "pop.x=1"], "--set: the file is of one run"),
+        (["--seed", "0"], "--seed: the file is of one run"),
+        (["--dataset", "synthetic"], "was fitted on cycle, not on synthetic"),
+    ],
+)
+def test_a_model_file_takes_no_options_of_another_run(
+    words: list[str], says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = kept(tmp_path, "pop")
+    assert main(["recommend", str(place), "--clicks", "1", *words]) == 2
+    assert says in capsys.readouterr().err
+    assert main(["recommend", str(place), "--clicks", "1", "--dataset", "cycle"]) == 0
+
+
+def test_how_many_items_is_checked_and_none_may_be_left(tmp_path: Path) -> None:
+    model = reproduce.load_model(kept(tmp_path, "pop"), "cpu")
+    every = list(map(str, range(model.n_items)))
+    for k in (0, -1):
+        with pytest.raises(UsageError, match="recommend one item or more"):
+            model.recommend(["1"], k)
+    assert model.recommend(every, exclude_seen=True) == []

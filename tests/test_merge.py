@@ -126,6 +126,15 @@ def test_a_run_that_ends_during_the_merge_is_not_overwritten(tmp_path: Path, mon
     assert found is not None and not found.greater.any()
 
 
+def test_a_broken_kept_model_gives_way_to_a_sound_one(tmp_path: Path) -> None:
+    one, into = made(tmp_path / "one", POP, S_POP, keep_model=True), made(tmp_path / "into", POP, keep_model=True)
+    model = into / f"{POP.path}.model"
+    sound = model.read_bytes()
+    model.write_bytes(b"broken")
+    assert merge([one], into).brought == [S_POP.path]
+    assert model.read_bytes() == sound
+
+
 def test_files_that_are_left_behind_are_named(tmp_path: Path) -> None:
     one = made(tmp_path / "one", POP, S_POP, keep_model=True)
     model = one / f"{POP.path}.model"

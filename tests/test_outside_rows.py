@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,26 @@ from reproduce.runs.record import Result
 from reproduce.runs.runner import run
 
 SMALL = {"epochs": 1, "hidden": 4, "embedding": 4}
+OWN = """
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+
+from reproduce import Recommender
+
+
+@dataclass(kw_only=True)
+class Mine(Recommender):
+    label: ClassVar[str] = "Mine"
+    deterministic: ClassVar[bool] = True
+
+    def fit(self, train, *, seed, device, journal):
+        self.items_ = train.n_items
+
+    def score(self, prefixes):
+        return torch.zeros(len(prefixes), self.items_)
+"""
 METRICS = ["recall@5", "mrr@20", "ndcg@10"]
 ROWS = {"POP": ("pop", {}, 1, "none"), "Item-KNN": ("item_knn", {}, 1, "none"), "NARM": ("narm", SMALL, 2, "softmax")}
 
@@ -177,3 +198,25 @@ def test_ranks_that_do_not_fit_show_nothing(
     assert main(["table2", "--stored", "--results", str(folder), *words, *ranks]) == status
     told = capsys.readouterr()
     assert message in told.err and not told.out
+
+
+@pytest.mark.parametrize("label", ["NARM, fully connected", "Mine"])
+def test_a_row_from_outside_keeps_its_ranks_beside_a_row_of_its_label(label: str, split: Split, tmp_path: Path) -> None:
+    """One is a row of the suite without a model of its own, the other an own model known from its record only."""
+    file, results = tmp_path / "mine.py", tmp_path / "results"
+    file.write_text(OWN)
+    with catalog.using(catalog.Catalog()):
+        words = ["--dataset", "cycle", "--results", str(results), "--quiet"]
+        assert main(["table2", *words, "--model", str(file)]) == 0
+    prefixes, _ = split.test.prefixes()
+    frame = pd.DataFrame({"session": split.test.prefix_owner(), "length": prefixes.lengths, "rank": 1})
+    frame.to_csv(tmp_path / "x.csv", index=False)
+    with catalog.using(catalog.Catalog()):
+        words = ["--dataset", "cycle", "--results", str(results), "--ranks", f"{label}={tmp_path}/x.csv"]
+        assert main(["significance", *words]) == 0
+    page = (results / "export/significance.md").read_text()
+    line = next(line for line in page.splitlines() if "ranks from outside (x.csv)" in line)
+    assert line.startswith(f"- {label} (from outside): ")
+    with (results / "export/pairs.csv").open() as stream:
+        rows = [row for row in csv.DictReader(stream) if row["metric"] == "MRR@20"]
+    assert [(row["first"], row["second"]) for row in rows] == [(f"{label} (from outside)", "Mine")]

@@ -227,6 +227,14 @@ def test_an_own_model_labelled_as_another_row_takes_nobodys_place(
         assert all(f",{label}," in csv for label in ("Item-KNN", "Item-KNN (mine)", "Item-KNN (other)"))
 
 
+def test_a_files_annotations_are_what_python_makes_of_them(tmp_path: Path) -> None:
+    """This suite's own modules put off their annotations; a user's file may not."""
+    file = tmp_path / "mine.py"
+    text = LABELLED.replace("@dataclass", "Size = float\n\n\n@dataclass").replace("smoothing: float", "smoothing: Size")
+    file.write_text(f"{text}\n\ndel Size\n")
+    assert catalog.make_recommender(str(file), {"smoothing": "0.25"}).smoothing == 0.25  # type: ignore[attr-defined]
+
+
 def test_the_code_that_runs_is_the_code_whose_checksum_is_recorded(tmp_path: Path) -> None:
     """Two versions of one size and time, as rsync leaves them: Python's cache of compiled files has the older one."""
     file, found = tmp_path / "mine.py", []

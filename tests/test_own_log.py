@@ -230,3 +230,17 @@ def test_any_number_of_values_to_read_can_be_recorded() -> None:
     short, long = (Rules.of({"where": {"type": [f"{i:05}" for i in range(n)]}}) for n in (10, 500))
     assert "where type=00000|00001" in str(short) and len(str(long)) < 200
     assert str(long) != str(Rules.of({"where": {"type": [f"{i:05}" for i in range(501)]}}))
+
+
+def test_ids_of_several_columns_that_read_alike_are_refused(tmp_path: Path) -> None:
+    """a and b+c, a+b and c: messages, files and recommendations could not tell them apart."""
+    rows = [f"s{s},{'a,b+c' if s % 2 else 'a+b,c'},{s * 1000 + k}" for s in range(20) for k in range(3)]
+    (tmp_path / "log.csv").write_text("\n".join(["session_id,brand,model,timestamp", *rows]) + "\n")
+    rules = Rules.of({"columns": ["item=brand+model"]})
+    with pytest.raises(InputError, match=r"two items are both called a\+b\+c, joined by \+; choose other columns"):
+        own_log.read("log", tmp_path / "log.csv", rules)
+
+
+def test_an_unknown_rule_is_named() -> None:
+    with pytest.raises(UsageError, match="unknown rule tset_days; available: columns, where, "):
+        Rules.of({"tset_days": 7})

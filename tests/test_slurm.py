@@ -275,6 +275,24 @@ def test_paths_that_look_like_places_of_the_script_or_of_slurm_stay_as_they_are(
     assert f"{shlex.quote(str(folder))}/cells.txt" in (folder / "job.sh").read_text()
 
 
+def test_the_page_waits_for_its_cells_whatever_the_cells_wait_for(tmp_path: Path, fake: Path) -> None:
+    assert ask(tmp_path / "r", "time=60,dependency=afterok:99") == 0
+    cells, page = ((fake / f"sbatch-{n}").read_text().splitlines() for n in (1, 2))
+    assert "--dependency=afterok:99" in cells
+    assert [line for line in page if line.startswith("--dependency")] == ["--dependency=afterany:41"]
+
+
+def test_a_model_that_is_to_be_kept_is_a_run_although_its_record_is_stored(
+    tmp_path: Path, fake: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["table2", "--dataset", "cycle", "--model", "pop", "--results", str(tmp_path), "--quiet"]
+    assert main(words) == 0
+    capsys.readouterr()
+    for more, said in ((["--dry-run"], "would run again cycle/pop"), (["--slurm", "time=1"], "job 41: 1 runs")):
+        assert main([*words, "--keep-model", *more]) == 0
+        assert said in capsys.readouterr().out
+
+
 def test_an_empty_job_number_is_said(
     tmp_path: Path, fake: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -96,7 +96,7 @@ def best(rows: Mapping[str, Measurement]) -> dict[str, bool | None]:
             best[label] = None
             continue
         behind = min((_ahead(row, judged[label]) for key, row in judged.items() if key != label), default=1.0)
-        best[label] = _adjusted(behind, special.ndtr(-most[label]), others) >= ALPHA
+        best[label] = not _adjusted(behind, special.ndtr(-most[label]), others) < ALPHA  # NaN: of a single session
     return best
 
 

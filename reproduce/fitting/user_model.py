@@ -159,7 +159,7 @@ def _load(name: str, file: Path, source: bytes) -> ModuleType:
     module = ModuleType(f"_own_{name}")
     module.__file__ = str(file)
     sys.modules[module.__name__] = module  # dataclasses look their module up there
-    exec(compile(source, str(file), "exec"), module.__dict__)
+    exec(compile(source, str(file), "exec", dont_inherit=True), module.__dict__)
     return module
 
 

@@ -70,6 +70,8 @@ class Rules:
     def of(cls, given: Mapping[str, Any]) -> Rules:
         """Make the rules from options, given as text or as plain values. Raises UsageError, which names the option."""
         values = {key: value for key, value in given.items() if value is not None}
+        if unknown := sorted(values.keys() - set(OPTIONS)):
+            raise UsageError(f"unknown rule {in_a_line(str(unknown[0]))}; available: {', '.join(OPTIONS)}")
         for key, (pattern, expected, value_of) in WORDS.items():
             if key in values:
                 text = str(values[key])

@@ -423,11 +423,11 @@ class Columns:
 
     def table(self, title: str, names: dict[str, str]) -> ClickLog:
         """Number all ids and return the table; the parts are freed."""
-        owner, owners = self.owner.numbered()
+        owner, owners = self.owner.numbered(title)
         if self.user.parts:
-            _check_users(title, (owner, owners), self.user.numbered(), self.form, names)
+            _check_users(title, (owner, owners), self.user.numbered(title), self.form, names)
             del names["user"]
-        item, items = self.item.numbered()
+        item, items = self.item.numbered(title)
         micros = _joined(self.micros)
         times = f"{self.times.words}, {span(micros)}"
         order = _joined(self.orders) if self.orders else None
@@ -514,8 +514,11 @@ class Ids:
             return True
         return pc.max(pc.binary_length(values.filter(zero))).as_py() == 1
 
-    def numbered(self) -> Numbered:
-        """Return the number of every row, and the ids by number, as text; what was added is freed."""
+    def numbered(self, title: str) -> Numbered:
+        """Return the number of every row, and the ids by number, as text; what was added is freed.
+
+        Raises InputError if two ids of several columns are the same text.
+        """
         parts, self.parts = self.parts, []
         if all(pa.types.is_integer(part.type) for part in parts):
             arrays = [part.to_numpy() for part in parts]
@@ -529,4 +532,9 @@ class Ids:
         ]).unify_dictionaries()  # fmt: skip
         numbers = np.concatenate([chunk.indices.to_numpy() for chunk in coded.chunks]).astype(np.int64)
         texts = coded.chunk(0).dictionary.to_pylist()
-        return numbers, np.array([text.replace(JOIN, "+") for text in texts], object)
+        names = [text.replace(JOIN, "+") for text in texts]
+        if names != texts and len(twice := pd.Index(names)[pd.Index(names).duplicated()]):
+            raise InputError(
+                f"{title}: two {self.role}s are both called {in_a_line(twice[0])}, joined by +; choose other columns"
+            )
+        return numbers, np.array(names, object)

@@ -60,8 +60,8 @@ def make(options: Namespace) -> int:
     request = request_of(page, options)
     measures = [*metrics.PAPERS.values(), *map(metrics.parse, request.options.get("metric", ()))]
     experiments = cells(request, page.rows(request))
-    shown = request.datasets or Records(request.results).datasets()
-    request = replace(request, digests=digests(shown, request.data))
+    recorded = Records(request.results).datasets()
+    request = replace(request, digests=digests(request.datasets, request.data, recorded=recorded))
     if given.get("ranks") or given.get("family"):
         from reproduce.runs import outside_ranks  # and with it pyarrow
 
@@ -70,7 +70,10 @@ def make(options: Namespace) -> int:
         request = replace(request, outside=outside, options=named, folder="export")  # no other page has such rows
     if given.get("dry_run"):
         for cell in experiments:
-            now = "outdated" if request.force else state(cell, request.results, request.digests.get(cell.dataset))
+            split = request.digests.get(cell.dataset)
+            now = "outdated"
+            if not request.force:
+                now = state(cell, request.results, split, keep_model=request.keep_model)
             print(f"{DRY[now]:<15} {cell.path.removeprefix('runs/')}")
         return 0
     if given.get("stored", True):

@@ -248,7 +248,9 @@ def kind_of(effect: Effect) -> Kind:
     """Return the verdict on a difference from the reference row."""
     if isinstance(effect, OneRun):
         return "not judged"
-    return "undecided" if effect.p >= ALPHA else "better" if effect.value > 0 else "worse"
+    if not effect.p < ALPHA:  # NaN where there is a single test session
+        return "undecided"
+    return "better" if effect.value > 0 else "worse"
 
 
 def estimate(effect: Judged | Pair) -> Estimate:

@@ -62,7 +62,7 @@ class Records:
     def results(self, row: Row, dataset: str) -> list[Result]:
         """Return the records of a row on a data set, ordered by seed."""
         if row.model.startswith(OUTSIDE):
-            return list(self._outside.get(dataset, {}).get(row.label, ()))
+            return list(self._outside.get(dataset, {}).get(row.model.removeprefix(OUTSIDE), ()))
         if row.model in catalog.recommenders():
             params = Experiment.of(dataset, row.model, row.at(dataset).fields).params
         else:

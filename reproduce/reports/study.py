@@ -20,7 +20,7 @@ from reproduce.reports.document import Block, Bullets, Document, Number, Table
 from reproduce.reports.measuring import METRICS, Effect, Kind, Seeds, View, Where
 from reproduce.reports.records import Records, papers_task, reference, reference_folder
 from reproduce.runs.experiment import Experiment
-from reproduce.runs.record import OutsideResult, Result
+from reproduce.runs.record import FROM_OUTSIDE, OUTSIDE, OutsideResult, Result
 from reproduce.runs.request import Request, words
 
 NARM = "NARM"
@@ -35,11 +35,11 @@ def title_of(dataset: str) -> str:
 
 
 def distinct(rows: Iterable[Row]) -> list[Row]:
-    """Return the rows with a label each: a user's own model labelled as another row gets its name added."""
+    """Return the rows with a label each: where a user's own row is labelled as another, its origin is added."""
     models, found = {row.label: row.model for row in KNOWN}, []
     for row in rows:
         if models.setdefault(row.label, row.model) != row.model:
-            row = replace(row, label=f"{row.label} ({row.model})")
+            row = replace(row, label=f"{row.label} ({FROM_OUTSIDE if row.model.startswith(OUTSIDE) else row.model})")
         found.append(row)
     return found
 
@@ -145,10 +145,10 @@ class Study:
     def outside_notes(self) -> list[str]:
         """Return a line for each row whose ranks come from another program."""
         files = {
-            run.label: run.file
-            for rows in self.request.outside.values()
-            for runs in rows.values()
-            for run in runs
+            row.label: run.file
+            for dataset in self.request.outside
+            for row in self.wanted(dataset)
+            for run in self.records.results(row, dataset)
             if isinstance(run, OutsideResult)
         }
         return [

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,7 +42,7 @@ class Experiment:
             InputError: `dataset` or `model` is the path of a user's own file, which cannot be read.
         """
         source = catalog.dataset(dataset).name  # `dataset` may be the path of a user's own data
-        check_seed(seed)
+        seed = check_seed(seed)
         name = catalog.recommender(model).name  # `model` may be the path of a user's file
         return cls(source, name, catalog.changed(catalog.make_recommender(model, fields)), seed)
 
@@ -63,10 +64,15 @@ class Experiment:
         return identity(split_digest, self.model, fields, self.seed, catalog.current().source(self.model))
 
 
-def check_seed(seed: int) -> None:
-    """Raise UsageError for a seed that some source of random numbers does not accept."""
-    if not 0 <= seed <= MAX_SEED:
-        raise UsageError(f"seed {in_a_line(f'{seed:,}', 30)}: must be from 0 to {MAX_SEED:,}")
+def check_seed(seed: Any) -> int:
+    """Return a seed as an int. Raises UsageError for one that some source of random numbers does not accept."""
+    try:
+        number = -1 if isinstance(seed, bool) else operator.index(seed)
+    except TypeError:
+        number = -1
+    if not 0 <= number <= MAX_SEED:
+        raise UsageError(f"seed {in_a_line(str(seed), 30)}: must be a whole number from 0 to {MAX_SEED:,}")
+    return number
 
 
 def file_name(model: str, fields: Mapping[str, Any]) -> str:

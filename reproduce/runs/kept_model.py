@@ -73,8 +73,10 @@ class KeptModel:
             UsageError: there are no clicks, or the model was not fitted on one of the items.
             InputError: what the file holds gives no scores, or some that are not finite.
         """
+        if k < 1:
+            raise UsageError(f"k = {k}: recommend one item or more")
         (items,) = self.recommend_each([clicks], k, skip_unknown=skip_unknown, exclude_seen=exclude_seen)
-        if not items:
+        if not len(self.numbers(clicks, skip_unknown=skip_unknown)):
             raise UsageError("no clicks: none of the items is one that the model was fitted on")
         return items
 
@@ -162,6 +164,14 @@ def fault(place: Path, result: Result) -> str:
         InputError: the file is absent, broken or changed.
     """
     return _fault(state_file.read(place, KIND, REMEDY), result.identity, result.split, "its record")
+
+
+def is_kept(experiment: Experiment, results: Path, result: Result) -> bool:
+    """Return whether the model of a record is kept beside it, whole."""
+    try:
+        return not fault(place_of(experiment, results), result)
+    except InputError:  # absent or broken
+        return False
 
 
 def _fault(kept: Mapping[str, Any], identity: str, split: Mapping[str, Any], whose: str) -> str:

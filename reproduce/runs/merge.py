@@ -9,7 +9,7 @@ from pathlib import Path
 from reproduce.errors import InputError
 from reproduce.files import only_one, replacing
 from reproduce.runs.experiment import Experiment
-from reproduce.runs.kept_model import ENDING, fault
+from reproduce.runs.kept_model import ENDING, fault, is_kept
 from reproduce.runs.record import Result, load_file
 
 
@@ -78,7 +78,7 @@ def _bring(table: Path, model: Path | None, results: Path, done: Merged) -> None
             _copy(cause.file(table.parents[2], ".npz"), cause.file(results, ".npz"))
             _copy(table, here)
             done.brought.append(cause.path)
-        if model is not None and not (model_here.is_file() and not fault(model_here, result)):
+        if model is not None and not is_kept(cause, results, result):
             _copy(model, model_here)
             done.models.append(cause.path)
 

@@ -37,7 +37,7 @@ from reproduce.reading import plain_table
 from reproduce.reading.plain_table import PlainTable, is_text
 from reproduce.reading.sessions import Split
 from reproduce.runs.experiment import Experiment
-from reproduce.runs.record import OUTSIDE, OutsideResult, Result, split_of_record
+from reproduce.runs.record import FROM_OUTSIDE, OUTSIDE, OutsideResult, Result, split_of_record
 from reproduce.runs.split_files import item_ids, session_ids
 
 FORMS = "session and length with rank, with best_rank and worst_rank, with items, or with item and rank"
@@ -102,7 +102,7 @@ def rows(texts: Sequence[str], split: Split, family: str = "") -> dict[str, list
             if file.resolve() in map(Path.resolve, files):
                 raise UsageError(f"--ranks {file}: named twice; several seeds of a row are several files")
             row = label or re.sub(r"-seed[0-9]+$", "", file.stem)
-            files[file] = f"{row} (from outside)" if row in ours else row
+            files[file] = f"{row} ({FROM_OUTSIDE})" if row in ours else row
     read_rows: dict[str, list[OutsideResult]] = {}
     for file, label in files.items():
         seeds = read_rows.setdefault(label, [])

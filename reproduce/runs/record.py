@@ -29,6 +29,7 @@ from reproduce.runs.record_shape import ARRAYS, ATTENTION, DIGEST, Misshapen
 if TYPE_CHECKING:
     import pandas as pd
 
+FROM_OUTSIDE = "from outside"  # behind a label that a row of the suite has too
 OUTSIDE = "outside: "  # before the label in the place of a model's name, so that it is never a model of the suite
 
 
@@ -117,7 +118,7 @@ def store(result: Result, results: Path) -> None:
     """Write a record: the arrays first, then the .json, with which the record begins to exist.
 
     Raises:
-        ModelError: the fields or epochs of a user's own model are not plain values; an earlier record is kept.
+        ModelError: a user's own model gives values that a record cannot hold; an earlier record is kept.
         InputError: the record cannot be written.
     """
     table, arrays = (result.experiment.file(results, ending) for ending in (".json", ".npz"))
@@ -127,8 +128,12 @@ def store(result: Result, results: Path) -> None:
     with replacing(arrays) as temporary:
         with temporary.open("wb") as stream:
             np.savez_compressed(stream, **kept)
-        sha = hashlib.sha256(temporary.read_bytes()).hexdigest()
-        content = _content(result, sha)
+        raw = temporary.read_bytes()
+        content = _content(result, hashlib.sha256(raw).hexdigest())
+        try:
+            record_shape.read_arrays(raw, content)
+        except record_shape.Misshapen as error:  # such as attention beyond 16 bits
+            raise ModelError(f"{result.experiment.model}: its run cannot be recorded ({error})") from error
         table.unlink(missing_ok=True)  # an old record ceases to exist before its arrays are replaced
     with replacing(table) as temporary:
         temporary.write_text(json.dumps(content, indent=1) + "\n")

@@ -198,8 +198,8 @@ def _faults(content: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Ite
     n_items = content["split"]["n_items"]
     if (greater + equal + 1 > n_items).any():
         yield f"a rank outside 1 to {n_items}"
-    if (np.diff(session) < 0).any():
-        yield "its sessions are not in order"
+    if (np.diff(session) < 0).any() or session[-1] >= len(session):
+        yield "its sessions are not numbered in order"
     if (means := content["attention"]) is None:
         return
     weights, is_target, lengths = (arrays[f"attention_{name}"] for name in ATTENTION)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 from reproduce import catalog
-from reproduce.errors import UsageError
+from reproduce.errors import InputError, UsageError
 from reproduce.paper.rows import Row
+from reproduce.runs import kept_model
 from reproduce.runs.experiment import Experiment
 from reproduce.runs.record import OUTSIDE, Result, current, load
 from reproduce.runs.runner import RunOptions
@@ -180,22 +182,32 @@ def cells(request: Request, rows: Iterable[Row]) -> list[Experiment]:
     return list({cell.path: cell for cell in made}.values())
 
 
-def digests(datasets: Iterable[str], data: Path) -> dict[str, str]:
-    """The digest of the split of every data set whose files are in the data folder."""
-    here = [name for name in dict.fromkeys(datasets) if not (it := catalog.dataset(name)).obtain or it.find(data)]
-    return {name: catalog.load_split(name, data).digest for name in here}
+def digests(datasets: Iterable[str], data: Path, *, recorded: Iterable[str] = ()) -> dict[str, str]:
+    """The digest of the split of every data set whose files are in the data folder.
+
+    Args:
+        recorded: data sets that have records. If none is named, theirs are used, as far as their files can be read.
+    """
+    found, named = {}, list(dict.fromkeys(datasets))
+    for name in named or recorded:
+        if not (dataset := catalog.dataset(name)).obtain or dataset.find(data):
+            with nullcontext() if named else suppress(InputError):
+                found[name] = catalog.load_split(name, data).digest
+    return found
 
 
-def state(experiment: Experiment, results: Path, split: str | None) -> str:
+def state(experiment: Experiment, results: Path, split: str | None, *, keep_model: bool = False) -> str:
     """The state of a cell: stored, outdated, begun or missing.
 
     Args:
         split: the digest of the data set's split, if its files are at hand.
+        keep_model: the fitted model is wanted too; a record without it is outdated.
 
     Raises:
         InputError: the record is broken or of other data.
     """
     result = load(experiment, results, split)
     if result is not None:
-        return "stored" if current(result) else "outdated"
+        kept = not keep_model or kept_model.is_kept(experiment, results, result)
+        return "stored" if current(result) and kept else "outdated"
     return "begun" if experiment.file(results, ".checkpoint").exists() else "missing"

@@ -109,7 +109,7 @@ def run_with(options: RunOptions, experiment: Experiment, split: Split | None = 
         return done
     if options.deadline is not None and options.deadline.left <= 0:
         raise TimeIsUp(NOT_BEGUN)
-    with _alone(options, experiment, wait=wait):
+    with alone(experiment.file(options.results, ".lock"), options.deadline, wait=wait):
         done, before = _stored(options, experiment, split)  # again: this process may have waited for another
         if done is not None:
             return done
@@ -139,12 +139,12 @@ def run_with(options: RunOptions, experiment: Experiment, split: Split | None = 
 
 
 @contextmanager
-def _alone(options: RunOptions, experiment: Experiment, *, wait: bool) -> Iterator[None]:
-    """Hold the lock of an experiment, waiting for another process at most until the deadline."""
-    until = math.inf if options.deadline is None else max(options.deadline.left, 0.0)
+def alone(lock: Path, deadline: Deadline | None, *, wait: bool = True) -> Iterator[None]:
+    """Hold a lock, waiting for another process at most until the deadline. Raises Busy, or TimeIsUp after a wait."""
+    until = math.inf if deadline is None else max(deadline.left, 0.0)
     with ExitStack() as held:
         try:
-            held.enter_context(only_one(experiment.file(options.results, ".lock"), wait=until if wait else 0.0))
+            held.enter_context(only_one(lock, wait=until if wait else 0.0))
         except Busy:
             if wait:
                 raise TimeIsUp(NOT_BEGUN) from None
@@ -260,10 +260,7 @@ def _stored(options: RunOptions, experiment: Experiment, split: Split) -> tuple[
         raise
     if options.force or stored is None or stored.identity != experiment.identity(split.digest):
         return None, None
-    try:
-        lacking = options.keep_model and kept_model.fault(kept_model.place_of(experiment, options.results), stored)
-    except InputError:  # absent or broken
-        return None, stored
+    lacking = options.keep_model and not kept_model.is_kept(experiment, options.results, stored)
     return (None if lacking else stored), stored
 
 

@@ -25,7 +25,7 @@ from tabulate import tabulate
 
 from reproduce import catalog
 from reproduce.errors import InputError, ModelError, UsageError
-from reproduce.files import only_one, replacing
+from reproduce.files import replacing
 from reproduce.fitting import user_model
 from reproduce.fitting.neural import Neural
 from reproduce.paper import later_baselines, rows
@@ -37,7 +37,7 @@ from reproduce.runs.environment import choose_device, circumstances
 from reproduce.runs.experiment import MAX_SEED, Experiment, check_seed, file_name
 from reproduce.runs.record_shape import FIELDS, NAME, Misshapen, integer, misfits, null, number, read_json, text
 from reproduce.runs.request import Request
-from reproduce.runs.runner import RunOptions, run_with
+from reproduce.runs.runner import RunOptions, alone, run_with
 
 VERSION = 2  # of the protocol; 1 chose by one fit, on the last sessions by position, and counted repeated draws
 REFITTED, REFITS = 3, 3  # how many of the best trials are fitted again, and with how many seeds each
@@ -349,7 +349,7 @@ def run(search: Search, options: RunOptions) -> Found:
     first = {name: defaults[name] for name in ranges}
     done: list[Trial] = []
     own = catalog.current().models.get(search.model)
-    with only_one(file.with_suffix(".lock")):
+    with alone(file.with_suffix(".lock"), options.deadline):
         try:
             while len(done) < search.trials and (values := _proposed(search, ranges, first, done)) is not None:
                 done.append(tried(values, search.seed, f"trial {len(done) + 1}/{search.trials}"))

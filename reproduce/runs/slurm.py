@@ -27,7 +27,7 @@ from reproduce.runs.runner import RunOptions
 
 REFUSED = ("array", "output", "open-mode", "requeue", "no-requeue", "signal")  # set by the suite; see `parse`
 OURS = ("at-once", "restarts")  # cells that run at a time, and how often each is queued again, at most
-OF_A_GPU = ("gres", "gpus")  # beginnings of keys that the job for the page does not need
+OF_CELLS = ("gres", "gpus", "dependency")  # beginnings of keys that the job for the page does not take
 
 # srun: without it Python never receives the signal. trap: a preempted script receives the signal too and must survive
 # to request its requeue; without a requeue, exit status 143 within the grace period would count as a failure. The task
@@ -91,7 +91,8 @@ def submit(request: Request, experiments: Sequence[Experiment], keys: Mapping[st
     missing = [
         cell
         for cell in experiments
-        if request.force or state(cell, request.results, request.digests.get(cell.dataset)) != "stored"
+        if request.force
+        or state(cell, request.results, request.digests.get(cell.dataset), keep_model=request.keep_model) != "stored"
     ]
     queued = queue([command(request, cell) for cell in missing], keys, request, page)
     if not missing:
@@ -146,7 +147,7 @@ def queue(commands: Iterable[Sequence[str]], keys: Mapping[str, str], run: RunOp
     _write(folder / "page.sh", PAGE, LINE=shlex.join(page))
     after = [f"--dependency=afterany:{job}", f"--output={logs}/page.log"]
     drawn = _sbatch(
-        [*after, *(word for key, word in passed_on.items() if not key.startswith(OF_A_GPU))], folder / "page.sh"
+        [*after, *(word for key, word in passed_on.items() if not key.startswith(OF_CELLS))], folder / "page.sh"
     )
     return f"job {job}: {len(lines)} runs; job {drawn}: the page after them\ncommands and logs: {folder}/"
 
