@@ -145,7 +145,7 @@ class _Folder:
             text = file.read_bytes().decode(errors="replace")
             try:
                 request = self.request_of(page, place, text, data)
-                with making.only(request):
+                with catalog.using(catalog.current().only(request.models, request.datasets)):  # others are not shown
                     document = page.draw(request)
             except making.NotHere as error:
                 self.set_apart(file, str(error))

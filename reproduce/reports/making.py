@@ -7,7 +7,6 @@ import re
 import shlex
 import sys
 from argparse import Namespace
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
@@ -259,11 +258,6 @@ def stored_request(page: str, results: Path) -> Request:
     for model, fields in settings.items():
         catalog.make_recommender(model, fields)
     return replace(Request(datasets=[], data=Path(), results=results), **parts)
-
-
-def only(request: Request) -> AbstractContextManager[catalog.Catalog]:
-    """Hide the user's own models and data that the request does not name: a page shows all that are known."""
-    return catalog.using(catalog.current().only(request.models, request.datasets))
 
 
 def again(name: str, page: Page, request: Request) -> str:

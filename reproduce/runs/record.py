@@ -103,10 +103,6 @@ class OutsideResult(Result):
     file: str = ""  # its name, empty if the ranks came in a frame
     depth: int | None = None  # ranks are known down to this place; None: everywhere
 
-    @property
-    def label(self) -> str:
-        return self.experiment.model.removeprefix(OUTSIDE)
-
 
 def split_of_record(split: Split) -> dict[str, Any]:
     """What a record says about its split."""
