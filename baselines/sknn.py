@@ -21,6 +21,7 @@ counts clicks. It publishes these settings for the data sets here, neighbours / 
                  500 / 5000 / quadratic / div / 10           single split, table on its pages
                  500 / 5000 / quadratic / div / 5            window, table on its pages
                  50 / 2500 / log / quadratic / 1             STAMP's split, table on its pages
+                 500 / 10000 / quadratic / quadratic / 10    STAMP's split, single: that of the row in file order
     RSC15/64     1000 / 5000 / log / quadratic / 2           single split, configuration file and table
     RSC15/4      1000 / 1000 / log / quadratic / 5           single split, configuration file and table
     RSC15        100 / 1000 / quadratic / quadratic / 0      window, table on its pages

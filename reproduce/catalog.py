@@ -209,7 +209,7 @@ def load_split(
     columns = {"session": session, "item": item, "time": time, "user": user}
     given = {**(rules or {})}
     if any(columns.values()):
-        before = given.get("columns", [])
+        before = given.get("columns") or []
         if isinstance(before, Mapping):
             before = [f"{role}={name}" for role, name in before.items()]
         before = [before] if isinstance(before, str) else before

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import os
 from argparse import Namespace
 from collections.abc import Sequence
 from functools import partial
@@ -93,7 +94,9 @@ def check(options: Namespace) -> str:
 
     for file in options.model:
         catalog.recommender(file, load=False)
-    catalog.named_datasets(options.dataset, options.rules, options.data or Path("data"))
+    catalog.named_datasets(
+        options.dataset, options.rules, options.data or Path(os.environ.get("REPRODUCE_DATA", "data"))
+    )
     return report(options.results, options.data)
 
 

@@ -269,7 +269,9 @@ def test_the_command_on_a_page_names_a_nested_results_folder_in_full(tmp_path: P
     assert "Made by `python -m reproduce table2 --model pop s_pop --stored --results some/where`" in page
 
 
-@pytest.mark.parametrize("words", [["claims"], ["export", "--format", "csv"], ["figure5"]])
+@pytest.mark.parametrize(
+    "words", [["claims"], ["export", "--format", "csv"], ["figure5"], ["table2", "--stored"], ["ablation", "--stored"]]
+)
 def test_what_is_stored_is_shown_though_another_log_cannot_be_read(
     words: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -103,6 +103,14 @@ class ByPlaceInTheBatch(Broken):
         return super().score(prefixes) + torch.arange(len(prefixes))[:, None]
 
 
+class ReadsTheNextClick(Broken):
+    """A mistake by one: the click behind a prefix is the one to predict."""
+
+    def score(self, prefixes: Sessions) -> torch.Tensor:
+        behind = prefixes.items[np.minimum(prefixes.stops, len(prefixes.items) - 1)]
+        return super().score(prefixes) + torch.nn.functional.one_hot(torch.as_tensor(behind), prefixes.n_items)
+
+
 class ByChance(Broken):
     def fit(self, train: Sessions, *, seed: int, device: torch.device, journal: Journal) -> None:
         self.clicks_ = torch.as_tensor(np.random.default_rng().random(train.n_items))
@@ -167,6 +175,7 @@ class RandomRows(Broken):
         (OneItemShort, "scores are finite", "shape (10, 30), not (10, 31)"),
         (NoEmptyBatch, "a batch of one and an empty batch", "raised ValueError: need at least one"),
         (ByPlaceInTheBatch, "a prefix scores the same alone", "alone and in a batch scores prefix"),
+        (ReadsTheNextClick, "a prefix scores the same alone", "where the session goes on scores prefix"),
         (ByChance, "the same seed gives the same scores", "two fits with one seed"),
         (ByTheGlobalGenerator, "global state", "fit changed the random state of random"),
         (GlobalSeed, "global state", "score changed the random state of numpy"),

@@ -169,9 +169,33 @@ def test_own_data_in_python_that_ends_the_process_is_a_line_and_exit_3(
     assert told in err and "Traceback" not in err
 
 
+ONE_CLICK = """
+from reproduce.reading.sessions import Provenance, Sessions, Split
+from reproduce.reading.source import Dataset
+
+
+def read(data):
+    test = Sessions.of([[0], [1], [2], [3, 2], [0], [1, 2]], 4)
+    return Split("mine", Sessions.of([[0, 1, 2, 3]] * 5, 4), test, Provenance("made up", "time", emulated=False))
+
+
+DATASETS = (Dataset("mine", "Mine", lambda data: [data], read, ""),)
+"""
+
+
 def test_own_data_in_python_is_read(tmp_path: Path) -> None:
     file = tmp_path / "mine.py"
     file.write_text(DATA)
     words = ["table2", "--dataset", str(file), "--model", "pop", "--quiet", "--results", str(tmp_path / "r")]
     assert main(words) == 0
     assert len(list((tmp_path / "r/runs").glob("mine-????????/pop-seed0.json"))) == 1
+
+
+def test_own_data_in_python_may_test_on_sessions_of_one_click(tmp_path: Path) -> None:
+    """They have no prefix, so that the numbers of sessions have gaps; and its counts are made where it has none."""
+    file = tmp_path / "mine.py"
+    file.write_text(ONE_CLICK)
+    words = ["--dataset", str(file), "--results", str(tmp_path / "r")]
+    assert main(["run", "pop", *words, "--quiet"]) == 0
+    assert main(["table2", *words, "--model", "pop", "--stored"]) == 0
+    assert main(["table1", *words]) == 0

@@ -56,6 +56,9 @@ def a_prefix_scores_the_same_alone_as_in_any_batch_in_any_order(make: Maker, dev
     alone = torch.cat([model.score(test.take(slice(i, i + 1))) for i in range(len(test))])
     if differ := _differ(together, alone):
         return f"alone and in a batch {differ}"
+    spans = Sessions(test.items, test.starts, test.starts + (test.lengths + 1) // 2, N_ITEMS)
+    if differ := _differ(model.score(spans), model.score(Sessions.of(spans.lists(), N_ITEMS))):
+        return f"where the session goes on {differ}: the click behind a prefix is the one to predict"
     order = np.random.default_rng(1).permutation(len(test))
     if differ := _differ(together[torch.as_tensor(order, device=together.device)], model.score(test.take(order))):
         return f"in another order {differ}"

@@ -23,7 +23,7 @@ from reproduce.errors import InputError, ModelError, UsageError
 from reproduce.files import exists
 from reproduce.reading import content, own_log, processed
 from reproduce.reading.own_log import OPTIONS, Rules
-from reproduce.reading.sessions import Split
+from reproduce.reading.sessions import Split, count
 from reproduce.reading.source import Dataset
 from reproduce.reading.table import ENDINGS as TABLES
 
@@ -149,7 +149,9 @@ def _python(path: Path, data: Path) -> tuple[str, str, Split]:
         raise InputError(f"{path}: its files are not in {data}/; {source.obtain.format(data=data)}")
     if not isinstance(split := source.read(data), Split):
         raise InputError(f"{path}: its read returned a {type(split).__name__}, expected a Split")
-    return source.name, str(source.title), split
+    origin = split.provenance
+    counts = {**count(split.train, split.test), **origin.counts}
+    return source.name, str(source.title), replace(split, provenance=replace(origin, counts=counts))
 
 
 def _no_rules(path: Path, given: Mapping[str, Any], why: str) -> None:

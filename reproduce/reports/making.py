@@ -60,7 +60,9 @@ def make(options: Namespace) -> int:
     measures = [*metrics.PAPERS.values(), *map(metrics.parse, request.options.get("metric", ()))]
     experiments = cells(request, page.rows(request))
     recorded = Records(request.results).datasets()
-    request = replace(request, digests=digests(request.datasets, request.data, recorded=recorded))
+    only_stored = given.get("stored", True) and not given.get("dataset")  # then a log that cannot be read is no fault
+    needed = () if only_stored else request.datasets
+    request = replace(request, digests=digests(needed, request.data, recorded=recorded))
     if given.get("ranks") or given.get("family"):
         from reproduce.runs import outside_ranks  # and with it pyarrow
 

@@ -103,7 +103,8 @@ def _markdown(block: Block, level: int) -> str:
             return ""
         case Table():
             rows = [[cell_text(cell).replace("|", "\\|") for cell in row] for row in block.rows]
-            return tabulate(rows, block.columns, tablefmt="pipe", colalign=_aligned(block), disable_numparse=True)
+            heads = [name.replace("|", "\\|") for name in block.columns]
+            return tabulate(rows, heads, tablefmt="pipe", colalign=_aligned(block), disable_numparse=True)
         case Figure():
             svg = f"([SVG](figures/{block.name}.svg))"
             return f"![{block.alt}](figures/{block.name}.png)\n\n*{block.caption}* {svg}"

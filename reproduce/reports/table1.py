@@ -49,7 +49,8 @@ def draw(study: Study) -> Document:
     sessions, items = (
         [{key: line[key] for key in ("data set", *keys)} for line in plain] for keys in (SESSIONS, ITEMS)
     )
-    meaning = [*MEANING, *(text for key, text in FOUND.items() if any(split.name.startswith(key) for split in splits))]
+    names = [split.name for split in splits if split.provenance.published]
+    meaning = [*MEANING, *(text for key, text in FOUND.items() if any(name.startswith(key) for name in names))]
     return Document(
         "Table 1: is it the paper's data?",
         _answer(splits),

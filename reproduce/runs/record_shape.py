@@ -23,6 +23,7 @@ from reproduce.runs.experiment import MAX_SEED, SCHEMA
 
 MAX_TABLE, MAX_ARRAYS = 16 << 20, 256 << 20  # bytes of a .json, and of an .npz unpacked; the largest known has 1 MiB
 MAX_ITEMS = 2**31 - 1
+MAX_SESSIONS = 20_000_000  # in a test set; pages hold an array of this length for every run
 ARRAYS = ("session", "length", "greater", "equal")
 ATTENTION = ("weights", "is_target", "lengths")
 DIGEST = "digest"  # of all other keys; older records have none
@@ -198,7 +199,7 @@ def _faults(content: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Ite
     n_items = content["split"]["n_items"]
     if (greater + equal + 1 > n_items).any():
         yield f"a rank outside 1 to {n_items}"
-    if (np.diff(session) < 0).any() or session[-1] >= len(session):
+    if (np.diff(session) < 0).any() or session[-1] >= MAX_SESSIONS:  # those of a single click have no prefix
         yield "its sessions are not numbered in order"
     if (means := content["attention"]) is None:
         return
