@@ -15,7 +15,7 @@ import torch
 from tabulate import tabulate
 
 from reproduce import catalog
-from reproduce.errors import InputError, ModelError, known
+from reproduce.errors import InputError, ModelError, UsageError, known
 from reproduce.fitting import user_model
 from reproduce.fitting.contract import RULES, broken, unusable
 from reproduce.reading import split_cache
@@ -31,6 +31,8 @@ def data_sets(options: Namespace) -> str:
     A fault in a data set that is named is raised; in others it is only listed.
     """
     if options.clear:
+        if options.dataset:
+            raise UsageError("--clear empties the whole cache; leave out --dataset")
         return f"{split_cache.folder()}/: {split_cache.clear() / 1e6:.1f} MB freed"
     data, named = options.data, catalog.named_datasets(options.dataset, options.rules, options.data)
     columns = ("clicks", "train_sequences", "test_sequences", "items", "average_length")

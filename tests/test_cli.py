@@ -104,6 +104,14 @@ def test_a_dry_run_says_what_would_run_and_runs_nothing(tmp_path: Path, capsys: 
     assert not list(tmp_path.glob("**/s_pop*"))
 
 
+@pytest.mark.parametrize("words", [["all"], ["table2", "--stored"]])
+def test_nothing_would_run_where_pages_are_drawn_from_records(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*words, "--dataset", "cycle", "--dry-run"]) == 0
+    assert capsys.readouterr().out == "nothing would run\n"
+
+
 def test_set_makes_a_row_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
     assert (
         main(["table2", "--dataset", "cycle", "--model", "item_knn", "--set", "item_knn.neighbours=3", "--quiet"]) == 0
@@ -148,6 +156,7 @@ def test_without_data_the_synthetic_log_is_used_and_named_in_the_title(capsys: p
         (["table2", "--dataset", "cycle", "--metric", "foo@20", "--dry-run"], "unknown metric 'foo@20'"),
         (["table2", "--dataset", "cycle", "--family", "softmax"], "--family is for rows from outside"),
         (["table2", "--dataset", "cycle", "--stored", "--slurm", "time=1"], "nothing is to be run from stored records"),
+        (["data", "--clear", "--dataset", "cycle"], "--clear empties the whole cache"),
         (["all", "--slurm", "time=1"], "nothing is to be run from stored records"),
         (["ablation", "--variant", "global"], "invalid choice: 'global' (choose from "),
     ],

@@ -69,7 +69,11 @@ def make(options: Namespace) -> int:
         outside = outside_ranks.of_options(options, request.datasets, measures)
         named = {**request.options, "ranks": options.ranks, "family": options.family}
         request = replace(request, outside=outside, options=named, folder="export")  # no other page has such rows
+    if given.get("stored", True):
+        experiments = []
     if given.get("dry_run"):
+        if not experiments:
+            print("nothing would run")
         for cell in experiments:
             split = request.digests.get(cell.dataset)
             now = "outdated"
@@ -77,8 +81,6 @@ def make(options: Namespace) -> int:
                 now = state(cell, request.results, split, keep_model=request.keep_model)
             print(f"{DRY[now]:<15} {cell.path.removeprefix('runs/')}")
         return 0
-    if given.get("stored", True):
-        experiments = []
     if queue is not None:
         print(slurm.submit(request, experiments, queue, stored_only(name, request, options)))
         return 0
