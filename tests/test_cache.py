@@ -124,6 +124,8 @@ def test_data_lists_the_cache_and_clears_nothing_but_it(
     (cache_folder / "mine.json").write_text("{}")
     main(["data", "--data", str(data)])
     assert "yoochoose1_4: 0.0 MB, of yoochoose-clicks.dat" in capsys.readouterr().out
+    assert main(["data", "--clear", "--dataset", "cycle"]) == 2
+    assert "--clear empties the whole cache; leave out --dataset" in capsys.readouterr().err
     assert main(["data", "--clear", "--data", str(data)]) == 0
     assert [file.name for file in cache_folder.iterdir()] == ["mine.json"]
 

@@ -156,7 +156,6 @@ def test_without_data_the_synthetic_log_is_used_and_named_in_the_title(capsys: p
         (["table2", "--dataset", "cycle", "--metric", "foo@20", "--dry-run"], "unknown metric 'foo@20'"),
         (["table2", "--dataset", "cycle", "--family", "softmax"], "--family is for rows from outside"),
         (["table2", "--dataset", "cycle", "--stored", "--slurm", "time=1"], "nothing is to be run from stored records"),
-        (["data", "--clear", "--dataset", "cycle"], "--clear empties the whole cache"),
         (["all", "--slurm", "time=1"], "nothing is to be run from stored records"),
         (["ablation", "--variant", "global"], "invalid choice: 'global' (choose from "),
     ],
