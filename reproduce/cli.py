@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 
 from reproduce import __version__, own_process, terminal
 from reproduce.errors import SuiteError, UsageError
-from reproduce.files import Terminated, heed_sigterm
+from reproduce.files import Terminated, data_folder, heed_sigterm
 from reproduce.paper import later_baselines
 from reproduce.paper.variants import PAPERS, VARIANTS
 
@@ -52,9 +52,7 @@ def main(words: Sequence[str] | None = None) -> int:
             else:
                 given = {key: getattr(options, key, None) for key in OWN_LOG}
                 options.rules = {key: value for key, value in given.items() if value not in (None, [])}
-                options.data = getattr(
-                    options, "data", Path(os.environ.get("REPRODUCE_DATA", "data"))
-                )  # own data in a .py may read from it
+                options.data = getattr(options, "data", data_folder())  # own data in a .py may read from it
                 own_process.show_tracebacks(getattr(options, "traceback", False))
                 if interruptible := signal.getsignal(signal.SIGINT) is signal.default_int_handler:
                     signal.signal(signal.SIGINT, signal.SIG_DFL)  # a library that is loading may swallow the exception

@@ -27,6 +27,11 @@ def host() -> str:
     return re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname())[:30] or "unnamed"
 
 
+def data_folder() -> Path:
+    """The folder with the logs where none is named: $REPRODUCE_DATA, or data/."""
+    return Path(os.environ.get("REPRODUCE_DATA", "data"))
+
+
 class Terminated(BaseException):
     """SIGTERM was received; raised only when no write is under way."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-import os
 from argparse import Namespace
 from collections.abc import Sequence
 from functools import partial
@@ -16,6 +15,7 @@ from tabulate import tabulate
 
 from reproduce import catalog
 from reproduce.errors import InputError, ModelError, UsageError, known
+from reproduce.files import data_folder
 from reproduce.fitting import user_model
 from reproduce.fitting.contract import RULES, broken, unusable
 from reproduce.reading import split_cache
@@ -96,9 +96,7 @@ def check(options: Namespace) -> str:
 
     for file in options.model:
         catalog.recommender(file, load=False)
-    catalog.named_datasets(
-        options.dataset, options.rules, options.data or Path(os.environ.get("REPRODUCE_DATA", "data"))
-    )
+    catalog.named_datasets(options.dataset, options.rules, options.data or data_folder())
     return report(options.results, options.data)
 
 

@@ -122,7 +122,7 @@ def test_rows_are_named_by_a_label_or_their_file_and_files_of_one_name_are_seeds
     assert {label: [one.experiment.seed for one in some] for label, some in found.items()} == {
         "sasrec": [0, 1],
         "A = B": [0],
-        "NARM (from outside)": [0],
+        "NARM": [0],
     }
     with pytest.raises(UsageError, match=r"ease.csv: named twice"):
         outside_ranks.rows([f"{tmp_path}/ease.csv", f"x={tmp_path}/ease.csv"], split)

@@ -36,6 +36,7 @@ SEARCHED: dict[str, dict[str, dict[str, object]]] = {
     },
 }
 
+NARM = Row("NARM", "narm")
 # The rows of Table 3 in the paper's order, with the model of ours that represents each.
 ROWS = (
     Row("POP", "pop"),
@@ -45,7 +46,7 @@ ROWS = (
     Row("FPMC", "fpmc", on=SEARCHED["fpmc"]),
     Row("GRU-Rec", "gru4rec"),
     Row("Improved GRU-Rec", "improved_gru_rec"),
-    Row("NARM", "narm"),
+    NARM,
 )
 
 

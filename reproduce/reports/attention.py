@@ -11,7 +11,7 @@ import numpy as np
 from reproduce import catalog
 from reproduce.errors import UsageError
 from reproduce.fitting.attention import Attention
-from reproduce.paper.rows import Row
+from reproduce.paper.rows import NARM
 from reproduce.reports import figures
 from reproduce.reports.document import Block, Bullets, Document, Figure, Section, Table
 from reproduce.reports.study import Page, Study, title_of
@@ -21,7 +21,6 @@ DRAWN = 10  # sessions in the sample
 DISTANCES = 10  # clicks from the end that are drawn
 SLIGHT = 0.1  # ours: a weight within a tenth of an even share counts as even
 EVEN = "neither favoured nor neglected"
-NARM = Row("NARM", "narm")
 
 
 def draw(study: Study) -> Document:

@@ -25,7 +25,7 @@ from reproduce.paper import elsewhere, numbers
 from reproduce.paper.counting import EVALUATION_2016, EVALUATION_2016_YOOCHOOSE, NARM_CODE, OURS, Counting
 from reproduce.paper.numbers import Score
 from reproduce.paper.originals import BPR_MF_ORDERS, EXPLAINED, PREDICTED
-from reproduce.paper.rows import Row
+from reproduce.paper.rows import NARM, Row
 from reproduce.reading.preprocessing import ClickLog, DatedSessions, longer_than_one, sessions_of, sort_by_item
 from reproduce.reading.sessions import Provenance, Sessions, Split, exactness
 from reproduce.reports import measuring, renderers
@@ -39,7 +39,6 @@ from reproduce.runs.record import Result
 from reproduce.runs.request import Request
 
 COUNTING = (Row("POP", "pop"), Row("S-POP", "s_pop"), Row("Item-KNN", "item_knn"))
-NARM = Row("NARM", "narm")
 FILE_ORDER, TIME_ORDER = "diginetica-file-order", "diginetica"
 RULES: Mapping[str, Counting] = {
     "rank ≤ 20, ties against": OURS,

@@ -60,8 +60,9 @@ def make(options: Namespace) -> int:
     measures = [*metrics.PAPERS.values(), *map(metrics.parse, request.options.get("metric", ()))]
     experiments = cells(request, page.rows(request))
     recorded = Records(request.results).datasets()
-    only_stored = given.get("stored", True) and not given.get("dataset")  # then a log that cannot be read is no fault
-    needed = () if only_stored else request.datasets
+    needed = (
+        request.datasets if given.get("dataset") or not given.get("stored", True) else ()
+    )  # their logs must be sound
     request = replace(request, digests=digests(needed, request.data, recorded=recorded))
     if given.get("ranks") or given.get("family"):
         from reproduce.runs import outside_ranks  # and with it pyarrow
@@ -75,11 +76,7 @@ def make(options: Namespace) -> int:
         if not experiments:
             print("nothing would run")
         for cell in experiments:
-            split = request.digests.get(cell.dataset)
-            now = "outdated"
-            if not request.force:
-                now = state(cell, request.results, split, keep_model=request.keep_model)
-            print(f"{DRY[now]:<15} {cell.path.removeprefix('runs/')}")
+            print(f"{DRY[state(cell, request)]:<15} {cell.path.removeprefix('runs/')}")
         return 0
     if queue is not None:
         print(slurm.submit(request, experiments, queue, stored_only(name, request, options)))

@@ -20,7 +20,7 @@ from reproduce.reports.document import Block, Bullets, Document, Number, Table
 from reproduce.reports.measuring import METRICS, Effect, Kind, Seeds, View, Where
 from reproduce.reports.records import Records, papers_task, reference, reference_folder
 from reproduce.runs.experiment import Experiment
-from reproduce.runs.record import FROM_OUTSIDE, OUTSIDE, OutsideResult, Result
+from reproduce.runs.record import OUTSIDE, OutsideResult, Result
 from reproduce.runs.request import Request, words
 
 NARM = "NARM"
@@ -39,7 +39,7 @@ def distinct(rows: Iterable[Row]) -> list[Row]:
     models, found = {row.label: row.model for row in KNOWN}, []
     for row in rows:
         if models.setdefault(row.label, row.model) != row.model:
-            row = replace(row, label=f"{row.label} ({FROM_OUTSIDE if row.model.startswith(OUTSIDE) else row.model})")
+            row = replace(row, label=f"{row.label} ({'from outside' if row.model.startswith(OUTSIDE) else row.model})")
         found.append(row)
     return found
 

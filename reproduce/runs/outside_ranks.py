@@ -31,13 +31,11 @@ from reproduce import catalog
 from reproduce.errors import InputError, UsageError, in_a_line
 from reproduce.evaluation.metrics import Measure
 from reproduce.files import exists
-from reproduce.paper import later_baselines
-from reproduce.paper.rows import ROWS
 from reproduce.reading import plain_table
 from reproduce.reading.plain_table import PlainTable, is_text
 from reproduce.reading.sessions import Split
 from reproduce.runs.experiment import Experiment
-from reproduce.runs.record import FROM_OUTSIDE, OUTSIDE, OutsideResult, Result, split_of_record
+from reproduce.runs.record import OUTSIDE, OutsideResult, Result, split_of_record
 from reproduce.runs.split_files import item_ids, session_ids
 
 FORMS = "session and length with rank, with best_rank and worst_rank, with items, or with item and rank"
@@ -88,9 +86,6 @@ def rows(texts: Sequence[str], split: Split, family: str = "") -> dict[str, list
         UsageError: a pattern matches no file, or a file is named twice.
         InputError: a file is refused; see `read`.
     """
-    ours = {row.label for row in (*ROWS, *later_baselines.ROWS)} | {
-        kind.label for kind in catalog.recommenders().values()
-    }
     files: dict[Path, str] = {}  # with the label of each
     for text in texts:
         label, pattern = ("", text) if exists(Path(text)) else text.rpartition("=")[::2]
@@ -101,8 +96,7 @@ def rows(texts: Sequence[str], split: Split, family: str = "") -> dict[str, list
         for file in matching:
             if file.resolve() in map(Path.resolve, files):
                 raise UsageError(f"--ranks {file}: named twice; several seeds of a row are several files")
-            row = label or re.sub(r"-seed[0-9]+$", "", file.stem)
-            files[file] = f"{row} ({FROM_OUTSIDE})" if row in ours else row
+            files[file] = label or re.sub(r"-seed[0-9]+$", "", file.stem)
     read_rows: dict[str, list[OutsideResult]] = {}
     for file, label in files.items():
         seeds = read_rows.setdefault(label, [])

@@ -29,7 +29,6 @@ from reproduce.runs.record_shape import ARRAYS, ATTENTION, DIGEST, Misshapen
 if TYPE_CHECKING:
     import pandas as pd
 
-FROM_OUTSIDE = "from outside"  # behind a label that a row of the suite has too
 OUTSIDE = "outside: "  # before the label in the place of a model's name, so that it is never a model of the suite
 
 

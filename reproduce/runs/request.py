@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext, suppress
@@ -13,6 +12,7 @@ from typing import Any
 
 from reproduce import catalog
 from reproduce.errors import InputError, UsageError
+from reproduce.files import data_folder
 from reproduce.paper.rows import Row
 from reproduce.runs import kept_model
 from reproduce.runs.experiment import Experiment
@@ -136,7 +136,7 @@ def command_line(command: str, request: Request, *more: str) -> str:
     line = ["python", "-m", "reproduce", *words(command, request)]
     if tuple(request.seeds) != (0,):
         line += ["--seed", *map(str, request.seeds)]
-    if request.data != Path(os.environ.get("REPRODUCE_DATA", "data")):
+    if request.data != data_folder():
         line += ["--data", str(request.data)]
     if request.results != Path("results/local"):
         line += ["--results", str(request.results)]
@@ -196,18 +196,16 @@ def digests(datasets: Iterable[str], data: Path, *, recorded: Iterable[str] = ()
     return found
 
 
-def state(experiment: Experiment, results: Path, split: str | None, *, keep_model: bool = False) -> str:
-    """The state of a cell: stored, outdated, begun or missing.
-
-    Args:
-        split: the digest of the data set's split, if its files are at hand.
-        keep_model: the fitted model is wanted too; a record without it is outdated.
+def state(experiment: Experiment, request: Request) -> str:
+    """The state of a cell: stored, outdated, begun or missing; with --force no record counts as stored.
 
     Raises:
         InputError: the record is broken or of other data.
     """
-    result = load(experiment, results, split)
+    if request.force:
+        return "outdated"
+    result = load(experiment, request.results, request.digests.get(experiment.dataset))
     if result is not None:
-        kept = not keep_model or kept_model.is_kept(experiment, results, result)
+        kept = not request.keep_model or kept_model.is_kept(experiment, request.results, result)
         return "stored" if current(result) and kept else "outdated"
-    return "begun" if experiment.file(results, ".checkpoint").exists() else "missing"
+    return "begun" if experiment.file(request.results, ".checkpoint").exists() else "missing"

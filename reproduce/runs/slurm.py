@@ -88,12 +88,7 @@ def submit(request: Request, experiments: Sequence[Experiment], keys: Mapping[st
     """
     if request.jobs != 1:
         raise UsageError("--jobs: with --slurm every run is a job of its own; how many at a time is at-once=N")
-    missing = [
-        cell
-        for cell in experiments
-        if request.force
-        or state(cell, request.results, request.digests.get(cell.dataset), keep_model=request.keep_model) != "stored"
-    ]
+    missing = [cell for cell in experiments if state(cell, request) != "stored"]
     queued = queue([command(request, cell) for cell in missing], keys, request, page)
     if not missing:
         return queued or f"nothing to submit: all {len(experiments)} runs are stored"
