@@ -269,3 +269,9 @@ def test_pop_in_the_reconstructed_order_is_what_was_measured_before(real_data: P
     assert round(100 * np.mean(ranks <= 20), 2) == 0.96
     assert round(100 * np.mean((ranks <= 20) / ranks), 2) == 0.24
     assert table1.repeats(split.train) == pytest.approx(20.0, abs=0.05)
+
+
+@pytest.mark.parametrize("raw", [b"122p.", b"(lp12.", b"(lI1.", b"\x80\x02]M1.", b"]." + b"a", b"K."])
+def test_half_a_piece_before_the_dot_is_no_pickle_of_lists(raw: bytes) -> None:
+    """Python 3.11.2, which Debian 12 has, takes some of these for whole with a possessive repetition."""
+    assert not processed._holds_lists_of_ints(raw)
