@@ -5,7 +5,6 @@ After an intended change: REWRITE_GOLDEN=1 python -m pytest tests/test_claims.py
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Mapping
@@ -29,7 +28,6 @@ from reproduce.reports.records import Records
 from reproduce.runs.experiment import Experiment
 from reproduce.runs.record import Result, store
 from reproduce.runs.request import Request
-from reproduce.runs.search import VERSION, Found, Protocol, Trial
 
 GOLDEN = Path(__file__).resolve().parent / "golden" / "claims.md"
 A, B, POP = Row("Item-KNN", "item_knn"), Row("S-KNN", "sknn"), Row("POP", "pop")  # these models have no randomness
@@ -201,40 +199,13 @@ def test_records_of_another_split_than_most_rows_are_left_out(tmp_path: Path) ->
     assert f"narm-seed0.json: made from other data called {HERE}; left out." in evidence._records.remarks()
 
 
-def search(row: Row, fields: Mapping[str, object], trials: int = 20, version: int = VERSION) -> Found:
-    """Make a search that found these fields."""
-    first, best = Trial({}, 50.0, 20.0), Trial(dict(fields), 51.0, 21.0)
-    return Found(row.model, {}, "a tenth", [first, best], (), Protocol(version, trials, None, 3, 3))
-
-
-def test_tuned_rows_are_compared_only_where_all_had_the_same_budget() -> None:
-    tuned = {"alpha": 0.1}
-    rows = (Row("FPMC", "fpmc"), A, POP)
-
-    def chosen(*searches: Found) -> list[str] | None:
-        found = Evidence(Records(Path("none")), HERE, searches).tuned_equally(rows)
-        return None if found is None else [row.label for row in found]
-
-    assert chosen() is None
-    assert chosen(search(A, tuned)) is None
-    assert chosen(search(A, tuned), search(FPMC, {"epochs": 40}, trials=8)) is None
-    assert chosen(search(A, tuned, version=1), search(FPMC, {"epochs": 40}, version=1)) is None
-    assert chosen(search(A, tuned), search(FPMC, {"epochs": 40})) == ["FPMC (tuned)", "Item-KNN (tuned)", "POP"]
-    # Where the defaults were the best, the row itself is the tuned one.
-    assert chosen(search(A, tuned), search(FPMC, {})) == ["FPMC", "Item-KNN (tuned)", "POP"]
-
-
 def test_a_tuned_record_never_stands_in_for_published_settings(tmp_path: Path) -> None:
     stored(tmp_path, {A.label: hits(0.4), POP.label: hits(0.5)})
     store(record(Row("", "item_knn", {"alpha": 0.1}), hits(0.6)), tmp_path)
-    evidence = {HERE: Evidence(Records(tmp_path), HERE, [search(A, {"alpha": 0.1})])}
+    evidence = {HERE: Evidence(Records(tmp_path), HERE)}
     claim = Claim("C", "", {"YOOCHOOSE 1/64": (Above(A, POP, "recall"), Above(B, POP, "recall"))})
     published = claims.judge(claim, HERE, evidence)
     assert [one.verdict for one in published] == [Verdict.CONTRADICTED, None]
-    tuned = claims.judge(claim, HERE, evidence, evidence[HERE].tuned_equally)
-    assert [one.verdict for one in tuned] == [Verdict.SUPPORTED, None]
-    assert tuned[0].words == "Item-KNN (tuned) − POP, Recall@20"
-    assert [one.unequal for one in tuned] == [False, True]
 
 
 def spoken(*words: Verdict | None) -> list[Outcome]:
@@ -337,13 +308,6 @@ def test_the_page_is_the_golden_one(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         store(record(Row("", "narm", fields), hits(0.675, seed)), results)
     for model, fields, share in (("item_knn", {"alpha": 0.25}, 0.62), ("fpmc", {"epochs": 40}, 0.58)):
         store(record(Row("", model, fields), hits(share, 3)), results)
-        trials = [{"fields": one, "recall": 50.0, "mrr": 20.0, "why": None} for one in ({}, fields)]
-        content: dict[str, object] = {"model": model, "fixed": {}, "scored_on": "a tenth"}
-        file = results / "search" / HERE / f"{model}-seed0.json"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        content["protocol"] = {"version": VERSION, "trials": 2, "trial_epochs": None, "refitted": 1, "refits": 1}
-        content["refits"] = [{"fields": fields, "recalls": [50.0], "mrrs": [20.0]}]
-        file.write_text(json.dumps({**content, "trials": trials}))
     text = renderers.markdown(claims.PAGE.draw(request(results)))
     if os.environ.get("REWRITE_GOLDEN"):
         GOLDEN.write_text(text, encoding="utf-8")
@@ -371,11 +335,3 @@ def test_strict_exits_4_where_a_claim_fails_on_the_papers_data_only(
     out = capsys.readouterr().out
     assert re.search(r"\*Contradicted\* \(1 of \d+ tests\): C10 on YOOCHOOSE 1/64\.", out)
     assert "C10,YOOCHOOSE" not in out and "contradicted" in (tmp_path / "claims.csv").read_text(encoding="utf-8")
-
-
-def test_a_broken_search_is_named_and_the_page_drawn(tmp_path: Path) -> None:
-    (tmp_path / "search" / HERE).mkdir(parents=True)
-    (tmp_path / "search" / HERE / "fpmc-seed0.json").write_text("{")
-    assert "fpmc-seed0.json: not what a search of today stores" in renderers.markdown(
-        claims.PAGE.draw(request(tmp_path))
-    )

@@ -18,7 +18,6 @@ from reproduce import catalog
 from reproduce.__main__ import main
 from reproduce.errors import InputError, ModelError
 from reproduce.files import only_one
-from reproduce.paper.rows import Row
 from reproduce.reading.held_out import drift, hold_out
 from reproduce.reading.sessions import Provenance, Sessions, Split
 from reproduce.runs import search
@@ -377,29 +376,6 @@ def test_a_search_does_not_touch_what_another_protocol_or_budget_came_to(tmp_pat
         "item_knn-seed0-1-trials-protocol2.json",
         "item_knn-seed0-2-trials-protocol2.json",
     }
-
-
-def a_search(model: str, trials: int, reached: float, *, epochs: int | None = None, version: int = 2) -> Found:
-    best, refit = Trial({}, reached, 20.0), Refit({}, [reached], [20.0])
-    return Found(model, {}, "", [best] * trials, [refit], Protocol(version, trials, epochs, 3, 3))
-
-
-def test_searches_compare_only_where_all_models_have_one_by_the_same_protocol_and_budget() -> None:
-    narm, gru, knn = (Row(catalog.recommender(one).label, one) for one in ("narm", "improved_gru_rec", "item_knn"))
-    searches = [a_search("narm", 20, 60.0), a_search("improved_gru_rec", 10, 60.0), a_search("item_knn", 20, 50.0)]
-    assert [one.model for one in search.compared(searches, [knn, narm])] == ["item_knn", "narm"]
-    assert search.compared(searches, [narm, gru]) == []
-    for unlike in (a_search("improved_gru_rec", 20, 60.0, epochs=5), a_search("improved_gru_rec", 20, 60.0, version=1)):
-        assert search.compared([*searches, unlike], [narm, gru]) == []
-    alike = a_search("improved_gru_rec", 20, 60.0)
-    assert search.compared([*searches, alike], [narm, gru]) == [searches[0], alike]
-
-
-def test_of_several_searches_of_a_row_the_better_one_counts_and_of_several_protocols_the_larger() -> None:
-    narm = Row(catalog.recommender("narm").label, "narm")
-    one, better, larger = a_search("narm", 20, 60.0), a_search("narm", 20, 61.0), a_search("narm", 40, 50.0)
-    assert search.compared([one, better], [narm]) == [better] == search.compared([better, one], [narm])
-    assert search.compared([one, better, larger], [narm]) == [larger]
 
 
 def test_a_committed_search_of_before_is_read_as_of_the_older_protocol() -> None:

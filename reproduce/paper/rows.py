@@ -15,11 +15,6 @@ class Row:
     fields: Mapping[str, object] = field(default_factory=dict)
     on: Mapping[str, Mapping[str, object]] = field(default_factory=dict)  # data set -> the fields used there instead
 
-    @property
-    def plain(self) -> Row:
-        """The row with the same fields on all data sets: what a search starts from."""
-        return Row(self.label, self.model, self.fields)
-
     def at(self, dataset: str) -> Row:
         """The row with the fields that it has on one data set."""
         return Row(self.label, self.model, self.on.get(dataset, self.fields))

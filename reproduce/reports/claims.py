@@ -5,11 +5,10 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from reproduce import catalog
 from reproduce.evaluation import uncertainty, verdicts
 from reproduce.evaluation.uncertainty import MOST_SEEDS, POWER, Estimate, Measurement
 from reproduce.evaluation.verdicts import SHARE, Verdict
@@ -18,18 +17,16 @@ from reproduce.paper.claims import CLAIMS, Claim, Close, Collapse, Comparison, G
 from reproduce.paper.originals import PREDICTED
 from reproduce.paper.rows import Row, searched
 from reproduce.reports import measuring, renderers
-from reproduce.reports.document import NOT_RUN, Block, Cell, Document, Number, Table, p_value
+from reproduce.reports.document import NOT_RUN, Cell, Document, Number, Table, p_value
 from reproduce.reports.lengths import of_lengths
 from reproduce.reports.measuring import METRICS, Seeds
 from reproduce.reports.records import Records, papers_task
 from reproduce.reports.study import Page, Study, joined, title_of
-from reproduce.runs import search
 from reproduce.runs.record import Result
-from reproduce.runs.search import VERSION, Found
 
 CONTRADICTED = 4  # the exit status of --strict
 DECIDED = (Verdict.SUPPORTED, Verdict.CONTRADICTED)
-NO_CLAIM, UNEQUAL = "·", "not tuned equally"
+NO_CLAIM = "·"
 MEANING = (
     "**Supported**: every comparison of the claim is shown. **Contradicted**: at least one is shown to be the other "
     "way round. **Undecided**: the noise is too large for either, or some comparisons are not run. **Not testable**: "
@@ -48,12 +45,12 @@ METHOD = (
     "order is another task; its comparisons are in claims.csv and bear on no claim. How verdicts are reached: "
     "docs/method.md."
 )
-Chosen = Callable[[tuple[Row, ...]], tuple[Row, ...] | None]  # the rows to take for a comparison's, if any
+Chosen = Callable[[tuple[Row, ...]], tuple[Row, ...]]  # the rows to take for a comparison's
 
 
 def draw(study: Study) -> Document:
     records = study.records
-    evidence = {name: Evidence(records, name, records.searches(name)) for name in numbers.DATASETS}
+    evidence = {name: Evidence(records, name) for name in numbers.DATASETS}
     judged = {name: {claim.name: judge(claim, name, evidence) for claim in CLAIMS} for name in evidence}
     papers = [name for name, here in evidence.items() if papers_task(name, here.every)]
     samples = [name for name in evidence if name not in (*papers, *numbers.OTHER_ORDER)]
@@ -86,7 +83,6 @@ def draw(study: Study) -> Document:
             *(f"{title_of(name)}: {searched(name)}" for name in shown if searched(name)),
             DECIDING if deciding else "",
             Table(deciding, "The weakest comparison", labels=3),
-            *_when_tuned(evidence, shown),
             METHOD,
         ],
         foot="Every comparison: [claims.csv](claims.csv).",
@@ -104,10 +100,8 @@ PAGE = Page(draw)
 class Evidence:
     """The records of one data set that bear on claims, measured when they are first needed."""
 
-    def __init__(self, records: Records, dataset: str, searches: Sequence[Found] = ()) -> None:
+    def __init__(self, records: Records, dataset: str) -> None:
         self._records, self.dataset = records, dataset
-        # In an older protocol a single fit decided which setting won: that is no basis for a comparison.
-        self.searches = [found for found in searches if found.protocol.version == VERSION]
         self.column = numbers.PAPER_COLUMN[dataset]
         self.every = records.of(dataset)
         self.seeds = Seeds.of(records, self.every[0]) if self.every else Seeds({})
@@ -130,39 +124,16 @@ class Evidence:
             self._measured[key] = measuring.measured({"": self.results(row)}, metric, self.seeds, where)[""]
         return self._measured[key]
 
-    def tuned_equally(self, rows: tuple[Row, ...]) -> tuple[Row, ...] | None:
-        """Return each row with the settings of its search; None unless every row has a search with the same budget.
-
-        A row whose model has nothing to search stays as it is and needs none.
-        """
-        wanted = [row for row in rows if can_be_searched(row)]
-        searches = search.compared(self.searches, wanted)
-        if wanted and not searches:
-            return None
-        found = zip(wanted, searches, strict=True)
-        return _with_settings(rows, {row.label: search.row for row, search in found if search.better}, "tuned")
-
 
 def as_public_code(rows: tuple[Row, ...]) -> tuple[Row, ...]:
     """Return each row of the paper with the settings of public code; others stay as they are."""
     public = {label: prediction.row for label, prediction in PREDICTED.items()}
-    return _with_settings(rows, public, "public code")
-
-
-def _with_settings(rows: tuple[Row, ...], other: Mapping[str, Row], note: str) -> tuple[Row, ...]:
-    """Return each row with the settings that another has, by label, if they differ; a label says so."""
     return tuple(
-        Row(f"{row.label} ({note})", new.model, new.fields, new.on)
-        if (new := other.get(row.label)) and new.fields != row.fields
+        Row(f"{row.label} (public code)", new.model, new.fields, new.on)
+        if (new := public.get(row.label)) and new.fields != row.fields
         else row
         for row in rows
     )
-
-
-def can_be_searched(row: Row) -> bool:
-    """Return whether the model of a row declares a field to search."""
-    kind = catalog.recommenders().get(row.model)
-    return kind is not None and any(field.metadata.get("search") for field in fields(kind))  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -175,8 +146,6 @@ class Outcome:
     published: float | None = None  # the effect in the paper
     p: float = math.nan  # after Holm's correction over the comparisons of the claim
     verdict: Verdict | None = None  # None where records are missing or cannot be compared
-    searched: bool = False  # the model of one of its rows has something to search
-    unequal: bool = False  # its methods were not tuned equally
     power: float = math.nan  # of supporting the comparison if the truth is as published, with the seeds that there are
     seeds: int | None = None  # of each row with which that power is 0.8; None: not by 100, or not asked
 
@@ -194,8 +163,7 @@ def judge(
 
     Args:
         evidence: by data set; a `Collapse` needs two of them.
-        chosen: returns the rows to take for those of a comparison; None where there are none. By default the rows stay
-            as they are, with published settings.
+        chosen: returns the rows to take for those of a comparison; by default these, with published settings.
     """
     here = evidence[dataset]
     outcomes: list[Outcome] = []
@@ -203,17 +171,11 @@ def judge(
     comparisons = claim.comparisons.get(here.column, ())
     for comparison in comparisons:
         rows = chosen(claims.rows(comparison))
-        if rows is None:
-            outcomes.append(Outcome(_words(comparison, claims.rows(comparison)), searched=True, unequal=True))
-            continue
         there = evidence[comparison.before] if isinstance(comparison, Collapse) else here
         recorded = all(here.results(row) and there.results(row) for row in rows)
         if recorded and (weighable := _weigh(comparison, rows, here, there)) is not None:
             weighed[len(outcomes)] = weighable
-        searched = any(map(can_be_searched, rows))
-        outcomes.append(
-            Outcome(_words(comparison, rows), published=claims.published(comparison, here.column), searched=searched)
-        )
+        outcomes.append(Outcome(_words(comparison, rows), published=claims.published(comparison, here.column)))
     for (i, weighable), judgement in zip(weighed.items(), verdicts.judge(list(weighed.values())), strict=True):
         effect, level, verdict = measuring.estimate(weighable.effect), judgement.level, judgement.verdict
         outcomes[i] = replace(outcomes[i], effect=effect, level=level, p=judgement.p, verdict=verdict)
@@ -368,23 +330,6 @@ def _csv(claim: Claim, dataset: str, outcomes: Sequence[Outcome], bears: bool) -
             "ours: high": high,
             "level": None if outcome.effect is None else outcome.level,
             "p (Holm)": outcome.p,
-            "verdict": UNEQUAL if outcome.unequal else outcome.verdict or NOT_RUN,
+            "verdict": outcome.verdict or NOT_RUN,
             "power": outcome.power,
         }
-
-
-def _when_tuned(evidence: Mapping[str, Evidence], shown: Sequence[str]) -> list[Block]:
-    """Judge the claims again with every method of a comparison tuned on the same budget."""
-    lines: list[dict[str, Cell]] = []
-    for claim in CLAIMS:
-        judged = {name: judge(claim, name, evidence, evidence[name].tuned_equally) for name in shown}
-        tested = [outcome for outcomes in judged.values() for outcome in outcomes]
-        if any(outcome.verdict is not None and outcome.searched for outcome in tested):
-            cells: dict[str, Cell] = {"claim": claim.name}
-            for name, outcomes in judged.items():
-                unequal = outcomes and all(outcome.unequal for outcome in outcomes)
-                cells[title_of(name)] = UNEQUAL if unequal else _verdict(outcomes)
-            lines.append(cells)
-    if lines:
-        return ["**With every method tuned on the same budget**:", Table(lines, "Tuned equally", labels=1 + len(shown))]
-    return ["No claim can be tested with equally tuned methods yet: no two were searched alike, by today's protocol."]

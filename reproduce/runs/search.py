@@ -4,8 +4,6 @@ A trial is an ordinary experiment on `<data set>-held-out`, so its record is reu
 first trial has the model's defaults. The best trials are then fitted again with other seeds, and the settings with the
 best mean win, because the best of many trials with one seed is partly luck. The draw of a trial depends on the seed and
 on the trials before it, so a search that is repeated draws the same trials.
-
-Only searches with the same Protocol can be compared.
 """
 
 from __future__ import annotations
@@ -14,7 +12,7 @@ import importlib.util
 import json
 import sys
 from argparse import Namespace
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from statistics import mean
@@ -47,7 +45,7 @@ SHOWN = 5  # trials in the report
 
 @dataclass(frozen=True)
 class Protocol:
-    """How a search is made, and its budget. Only searches with equal protocols can be compared."""
+    """How a search is made, and its budget."""
 
     version: int
     trials: int  # different settings, including the defaults
@@ -167,24 +165,6 @@ class Found:
     def better(self) -> bool:
         """Whether the fields that were found differ from those of the row that was searched."""
         return not request.same(self.base, self.row)
-
-
-def compared(searches: Iterable[Found], wanted: Sequence[Row]) -> list[Found]:
-    """Return one search for each of the wanted rows, in their order, all with the same protocol and budget.
-
-    A row may have several searches, with different seeds, or because one fixes a field at the row's value and another
-    searches it; the one with the best score on the held-out sessions is taken. Of several protocols it is the one with
-    the latest version, then with the most trials, then with the most epochs. The list is empty if no protocol has a
-    search for every row; then the rows may not be compared as tuned.
-    """
-    groups: dict[Protocol, list[Found]] = {}
-    for search in searches:
-        groups.setdefault(search.protocol, []).append(search)
-    for protocol in sorted(groups, key=lambda it: (-it.version, -it.trials, -(it.trial_epochs or float("inf")))):
-        by_row = [[found for found in groups[protocol] if request.same(found.base, row.plain)] for row in wanted]
-        if all(by_row):
-            return [max(rivals, key=lambda found: found.reached) for rivals in by_row]
-    return []
 
 
 SCORES, WHY = [number(0, 100)], (text, null)
