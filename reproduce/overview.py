@@ -86,8 +86,7 @@ def fetched(options: Namespace) -> str:
 
 def merged(options: Namespace) -> str:
     """Bring the records and kept models of other results folders into one."""
-    done = merge(options.folders, options.results)
-    return f"{done}\n{len(done.brought)} brought in, {len(done.kept)} there already: {options.results}"
+    return "\n".join(merge(options.folders, options.results))
 
 
 def check(options: Namespace) -> str:

@@ -2,35 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from reproduce.errors import InputError
 from reproduce.files import only_one, replacing
-from reproduce.runs.experiment import Experiment
 from reproduce.runs.kept_model import ENDING, fault, is_kept
 from reproduce.runs.record import Result, load_file
 
 
-@dataclass(frozen=True)
-class Merged:
-    """What a merge did: paths of experiments, and files."""
-
-    brought: list[str] = field(default_factory=list)
-    kept: list[str] = field(default_factory=list)  # there already, with equal ranks
-    models: list[str] = field(default_factory=list)  # of either kind, whose fitted model was brought in
-    skipped: list[Path] = field(default_factory=list)  # files that belong to no whole record, or to another run
-
-    def __str__(self) -> str:
-        words = {"brought in": self.brought, "there already, with equal ranks": self.kept}
-        words["its fitted model brought in"] = self.models
-        lines = [f"{path.removeprefix('runs/')}: {done}" for done, paths in words.items() for path in paths]
-        return "\n".join([*lines, *(f"{file}: left behind, part of no whole run" for file in self.skipped)])
-
-
-def merge(folders: Sequence[Path], results: Path) -> Merged:
-    """Bring the records of several results folders into one.
+def merge(folders: Sequence[Path], results: Path) -> list[str]:
+    """Bring the records of several results folders into one; return what was done, in a line for each file.
 
     Every record is compared with the one that is there already: first all of them, so that nothing is brought in if
     something is wrong, and again under the run's lock, since a run may have ended in between.
@@ -39,48 +21,42 @@ def merge(folders: Sequence[Path], results: Path) -> Merged:
         InputError: a folder holds no record, a record or a kept model is broken, or two records of one experiment
             differ in their ranks or in the cause of the run (data, fields, source). The message names the files.
     """
-    done = Merged()
-    tables: dict[str, Path] = {}  # path of an experiment -> its first record in the folders
-    models: dict[str, Path] = {}
+    models: dict[Path, Path | None] = {}  # the .json of every record in the folders, and its kept model
+    first: dict[str, Path] = {}  # path of an experiment -> its first record in the folders
+    left: list[str] = []
     for folder in folders:
-        here = sorted((folder / "runs").glob("*/*.json"))
-        if not here:
+        files = sorted((folder / "runs").glob("*/*"))
+        tables = [file for file in files if file.suffix == ".json"]
+        if not tables:
             raise InputError(
                 f"{folder}: holds no records (runs/<data set>/<model>-seed<k>.json); name a results folder"
             )
-        whole = set(here)
-        for table in here:
-            result = load_file(table)[1]
-            cause = result.experiment
-            for other in (cause.file(results, ".json"), tables.setdefault(cause.path, table)):
+        for table in tables:
+            result, model = load_file(table)[1], table.with_suffix(ENDING)
+            path = result.experiment.path
+            for other in (results / f"{path}.json", first.setdefault(path, table)):
                 _check_same(other, table, result)
-            whole.add(cause.file(folder, ".npz"))
-            model = cause.file(folder, ENDING)
-            if model.is_file() and not fault(model, result):
-                models.setdefault(cause.path, model)
-                whole.add(model)
-        done.skipped.extend(file for file in sorted((folder / "runs").glob("*/*")) if file not in whole)
-    for path, table in tables.items():
-        _bring(table, models.get(path), results, done)
-    return done
+            models[table] = model if model.is_file() and not fault(model, result) else None
+        whole = {file for table in tables for file in (table, table.with_suffix(".npz"), models[table])}
+        left += [f"{file}: left behind, part of no whole run" for file in files if file not in whole]
+    return [line for table, model in models.items() for line in _bring(table, model, results)] + left
 
 
-def _bring(table: Path, model: Path | None, results: Path, done: Merged) -> None:
+def _bring(table: Path, model: Path | None, results: Path) -> Iterator[str]:
     """Copy a record to its place: the arrays first, since a record exists as soon as its .json does; and its model."""
     result = load_file(table)[1]
-    cause: Experiment = result.experiment
-    here, model_here = cause.file(results, ".json"), cause.file(results, ENDING)
-    with only_one(cause.file(results, ".lock")):
+    here, name = results / f"{result.experiment.path}.json", result.experiment.path.removeprefix("runs/")
+    with only_one(here.with_suffix(".lock")):
         if here.is_file():
             _check_same(here, table, result)
-            done.kept.append(cause.path)
+            yield f"{name}: there already, with equal ranks"
         else:
-            _copy(cause.file(table.parents[2], ".npz"), cause.file(results, ".npz"))
-            _copy(table, here)
-            done.brought.append(cause.path)
-        if model is not None and not is_kept(cause, results, result):
-            _copy(model, model_here)
-            done.models.append(cause.path)
+            for ending in (".npz", ".json"):
+                _copy(table.with_suffix(ending), here.with_suffix(ending))
+            yield f"{name}: brought in"
+        if model is not None and not is_kept(result.experiment, results, result):
+            _copy(model, here.with_suffix(ENDING))
+            yield f"{name}: its fitted model brought in"
 
 
 def _check_same(file: Path, other: Path, result: Result) -> None:
