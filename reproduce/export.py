@@ -25,7 +25,6 @@ from reproduce.reports.measuring import Seeds, View
 from reproduce.reports.records import Records
 from reproduce.reports.study import Study
 from reproduce.runs import outside_ranks, split_files
-from reproduce.runs.listing import listed
 from reproduce.runs.record import Result
 from reproduce.runs.request import Request, digests, settings
 
@@ -57,7 +56,7 @@ def answer(options: Namespace) -> str:
     by_dataset = {dataset: rows for dataset in datasets if (rows := study.rows(dataset))}
     if not by_dataset:
         why = "python -m reproduce table2 makes some"
-        if any(listed(request.results, dataset) for dataset in datasets):
+        if any(map(Records(request.results).readable, datasets)):
             why = "its records are of other rows or settings; name them with --model and --set"
         raise InputError(f"{request.results}: no record to export; {why}")
     tables: list[tuple[str, str, Table]] = []

@@ -25,7 +25,6 @@ from reproduce.reports.records import Records
 from reproduce.reports.study import Page
 from reproduce.runs import kept_model, search
 from reproduce.runs.experiment import identity
-from reproduce.runs.listing import listed
 from reproduce.runs.record import Result, current, load_file
 from reproduce.runs.request import Request, digests
 
@@ -168,8 +167,9 @@ class _Folder:
             request = replace(request, datasets=[place.name], folder=place.name)
         if not page.reads_logs or data is None:
             return request
-        for name, digest in digests([*request.datasets, *Records(self.results).datasets()], data).items():
-            recorded = {entry.split for entry in listed(self.results, name) if entry.experiment}
+        records = Records(self.results)
+        for name, digest in digests([*request.datasets, *records.datasets()], data).items():
+            recorded = {result.split["digest"] for result in records.readable(name)}
             if recorded and digest not in recorded:
                 raise making.NotHere(f"drawn from another {name} than {data} has")
         return replace(request, data=data)

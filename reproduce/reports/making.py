@@ -22,7 +22,6 @@ from reproduce.reports.records import Records
 from reproduce.reports.study import Page, Study
 from reproduce.runs import scheduler, slurm
 from reproduce.runs.experiment import Experiment
-from reproduce.runs.listing import listed
 from reproduce.runs.record_shape import FIELDS, integer, misfits, text, truth
 from reproduce.runs.request import Request, cells, digests, settings, settings_of, state, words
 from reproduce.runs.runner import RunOptions, run_with
@@ -246,8 +245,8 @@ def stored_request(page: str, results: Path) -> Request:
         raise InputError("its last line is no request")
     settings = parts.get("settings", {})
     folders = [file.name for file in (results / "runs").glob("*")]
-    models = {entry.experiment.model for name in folders for entry in listed(results, name) if entry.experiment}
-    models |= {re.split(",|-seed", Path(path).name)[0] for path in parts.get("failures", {})}
+    runs = [*(results / "runs").glob("*/*.json"), *map(Path, parts.get("failures", {}))]
+    models = {re.split(",|-seed", path.name)[0] for path in runs}
     for names, known, recorded, flag in (
         (parts.get("datasets", []), catalog.datasets(), folders, "--dataset"),
         ([*parts.get("models", []), *settings], catalog.recommenders(), models, "--model"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -28,8 +27,6 @@ from reproduce.evaluation.uncertainty import (
 )
 from reproduce.paper.counting import OURS, Counting
 from reproduce.reports.records import Records, reference
-from reproduce.runs.experiment import Experiment
-from reproduce.runs.listing import listed
 from reproduce.runs.record import OutsideResult, Result
 
 METRICS = {key: metric.title for key, metric in metrics.PAPERS.items()}
@@ -160,28 +157,19 @@ def several(rows: Iterable[Sequence[Result]]) -> dict[str, list[Runs]]:
 def _by_row(runs: Iterable[Result]) -> Iterable[list[Result]]:
     rows: dict[str, list[Result]] = {}
     for run in runs:
-        rows.setdefault(_row(run.experiment), []).append(run)
+        row = f"{run.experiment.model} {sorted(run.experiment.params.items())}"
+        rows.setdefault(row, []).append(run)
     return rows.values()
-
-
-def _row(experiment: Experiment) -> str:
-    return f"{experiment.model} {sorted(experiment.params.items())}"
 
 
 def _lent(records: Records, name: str) -> list[Runs]:
     """Return the rows of the data set that knows most about the noise of a family; [] if none knows any."""
-    degrees: dict[str, int] = {}
-    for dataset in records.datasets():  # the records are only listed: loading them all takes seconds
-        entries = [entry.experiment for entry in listed(records.folder, dataset) if entry.experiment]
-        seeds = Counter(_row(experiment) for experiment in entries if _family_of(experiment.model) == name)
-        degrees[dataset] = sum(count - 1 for count in seeds.values())
-    most = max(degrees.values(), default=0)
-    lenders = [
-        rows
-        for dataset, known in degrees.items()
-        if known == most > 0 and (rows := several(_by_row(records.of(dataset))).get(name))
-    ]
-    return max(lenders, key=lambda rows: int(rows[0][0].session[-1]), default=[])
+    known = [several(_by_row(records.of(dataset))).get(name, []) for dataset in records.datasets()]
+
+    def knows(rows: list[Runs]) -> tuple[int, int]:
+        return sum(len(runs) - 1 for runs in rows), int(rows[0][0].session[-1])
+
+    return max(filter(None, known), key=knows, default=[])
 
 
 def measured(

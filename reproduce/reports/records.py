@@ -14,6 +14,7 @@ import reproduce
 from reproduce import catalog
 from reproduce.errors import InputError
 from reproduce.evaluation import metrics
+from reproduce.fitting import user_model
 from reproduce.paper import later_baselines, numbers
 from reproduce.paper.counting import Counting
 from reproduce.paper.rows import ROWS, Row
@@ -21,7 +22,6 @@ from reproduce.reading import own_data
 from reproduce.reading.sessions import exactness
 from reproduce.runs import search
 from reproduce.runs.experiment import Experiment
-from reproduce.runs.listing import Listed, listed
 from reproduce.runs.record import OUTSIDE, Result, current, load_file
 from reproduce.runs.request import Request, recorded
 from reproduce.runs.search import Found
@@ -39,7 +39,8 @@ class Records:
                 the others, the split of most records is taken.
         """
         self.folder, self._digests = folder, digests or {}
-        self._usable: dict[str, dict[str, Result]] = {}  # data set -> path of the experiment -> record
+        self._files: dict[str, dict[Path, Result | str]] = {}  # data set -> its records, or what is wrong with a file
+        self._usable: dict[str, list[Result]] = {}  # data set -> its records that can be shown
         self._remarks: dict[str, dict[str, None]] = {}  # data set -> why records could not be used
         self._own: dict[str, list[Row]] = {}  # data set -> the rows of own models with usable records
         self._outside: Mapping[str, Mapping[str, Sequence[Result]]] = {}  # data set -> label -> ranks from outside
@@ -57,7 +58,19 @@ class Records:
         """Return all usable records on a data set, ordered by file name."""
         if dataset not in self._usable:
             self._read(dataset)
-        return list(self._usable[dataset].values())
+        return list(self._usable[dataset])
+
+    def readable(self, dataset: str) -> list[Result]:
+        """Return all whole records on a data set, also of another split or source, ordered by file name."""
+        if dataset not in self._files:
+            self._files[dataset] = {}
+            for file in sorted((self.folder / "runs" / dataset).glob("*.json")):
+                try:
+                    found: Result | str = _load(file, file.stat().st_mtime_ns, file.stat().st_size)
+                except (InputError, OSError) as error:
+                    found = str(error).partition(": ")[2]
+                self._files[dataset][file] = found
+        return [result for result in self._files[dataset].values() if isinstance(result, Result)]
 
     def results(self, row: Row, dataset: str) -> list[Result]:
         """Return the records of a row on a data set, ordered by seed."""
@@ -114,7 +127,7 @@ class Records:
 
     def digest(self, dataset: str) -> str:
         """Return the digest of the split whose records are shown: that at hand, else that of most records."""
-        splits = Counter(entry.split for entry in listed(self.folder, dataset) if entry.experiment is not None)
+        splits = Counter(result.split["digest"] for result in self.readable(dataset))
         return self._digests.get(dataset) or max(splits, key=splits.__getitem__, default="")
 
     def runs(self) -> pd.DataFrame:
@@ -122,44 +135,38 @@ class Records:
         return pd.DataFrame([_line(dataset, run) for dataset in self.datasets() for run in self.of(dataset)])
 
     def _read(self, dataset: str) -> None:
-        usable, remarks, own = {}, dict[str, None](), []
-        entries = listed(self.folder, dataset)
-        for entry in entries:
-            why = self._left_out(entry, entries, dataset)
-            if entry.experiment is None or why:
-                remarks[f"{entry.file.name}: {why}"] = None
+        usable, remarks, own = [], dict[str, None](), []
+        self.readable(dataset)
+        for file, result in self._files[dataset].items():
+            why = result if isinstance(result, str) else self._left_out(result)
+            if isinstance(result, str) or why:
+                remarks[f"{file.name}: {why}"] = None
                 continue
-            try:
-                result = _load(entry.file, entry.file.stat().st_mtime_ns, entry.file.stat().st_size)
-            except InputError as error:
-                remarks[f"{entry.file.name}: {str(error).partition(': ')[2]}"] = None
+            model, where = result.experiment.model, result.environment
+            if "source" in where:
+                label = user_model.sound_label(str(where.get("label") or "")) or model
+                own.append(recorded(label, model, result.experiment.params))
+            elif model not in catalog.recommenders():
                 continue
-            if not current(result):
-                remarks[f"{entry.file.name}: made with fields the model no longer has; left out."] = None
-            elif entry.own is not None or result.experiment.model in catalog.recommenders():
-                usable[entry.experiment.path] = result
-                if entry.own is not None:
-                    own.append(recorded(entry.own.label, entry.experiment.model, entry.experiment.params))
+            usable.append(result)
         self._usable[dataset], self._remarks[dataset], self._own[dataset] = usable, remarks, own
 
-    def _left_out(self, entry: Listed, entries: Sequence[Listed], dataset: str) -> str:
+    def _left_out(self, result: Result) -> str:
         """Say why a record cannot be shown, "" if it can.
 
         The source of an own model is compared with that of the file that was named or, if none was, with that of the
         newest run on the data set.
         """
-        if entry.experiment is None:
-            return entry.fault
-        if entry.split != self.digest(dataset):
+        dataset, model = result.experiment.dataset, result.experiment.model
+        if result.split["digest"] != self.digest(dataset):
             return f"made from other data called {dataset}; left out."
-        if entry.own is None:
-            return ""
-        model = entry.experiment.model
-        runs = [other.own for other in entries if other.own and other.experiment and other.experiment.model == model]
-        source = max(runs, key=lambda run: run.started).source
-        if model in catalog.recommenders():
-            source = catalog.current().source(model) or ""
-        return "" if entry.own.source == source else f"made with another source of {model}.py; left out."
+        if "source" in result.environment:
+            runs = [other.environment for other in self.readable(dataset) if other.experiment.model == model]
+            newest = max((run for run in runs if "source" in run), key=lambda run: str(run.get("started") or ""))
+            named = model in catalog.recommenders()
+            if result.environment["source"] != (catalog.current().source(model) if named else newest["source"]):
+                return f"made with another source of {model}.py; left out."
+        return "" if current(result) else "made with fields the model no longer has; left out."
 
 
 def _line(dataset: str, run: Result) -> dict[str, object]:

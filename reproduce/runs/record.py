@@ -191,8 +191,17 @@ def load_file(table: Path) -> tuple[dict[str, Any], Result]:
     Raises:
         InputError: the record is broken, or of another schema or experiment; the message names the file.
     """
-    arrays, (content, experiment) = table.with_name(table.name.removesuffix(".json") + ".npz"), read_table(table)
+    arrays = table.with_suffix(".npz")
     with _naming(table):
+        content = record_shape.read_json(table)
+        schema = content.get("schema")
+        if type(schema) is int and schema != SCHEMA:
+            found = in_a_line(str(schema), 12)
+            raise InputError(f"{table}: schema {found}, this suite reads schema {SCHEMA}; use the suite that wrote it")
+        record_shape.check_table(content)
+        experiment = Experiment(**content["experiment"])
+        if table.parts[-3:] != Path(f"{experiment.path}.json").parts:
+            raise InputError(f"{table}: is a record of {experiment.path}, not of its own name")
         raw = record_shape.read_whole(arrays)
         if hashlib.sha256(raw).hexdigest() != content["arrays_sha256"]:
             raise InputError(f"{arrays}: not the arrays that {table.name} was written for; run again with --force")
@@ -205,21 +214,6 @@ def load_file(table: Path) -> tuple[dict[str, Any], Result]:
     parts = {name: content[name] for name in ("identity", "fields", "split", "epochs", "environment")}
     parts |= {name: kept[name].astype(np.int64) for name in ARRAYS}
     return content, Result(experiment, **parts, attention=weights)
-
-
-def read_table(table: Path) -> tuple[dict[str, Any], Experiment]:
-    """Read the .json of a record, and the experiment that it names. Raises InputError as `load_file` does."""
-    with _naming(table):
-        content = record_shape.read_json(table)
-        schema = content.get("schema")
-        if type(schema) is int and schema != SCHEMA:
-            found = in_a_line(str(schema), 12)
-            raise InputError(f"{table}: schema {found}, this suite reads schema {SCHEMA}; use the suite that wrote it")
-        record_shape.check_table(content)
-    experiment = Experiment(**content["experiment"])
-    if table.parts[-3:] != Path(f"{experiment.path}.json").parts:
-        raise InputError(f"{table}: is a record of {experiment.path}, not of its own name")
-    return content, experiment
 
 
 @contextmanager

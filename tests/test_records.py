@@ -1,4 +1,4 @@
-"""A results folder is listed by what its records say of themselves."""
+"""The records of a folder are found by what they say of themselves."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 
 from reproduce.paper.rows import Row
+from reproduce.reports import records
 from reproduce.reports.records import Records
-from reproduce.runs import listing
 from reproduce.runs.experiment import Experiment
-from reproduce.runs.listing import listed
 from reproduce.runs.runner import run
 
 FIELDS = {"neighbours": 3}
@@ -24,15 +23,15 @@ def results(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_every_record_is_listed_under_the_experiment_it_says_it_is_of(results: Path) -> None:
-    found = {one.file.stem: one.experiment for one in listed(results, "cycle")}
-    assert found == {
-        "pop-seed0": Experiment("cycle", "pop"),
-        "item_knn,neighbours=3-seed0": Experiment("cycle", "item_knn", FIELDS),
-        "item_knn,neighbours=3-seed4": Experiment("cycle", "item_knn", FIELDS, 4),
-        "item_knn-seed2": Experiment("cycle", "item_knn", {}, 2),
-    }
-    assert listed(results, "diginetica") == []
+def test_every_record_is_read_as_one_of_the_experiment_it_says_it_is_of(results: Path) -> None:
+    own = Records(results)
+    assert [result.experiment for result in own.readable("cycle")] == [
+        Experiment("cycle", "item_knn", FIELDS),
+        Experiment("cycle", "item_knn", FIELDS, 4),
+        Experiment("cycle", "item_knn", {}, 2),
+        Experiment("cycle", "pop"),
+    ]
+    assert own.readable("diginetica") == []
 
 
 def test_a_row_gets_the_records_of_its_model_and_fields_only(results: Path) -> None:
@@ -56,11 +55,10 @@ def test_a_renamed_and_a_broken_record_are_said_once_and_left_out(results: Path)
 
 
 def test_a_file_is_read_once_until_it_changes(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    listed(results, "cycle")
-    file = results / "runs/cycle/pop-seed0.json"
     reads = []
-    read_table = listing.read_table
-    monkeypatch.setattr(listing, "read_table", lambda file: reads.append(file.name) or read_table(file))
-    assert len(listed(results, "cycle")) == 4 and reads == []
-    os.utime(file, ns=(1, 1))
-    assert len(listed(results, "cycle")) == 4 and reads == [file.name]
+    load_file = records.load_file
+    monkeypatch.setattr(records, "load_file", lambda file: reads.append(file.name) or load_file(file))
+    assert len(Records(results).of("cycle")) == 4 and len(reads) == 4
+    assert len(Records(results).of("cycle")) == 4 and len(reads) == 4
+    os.utime(results / "runs/cycle/pop-seed0.json", ns=(1, 1))
+    assert len(Records(results).of("cycle")) == 4 and reads[4:] == ["pop-seed0.json"]
