@@ -36,7 +36,7 @@ from reproduce.reading.sessions import Provenance, Sessions, Split, count
 from reproduce.reading.source import Dataset, raw_log
 
 RAW = "train-item-views.csv"
-FORM = Form(
+FORM = Form(  # timeframe is in milliseconds
     usual={"session": ("sessionid",), "item": ("itemid",), "order": ("timeframe",), "time": ("eventdate",)},
     bare={"session": "1", "item": "3", "order": "4", "time": "5"},  # the second is the user, who is not read
     separator=";",
@@ -51,11 +51,6 @@ MAX_NUMBER = 10_000_000  # the largest item number that may decide the size of a
 EMULATION_SEED = 0  # ours: any fixed order of the items would do
 
 
-def read_log(file: Path) -> rules.ClickLog:
-    """Read the raw log, with its rows in file order; their order is the timeframe, in milliseconds."""
-    return table.read([file], FORM)
-
-
 def full_split(log: rules.ClickLog, *, by_time: bool) -> tuple[Sessions, Sessions]:
     """Split the log into training and test sets by the paper's rules.
 
@@ -66,13 +61,9 @@ def full_split(log: rules.ClickLog, *, by_time: bool) -> tuple[Sessions, Session
     return rules.numbered_again(train.sessions(), rules.known_items(test, train).sessions())
 
 
-def _find_log(data: Path) -> list[Path]:
-    return raw_log(data, RAW)
-
-
 def _find(name: str, data: Path) -> list[Path]:
     folder = data / FOLDER
-    if files := _find_log(data) or processed.find(folder):
+    if files := raw_log(data, RAW) or processed.find(folder):
         return files + [folder / ORDER] * (len(files) > 1 and name == IN_FILE_ORDER and (folder / ORDER).exists())
     return raw_log(data, f"{RAW}.7z", "train-item-views.7z")  # found in order to say that it is not read
 
@@ -82,7 +73,7 @@ def _read(name: str, data: Path) -> Split:
     by_time, note, reconstructed = name == BY_TIME, "", False
     if len(files) == 1:
         source, hashes = "raw log", {files[0].name: split_cache.sha256(files[0])}
-        train, test = full_split(read_log(files[0]), by_time=by_time)
+        train, test = full_split(table.read(files, FORM), by_time=by_time)
     else:
         source = "processed files"
         *parts, hashes = processed.read(data / FOLDER)
@@ -152,8 +143,8 @@ DATASETS = tuple(
         find=partial(_find, name),
         read=partial(_read, name),
         obtain=OBTAIN + f", and beside them {ORDER}, if you have it" * (name == IN_FILE_ORDER),
-        find_log=_find_log,
-        read_log=read_log,
+        raw=(RAW,),
+        form=FORM,
     )
     for name, title in ((IN_FILE_ORDER, "DIGINETICA, file order"), (BY_TIME, "DIGINETICA, time order"))
 )

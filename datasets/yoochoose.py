@@ -31,13 +31,11 @@ FRACTION = {"yoochoose1_64": 64, "yoochoose1_4": 4}
 KEEP = {"yoochoose1_64": 369_859, "yoochoose1_4": 5_917_745}
 
 
-def read_log(file: Path) -> rules.ClickLog:
-    """Read the raw log, in which the rows of a session are already in time order."""
-    return table.read([file], FORM)
-
-
 def full_split(log: rules.ClickLog) -> tuple[Sessions, Sessions]:
-    """Split the whole log into training and test sets by the paper's rules, with sessions in time order."""
+    """Split the whole log into training and test sets by the paper's rules, with sessions in time order.
+
+    The rows of a session are already in time order.
+    """
     sessions = rules.sessions_of(log)
     del log  # 400 MB, which the caller need not hold either
     sessions = rules.frequent_items(rules.longer_than_one(sessions))
@@ -51,12 +49,8 @@ def newest(train: Sessions, test: Sessions, fraction: int) -> tuple[Sessions, Se
     return rules.numbered_again(rules.newest_prefixes(train, prefixes // fraction), test)
 
 
-def _find_log(data: Path) -> list[Path]:
-    return raw_log(data, RAW)
-
-
 def _find(name: str, data: Path) -> list[Path]:
-    return _find_log(data) or processed.find(data / name) or raw_log(data, *UNREADABLE)
+    return raw_log(data, RAW) or processed.find(data / name) or raw_log(data, *UNREADABLE)
 
 
 def _read(name: str, data: Path) -> Split:
@@ -64,7 +58,7 @@ def _read(name: str, data: Path) -> Split:
     files = _find(name, data)
     if len(files) == 1:
         source, hashes = "raw log", {files[0].name: split_cache.sha256(files[0])}
-        train, test = newest(*full_split(read_log(files[0])), FRACTION[name])
+        train, test = newest(*full_split(table.read(files, FORM)), FRACTION[name])
     else:
         source = "processed files"
         *parts, hashes = processed.read(data / name)
@@ -83,8 +77,8 @@ DATASETS = tuple(
         find=partial(_find, name),
         read=partial(_read, name),
         obtain=processed.OBTAIN.format("the RecSys Challenge 2015 click log (YOOCHOOSE, CC BY-NC-ND 4.0)", RAW, name),
-        find_log=_find_log,
-        read_log=read_log,
+        raw=(RAW,),
+        form=FORM,
     )
     for name, title in (("yoochoose1_64", "YOOCHOOSE 1/64"), ("yoochoose1_4", "YOOCHOOSE 1/4"))
 )

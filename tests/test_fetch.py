@@ -19,7 +19,6 @@ import pytest
 from reproduce import catalog
 from reproduce.__main__ import main
 from reproduce.datasets import eshop
-from reproduce.errors import InputError
 
 HEAD = ";".join(
     ["year", "month", "day", "order", "country", "session ID", "page 1 (main category)", "page 2 (clothing model)",
@@ -38,7 +37,6 @@ def known(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the made-up log count as the known one."""
     sha = hashlib.sha256(table()).hexdigest()
     download = dataclasses.replace(eshop.DOWNLOAD, sha256=sha)
-    monkeypatch.setattr(eshop, "DOWNLOAD", download)
     changed = dataclasses.replace(catalog.dataset("eshop"), download=download)
     monkeypatch.setitem(catalog._datasets(), "eshop", changed)
 
@@ -129,16 +127,10 @@ def test_only_the_web_is_fetched_from(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "begins with https:// or http://" in capsys.readouterr().err
 
 
-def test_an_eshop_log_that_is_not_the_known_one_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "eshop").mkdir()
-    (tmp_path / "eshop/mine.csv").write_bytes(table())
-    with pytest.raises(InputError, match="fetch eshop"):
-        catalog.load_split("eshop", tmp_path)
-
-
 @pytest.mark.real
 def test_the_real_eshop_log_is_the_known_one(real_data: Path) -> None:
     split = catalog.load_split("eshop", real_data)
-    log = eshop.read_log(eshop.find_log(real_data)[0])
+    dataset = catalog.dataset("eshop")
+    log = dataset.read_log(dataset.find_log(real_data)[0])
     assert (len(log.item), len(set(log.session.tolist())), len(set(log.item.tolist()))) == (165_474, 24_026, 217)
     assert (len(split.train), len(split.test)) == (17_432, 1_552)

@@ -19,7 +19,7 @@ from reproduce.__main__ import main
 from reproduce.datasets import diginetica, eshop, yoochoose
 from reproduce.errors import InputError
 from reproduce.files import host, is_regular, only_one, replacing
-from reproduce.reading import processed
+from reproduce.reading import processed, table
 from reproduce.runs import runner
 from reproduce.runs.experiment import Experiment
 
@@ -143,7 +143,7 @@ def test_a_zip_with_corrupt_data_or_names_is_told(
 ) -> None:
     file = packed(tmp_path / f"{yoochoose.RAW}.zip", method, edit)
     with pytest.raises(InputError) as told:
-        yoochoose.read_log(file)
+        table.read([file], yoochoose.FORM)
     assert str(told.value).startswith(f"{file}: ") and "\n" not in str(told.value)
 
 
@@ -151,8 +151,8 @@ def test_an_archive_that_unpacks_without_end_is_left_early(tmp_path: Path) -> No
     file = tmp_path / "log.zip"
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("log.csv", b"0" * (40 << 20))
-    with pytest.raises(InputError, match="fetch eshop"):
-        eshop.read_log(file)
+    with pytest.raises(InputError, match="no end of line"):
+        table.read([file], eshop.FORM)
 
 
 # --- paths that are no regular files ----------------------------------------------------------------------------------
@@ -170,7 +170,7 @@ def test_links_loops_pipes_and_folders_are_no_logs_and_stop_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     odd_files(tmp_path / "eshop")
-    assert eshop.find_log(tmp_path) == []
+    assert catalog.dataset("eshop").find_log(tmp_path) == []
     assert main(["data", "--data", str(tmp_path)]) == 0
     assert "eshop: UCI data set 553" in capsys.readouterr().out
     write(tmp_path / "diginetica", pickle.dumps([[1, 2], [3, 1]]))

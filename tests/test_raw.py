@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from reproduce import catalog
 from reproduce.datasets import diginetica, yoochoose
 from reproduce.errors import InputError
+from reproduce.reading import table
 from reproduce.reading.preprocessing import newest_prefixes
 from reproduce.reading.sessions import Sessions, Split
 
@@ -131,7 +132,7 @@ def test_yoochoose_is_split_as_the_rules_say_one_click_at_a_time(
 ) -> None:
     file = write_yoochoose(tmp_path_factory.getbasetemp(), rows)
     train, test = literal_rules(rows, days=1, by_time=False)
-    full = yoochoose.full_split(yoochoose.read_log(file))
+    full = yoochoose.full_split(table.read([file], yoochoose.FORM))
     assert lists(yoochoose.newest(*full, 1)) == literal_numbers(train, test)
     prefixes = literal_prefixes(train)
     for fraction in (2, 4, 64):
@@ -160,7 +161,7 @@ def test_diginetica_is_split_as_the_rules_say_in_both_orders(
     file = write_diginetica(tmp_path_factory.getbasetemp(), rows)
     by_day = [(row[0], row[1].replace(hour=0, minute=0, second=0), row[2], row[3]) for row in rows]
     expected = literal_numbers(*literal_rules(by_day, days=7, by_time=by_time))
-    assert lists(diginetica.full_split(diginetica.read_log(file), by_time=by_time)) == expected
+    assert lists(diginetica.full_split(table.read([file], diginetica.FORM), by_time=by_time)) == expected
 
 
 @given(st.lists(st.integers(1, 5), min_size=1, max_size=6), st.data())
@@ -191,7 +192,7 @@ def sample_rows(folder: Path) -> tuple[list[Row], list[Row]]:
 def test_the_real_samples_are_split_as_the_rules_say(real_data: Path) -> None:
     folder = real_data / "raw-samples"
     yoo, digi = sample_rows(folder)
-    full = yoochoose.full_split(yoochoose.read_log(folder / "yoochoose-clicks.dat"))
+    full = yoochoose.full_split(table.read([folder / "yoochoose-clicks.dat"], yoochoose.FORM))
     assert lists(yoochoose.newest(*full, 1)) == literal_numbers(*literal_rules(yoo, 1, by_time=False))
     for name, by_time in (("diginetica", True), ("diginetica-file-order", False)):
         split = catalog.load_split(name, folder)
@@ -304,7 +305,7 @@ def test_bad_input_names_the_line_what_was_found_and_what_was_expected(
     file = tmp_path / yoochoose.RAW
     file.write_bytes(content)
     with pytest.raises(InputError) as caught:
-        yoochoose.read_log(file)
+        table.read([file], yoochoose.FORM)
     assert str(caught.value).startswith(f"{file}: {told}")
     assert re.search("expected|fill it in|remove it|save the file", str(caught.value)), "the remedy"
 
@@ -315,7 +316,7 @@ def test_a_gzip_that_ends_early_is_not_a_shorter_log(tmp_path: Path) -> None:
     file = tmp_path / f"{yoochoose.RAW}.gz"
     file.write_bytes(gzip.compress(GOOD * 1_000)[:-30])
     with pytest.raises(InputError, match=r"broken or cut short .*get a whole copy"):
-        yoochoose.read_log(file)
+        table.read([file], yoochoose.FORM)
 
 
 def test_a_zip_with_a_password_is_told(tmp_path: Path) -> None:
@@ -329,7 +330,7 @@ def test_a_zip_with_a_password_is_told(tmp_path: Path) -> None:
         packed[packed.index(header) + flags] |= 1
     file.write_bytes(packed)
     with pytest.raises(InputError, match=r"encrypted.*unpack it by hand"):
-        yoochoose.read_log(file)
+        table.read([file], yoochoose.FORM)
 
 
 def test_a_7z_is_met_with_how_to_unpack_it(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from reproduce.__main__ import main
 from reproduce.datasets import diginetica
+from reproduce.reading import table
 from reproduce.reading.preprocessing import ClickLog
 from reproduce.reading.sessions import Sessions
 from reproduce.reports import audit, table1
@@ -80,7 +81,7 @@ def test_repeats_add_up_by_eye() -> None:
 
 @pytest.mark.real
 def test_the_raw_sample_comes_in_item_order_as_measured_before(real_data: Path) -> None:
-    log = diginetica.read_log(real_data / "raw-samples" / diginetica.RAW)
+    log = table.read([real_data / "raw-samples" / diginetica.RAW], diginetica.FORM)
     measured = [audit.first_sessions(audit.sessions_of(log, by_time=by_time)) for by_time in (False, True)]
     found = [audit.order_of(one) for one in measured]
     assert [(one.repeating, one.grouped, one.pairs, one.agreeing) for one in found] == [

@@ -1,6 +1,6 @@
 """Dataset: what a file in datasets/ must offer; and how a freely available log is downloaded.
 
-Reading a log (`read_log`) is kept apart from applying the paper's rules (in `read`).
+Reading a raw log (`read_log`) is kept apart from applying the paper's rules (in `read`).
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ import shutil
 import tempfile
 import urllib.request
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from reproduce.errors import InputError
 from reproduce.files import is_regular, replacing
-from reproduce.reading import content
+from reproduce.reading import content, table
+from reproduce.reading.columns import Form
 from reproduce.reading.preprocessing import ClickLog
 from reproduce.reading.sessions import Split
 
@@ -45,16 +46,24 @@ class Dataset:
     find: Callable[[Path], list[Path]]  # data folder -> the files to read it from; empty if they are absent
     read: Callable[[Path], Split]  # data folder -> split; raises InputError
     obtain: str  # where to get the files and where to put them; empty if the clicks are simulated
-    find_log: Callable[[Path], list[Path]] | None = None  # data folder -> the raw log; empty if absent
-    read_log: Callable[[Path], ClickLog] | None = None  # raw log -> its rows
+    raw: tuple[str, ...] = ()  # patterns of the raw log in a data folder
+    form: Form = field(default_factory=Form)  # of the raw log
     download: Download | None = None  # for freely available logs
 
+    def find_log(self, data: Path) -> list[Path]:
+        """Find the raw log in a data folder, in a list of at most one."""
+        return raw_log(data, *self.raw)
 
-def raw_log(data: Path, *names: str) -> list[Path]:
-    """Find a raw log in a data folder: the plain file, else a packed one, in a list of at most one."""
-    return [file for name in names for packing in ("", *content.PACKED) if is_regular(file := data / (name + packing))][
-        :1
-    ]
+    def read_log(self, file: Path) -> ClickLog:
+        """Read the rows of the raw log, in file order. Raises InputError."""
+        return table.read([file], self.form)
+
+
+def raw_log(data: Path, *patterns: str) -> list[Path]:
+    """Find a raw log in a data folder: the first plain file, else a packed one, in a list of at most one."""
+    endings = ("", *content.PACKED)
+    files = (file for name in patterns for ending in endings for file in sorted(data.glob(name + ending)))
+    return [file for file in files if is_regular(file)][:1]
 
 
 def fetch(download: Download, data: Path) -> Path:

@@ -219,9 +219,8 @@ def _click_orders(request: Request) -> list[Block]:
     emulated = set()
     for name in request.datasets:
         dataset = catalog.dataset(name)
-        files = dataset.find_log(request.data) if dataset.find_log else []
-        if files and dataset.read_log:
-            alone = sum(catalog.dataset(other).find_log is dataset.find_log for other in request.datasets) == 1
+        if files := dataset.find_log(request.data):
+            alone = sum(catalog.dataset(other).raw == dataset.raw for other in request.datasets) == 1
             log_title = title_of(name) if alone else files[0].name  # one log may be split in several ways
             as_they_stand, by_time = (f"{log_title}, {what}" for what in ("rows as they stand", "sorted by time"))
             if as_they_stand not in orders:

@@ -32,7 +32,7 @@ from test_raw import Row, lists, literal_numbers, literal_rules
 
 from reproduce.datasets import diginetica, yoochoose
 from reproduce.errors import InputError
-from reproduce.reading import content, own_log
+from reproduce.reading import content, own_log, table
 from reproduce.reading.own_log import Rules
 
 TOKENS = [
@@ -312,7 +312,7 @@ def published(rng: random.Random, folder: Path) -> str:
     except NO_LOG:
         expected = None
     try:
-        log = source.read_log(file)
+        log = table.read([file], source.FORM)
     except InputError as error:
         assert expected is None, f"refused: {error}"
         return refused(file, error)
