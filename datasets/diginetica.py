@@ -111,28 +111,20 @@ def read_order(file: Path, items: np.ndarray) -> tuple[np.ndarray, str]:
     """Return the place in the raw file of each of `items`, all those of the processed files, and the file's sha256.
 
     Raises:
-        InputError: the file cannot be read, or does not list every item once and nothing else; it names the line.
+        InputError: the file cannot be read, or does not list every item once and nothing else.
     """
     remedy = f"expected every item of {processed.TRAIN} and {processed.TEST} once, one a line; mend it, or take it away"
     try:
         content = file.read_bytes()
     except OSError as error:
         raise InputError(f"{file}: cannot be read ({error.strerror or error}); {remedy}") from error
-    known = set(items.tolist())
-    line_of: dict[int, int] = {}
-    for line, text in enumerate(content.splitlines(), start=1):
-        item = int(text) if text.isdigit() and len(text) <= 18 else -1
-        if item not in known or item in line_of:
-            shown = text[:40].decode("ascii", "backslashreplace")
-            why = f"stands in line {line_of[item]} already" if item in line_of else "is no item of the files"
-            raise InputError(f"{file}: line {line}: {shown!r} {why}; {remedy}")
-        line_of[item] = line
-    if missing := sorted(known - line_of.keys()):
-        more = f" and {len(missing) - 1:,} more" * (len(missing) > 1)
-        raise InputError(f"{file}: line {len(line_of) + 1}: ends without item {missing[0]}{more}; {remedy}")
-    places = np.zeros(len(items), dtype=np.int64)
-    places[np.searchsorted(items, list(line_of))] = list(line_of.values())
-    return places, hashlib.sha256(content).hexdigest()
+    try:
+        order = np.array([int(text) for text in content.split()], dtype=np.int64)
+    except (ValueError, OverflowError) as error:
+        raise InputError(f"{file}: not a list of item numbers; {remedy}") from error
+    if not np.array_equal(np.sort(order), items):
+        raise InputError(f"{file}: not the items of the files, each once; {remedy}")
+    return np.argsort(order), hashlib.sha256(content).hexdigest()
 
 
 OBTAIN = processed.OBTAIN.format("the CIKM Cup 2016 Track 2 data (DIGINETICA, the Cup's terms)", RAW, FOLDER)
