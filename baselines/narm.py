@@ -29,7 +29,6 @@ import math
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -88,9 +87,6 @@ class NARM(DotProduct):
         and a smooth one within 0.08 of 0 or 1. Only with a local encoder.
         """
         assert isinstance(self.network_, Network)
-        if not len(prefixes):
-            names = ["attention"] if self.encoder == "global" else ["attention", "saturated"]
-            return {name: np.zeros((0, 0), dtype=np.float32) for name in names}
         with torch.inference_mode(), deterministic():
             read = self.network_.read(self.as_batch(prefixes))
             return {name: value.cpu().numpy() for name, value in read.items()}

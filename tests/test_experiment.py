@@ -16,7 +16,7 @@ import torch
 import reproduce
 from reproduce import catalog
 from reproduce.errors import InputError, UsageError
-from reproduce.evaluation.ranking import mrr_at, recall_at
+from reproduce.evaluation import metrics
 from reproduce.fitting import neural
 from reproduce.fitting.recommender import Recommender, setting
 from reproduce.reading.sessions import Split
@@ -95,8 +95,8 @@ def test_metrics_are_recomputed_from_the_stored_ranks(tmp_path: Path) -> None:
     kept = load(made.experiment, tmp_path)
     assert kept is not None
     ranks = kept.greater + kept.equal + 1
-    assert kept.recall(3) == recall_at(ranks, 3)
-    assert kept.mrr(3) == mrr_at(ranks, 3)
+    assert kept.recall(3) == metrics.parse("recall@3").of_ranks(ranks)
+    assert kept.mrr(3) == metrics.parse("mrr@3").of_ranks(ranks)
     split = catalog.load_split("cycle", "nowhere")
     assert kept.length.tolist() == split.test.prefixes()[0].lengths.tolist()
     assert kept.session.tolist() == split.test.prefix_owner().tolist()

@@ -88,8 +88,8 @@ def test_a_metric_is_named_with_its_cut_off() -> None:
     ]
     assert metrics.parse("mrr@20") == MRR and MRR.key == "mrr@20"
     for wrong, told in (
-        ("recal@20", "unknown metric 'recal@20'; did you mean recall"),
-        ("auc@20", "available: recall, hitrate, mrr, ndcg"),
+        ("recal@20", "unknown metric 'recal'; did you mean recall"),
+        ("auc@20", "available: hitrate, mrr, ndcg, recall"),
         ("recall", "write a cut-off from 1 to 100,000 after the name, as in recall@20"),
         ("recall@0", "write a cut-off"),
         ("recall@1e3", "write a cut-off"),

@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reproduce.errors import ModelError
-from reproduce.evaluation.ranking import chunk_rows, mrr_at, rank, rank_all, rank_counts, recall_at
+from reproduce.evaluation import metrics
+from reproduce.evaluation.metrics import MRR, RECALL
+from reproduce.evaluation.ranking import chunk_rows, rank, rank_all, rank_counts
 from reproduce.reading.sessions import Sessions
 
 
@@ -54,19 +56,19 @@ def test_ranks_are_the_same_for_every_kind_of_number_and_for_shared_rows(dtype: 
 
 def test_a_model_that_scores_everything_alike_hits_nothing() -> None:
     greater, equal = rank_counts(torch.zeros(3, 100), torch.tensor([0, 50, 99]))
-    assert recall_at(rank(greater.numpy(), equal.numpy())) == 0.0
+    assert RECALL.of_ranks(rank(greater.numpy(), equal.numpy())) == 0.0
 
 
 def test_recall_and_mrr_add_up_by_eye() -> None:
     ranks = np.array([1, 2, 20, 21])
-    assert recall_at(ranks, 20) == 75.0
-    assert mrr_at(ranks, 20) == pytest.approx(100 * (1 + 0.5 + 0.05) / 4)
-    assert recall_at(ranks, 1) == 25.0
+    assert RECALL.of_ranks(ranks) == 75.0
+    assert MRR.of_ranks(ranks) == pytest.approx(100 * (1 + 0.5 + 0.05) / 4)
+    assert metrics.parse("recall@1").of_ranks(ranks) == 25.0
 
 
 def test_no_targets_give_no_number_instead_of_zero() -> None:
-    assert np.isnan(recall_at(np.array([])))
-    assert np.isnan(mrr_at(np.array([])))
+    assert np.isnan(RECALL.of_ranks(np.array([])))
+    assert np.isnan(MRR.of_ranks(np.array([])))
 
 
 @pytest.mark.parametrize("chunk", [1, 2, 5, 100])

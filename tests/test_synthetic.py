@@ -10,7 +10,8 @@ import torch
 
 from reproduce import catalog
 from reproduce.datasets.synthetic import Simulator
-from reproduce.evaluation.ranking import rank, rank_all, recall_at
+from reproduce.evaluation.metrics import RECALL
+from reproduce.evaluation.ranking import rank, rank_all
 from reproduce.fitting.recommender import Journal
 from reproduce.reading.sessions import Split
 from reproduce.runs.experiment import Experiment
@@ -25,7 +26,7 @@ def split() -> Split:
 def recall(split: Split, model: str, fields: dict[str, object] | None = None) -> float:
     made = catalog.make_recommender(model, fields)
     made.fit(split.train, seed=0, device=torch.device("cpu"), journal=Journal())
-    return recall_at(rank(*rank_all(made, *split.test.prefixes())))
+    return RECALL.of_ranks(rank(*rank_all(made, *split.test.prefixes())))
 
 
 def test_the_same_seed_gives_the_same_log_and_another_seed_another(split: Split) -> None:

@@ -8,14 +8,13 @@ recommended, and a record keeps only the rank of the target.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from reproduce.errors import UsageError
+from reproduce.errors import UsageError, known
 from reproduce.paper.counting import OURS, Counting
 
 LARGEST = 100_000  # the largest cut-off
@@ -122,10 +121,7 @@ def parse(text: str) -> Measure:
         UsageError: there is no such metric, or no such cut-off.
     """
     name, at, cutoff = text.lower().partition("@")
-    if name not in METRICS:
-        near = difflib.get_close_matches(name, METRICS, 1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise UsageError(f"unknown metric {text[:20]!r}{hint} (available: {', '.join(METRICS)}, each as in ndcg@10)")
+    known("metric", name, METRICS)
     if not at or not re.fullmatch("[0-9]{1,6}", cutoff) or not 1 <= int(cutoff) <= LARGEST:
         raise UsageError(f"metric {text[:20]!r}: write a cut-off from 1 to {LARGEST:,} after the name, as in {name}@20")
     return Measure(METRICS[name], int(cutoff))

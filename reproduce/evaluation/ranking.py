@@ -1,4 +1,4 @@
-"""Rank counts from scores, ranks from counts by a tie rule, and Recall and MRR from ranks."""
+"""Rank counts from scores, and ranks from counts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from torch import Tensor
 
 from reproduce.errors import ModelError
 from reproduce.evaluation import devices
-from reproduce.evaluation.metrics import METRICS, Measure
 from reproduce.evaluation.shared_row import SharedRow
 from reproduce.reading.sessions import Sessions
 
@@ -29,7 +28,6 @@ class SharedScorer(Protocol):
 
 
 NOT_FINITE = "{name}: score returned a number that is not finite"
-CUTOFF = 20  # the paper's: Recall@20, MRR@20
 CHUNK_SCORES = 1 << 22  # scores held at a time: 16 MiB of float32
 CHUNK_SCORES_CUDA = 1 << 26  # on CUDA small chunks would spend their time on launches
 
@@ -61,16 +59,6 @@ def _counted_by_row(scores: np.ndarray, own: np.ndarray) -> tuple[Tensor, Tensor
 def rank(greater: np.ndarray, equal: np.ndarray) -> np.ndarray:
     """Return the ranks, 1 is best; an item tied with the target counts as ahead of it."""
     return greater + equal + 1
-
-
-def recall_at(ranks: np.ndarray, k: int = CUTOFF) -> float:
-    """Return the share of targets among the first k, in per cent; NaN if there are no targets."""
-    return Measure(METRICS["recall"], k).of_ranks(ranks)
-
-
-def mrr_at(ranks: np.ndarray, k: int = CUTOFF) -> float:
-    """Return the mean of 1 / rank, 0 beyond the first k, in per cent; NaN if there are no targets."""
-    return Measure(METRICS["mrr"], k).of_ranks(ranks)
 
 
 def chunk_rows(n_items: int, device: torch.device | None = None) -> int:

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from reproduce import own_process
 from reproduce.errors import ModelError
 from reproduce.evaluation import ranking
+from reproduce.evaluation.metrics import METRICS, Measure
 from reproduce.fitting.determinism import deterministic
 from reproduce.fitting.recommender import Journal, Recommender
 from reproduce.reading.sessions import Sessions
@@ -242,7 +243,7 @@ def recall_at_1_on_the_cycle(make: Maker, device: torch.device) -> float:
     train, test = cycle()
     model = small(make(), TOY)
     model.fit(train, seed=0, device=device, journal=Journal())
-    return ranking.recall_at(ranking.rank(*ranking.rank_all(model, *test.prefixes())), 1)
+    return Measure(METRICS["recall"], 1).of_ranks(ranking.rank(*ranking.rank_all(model, *test.prefixes())))
 
 
 def permute(model: Recommender, new: np.ndarray) -> bool:

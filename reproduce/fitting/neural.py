@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from reproduce.evaluation.ranking import check_shape, rank, rank_all, recall_at
+from reproduce.evaluation.metrics import RECALL
+from reproduce.evaluation.ranking import check_shape, rank, rank_all
 from reproduce.fitting.batches import Batch, Examples
 from reproduce.fitting.checked import check_loss, check_network
 from reproduce.fitting.determinism import deterministic
@@ -195,7 +196,7 @@ class Neural(Recommender):
 
     def _validate(self, prefixes: Sessions, labels: np.ndarray) -> float:
         self.network_.eval()
-        return recall_at(rank(*rank_all(self, prefixes, labels))) if len(prefixes) else 0.0
+        return RECALL.of_ranks(rank(*rank_all(self, prefixes, labels))) if len(prefixes) else 0.0
 
     def drawn(self, n: int, rng: np.random.Generator) -> np.ndarray:
         """Draw which of n prefixes or sessions are held out for validation, (n,) bool; a single one never is."""

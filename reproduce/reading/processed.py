@@ -17,8 +17,8 @@ import numpy as np
 
 from reproduce.errors import InputError, in_a_line
 from reproduce.files import is_regular
-from reproduce.reading.preprocessing import Flat, flat
-from reproduce.reading.sessions import ChosenPrefixes, Provenance, Sessions, Split, count, number_items
+from reproduce.reading.preprocessing import Flat, flat, to_sessions
+from reproduce.reading.sessions import ChosenPrefixes, Provenance, Split, count
 
 TRAIN, TEST = "all_train_seq.txt", "test.txt"
 OBTAIN = (
@@ -207,14 +207,12 @@ def own_split(name: str, folder: Path) -> Split:
     except InputError:  # a chosen list, or a complete one cut short: the file does not tell which
         sessions, chosen = reassembled(examples)
     test_items, test_lengths = flat(sessions)
-    train_numbers, test_numbers, n_items = number_items(train_items, test_items)
-    vocabulary = np.empty(n_items, np.int64)
-    vocabulary[np.concatenate([train_numbers, test_numbers])] = np.concatenate([train_items, test_items])
-    train = Sessions.packed(train_numbers, train_lengths, n_items)
-    test = Sessions.packed(test_numbers, test_lengths, n_items)
+    train, test = to_sessions((train_items, train_lengths), (test_items, test_lengths))
+    vocabulary = np.empty(train.n_items, np.int64)
+    vocabulary[np.concatenate([train.items, test.items])] = np.concatenate([train_items, test_items])
     note = "another project's files: order as given, rules not known"
     if chosen is not None:
-        test = ChosenPrefixes(test.items, test.starts, test.stops, n_items, chosen)
+        test = ChosenPrefixes(test.items, test.starts, test.stops, test.n_items, chosen)
         note += (
             f"; the test is a chosen list of {int(chosen.sum()):,} examples, not every prefix of its "
             f"{len(test):,} sessions, the shortest of {int(test.prefixes()[0].lengths.min())} clicks"

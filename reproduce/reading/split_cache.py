@@ -30,8 +30,7 @@ from reproduce.reading.source import Dataset
 
 FORMAT = 3
 WORTH_CACHING = 16 << 20  # bytes
-# The only files touched; until format 2 an entry had a .json too, and there was one of hashes.
-OURS = re.compile(r"hashes\.json|[a-z0-9_-]+-[0-9a-f]{24}\.(json|npz)")
+OURS = re.compile(r"[a-z0-9_-]+-[0-9a-f]{24}\.npz")  # the only files touched
 
 
 def folder() -> Path:

@@ -19,7 +19,8 @@ import torch
 from tqdm import tqdm
 
 from reproduce import catalog
-from reproduce.evaluation.ranking import mrr_at, rank, rank_all, recall_at
+from reproduce.evaluation.metrics import MRR, RECALL
+from reproduce.evaluation.ranking import rank, rank_all
 from reproduce.fitting.recommender import Journal
 from reproduce.paper import elsewhere, numbers
 from reproduce.paper.counting import EVALUATION_2016, EVALUATION_2016_YOOCHOOSE, NARM_CODE, OURS, Counting
@@ -289,7 +290,7 @@ def in_random_orders(split: Split, device: torch.device, *, quiet: bool = True) 
             found[row.label] = []
             for test in tests:
                 ranks = rank(*rank_all(model, *test.prefixes()))
-                found[row.label].append(Score(recall_at(ranks), mrr_at(ranks)))
+                found[row.label].append(Score(RECALL.of_ranks(ranks), MRR.of_ranks(ranks)))
                 bar.update()
     return found
 

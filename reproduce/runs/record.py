@@ -19,6 +19,7 @@ import numpy as np
 from reproduce import catalog
 from reproduce.errors import InputError, ModelError, in_a_line
 from reproduce.evaluation import ranking
+from reproduce.evaluation.metrics import METRICS, Measure
 from reproduce.files import is_regular, replacing
 from reproduce.fitting.attention import Attention
 from reproduce.reading.sessions import Split, vocabulary_digest
@@ -55,13 +56,13 @@ class Result:
     def same_ranks(self, other: Result) -> bool:
         return np.array_equal(self.greater, other.greater) and np.array_equal(self.equal, other.equal)
 
-    def recall(self, k: int = ranking.CUTOFF) -> float:
+    def recall(self, k: int = 20) -> float:
         """Recall@k in per cent; a tie counts against the model."""
-        return ranking.recall_at(self.ranks(), k)
+        return Measure(METRICS["recall"], k).of_ranks(self.ranks())
 
-    def mrr(self, k: int = ranking.CUTOFF) -> float:
+    def mrr(self, k: int = 20) -> float:
         """MRR@k in per cent; a tie counts against the model."""
-        return ranking.mrr_at(self.ranks(), k)
+        return Measure(METRICS["mrr"], k).of_ranks(self.ranks())
 
     def frame(self) -> pd.DataFrame:
         """A row per test prefix: session, length, greater, equal and rank; tied items count as ahead of the target."""
