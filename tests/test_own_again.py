@@ -14,7 +14,6 @@ from reproduce import catalog
 from reproduce.__main__ import main
 from reproduce.errors import UsageError
 from reproduce.runs.request import Request, command_line
-from reproduce.runs.search import Found, Trial
 
 LABELLED = """
 from dataclasses import dataclass
@@ -108,7 +107,7 @@ def test_check_believes_an_own_models_record_without_its_file(
     assert "3 records and 0 pages are sound" in capsys.readouterr().out
 
 
-def test_a_search_stays_known_without_the_file(
+def test_a_search_is_shown_only_where_its_file_is_named_and_is_not_called_stale_elsewhere(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("optuna")
@@ -125,8 +124,10 @@ def test_a_search_stays_known_without_the_file(
     capsys.readouterr()
     assert main(["table2", "--dataset", "cycle", "--model", "pop", *results]) == 0
     told = (tmp_path / "results/table2.md").read_text()
-    assert "search again" not in told
-    assert "My model: 3 trials" in told
+    assert "search again" not in told and "My model" not in told
+    catalog.current().models.clear()
+    assert main(["table2", "--dataset", "cycle", "--model", "pop", str(file), *results]) == 0
+    assert "My model: 3 trials" in (tmp_path / "results/table2.md").read_text()
 
 
 def test_the_command_of_a_search_names_an_own_model_by_its_file(tmp_path: Path) -> None:
@@ -141,11 +142,6 @@ def test_the_command_of_a_search_names_an_own_model_by_its_file(tmp_path: Path) 
     words = [*shlex.split(command_line("table2", asked))[3:], "--quiet"]
     assert main(words) == 0
     assert (tmp_path / "results/runs/cycle/mine,smoothing=0.25-seed0.json").is_file()
-
-
-def test_a_search_of_an_own_model_without_its_file_has_the_row_it_found() -> None:
-    found = Found("mine", {}, "x", [Trial({}, 1.0, 1.0), Trial({"smoothing": 0.25}, 2.0, 2.0)], label="My model")
-    assert (found.base.label, found.row.label, found.better) == ("My model", "My model (smoothing=0.25)", True)
 
 
 def test_two_files_of_one_name_are_refused_whether_or_not_their_text_differs(tmp_path: Path, file: Path) -> None:

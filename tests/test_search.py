@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, replace
 from itertools import pairwise
 from pathlib import Path
@@ -17,7 +16,6 @@ import pytest
 from reproduce import catalog
 from reproduce.__main__ import main
 from reproduce.errors import InputError, ModelError
-from reproduce.files import only_one
 from reproduce.reading.held_out import drift, hold_out
 from reproduce.reading.sessions import Provenance, Sessions, Split
 from reproduce.runs import search
@@ -240,15 +238,6 @@ def test_a_search_on_other_data_of_the_same_name_is_not_replaced(
     monkeypatch.setattr(catalog, "load_split", lambda name, data: other)
     with pytest.raises(InputError, match="a search on other data of this name"):
         search_on(ITEM_KNN, 1, tmp_path)
-
-
-def test_a_wait_for_another_search_ends_at_the_deadline(tmp_path: Path) -> None:
-    what = replace(ITEM_KNN, trials=1)
-    lock = (tmp_path / what.path).with_suffix(".lock")
-    with only_one(lock), ThreadPoolExecutor(1) as other:  # a lock is of a thread
-        waiting = other.submit(search.run, what, replace(how(tmp_path), deadline=Deadline(0.3)))
-        with pytest.raises(TimeIsUp):
-            waiting.result()
 
 
 def test_a_broken_search_is_made_again(tmp_path: Path) -> None:

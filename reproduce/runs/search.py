@@ -24,7 +24,6 @@ from tabulate import tabulate
 from reproduce import catalog
 from reproduce.errors import InputError, ModelError, UsageError
 from reproduce.files import replacing
-from reproduce.fitting import user_model
 from reproduce.fitting.neural import Neural
 from reproduce.paper import later_baselines, rows
 from reproduce.paper.rows import Row
@@ -35,7 +34,7 @@ from reproduce.runs.environment import choose_device, circumstances
 from reproduce.runs.experiment import MAX_SEED, Experiment, check_seed, file_name
 from reproduce.runs.record_shape import FIELDS, NAME, Misshapen, integer, misfits, null, number, read_json, text
 from reproduce.runs.request import Request
-from reproduce.runs.runner import RunOptions, alone, run_with
+from reproduce.runs.runner import RunOptions, run_with
 
 VERSION = 2  # of the protocol; 1 chose by one fit, on the last sessions by position, and counted repeated draws
 REFITTED, REFITS = 3, 3  # how many of the best trials are fitted again, and with how many seeds each
@@ -110,7 +109,6 @@ class Found:
     trials: Sequence[Trial]
     refits: Sequence[Refit] = ()  # none by the first protocol
     protocol: Protocol = Protocol(1, 0, None, 0, 0)
-    label: str = ""  # of a user's own model
     split: str = ""  # the digest of the data set's split; older searches do not say it
 
     @property
@@ -138,27 +136,17 @@ class Found:
     @property
     def fields(self) -> dict[str, Any]:
         """The fields of the best trial and the fixed ones, if not at the model's defaults."""
-        best = self.best.fields
-        if self.model in catalog.recommenders():
-            return catalog.changed(catalog.make_recommender(self.model, {**self.fixed, **best}))
-        defaults = self.trials[0].fields  # of a user's own model whose file was not named
-        changed = {key: value for key, value in best.items() if defaults.get(key) != value}
-        return dict(sorted({**self.fixed, **changed}.items()))
+        return catalog.changed(catalog.make_recommender(self.model, {**self.fixed, **self.best.fields}))
 
     @property
     def base(self) -> Row:
         """The row that was searched; a page's own row if that has exactly the fixed fields."""
-        kind = catalog.recommenders().get(self.model)
-        if kind is None:
-            return request.recorded(self.label or self.model, self.model, self.fixed)
-        fixed = request.set_fields(Row(kind.label, self.model), self.fixed)
+        fixed = request.set_fields(Row(catalog.recommender(self.model).label, self.model), self.fixed)
         return next((row for row in (*rows.ROWS, *later_baselines.ROWS) if request.same(row, fixed)), fixed)
 
     @property
     def row(self) -> Row:
         """The row with the fields that were found, which its label names."""
-        if self.model not in catalog.recommenders():
-            return request.recorded(self.label or self.model, self.model, self.fields)
         return request.set_fields(self.base, self.fields)
 
     @property
@@ -174,7 +162,6 @@ SEARCH = {
     "fixed": FIELDS,
     "scored_on": text,
     "trials": [{"fields": FIELDS, "recall": SCORE, "mrr": SCORE, "why?": WHY}],
-    "label?": text,
     "split?": NAME,
     "protocol?": {
         "version": integer(0),
@@ -192,10 +179,13 @@ SEARCH = {
 def found(results: Path, dataset: str) -> list[Found]:
     """The searches on a data set that are stored in a results folder, sorted by file name.
 
+    Those of a user's own model are left out unless its file was named.
+
     Raises:
         InputError: one is broken, or names a field or value that its model does not have.
     """
-    return [load(file) for file in sorted((results / "search" / dataset).glob("*.json"))]
+    searches = map(load, sorted((results / "search" / dataset).glob("*.json")))
+    return [search for search in searches if search.model in catalog.recommenders()]
 
 
 def load(file: Path) -> Found:
@@ -212,10 +202,9 @@ def load(file: Path) -> Found:
             protocol = Protocol(**stored["protocol"])
         else:  # from before there was a protocol: repeated draws counted as trials, and do not count here
             protocol = Protocol(1, len({str(sorted(trial.fields.items())) for trial in trials}), None, 0, 0)
-        label = user_model.sound_label(stored.get("label"))
         head = stored["model"], stored["fixed"], stored["scored_on"]
-        search = Found(*head, trials, refits, protocol, label, stored.get("split", ""))
-        assert search.row  # whose fields must be the model's
+        search = Found(*head, trials, refits, protocol, stored.get("split", ""))
+        assert search.model not in catalog.recommenders() or search.row  # whose fields must be the model's
         return search
     except (OSError, Misshapen, UsageError, ModelError, StopIteration) as error:
         raise InputError(f"{file}: not what a search of today stores ({error}); search again") from error
@@ -329,30 +318,28 @@ def run(search: Search, options: RunOptions) -> Found:
     first = {name: defaults[name] for name in ranges}
     done: list[Trial] = []
     own = catalog.current().models.get(search.model)
-    with alone(file.with_suffix(".lock"), options.deadline):
-        try:
-            while len(done) < search.trials and (values := _proposed(search, ranges, first, done)) is not None:
-                done.append(tried(values, search.seed, f"trial {len(done) + 1}/{search.trials}"))
-            refits = [refitted(trial) for trial in best_of(done)[:REFITTED]]
-        except TimeIsUp as error:
-            far = f"{len(done)} of {search.trials} trials are done"
-            far = far if len(done) < search.trials else "the refits are not done"
-            raise TimeIsUp(f"{error}; {far} (repeat the command to resume)") from error
-        label = own.kind.label if own else ""
-        note = held_out.provenance.note
-        outcome = Found(search.model, search.fixed, note, done, refits, search.protocol, label, split.digest)
-        content = {
-            **asdict(search),
-            **(own.described if own else {}),
-            **asdict(outcome),
-            "seeds": search.seeds,
-            "ranges": ranges,
-            "best": asdict(outcome.best),
-            "options": " ".join(request.set_words({search.model: outcome.fields})),
-            "environment": circumstances(choose_device(options.device), split.train.n_items),
-        }
-        with replacing(file) as temporary:
-            temporary.write_text(json.dumps(content, indent=1) + "\n")
+    try:
+        while len(done) < search.trials and (values := _proposed(search, ranges, first, done)) is not None:
+            done.append(tried(values, search.seed, f"trial {len(done) + 1}/{search.trials}"))
+        refits = [refitted(trial) for trial in best_of(done)[:REFITTED]]
+    except TimeIsUp as error:
+        far = f"{len(done)} of {search.trials} trials are done"
+        far = far if len(done) < search.trials else "the refits are not done"
+        raise TimeIsUp(f"{error}; {far} (repeat the command to resume)") from error
+    note = held_out.provenance.note
+    outcome = Found(search.model, search.fixed, note, done, refits, search.protocol, split.digest)
+    content = {
+        **asdict(search),
+        **(own.described if own else {}),
+        **asdict(outcome),
+        "seeds": search.seeds,
+        "ranges": ranges,
+        "best": asdict(outcome.best),
+        "options": " ".join(request.set_words({search.model: outcome.fields})),
+        "environment": circumstances(choose_device(options.device), split.train.n_items),
+    }
+    with replacing(file) as temporary:
+        temporary.write_text(json.dumps(content, indent=1) + "\n")
     return outcome
 
 
