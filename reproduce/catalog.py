@@ -46,16 +46,13 @@ class Catalog:
             {name: own for name, own in self.data.items() if name in data},
         )
 
-    def model_word(self, name: str, *, absolute: bool = False) -> str:
+    def model_word(self, name: str) -> str:
         """Return how a model is named on the command line: an own model by its file."""
-        if name not in self.models:
-            return name
-        file = self.models[name].file
-        return str(file.resolve() if absolute else file)
+        return str(self.models[name].file) if name in self.models else name
 
-    def data_words(self, name: str, *, absolute: bool = False) -> list[str]:
-        """Return how a data set is named on the command line: own data by path and options, see OwnData.words."""
-        return self.data[name].words(absolute=absolute) if name in self.data else [name]
+    def data_words(self, name: str) -> list[str]:
+        """Return how a data set is named on the command line: own data by path and options."""
+        return self.data[name].words() if name in self.data else [name]
 
     def source(self, model: str) -> str | None:
         """Return the sha256 of the source of an own model; None for the suite's models."""

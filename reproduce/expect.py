@@ -30,7 +30,7 @@ from reproduce.reports.measuring import Seeds, View, Where, every_prefix, last_c
 from reproduce.reports.records import Records, reference_folder
 from reproduce.reports.study import KNOWN
 from reproduce.runs.record import Result
-from reproduce.runs.request import set_fields, settings_of
+from reproduce.runs.request import Request, command_line, set_fields, settings_of
 
 Side = Literal["within noise", "below", "above"]
 USUAL = {
@@ -132,7 +132,8 @@ def answer(options: Namespace) -> int:
     folders = [options.results] if options.results else [reference_folder(), Path("results/local")]
     records = next((there for there in map(Records, folders) if there.results(row, dataset)), None)
     if records is None:
-        command = f"python -m reproduce table2 --dataset {dataset} --model {catalog.current().model_word(row.model)}"
+        wanted = Request(datasets=[dataset], models=[row.model], data=options.data, results=folders[-1])
+        command = command_line("table2", replace(wanted, settings={row.model: row.at(dataset).fields}))
         raise InputError(f"no record of {row.label} on {dataset}; {command} makes one")
     results = records.results(row, dataset)
     seeds, expected = Seeds.of(records, results[0]), []

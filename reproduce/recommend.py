@@ -96,7 +96,7 @@ def _place(options: Namespace, model: str) -> Path:
     """Find the kept model of a name: the only one with the data set, settings and seed, as far as these are given.
 
     Raises:
-        InputError: none is kept; the message has the command that keeps it.
+        InputError: none is kept; the message says how to keep it.
         UsageError: there are several, or a name or setting is wrong.
     """
     datasets = catalog.named_datasets([options.dataset] if options.dataset else [], options.rules, options.data)
@@ -114,13 +114,4 @@ def _place(options: Namespace, model: str) -> Path:
     if places:
         listed = "".join(f"\n  {place}" for place in places)
         raise UsageError(f"{len(places)} models are kept; choose with --dataset, --set, --seed or a file:{listed}")
-    unkept = request.Request(
-        datasets=datasets or ["NAME"],
-        data=options.data,
-        results=options.results,
-        models=[model],
-        settings={model: settings},
-        seeds=(options.seed or 0,),
-    )
-    command = request.command_line("run", unkept, "--keep-model")
-    raise InputError(f"{options.results}: no such model is kept; {command} keeps it")
+    raise InputError(f"{options.results}: no such model is kept; run it with --keep-model")

@@ -206,7 +206,7 @@ def test_a_page_older_than_a_record_or_a_search_is_out_of_date_and_not_inconsist
     place = results / "search/cycle"
     place.mkdir(parents=True)
     shutil.copyfile(source, place / "fpmc-seed0.json")
-    again = f"python -m reproduce table2 --dataset cycle --stored --results {results} draws it again"
+    again = f"python -m reproduce table2 --dataset cycle --results {results} --stored draws it again"
     assert f"table2.md: drawn before a record or search was added; {again}" in faults(results)
 
 

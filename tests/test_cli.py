@@ -299,5 +299,5 @@ def test_a_command_to_paste_leaves_the_data_folder_to_the_environment(
 ) -> None:
     Path("logs").mkdir()
     monkeypatch.setenv("REPRODUCE_DATA", "logs")
-    assert main(["recommend", "narm", "--clicks", "1"]) == 3
-    assert "python -m reproduce run" in (said := capsys.readouterr().err) and "--data " not in said
+    assert main(["expect", "narm", "--dataset", "cycle", "1", "--results", "r"]) == 3
+    assert "python -m reproduce table2" in (said := capsys.readouterr().err) and "--data " not in said

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -120,6 +121,20 @@ def test_what_cannot_be_judged_is_refused(
 ) -> None:
     assert main(["expect", *words.split(), "--results", str(results)]) == status
     assert message in capsys.readouterr().err
+
+
+def test_the_command_that_makes_a_record_can_be_pasted_for_own_data_and_a_row_with_fields(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    clicks = [f"{visit},{(visit + click) % 9},{60 * visit + click}" for visit in range(60) for click in range(4)]
+    Path("my clicks.csv").write_text("\n".join(["session,item,time", *clicks]))
+    words = ["my clicks.csv", "--test-share", "0.2", "--results", "r"]
+    expect = ["expect", "item_knn", "50", "--set", "item_knn.neighbours=3", "--dataset", *words]
+    assert main(expect) == 3
+    command = capsys.readouterr().err.partition("python -m reproduce ")[2].removesuffix(" makes one\n")
+    assert main([*shlex.split(command), "--quiet"]) == 0
+    assert main(expect) in (0, 4)
 
 
 MINE = """

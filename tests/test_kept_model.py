@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import pickle
-import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -119,11 +118,8 @@ def test_recommend_speaks_in_the_logs_own_ids_and_shows_the_attention(
     words = ["--dataset", str(file), "--test-days", "1", "--results", str(tmp_path / "out")]
     settings = ["--set", "narm.epochs=1", "narm.batch=16"]
     assert main(["recommend", "narm", *words, *settings, "--clicks", "item a"]) == 3
-    told = capsys.readouterr().err
-    assert "no such model is kept; " in told and told.endswith(" keeps it\n")
-    pasted = shlex.split(told.partition("; ")[2].removesuffix(" keeps it\n"))
-    assert pasted[:4] == ["python", "-m", "reproduce", "run"]
-    assert main([*pasted[3:], "--quiet"]) == 0
+    assert capsys.readouterr().err.endswith("no such model is kept; run it with --keep-model\n")
+    assert main(["run", "narm", *words, *settings, "--keep-model", "--quiet"]) == 0
     capsys.readouterr()
     asked = ["--clicks", "item a", "item b", "--top", "5"]
     assert main(["recommend", "narm", *words, *settings, *asked]) == 0
@@ -222,7 +218,7 @@ def test_item_vectors_come_with_the_logs_own_ids(tmp_path: Path) -> None:
 def test_what_cannot_be_recommended_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     nowhere = ["--clicks", "1", "--results", str(tmp_path / "nowhere")]
     assert main(["recommend", "pop", *nowhere]) == 3
-    assert "no such model is kept; python -m reproduce run --dataset NAME" in capsys.readouterr().err
+    assert "no such model is kept; run it with --keep-model" in capsys.readouterr().err
     place = kept(tmp_path, "pop")
     assert main(["recommend", str(place)]) == 2
     assert "recommend needs --clicks" in capsys.readouterr().err

@@ -13,7 +13,7 @@ from pathlib import Path
 from reproduce import catalog, own_process, reports
 from reproduce.errors import InputError, SuiteError, UsageError, in_a_line
 from reproduce.evaluation import metrics
-from reproduce.files import replacing
+from reproduce.files import data_folder, replacing
 from reproduce.paper import numbers
 from reproduce.reading import own_data
 from reproduce.reports import renderers
@@ -23,7 +23,7 @@ from reproduce.reports.study import Page, Study
 from reproduce.runs import scheduler, slurm
 from reproduce.runs.experiment import Experiment
 from reproduce.runs.record_shape import FIELDS, integer, misfits, text, truth
-from reproduce.runs.request import Request, cells, digests, settings, settings_of, state, words
+from reproduce.runs.request import Request, cells, digests, settings, settings_of, state, whole_command
 from reproduce.runs.runner import RunOptions, run_with
 
 # What --dry-run prints for a run in each state.
@@ -78,7 +78,7 @@ def make(options: Namespace) -> int:
             print(f"{DRY[state(cell, request)]:<15} {cell.path.removeprefix('runs/')}")
         return 0
     if queue is not None:
-        print(slurm.submit(request, experiments, queue, stored_only(name, request, options)))
+        print(slurm.submit(request, experiments, queue, stored_only(name, request)))
         return 0
     failed = scheduler.run_cells(request, experiments)
     if experiments and sum(isinstance(error, InputError) for error in failed.values()) == len(experiments):
@@ -155,11 +155,10 @@ def sources(results: Path) -> int:
     return len([*results.glob("runs/*/*.json"), *results.glob("search/*/*.json")])
 
 
-def stored_only(name: str, request: Request, options: Namespace) -> list[str]:
-    """Return the command-line words that draw the requested page from stored records only, from any folder."""
-    seeds = ["--seed", *map(str, request.seeds)]
-    folders = ["--data", str(options.data.resolve()), "--results", str(options.results.resolve())]
-    return [*words(name, request, absolute=True), *seeds, *folders, *([] if name == reports.INDEX else ["--stored"])]
+def stored_only(name: str, request: Request) -> list[str]:
+    """Return the command-line words that draw the requested page from stored records only."""
+    stored = ["--stored"] if reports.load(name).runs and name != reports.INDEX else []
+    return whole_command(name, request, *stored)
 
 
 def request_of(page: Page, options: Namespace) -> Request:
@@ -257,13 +256,11 @@ def stored_request(page: str, results: Path) -> Request:
             raise NotHere(f"it shows {in_a_line(name, 60)}: name its file with {flag}")
     for model, fields in settings.items():
         catalog.make_recommender(model, fields)
-    return replace(Request(datasets=[], data=Path(), results=results), **parts)
+    return replace(Request(datasets=[], data=data_folder(), results=results), **parts)
 
 
 def again(name: str, page: Page, request: Request) -> str:
     """Return a sentence with the command that draws a page again from stored records, with the same rows."""
-    runs = page.runs and name != reports.INDEX
-    if runs and not request.datasets:
+    if page.runs and name != reports.INDEX and not request.datasets:
         request = replace(request, datasets=Records(request.results).datasets())
-    line = [*words(name, request), *(["--stored"] if runs else []), "--results", str(request.results)]
-    return f"python -m reproduce {shlex.join(line)} draws it again"
+    return f"python -m reproduce {shlex.join(stored_only(name, request))} draws it again"

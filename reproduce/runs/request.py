@@ -96,19 +96,15 @@ def settings_of(model: str, texts: Iterable[str], role: str) -> dict[str, Any]:
     return values.get(model, {})
 
 
-def words(command: str, request: Request, *, absolute: bool = False) -> list[str]:
-    """Return the words after `python -m reproduce` that request the same rows; folders and how to run are left out.
-
-    Args:
-        absolute: name files by their absolute paths, for a command that runs elsewhere.
-    """
+def words(command: str, request: Request) -> list[str]:
+    """Return the words after `python -m reproduce` that request the same rows; folders and how to run are left out."""
     line, here = [command], catalog.current()
     if request.datasets:
-        named = [here.data_words(name, absolute=absolute) for name in request.datasets]
+        named = [here.data_words(name) for name in request.datasets]
         options = next((words[1:] for words in named if words[1:]), [])  # one command has the same for all
         line += ["--dataset", *(words[0] for words in named), *options]
     if request.models:
-        line += ["--model", *(here.model_word(name, absolute=absolute) for name in request.models)]
+        line += ["--model", *map(here.model_word, request.models)]
     line += set_words(request.settings)
     for key, value in request.options.items():
         values = [value] if isinstance(value, str) else value if isinstance(value, Sequence) else []
@@ -122,25 +118,29 @@ def set_words(settings: Mapping[str, Mapping[str, Any]]) -> list[str]:
     return ["--set", *values] if values else []
 
 
-def how(options: RunOptions) -> list[str]:
-    """Return the words that say where and how to run, for a command that runs elsewhere."""
-    line = ["--data", str(options.data.resolve()), "--results", str(options.results.resolve())]
-    line += ["--device", options.device]
-    if options.deadline is not None:
-        line += ["--minutes", f"{options.deadline.seconds / 60:g}"]
-    return line + [f"--{name.replace('_', '-')}" for name in ("force", "quiet", "keep_model") if getattr(options, name)]
+def whole_command(command: str, request: Request, *more: str) -> list[str]:
+    """Return the words after `python -m reproduce` that request the same rows in the same way, from the same folder.
 
-
-def command_line(command: str, request: Request, *more: str) -> str:
-    """Return a command that requests the same rows, with its folders and seeds, ready to be pasted into a shell."""
-    line = ["python", "-m", "reproduce", *words(command, request)]
+    Options at their defaults are left out, and so is --fresh.
+    """
+    line = words(command, request)
     if tuple(request.seeds) != (0,):
         line += ["--seed", *map(str, request.seeds)]
+    if request.device != "auto":
+        line += ["--device", request.device]
+    if request.deadline is not None:
+        line += ["--minutes", f"{request.deadline.seconds / 60:g}"]
+    line += [f"--{name.replace('_', '-')}" for name in ("force", "quiet", "keep_model") if getattr(request, name)]
     if request.data != data_folder():
         line += ["--data", str(request.data)]
     if request.results != Path("results/local"):
         line += ["--results", str(request.results)]
-    return shlex.join([*line, *more])
+    return [*line, *more]
+
+
+def command_line(command: str, request: Request) -> str:
+    """Return a whole command, ready to be pasted into a shell."""
+    return f"python -m reproduce {shlex.join(whole_command(command, request))}"
 
 
 def set_fields(row: Row, fields: Mapping[str, Any]) -> Row:

@@ -424,9 +424,9 @@ def answer(options: Namespace) -> str:
     if jobs is None:
         return report(search, run(search, run_options), run_options)
     search.ranges()
-    budget = ["--trials", str(search.trials), "--seed", str(search.seed)]
+    budget = ["--trials", str(search.trials)]
     budget += [] if search.trial_epochs is None else ["--trial-epochs", str(search.trial_epochs)]
-    command = [*request.words("search", run_options, absolute=True), *budget, *request.how(run_options)]
+    command = request.whole_command("search", replace(run_options, seeds=[search.seed]), *budget)
     return slurm.queue([command], jobs, run_options) or "nothing to submit: this search is queued"
 
 

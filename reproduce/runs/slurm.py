@@ -22,10 +22,10 @@ from reproduce.errors import InputError, UsageError
 from reproduce.files import replacing
 from reproduce.runs.environment import check_writable
 from reproduce.runs.experiment import Experiment
-from reproduce.runs.request import Request, how, state, words
+from reproduce.runs.request import Request, state, whole_command
 from reproduce.runs.runner import RunOptions
 
-REFUSED = ("array", "output", "open-mode", "requeue", "no-requeue", "signal")  # set by the suite; see `parse`
+REFUSED = ("array", "chdir", "output", "open-mode", "requeue", "no-requeue", "signal")  # set by the suite; see `parse`
 OURS = ("at-once", "restarts")  # cells that run at a time, and how often each is queued again, at most
 OF_CELLS = ("gres", "gpus", "dependency")  # beginnings of keys that the job for the page does not take
 
@@ -97,9 +97,8 @@ def submit(request: Request, experiments: Sequence[Experiment], keys: Mapping[st
 
 def command(request: Request, cell: Experiment) -> list[str]:
     """The command that makes a cell's record, as a user could type it after `python -m reproduce`."""
-    settings = {cell.model: cell.params}
-    run = replace(request, datasets=[cell.dataset], models=[cell.model], settings=settings, options={})
-    return [*words("run", run, absolute=True), "--seed", str(cell.seed), *how(request)]
+    run = replace(request, datasets=[cell.dataset], models=[cell.model], seeds=[cell.seed])
+    return whole_command("run", replace(run, settings={cell.model: cell.params}, options={}))
 
 
 def queue(commands: Iterable[Sequence[str]], keys: Mapping[str, str], run: RunOptions, page: Sequence[str] = ()) -> str:
