@@ -145,7 +145,7 @@ def only_one(path: Path, *, wait: float = math.inf) -> Iterator[None]:
             path.unlink(missing_ok=True)
             lock.release()
         raise InputError(
-            f"{path}: cannot be locked ({error.strerror or error}); make room or choose another --results DIR"
+            f"{path.parent}: cannot write there ({error.strerror or error}); make room or choose another --results DIR"
         ) from error
     try:
         yield

@@ -215,7 +215,7 @@ def test_a_results_folder_that_cannot_be_written_is_bad_input(
 ) -> None:
     (tmp_path / "file").write_text("")
     assert ask(tmp_path / "file" / "r") == 3
-    assert "cannot write there" in capsys.readouterr().err
+    assert "cannot be written" in capsys.readouterr().err
 
 
 def test_stored_draws_the_page_and_runs_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 import reproduce
-from reproduce.errors import InputError, UsageError
+from reproduce.errors import UsageError
 from reproduce.evaluation import ranking
 
 CODE = ("reproduce", "baselines", "datasets")  # the folders of a checkout that contain imported code
@@ -34,19 +34,6 @@ def choose_device(name: torch.device | str) -> torch.device:
         if device.type == "cuda" and (device.index or 0) < gpus:
             return torch.device("cuda", device.index or 0)
     raise UsageError(f"unknown device {str(name)!r}; available: auto, cpu{''.join(f', cuda:{i}' for i in range(gpus))}")
-
-
-def check_writable(results: Path) -> None:
-    """Raise InputError if the results folder cannot be written; called before training, so that no work is lost."""
-    probe = results / ".writable"
-    try:
-        results.mkdir(parents=True, exist_ok=True)
-        probe.write_bytes(b"")
-        probe.unlink(missing_ok=True)  # another process may be checking the same
-    except OSError as error:
-        raise InputError(
-            f"{results}: cannot write there ({error.strerror}); choose another with --results DIR"
-        ) from error
 
 
 def circumstances(device: torch.device, n_items: int) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from reproduce.fitting import user_model
 from reproduce.fitting.neural import Neural
 from reproduce.fitting.pairwise import Pairwise
 from reproduce.runs.deadline import NOT_BEGUN, Deadline, TimeIsUp
-from reproduce.runs.environment import check_writable, choose_device
+from reproduce.runs.environment import choose_device
 from reproduce.runs.experiment import Experiment
 from reproduce.runs.request import Request
 from reproduce.runs.runner import run_in_process, run_with
@@ -49,7 +49,6 @@ def run_cells(request: Request, experiments: Sequence[Experiment]) -> dict[str, 
     """
     if not experiments:
         return {}
-    check_writable(request.results)
     choose_device(request.device)
     gpus = torch.cuda.device_count() if request.device in ("auto", "cuda") else 0
     threads = max(1, torch.get_num_threads() // request.jobs)

@@ -20,7 +20,6 @@ from pathlib import Path
 
 from reproduce.errors import InputError, UsageError
 from reproduce.files import replacing
-from reproduce.runs.environment import check_writable
 from reproduce.runs.experiment import Experiment
 from reproduce.runs.request import Request, state, whole_command
 from reproduce.runs.runner import RunOptions
@@ -118,7 +117,6 @@ def queue(commands: Iterable[Sequence[str]], keys: Mapping[str, str], run: RunOp
         raise UsageError("--fresh: with --slurm a job that is queued again must go on from its checkpoint")
     if shutil.which("sbatch") is None:
         raise InputError("--slurm: there is no sbatch here; run this where jobs are submitted, or without --slurm")
-    check_writable(run.results)
     submissions = run.results.resolve() / "slurm"
     queued = _queued(submissions)
     lines = [line for line in map(shlex.join, commands) if line not in queued]
@@ -127,7 +125,6 @@ def queue(commands: Iterable[Sequence[str]], keys: Mapping[str, str], run: RunOp
     if not lines:
         return ""
     folder = submissions / datetime.now(UTC).strftime("%Y%m%dT%H%M%S-%fZ")
-    folder.mkdir(parents=True)
     logs = str(folder).replace("%", "%%")  # Slurm replaces %j and the like
     at_once = f"%{keys['at-once']}" if "at-once" in keys else ""
     passed_on = {key: f"--{key}={value}" for key, value in keys.items() if key not in OURS}
