@@ -1,6 +1,6 @@
 """`bench`: how fast every model fits and scores on generated sessions.
 
-Each model runs in a process of its own, so that its peak memory is its own.
+Each model runs in a process of its own, so that its peak memory is its own. Torch, which all processes load, is in it.
 """
 
 from __future__ import annotations
@@ -8,10 +8,8 @@ from __future__ import annotations
 import dataclasses
 import time
 from argparse import Namespace
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import islice, product
-from multiprocessing import get_context
 from typing import NamedTuple
 
 import numpy as np
@@ -19,8 +17,8 @@ import torch
 from tabulate import tabulate
 from torch import nn
 
-from reproduce import catalog
-from reproduce.errors import ModelError, SuiteError, in_a_line
+from reproduce import catalog, own_process
+from reproduce.errors import ModelError
 from reproduce.evaluation import ranking
 from reproduce.fitting.batches import Batch
 from reproduce.fitting.determinism import deterministic
@@ -64,19 +62,17 @@ def answer(options: Namespace) -> str:
     device, threads = choose_device(options.device), torch.get_num_threads()
     chosen = [catalog.recommender(name, load=False).name for name in options.model] or list(catalog.recommenders())
     speeds, steps = [], []
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), max_tasks_per_child=1) as processes:
-        for size, name in product(SIZES, chosen):
-            word = catalog.current().model_word(name)
-            try:
-                speed = processes.submit(measure, word, *SIZES[size], str(device), threads).result()
-            except Exception as error:  # its process died, or its code raised
-                if isinstance(error, SuiteError) or name not in catalog.current().models:
-                    raise
-                raise ModelError(f"{name}: {type(error).__name__}: {in_a_line(str(error))}") from error
-            speeds.append([name, size, f"{speed.epoch:,.2f}", f"{speed.scored:,.0f}", f"{speed.peak:,}"])
-            if speed.step is not None:
-                parts = [f"{seconds * 1e3:.1f}" for seconds in speed.step]
-                steps.append([name, size, f"{speed.examples:,.0f}", *parts])
+    for size, name in product(SIZES, chosen):
+        own = catalog.current().models.get(name)
+        work = catalog.with_model, measure, name, *SIZES[size], str(device), threads
+        try:
+            speed = own_process.call(own.file if own else None, *work)
+        except ModelError as error:
+            raise ModelError(f"{name}: {error}") from error
+        speeds.append([name, size, f"{speed.epoch:,.2f}", f"{speed.scored:,.0f}", f"{speed.peak:,}"])
+        if speed.step is not None:
+            parts = [f"{seconds * 1e3:.1f}" for seconds in speed.step]
+            steps.append([name, size, f"{speed.examples:,.0f}", *parts])
     tables = {
         ("model", "at the size of", "fit seconds/epoch", "prefixes scored/s", "peak MiB"): speeds,
         ("model", "at the size of", "training examples/s", "step ms", "encoder", "softmax", "optimiser"): steps,

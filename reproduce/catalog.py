@@ -10,7 +10,6 @@ import difflib
 import importlib
 import inspect
 import pkgutil
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -123,8 +122,6 @@ def dataset(name: str, given: Mapping[str, Any] | None = None, data: Path | str 
         UsageError: there is no data set of that name; the message gives the nearest names.
         InputError: there is no such file.
     """
-    if not name:
-        raise UsageError("an empty name of a data set; name one (python -m reproduce list), or the path of your own")
     try:
         if own_data.is_path(name, datasets()):
             own = own_data.read(Path(name), given or {}, Path(data))
@@ -156,10 +153,6 @@ def recommender(name: str, *, load: bool = True) -> type[Recommender]:
         UsageError: there is no model of that name; the message gives the nearest names.
         InputError: there is no such file.
     """
-    if not name or (re.search("[/.]", name) and not name.endswith(".py")):
-        raise UsageError(
-            f"{in_a_line(repr(name))}: no model; name one (python -m reproduce list), or your own .py file"
-        )
     if name.endswith(".py"):
         file, name = Path(name), Path(name).stem
         if name in _recommenders():
@@ -173,11 +166,13 @@ def in_its_process(model: str, work: Callable[..., Any], *args: Any) -> Any:
     own = current().models.get(model)
     if own is None or not own.stands_in:
         return work(*args)
-    return own_process.call(own.file, _with_model, work, args)
+    return own_process.call(own.file, with_model, work, *args)
 
 
-def _with_model(file: Path, work: Callable[..., Any], args: Sequence[Any]) -> Any:
-    recommender(str(file))
+def with_model(file: Path | None, work: Callable[..., Any], *args: Any) -> Any:
+    """Return `work(*args)` in a process that was started for it, after loading the file of a user's model, if any."""
+    if file is not None:
+        recommender(str(file))
     return work(*args)
 
 
@@ -203,14 +198,9 @@ def load_split(
         UsageError: there is no such data set, or a column or a rule is wrong.
         InputError: its files are broken, or absent; then the message says which files to put where.
     """
-    columns = {"session": session, "item": item, "time": time, "user": user}
-    given = {**(rules or {})}
-    if any(columns.values()):
-        before = given.get("columns") or []
-        if isinstance(before, Mapping):
-            before = [f"{role}={name}" for role, name in before.items()]
-        before = [before] if isinstance(before, str) else before
-        given["columns"] = [*before, *(f"{role}={column}" for role, column in columns.items() if column)]
+    given, named = dict(rules or {}), {"session": session, "item": item, "time": time, "user": user}
+    if columns := [f"{role}={column}" for role, column in named.items() if column]:
+        given["columns"] = [*given.get("columns", []), *columns]
     if not isinstance(source, str | Path):
         split = own_log.read("frame", source, own_log.Rules.of(given))
         return dataclasses.replace(split, name=f"frame-{split.digest[:8]}")

@@ -105,7 +105,7 @@ def result(process: Any, reader: Any) -> Any:
     return answer
 
 
-def call(file: Path, work: Callable[..., Any], *args: Any) -> Any:
+def call(file: Path | None, work: Callable[..., Any], *args: Any) -> Any:
     """Return `work(file, *args)`, computed in a process of its own; see `start` and `result`."""
     return result(*start(file, work, *args))
 

@@ -55,7 +55,7 @@ def is_path(name: str, names: Container[str]) -> bool:
 
     A name in the catalogue never is, even if a folder has the same name.
     """
-    if name in names:
+    if not name or name in names:
         return False
     return bool(re.search(r"[/\\*?.]", name)) or exists(Path(name))
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from reproduce import catalog, own_process
+from reproduce import catalog
 from reproduce.errors import InputError, ModelError
 from reproduce.evaluation import ranking
 from reproduce.files import Busy, is_regular, only_one
@@ -46,6 +46,7 @@ class RunOptions:
     quiet: bool = False  # do not show progress
     keep_model: bool = False  # also keep the fitted model beside the record, which stays as it is; see kept_model
     deadline: Deadline | None = None  # when to stop, between two epochs
+    threads: int = 0  # of the processor; 0: as many as torch uses by itself
 
     @staticmethod
     def given(options: Namespace) -> dict[str, Any]:
@@ -97,9 +98,11 @@ def run_with(options: RunOptions, experiment: Experiment, split: Split | None = 
     options = options.at_home()
     experiment = Experiment.of(experiment.dataset, experiment.model, experiment.params, experiment.seed)
     split = split or catalog.load_split(experiment.dataset, options.data)
+    if options.threads:
+        torch.set_num_threads(options.threads)
     own = catalog.current().models.get(experiment.model)
     if own is not None and own.stands_in:
-        own_process.call(own.file, run_in_process, options, experiment, split, wait)
+        catalog.in_its_process(experiment.model, record, options, experiment, split, wait)
         result = load(experiment, options.results, split.digest)
         assert result is not None
         return result
@@ -152,14 +155,8 @@ def alone(lock: Path, deadline: Deadline | None, *, wait: bool = True) -> Iterat
         yield
 
 
-def run_in_process(
-    file: Path | None, options: RunOptions, experiment: Experiment, split: Split, wait: bool, threads: int = 0
-) -> None:
-    """Run an experiment in a process that was started for it, after loading the file of a user's own model, if any."""
-    if threads:
-        torch.set_num_threads(threads)
-    if file is not None:
-        catalog.recommender(str(file))
+def record(options: RunOptions, experiment: Experiment, split: Split, wait: bool) -> None:
+    """Run an experiment for its record, in a process that was started for it."""
     run_with(options, experiment, split, wait=wait)
 
 

@@ -23,7 +23,7 @@ from reproduce.runs.deadline import NOT_BEGUN, Deadline, TimeIsUp
 from reproduce.runs.environment import choose_device
 from reproduce.runs.experiment import Experiment
 from reproduce.runs.request import Request
-from reproduce.runs.runner import run_in_process, run_with
+from reproduce.runs.runner import record, run_with
 
 
 def cheap_first(experiments: Iterable[Experiment]) -> list[Experiment]:
@@ -83,7 +83,7 @@ def run_cells(request: Request, experiments: Sequence[Experiment]) -> dict[str, 
         while waiting or running:
             while waiting and free:
                 (cell, wait), slot = waiting.popleft(), free.pop(0)
-                options = replace(request, deadline=deadline)
+                options = replace(request, deadline=deadline, threads=threads)
                 try:
                     if request.jobs == 1:
                         run_with(options, cell, split(cell.dataset), wait=wait)
@@ -94,8 +94,8 @@ def run_cells(request: Request, experiments: Sequence[Experiment]) -> dict[str, 
                         raise ModelError(own.kind.why)
                     if gpus > 1:
                         options = replace(options, device=f"cuda:{slot % gpus}")
-                    arguments = options.at_home(), cell, split(cell.dataset), wait, threads
-                    process, reader = own_process.start(own.file if own else None, run_in_process, *arguments)
+                    work = catalog.with_model, record, options.at_home(), cell, split(cell.dataset), wait
+                    process, reader = own_process.start(own.file if own else None, *work)
                     running[reader] = cell, slot, process
                 except Exception as error:
                     ended(cell, slot, error)
