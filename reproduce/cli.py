@@ -26,11 +26,6 @@ from reproduce.paper.variants import PAPERS, VARIANTS
 PROGRAM = "python -m reproduce"
 PAGE = "reports.making:make"  # what carries out a command: a function of a module, loaded when it is called
 UNWRITABLE = 3  # exit status: standard output cannot be written
-# The options on how a log of one's own is read, by their names among the parsed options; see reading.own_log.Rules.
-OWN_LOG = (
-    "columns", "where", "missing", "gap", "time_unit", "time_format", "test", "test_days", "test_share", "newest",
-    "min_support", "min_length", "max_length",
-)  # fmt: skip
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -50,7 +45,7 @@ def main(words: Sequence[str] | None = None) -> int:
                 whole.print_help()
                 status = 0
             else:
-                given = {key: getattr(options, key, None) for key in OWN_LOG}
+                given = {key: getattr(options, key, None) for key in vars(_own_log().parse_args([]))}
                 options.rules = {key: value for key, value in given.items() if value not in (None, [])}
                 options.data = getattr(options, "data", data_folder())  # own data in a .py may read from it
                 own_process.show_tracebacks(getattr(options, "traceback", False))
@@ -164,6 +159,7 @@ def _parent(add: Callable[..., None], *words: str, **more: Any) -> _Parser:
 
 
 def _own_log() -> _Parser:
+    """Return the options on how a log of one's own is read; see reading.own_log.Rules."""
     parent = _Parser(add_help=False)
     own = parent.add_argument_group("for a log of your own")
     usual = "such as session=visit item=product time=ts; default: the usual names"
@@ -263,12 +259,8 @@ def parser() -> _Parser:
     settings = _parent(_many, "--set", "MODEL.FIELD=VALUE", "set a field of a model, such as narm.hidden=50")
     seed = _parent(_add, "--seed", "N", "default: 0", type=int, default=0)
     device = _parent(_add, "--device", "DEVICE", "auto, cpu, cuda or cuda:N (default: auto)", default="auto")
-    try:
-        folder = _folder(os.environ.get("REPRODUCE_DATA", "data"))
-    except ArgumentTypeError as error:
-        raise UsageError(f"REPRODUCE_DATA: {error}") from error
     found_in = "the folder with the logs (default: $REPRODUCE_DATA, or data/)"
-    data = _parent(_add, "--data", "DIR", found_in, type=_folder, default=folder)
+    data = _parent(_add, "--data", "DIR", found_in, type=_folder, default=os.environ.get("REPRODUCE_DATA", "data"))
     local = Path("results/local")
     results = _parent(_add, "--results", "DIR", "default: results/local/", type=_path, default=local)
     # The options of most pages, and of those that run what they lack.
@@ -380,7 +372,6 @@ def parser() -> _Parser:
     _flag(listing, "--clear", "empty the cache of splits instead")
     fetch = command("fetch", "download a log that anyone may have, and verify it", "overview:fetched", data)
     fetch.add_argument("name", metavar="NAME", help="such as eshop")
-    _add(fetch, "--url", "URL", "another place to get the same file from")
     command("list", "list the models with their fields, and the data sets", "overview:catalogue")
     speed = "measure speed and peak memory of every model at the paper's sizes"
     command("bench", speed, "bench:answer", models, device)

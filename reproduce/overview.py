@@ -80,8 +80,7 @@ def _described(field: dataclasses.Field[Any], choices: Sequence[Any]) -> str:
 def fetched(options: Namespace) -> str:
     """Download a log to its place in the data folder."""
     downloads = {source.name: source.download for source in catalog.datasets().values() if source.download}
-    download = downloads[known("log to fetch", options.name, downloads)]
-    return f"{fetch(dataclasses.replace(download, url=options.url or download.url), options.data)}: as expected"
+    return f"{fetch(downloads[known('log to fetch', options.name, downloads)], options.data)}: as expected"
 
 
 def merged(options: Namespace) -> str:

@@ -569,4 +569,4 @@ def test_numbers_of_any_size_and_kind_keep_their_ids(tmp_path: Path) -> None:
 
 
 def test_the_command_line_offers_every_option_of_the_rules() -> None:
-    assert cli.OWN_LOG == own_log.OPTIONS
+    assert tuple(vars(cli._own_log().parse_args([]))) == own_log.OPTIONS

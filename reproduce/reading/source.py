@@ -78,8 +78,6 @@ def fetch(download: Download, data: Path) -> Path:
     with tempfile.TemporaryDirectory() as folder:
         archive = Path(folder) / "download.zip"
         try:
-            if not download.url.startswith(("https://", "http://")):
-                raise ValueError("expected an address that begins with https:// or http://")
             with urllib.request.urlopen(download.url, timeout=TIMEOUT) as answer, archive.open("wb") as stream:
                 shutil.copyfileobj(answer, stream)
                 announced = int(answer.headers.get("Content-Length", stream.tell()))
