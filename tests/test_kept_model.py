@@ -30,7 +30,7 @@ MODELS = {name: EPOCH if hasattr(kind, "epochs") else {} for name, kind in catal
 def kept(tmp_path: Path, name: str, fields: dict[str, int] | None = None) -> Path:
     experiment = Experiment.of("cycle", name, fields or {})
     run(experiment, data=tmp_path, results=tmp_path, device="cpu", keep_model=True)
-    return kept_model.place_of(experiment, tmp_path)
+    return experiment.file(tmp_path, kept_model.ENDING)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -295,9 +295,9 @@ def test_arrays_of_a_kept_model_are_numbers_only() -> None:
 def test_a_sound_file_that_names_no_run_is_of_none(tmp_path: Path) -> None:
     place = kept(tmp_path, "pop")
     result = run(Experiment.of("cycle", "pop"), data=tmp_path, results=tmp_path)
-    assert kept_model.fault(place, result) == ""
+    assert kept_model.fault(kept_model.read(place), result.identity, result.split) == ""
     state_file.write(place, "model", {})
-    assert kept_model.fault(place, result) == "of another run than its record"
+    assert kept_model.fault(kept_model.read(place), result.identity, result.split) == "of another run"
 
 
 def crafted(place: Path, edit: Callable[[dict[str, Any]], object]) -> None:

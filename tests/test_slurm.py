@@ -289,7 +289,7 @@ def test_a_model_that_is_to_be_kept_is_a_run_although_its_record_is_stored(
     words = ["table2", "--dataset", "cycle", "--model", "pop", "--results", str(tmp_path), "--quiet"]
     assert main(words) == 0
     capsys.readouterr()
-    for more, said in ((["--dry-run"], "would run again cycle/pop"), (["--slurm", "time=1"], "job 41: 1 runs")):
+    for more, said in ((["--dry-run"], "would run cycle/pop"), (["--slurm", "time=1"], "job 41: 1 runs")):
         assert main([*words, "--keep-model", *more]) == 0
         assert said in capsys.readouterr().out
 

@@ -125,7 +125,8 @@ class _Folder:
                 self.apart[name] = "no sound record lies beside it"
                 continue
             try:
-                self.faults += [f"{name}: {fault}"] if (fault := kept_model.fault(file, record)) else []
+                if fault := kept_model.fault(kept_model.read(file), record.identity, record.split):
+                    self.faults.append(f"{name}: {fault} than its record")
             except InputError as error:
                 self.fault(error)
 

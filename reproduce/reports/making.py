@@ -23,11 +23,9 @@ from reproduce.reports.study import Page, Study
 from reproduce.runs import scheduler, slurm
 from reproduce.runs.experiment import Experiment
 from reproduce.runs.record_shape import FIELDS, integer, misfits, text, truth
-from reproduce.runs.request import Request, cells, digests, settings, settings_of, state, whole_command
-from reproduce.runs.runner import RunOptions, run_with
+from reproduce.runs.request import Request, cells, digests, settings, settings_of, whole_command
+from reproduce.runs.runner import RunOptions, run_with, stored
 
-# What --dry-run prints for a run in each state.
-DRY = {"stored": "stored", "outdated": "would run again", "begun": "would go on", "missing": "would run"}
 PAGE_OPTIONS = ("beyond", "metric", "protocol", "session", "strict", "ties", "variant")  # they change what a page shows
 SOURCES = re.compile(r"\n<!-- drawn from (\d{1,9}) records and searches -->\n")
 COMMENT = re.compile(r"\n<!-- request: ([^\n]{1,200000}) -->\n\Z")  # the last line of a page
@@ -75,7 +73,8 @@ def make(options: Namespace) -> int:
         if not experiments:
             print("nothing would run")
         for cell in experiments:
-            print(f"{DRY[state(cell, request)]:<15} {cell.path.removeprefix('runs/')}")
+            _, whole = stored(request, cell, request.digests.get(cell.dataset))
+            print(f"{'stored' if whole else 'would run':<9} {cell.path.removeprefix('runs/')}")
         return 0
     if queue is not None:
         print(slurm.submit(request, experiments, queue, stored_only(name, request)))

@@ -146,8 +146,6 @@ class Records:
             if "source" in where:
                 label = user_model.sound_label(str(where.get("label") or "")) or model
                 own.append(recorded(label, model, result.experiment.params))
-            elif model not in catalog.recommenders():
-                continue
             usable.append(result)
         self._usable[dataset], self._remarks[dataset], self._own[dataset] = usable, remarks, own
 

@@ -140,10 +140,6 @@ class KeptModel:
             raise InputError(f"{self.place}: cannot score ({type(error).__name__}); {REMEDY}") from error
 
 
-def place_of(experiment: Experiment, results: Path) -> Path:
-    return experiment.file(results, ENDING)
-
-
 def store(model: Recommender, experiment: Experiment, identity: str, split: Split, results: Path) -> None:
     """Store a fitted model. Raises ModelError if its learned state has a type that cannot be stored."""
     content = {
@@ -154,32 +150,34 @@ def store(model: Recommender, experiment: Experiment, identity: str, split: Spli
         "vocabulary": None if split.vocabulary is None else split.vocabulary.tolist(),
         "state": {name: _packed(model.name, name, value) for name, value in vars(model).items() if name.endswith("_")},
     }
-    state_file.write(place_of(experiment, results), KIND, content)
+    state_file.write(experiment.file(results, ENDING), KIND, content)
 
 
-def fault(place: Path, result: Result) -> str:
-    """Say how a kept model does not belong to the record of its run; "" if it does.
+def read(place: Path) -> dict[str, Any]:
+    """Return the content of a file. Raises InputError if it is absent, broken or changed."""
+    return state_file.read(place, KIND, REMEDY)
 
-    Raises:
-        InputError: the file is absent, broken or changed.
+
+def fault(kept: Mapping[str, Any], identity: str, split: Mapping[str, Any]) -> str:
+    """Say how the content of a file is not of a run; "" if it is.
+
+    Args:
+        identity: of the run.
+        split: what a record of the run says about its split.
     """
-    return _fault(state_file.read(place, KIND, REMEDY), result.identity, result.split, "its record")
-
-
-def is_kept(experiment: Experiment, results: Path, result: Result) -> bool:
-    """Return whether the model of a record is kept beside it, whole."""
-    try:
-        return not fault(place_of(experiment, results), result)
-    except InputError:  # absent or broken
-        return False
-
-
-def _fault(kept: Mapping[str, Any], identity: str, split: Mapping[str, Any], whose: str) -> str:
     ids = kept.get("vocabulary")
     digest = None if ids is None else vocabulary_digest(np.array(ids, dtype=object))
     if kept.get("identity") != identity:
-        return f"of another run than {whose}"
-    return "" if digest == split.get("vocabulary") else f"with other item ids than {whose}"
+        return "of another run"
+    return "" if digest == split.get("vocabulary") else "with other item ids"
+
+
+def is_kept(place: Path, result: Result) -> bool:
+    """Return whether a file holds the model of a record, whole."""
+    try:
+        return not fault(read(place), result.identity, result.split)
+    except InputError:  # absent or broken
+        return False
 
 
 def load_model(place: Path | str, device: torch.device | str = "auto") -> KeptModel:
@@ -194,19 +192,18 @@ def load_model(place: Path | str, device: torch.device | str = "auto") -> KeptMo
         UsageError: there is no such device.
     """
     place, where = Path(place), choose_device(device)
-    kept = state_file.read(place, KIND, REMEDY)
-    table = place.with_suffix(".json")
-    if table.is_file() and (
-        wrong := _fault(kept, (record := load_file(table)[1]).identity, record.split, "its record")
-    ):
-        raise InputError(f"{place}: {wrong}; {REMEDY} --force")
+    kept, table = read(place), place.with_suffix(".json")
+    if table.is_file():
+        record = load_file(table)[1]
+        if wrong := fault(kept, record.identity, record.split):
+            raise InputError(f"{place}: {wrong} than its record; {REMEDY} --force")
     here = catalog.current()
     try:
         experiment, n_items, ids = Experiment(**kept["experiment"]), int(kept["n_items"]), kept["vocabulary"]
         if experiment.dataset in here.data:  # a user's own data that were named: their split is at hand
             split = here.data[experiment.dataset].dataset.read(Path())
-            if wrong := _fault(kept, experiment.identity(split.digest), split_of_record(split), "the data named"):
-                raise InputError(f"{place}: {wrong}; {REMEDY}")
+            if wrong := fault(kept, experiment.identity(split.digest), split_of_record(split)):
+                raise InputError(f"{place}: {wrong} than the data named; {REMEDY}")
         if experiment.model not in catalog.recommenders():
             raise InputError(f"{place}: a model of your own, {experiment.model}.py; name its file too")
         if kept["source"] != here.source(experiment.model):

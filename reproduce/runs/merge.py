@@ -7,7 +7,7 @@ from pathlib import Path
 
 from reproduce.errors import InputError
 from reproduce.files import only_one, replacing
-from reproduce.runs.kept_model import ENDING, fault, is_kept
+from reproduce.runs.kept_model import ENDING, fault, is_kept, read
 from reproduce.runs.record import Result, load_file
 
 
@@ -36,7 +36,8 @@ def merge(folders: Sequence[Path], results: Path) -> list[str]:
             path = result.experiment.path
             for other in (results / f"{path}.json", first.setdefault(path, table)):
                 _check_same(other, table, result)
-            models[table] = model if model.is_file() and not fault(model, result) else None
+            sound = model.is_file() and not fault(read(model), result.identity, result.split)
+            models[table] = model if sound else None
         whole = {file for table in tables for file in (table, table.with_suffix(".npz"), models[table])}
         left += [f"{file}: left behind, part of no whole run" for file in files if file not in whole]
     return [line for table, model in models.items() for line in _bring(table, model, results)] + left
@@ -54,7 +55,7 @@ def _bring(table: Path, model: Path | None, results: Path) -> Iterator[str]:
             for ending in (".npz", ".json"):
                 _copy(table.with_suffix(ending), here.with_suffix(ending))
             yield f"{name}: brought in"
-        if model is not None and not is_kept(result.experiment, results, result):
+        if model is not None and not is_kept(here.with_suffix(ENDING), result):
             _copy(model, here.with_suffix(ENDING))
             yield f"{name}: its fitted model brought in"
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from reproduce import catalog
-from reproduce.errors import InputError, ModelError, in_a_line
+from reproduce.errors import InputError, ModelError, UsageError, in_a_line
 from reproduce.evaluation import ranking
 from reproduce.evaluation.metrics import METRICS, Measure
 from reproduce.files import is_regular, replacing
@@ -233,10 +233,9 @@ def current(result: Result) -> bool:
 
     If the file of a user's own model was not named, there is nothing to compare with, and the record counts as current.
     """
-    source, name = result.environment.get("source"), result.experiment.model
-    if source is not None and name not in catalog.recommenders():
+    if result.environment.get("source") is not None and result.experiment.model not in catalog.recommenders():
         return True
-    if source != catalog.current().source(name):
+    try:
+        return result.experiment.identity(result.split["digest"]) == result.identity
+    except UsageError:  # the suite has no such model or field any more
         return False
-    fields = catalog.identifying(result.experiment.recommender())
-    return json.loads(json.dumps(fields)) == dict(result.fields)

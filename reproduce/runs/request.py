@@ -14,9 +14,8 @@ from reproduce import catalog
 from reproduce.errors import InputError, UsageError
 from reproduce.files import data_folder
 from reproduce.paper.rows import Row
-from reproduce.runs import kept_model
 from reproduce.runs.experiment import Experiment
-from reproduce.runs.record import OUTSIDE, Result, current, load
+from reproduce.runs.record import OUTSIDE, Result
 from reproduce.runs.runner import RunOptions
 
 
@@ -194,18 +193,3 @@ def digests(datasets: Iterable[str], data: Path, *, recorded: Iterable[str] = ()
             with nullcontext() if named else suppress(InputError):
                 found[name] = catalog.load_split(name, data).digest
     return found
-
-
-def state(experiment: Experiment, request: Request) -> str:
-    """The state of a cell: stored, outdated, begun or missing; with --force no record counts as stored.
-
-    Raises:
-        InputError: the record is broken or of other data.
-    """
-    if request.force:
-        return "outdated"
-    result = load(experiment, request.results, request.digests.get(experiment.dataset))
-    if result is not None:
-        kept = not request.keep_model or kept_model.is_kept(experiment, request.results, result)
-        return "stored" if current(result) and kept else "outdated"
-    return "begun" if experiment.file(request.results, ".checkpoint").exists() else "missing"

@@ -28,7 +28,7 @@ from reproduce.runs.checkpoint import RunJournal
 from reproduce.runs.deadline import NOT_BEGUN, Deadline, TimeIsUp
 from reproduce.runs.environment import choose_device, circumstances, forget_peak_memory, peak_memory_mib
 from reproduce.runs.experiment import Experiment
-from reproduce.runs.record import OtherData, Result, load, split_of_record, store
+from reproduce.runs.record import OtherData, Result, current, load, split_of_record, store
 
 # What torch says in a plain RuntimeError or AcceleratorError where the machine, cuBLAS, cuDNN or CUDA lacks memory.
 OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "ALLOC_FAILED", "out of memory")
@@ -107,15 +107,15 @@ def run_with(options: RunOptions, experiment: Experiment, split: Split | None = 
         assert result is not None
         return result
     _clear_up(experiment, options.results)
-    done, _ = _stored(options, experiment, split)
-    if done is not None:
-        return done
+    before, whole = stored(options, experiment, split.digest)
+    if before is not None and whole:
+        return before
     if options.deadline is not None and options.deadline.left <= 0:
         raise TimeIsUp(NOT_BEGUN)
     with alone(experiment.file(options.results, ".lock"), options.deadline, wait=wait):
-        done, before = _stored(options, experiment, split)  # again: this process may have waited for another
-        if done is not None:
-            return done
+        before, whole = stored(options, experiment, split.digest)  # again: this process may have waited for another
+        if before is not None and whole:
+            return before
         device, checkpoint = choose_device(options.device), experiment.file(options.results, ".checkpoint")
         journal = RunJournal(
             title=f"{experiment.dataset} {experiment.model}",
@@ -241,24 +241,27 @@ def out_of_memory(error: Exception) -> bool:
     return in_words or isinstance(error, MemoryError | torch.OutOfMemoryError)
 
 
-def _stored(options: RunOptions, experiment: Experiment, split: Split) -> tuple[Result | None, Result | None]:
-    """The record of this very run if it is all that is wanted, a kept model included; and the record in any case.
+def stored(options: RunOptions, experiment: Experiment, split: str | None) -> tuple[Result | None, bool]:
+    """The record of this very run, and whether it is all that is wanted, a kept model included.
 
-    With --force there is neither.
+    With --force there is none.
+
+    Args:
+        split: the digest of the split, if it is at hand.
 
     Raises:
         InputError: the record is broken, and --force is not given; or it is of other data, which nothing replaces.
     """
     try:
-        stored = load(experiment, options.results, split.digest)
+        result = load(experiment, options.results, split)
     except InputError as error:
         if options.force and not isinstance(error, OtherData):
-            return None, None
+            return None, False
         raise
-    if options.force or stored is None or stored.identity != experiment.identity(split.digest):
-        return None, None
-    lacking = options.keep_model and not kept_model.is_kept(experiment, options.results, stored)
-    return (None if lacking else stored), stored
+    if options.force or result is None or not current(result):
+        return None, False
+    place = experiment.file(options.results, kept_model.ENDING)
+    return result, not options.keep_model or kept_model.is_kept(place, result)
 
 
 def _clear_up(experiment: Experiment, results: Path) -> None:

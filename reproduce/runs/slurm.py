@@ -21,8 +21,8 @@ from pathlib import Path
 from reproduce.errors import InputError, UsageError
 from reproduce.files import replacing
 from reproduce.runs.experiment import Experiment
-from reproduce.runs.request import Request, state, whole_command
-from reproduce.runs.runner import RunOptions
+from reproduce.runs.request import Request, whole_command
+from reproduce.runs.runner import RunOptions, stored
 
 REFUSED = ("array", "chdir", "output", "open-mode", "requeue", "no-requeue", "signal")  # set by the suite; see `parse`
 OURS = ("at-once", "restarts")  # cells that run at a time, and how often each is queued again, at most
@@ -87,7 +87,7 @@ def submit(request: Request, experiments: Sequence[Experiment], keys: Mapping[st
     """
     if request.jobs != 1:
         raise UsageError("--jobs: with --slurm every run is a job of its own; how many at a time is at-once=N")
-    missing = [cell for cell in experiments if state(cell, request) != "stored"]
+    missing = [cell for cell in experiments if not stored(request, cell, request.digests.get(cell.dataset))[1]]
     queued = queue([command(request, cell) for cell in missing], keys, request, page)
     if not missing:
         return queued or f"nothing to submit: all {len(experiments)} runs are stored"
