@@ -12,7 +12,6 @@ from pathlib import Path
 
 import reproduce
 from reproduce import Experiment
-from reproduce.runs import kept_model
 
 folder = Path(tempfile.mkdtemp())
 clicks = folder / "clicks.csv"
@@ -48,5 +47,5 @@ for model, fields in (("pop", {}), ("item_knn", {}), ("narm", small)):
 # The fitted model takes and returns the log's own ids.
 
 # %%
-narm = reproduce.load_model(kept_model.place_of(experiment, folder / "results"))
+narm = reproduce.load_model(experiment.file(folder / "results", ".model"))
 print(narm.recommend(["article-3", "article-4"], 3))

@@ -13,7 +13,6 @@ from argparse import Namespace
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from statistics import mean
 from typing import Literal, get_args
 
 from tabulate import tabulate
@@ -23,7 +22,7 @@ from reproduce.errors import InputError, UsageError
 from reproduce.evaluation import metrics
 from reproduce.evaluation.metrics import Measure
 from reproduce.evaluation.uncertainty import contrast
-from reproduce.paper.counting import OURS, Counting, Ties
+from reproduce.paper.counting import Counting, Ties
 from reproduce.paper.rows import Row
 from reproduce.reports import measuring
 from reproduce.reports.measuring import Seeds, View, Where, every_prefix, last_clicks
@@ -75,14 +74,10 @@ def explaining(expected: Sequence[Expectation], causes: Causes) -> list[str]:
 def verdict(expected: Sequence[Expectation], causes: Causes) -> str:
     """Say in a sentence or two whether the published numbers are ours, and what explains them if they are not."""
     differences = ", ".join(f"{each.metric} {each.difference:+.2f} (noise {each.noise:.1f})" for each in expected)
-    sides = {each.side for each in expected}
-    outside = sorted(sides - {"within noise"})
+    outside = sorted({each.side for each in expected} - {"within noise"})
     if not outside:
         return f"Within noise: {differences}."
-    outcome = f"{outside[0].capitalize()} ours: {differences}."
-    if len(sides) > 1:
-        parts = (f"{each.metric} {each.side} ({each.difference:+.2f}, noise {each.noise:.1f})" for each in expected)
-        outcome = f"Not ours in every metric: {', '.join(parts)}."
+    outcome = f"{' and '.join(outside).capitalize()} ours: {differences}."
     for cause in explaining(expected, causes):
         numbers = " / ".join(f"{value:.2f}" for value in causes[cause])
         return f"{outcome} Explained by {cause}: ours is {numbers} then."
@@ -100,20 +95,6 @@ ORDERS = {  # the same clicks in another order
 CUTOFFS = (5, 10, 15, 20, 50)  # tried beside the given one
 
 
-@dataclass(frozen=True)
-class Counted:
-    """The metrics that are compared, which test prefixes count and how ranks are counted."""
-
-    measures: Sequence[Measure]
-    rule: Counting = OURS
-    where: Where = every_prefix
-
-    def values(self, results: Sequence[Result]) -> list[float]:
-        """Return each metric, in per cent, as the mean over the results."""
-        counts = [(run.greater[mask], run.equal[mask]) for run in results for mask in [self.where(run)]]
-        return [mean(measure.mean(greater, equal, self.rule) for greater, equal in counts) for measure in self.measures]
-
-
 def answer(options: Namespace) -> int:
     """Print the text, or JSON, and return the exit status: 0 within noise, 4 outside."""
     measures = [metrics.parse(text) for text in options.metric] or list(metrics.PAPERS.values())[: len(options.values)]
@@ -127,7 +108,6 @@ def answer(options: Namespace) -> int:
             raise UsageError(f"expect: {value:g} is not per cent")
     (dataset,) = catalog.named_datasets([options.dataset], options.rules, options.data)
     view = View.of(vars(options))
-    counted = Counted(measures, view.rule, view.where)
     row = _row(options.model, options.set)
     folders = [options.results] if options.results else [reference_folder(), Path("results/local")]
     records = next((there for there in map(Records, folders) if there.results(row, dataset)), None)
@@ -145,7 +125,7 @@ def answer(options: Namespace) -> int:
             raise InputError(f"{row.label} on {dataset}: {measure.title} is {ours.value:.2f} here, not judged: {why}")
         low, high = measuring.estimate(contrast([(1.0, ours)])).against(published).interval()
         expected.append(Expectation(measure.title, published, ours.value, half, (high - low) / 2))
-    causes = dict(_causes(records, row, dataset, counted))
+    causes = dict(_causes(records, row, dataset, measures, view))
     title = catalog.dataset(dataset).title
     if options.json:
         fitting = explaining(expected, causes)
@@ -153,16 +133,7 @@ def answer(options: Namespace) -> int:
             "row": row.label,
             "dataset": title,
             "seeds": len(results),
-            "metrics": [
-                {
-                    **asdict(number),
-                    "low": number.ours - number.half,
-                    "high": number.ours + number.half,
-                    "difference": number.difference,
-                    "side": number.side,
-                }
-                for number in expected
-            ],
+            "metrics": [asdict(number) for number in expected],
             "causes": [{"cause": cause, "values": of, "explains": cause in fitting} for cause, of in causes.items()],
             "verdict": verdict(expected, causes),
         }
@@ -196,26 +167,33 @@ def _row(name: str, settings: Sequence[str]) -> Row:
     return set_fields(row, settings_of(row.model, settings, "was named"))
 
 
-def _causes(records: Records, row: Row, dataset: str, counted: Counted) -> Iterator[tuple[str, list[float]]]:
+def _causes(
+    records: Records, row: Row, dataset: str, measures: Sequence[Measure], view: View
+) -> Iterator[tuple[str, list[float]]]:
     """Yield the causes that the records of the data set can show, and what ours becomes by each."""
-    results, rule = records.results(row, dataset), counted.rule
+    results = records.results(row, dataset)
+
+    def ours(
+        runs: Sequence[Result] = results,
+        measures: Sequence[Measure] = measures,
+        where: Where = view.where,
+        rule: Counting = view.rule,
+    ) -> list[float]:
+        each = (measuring.measured({"": runs}, measure, Seeds({}), where, rule) for measure in measures)
+        return [measured[""].value for measured in each]
+
     if dataset in ORDERS:
         other, words = ORDERS[dataset]
         if runs := records.results(row, other):
-            yield words, counted.values(runs)
-    if counted.where is every_prefix:
-        yield "only the last click of each session", replace(counted, where=last_clicks).values(results)
+            yield words, ours(runs)
+    if view.where is every_prefix:
+        yield "only the last click of each session", ours(where=last_clicks)
     else:
-        yield "every click to be predicted, not only the last", replace(counted, where=every_prefix).values(results)
+        yield "every click to be predicted, not only the last", ours(where=every_prefix)
     for ties in get_args(Ties):
-        if ties != rule.ties:
-            yield f"ties {ties}", replace(counted, rule=replace(rule, ties=ties)).values(results)
-    below = replace(counted, rule=replace(rule, below=True))
-    yield "hits at a rank below the cut-off, not up to it", below.values(results)
+        if ties != view.rule.ties:
+            yield f"ties {ties}", ours(rule=replace(view.rule, ties=ties))
+    yield "hits at a rank below the cut-off, not up to it", ours(rule=replace(view.rule, below=True))
     for k in CUTOFFS:
-        if any(measure.k != k for measure in counted.measures):
-            others = [replace(measure, k=k) for measure in counted.measures]
-            yield f"a cut-off of {k}", replace(counted, measures=others).values(results)
-    for another in KNOWN:
-        if another.model == row.model and another.label != row.label and (runs := records.results(another, dataset)):
-            yield f"the row {another.label}", counted.values(runs)
+        if any(measure.k != k for measure in measures):
+            yield f"a cut-off of {k}", ours(measures=[replace(measure, k=k) for measure in measures])

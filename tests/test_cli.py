@@ -99,7 +99,7 @@ def test_a_dry_run_says_what_would_run_and_runs_nothing(tmp_path: Path, capsys: 
     lines = capsys.readouterr().out.splitlines()
     assert [line.split(maxsplit=1) for line in lines] == [
         ["stored", "cycle/pop-seed0"],
-        ["would", "run       cycle/s_pop-seed0"],
+        ["would", "run cycle/s_pop-seed0"],
     ]
     assert not list(tmp_path.glob("**/s_pop*"))
 

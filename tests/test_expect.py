@@ -50,9 +50,9 @@ def test_without_a_cause_the_usual_ones_of_that_side_are_named() -> None:
 
 def test_metrics_on_different_sides_are_told_apart() -> None:
     same = Expectation("MRR@20", published=16.2, ours=16.17, half=0.4, noise=0.6)
-    assert verdict([RECALL, same], {}).startswith(
-        "Not ours in every metric: Recall@20 above (+12.88, noise 0.8), MRR@20 within noise (+0.03, noise 0.6)."
-    )
+    low = Expectation("MRR@20", published=14.17, ours=16.17, half=0.4, noise=0.6)
+    assert verdict([RECALL, same], {}).startswith("Above ours: Recall@20 +12.88 (noise 0.8), MRR@20 +0.03 (noise 0.6).")
+    assert verdict([RECALL, low], {}).startswith("Above and below ours: Recall@20 +12.88 (noise 0.8), MRR@20 -2.00")
     assert verdict([same], ORDER) == "Within noise: MRR@20 +0.03 (noise 0.6)."
 
 
@@ -95,7 +95,7 @@ def test_ours_and_the_causes_are_what_the_ranks_give(results: Path, capsys: pyte
     words = f"item_knn --dataset cycle 10 --metric recall@2 --json --results {results}"
     status, text = told(capsys, words)
     answer = json.loads(text)
-    assert status == 4 and answer["metrics"][0]["side"] == "below"
+    assert status == 4 and answer["verdict"].startswith("Below ours")
     assert answer["metrics"][0]["ours"] == pytest.approx(100 * np.mean(worst <= 2))
     values = {one["cause"]: one["values"][0] for one in answer["causes"]}
     assert values["ties in favour"] == pytest.approx(100 * np.mean(best <= 2))
