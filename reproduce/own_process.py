@@ -16,7 +16,6 @@ import threading
 import traceback as tracebacks
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -62,12 +61,8 @@ def start(file: Path | None, work: Callable[..., object], *args: Any) -> tuple[A
     processes = context()
     reader, writer = processes.Pipe(duplex=False)
     folders = list(importlib.import_module("reproduce.datasets").__path__)
-    # The server's own standard error may be another one by now; a connection is how a descriptor can be sent.
-    with Connection(os.dup(2), readable=False) as errors:
-        process = processes.Process(
-            target=_answer, args=(writer, errors, _printed is not None, folders, file, work, args)
-        )
-        process.start()
+    process = processes.Process(target=_answer, args=(writer, _printed is not None, folders, file, work, args))
+    process.start()
     writer.close()
     return process, reader
 
@@ -112,7 +107,6 @@ def call(file: Path | None, work: Callable[..., Any], *args: Any) -> Any:
 
 def _answer(
     writer: Any,
-    errors: Connection,
     traceback: bool,
     folders: list[str],
     file: Path | None,
@@ -120,10 +114,8 @@ def _answer(
     args: Sequence[Any],
 ) -> None:
     """Send what `work` returns or raises, and end the process at once, whatever threads it has left running."""
-    for number in (1, 2):
-        os.dup2(errors.fileno(), number)
-    # Anew: the server's streams remember whether they could seek, which standard error may not, such as a pipe.
-    sys.stdout, sys.stderr = (open(n, "w", buffering=1, closefd=False) for n in (1, 2))  # noqa: SIM115
+    os.dup2(2, 1)
+    sys.stdout = open(1, "w", buffering=1, closefd=False)  # noqa: SIM115 (anew: standard error may not seek)
     heed_sigterm()
     show_tracebacks(traceback)
     tqdm.set_lock(threading.RLock())  # its own is one between processes, which the end of this one would leak
