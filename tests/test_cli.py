@@ -133,7 +133,7 @@ def test_without_data_the_synthetic_log_is_used_and_named_in_the_title(capsys: p
         (["table2", "--dataset", "yoochose1_64"], "did you mean yoochoose1_64"),
         (["table2", "--dataset", ""], "unknown data set ''; available: "),
         (["table2", "--model", ""], "unknown model ''; available: "),
-        (["table2", "--model", "/tmp"], "unknown model '/tmp'; available: "),
+        (["table2", "--model", "/tmp"], "unknown model '/tmp'; "),
         (["table2", "--set", "narm.hiden=50"], "unknown field of narm 'hiden'; did you mean hidden?"),
         (["table2", "--set", "narm.hidden=many"], "narm.hidden=many: not of type int"),
         (["table2", "--set", "narm.hidden=0"], "narm.hidden=0: must be at least 1"),
