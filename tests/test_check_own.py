@@ -110,7 +110,10 @@ def test_a_page_with_an_own_model_is_sound_and_its_code_runs_only_where_it_is_na
     page = Path("made/table2.md")
     page.write_text(page.read_text(encoding="utf-8").replace("| POP", "| BEST", 1), encoding="utf-8")
     status, said = checked(capsys, "--model", "mine.py")
-    assert status == 3 and "table2 --dataset cycle --model mine.py pop --set mine.shift=2.0 --stored" in said
+    assert (
+        status == 3
+        and "table2 --dataset cycle --model mine.py pop --set mine.shift=2.0 --results made --stored" in said
+    )
 
 
 def test_a_page_of_own_data_is_sound_where_the_data_are_named(capsys: pytest.CaptureFixture[str]) -> None:

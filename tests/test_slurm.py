@@ -116,7 +116,7 @@ def test_cells_that_are_queued_still_are_not_submitted_twice(
 def test_with_every_run_stored_nothing_is_submitted(
     tmp_path: Path, fake: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(slurm, "state", lambda experiment, request: "stored")
+    monkeypatch.setattr(slurm, "stored", lambda options, experiment, split: (None, True))
     assert ask(tmp_path / "r") == 0
     assert capsys.readouterr().out == "nothing to submit: all 3 runs are stored\n"
     assert not (tmp_path / "r/slurm").exists()
