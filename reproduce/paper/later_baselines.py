@@ -56,13 +56,6 @@ STAMP_CODE_ON: dict[str, dict[str, object]] = {
     "diginetica": _STAMP_DIGINETICA,
     "diginetica-file-order": _STAMP_DIGINETICA,
 }
-# session-rec's names for our data sets.
-SESSION_REC = {
-    "yoochoose1_64": "RSC15/64",
-    "yoochoose1_4": "RSC15/4",
-    "diginetica": "DIGINETICA",
-    "diginetica-file-order": "DIGINETICA in STAMP's order",
-}
 
 ROWS = (
     Row("S-KNN", "sknn"),
@@ -77,19 +70,7 @@ ROWS = (
     Row("GRU4Rec (tied, logQ)", "gru4rec", GRU4REC_TIED),
 )
 
-
 NOTE = (
-    "Later baselines have the settings that their authors or session-rec (Ludewig et al. 2021) publish for this data "
-    "set."
+    "Later baselines have the settings that their authors or session-rec (Ludewig et al. 2021, single splits) publish "
+    "for this data set, or, where there are none, for DIGINETICA or RSC15/64."
 )
-
-
-def note(dataset: str) -> str:
-    """What a reader must know about the settings of later baselines on a data set."""
-    theirs = SESSION_REC.get(dataset)
-    if theirs is None:
-        return (
-            f"{NOTE} session-rec has none for this data set: SR, V-SKNN and GRU4Rec are run with those for DIGINETICA "
-            "and RSC15/64."
-        )
-    return f"{NOTE} SR, V-SKNN and GRU4Rec (2018) are run with session-rec's setting for {theirs}, single split."

@@ -286,9 +286,7 @@ class _Section(Compared):
         ]
         sources = dict.fromkeys([*([elsewhere.WU] if self.by_time else []), *(source for _, source, _ in found)])
         where = Bullets([f"{source.name}: {source.where}." for source in sources])
-        return Folded(
-            "Published elsewhere", [Table(lines, "published elsewhere"), where, later_baselines.note(self.dataset)]
-        )
+        return Folded("Published elsewhere", [Table(lines, "published elsewhere"), where, later_baselines.NOTE])
 
     def _missing(self) -> Iterator[str]:
         """Yield the commands that run the rows without records, and the tuned rows without."""
