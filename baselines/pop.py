@@ -12,7 +12,6 @@ from typing import ClassVar
 import numpy as np
 import torch
 
-from reproduce.evaluation.shared_row import SharedRow
 from reproduce.fitting.recommender import Journal, Recommender
 from reproduce.reading.sessions import Sessions
 
@@ -32,7 +31,3 @@ class Pop(Recommender):
 
     def score(self, prefixes: Sessions) -> torch.Tensor:
         return self.clicks_.expand(len(prefixes), -1)
-
-    def shared_row(self, prefixes: Sessions) -> SharedRow:
-        none = torch.empty(0, dtype=torch.int64, device=self.clicks_.device)
-        return SharedRow(len(prefixes), self.clicks_, none, none, none.to(self.clicks_.dtype))

@@ -17,7 +17,6 @@ from typing import ClassVar
 import numpy as np
 import torch
 
-from reproduce.evaluation.shared_row import SharedRow
 from reproduce.fitting.recommender import Journal, Recommender, setting
 from reproduce.reading.sessions import Sessions
 
@@ -49,14 +48,8 @@ class SPop(Recommender):
         self.click_ = len(distinct)  # what a click in the session is worth
 
     def score(self, prefixes: Sessions) -> torch.Tensor:
-        return self.shared_row(prefixes).dense()
-
-    def shared_row(self, prefixes: Sessions) -> SharedRow:
-        items, owner = prefixes.clicks()
-        cells, clicks = np.unique(owner * prefixes.n_items + items, return_counts=True)
         greatest = (int(prefixes.lengths.max(initial=0)) + 1) * self.click_
         row = self.popularity_ if greatest <= EXACT else self.popularity_.double()
-        owner, items = np.divmod(cells, prefixes.n_items)
-        at = torch.as_tensor(items, device=row.device)
-        scores = row[at] + torch.as_tensor(clicks * self.click_, dtype=row.dtype, device=row.device)
-        return SharedRow(len(prefixes), row, torch.as_tensor(owner, device=row.device), at, scores)
+        scores = row.repeat(len(prefixes), 1)
+        items, owner = (torch.as_tensor(ids, dtype=torch.int64, device=row.device) for ids in prefixes.clicks())
+        return scores.index_put_((owner, items), row.new_tensor(self.click_), accumulate=True)

@@ -50,10 +50,9 @@ def test_a_model_that_counts_is_timed_over_its_whole_fit_and_over_the_prefixes_i
     kind = catalog.recommender(name)
     monkeypatch.setattr(kind, "fit", clock.slow(kind.fit, 3.0))
     monkeypatch.setattr(bench, "SCORED", 100)
-    scoring = "score" if name == "item_knn" else "shared_row"  # a chunk holds more than 100 prefixes here
     takes = iter([40.0, 0.5])  # the first time a GPU's kernels are loaded, which is not timed
-    original = getattr(kind, scoring)
-    monkeypatch.setattr(kind, scoring, lambda self, prefixes: clock.slow(original, next(takes))(self, prefixes))
+    original = kind.score  # of a chunk, which holds more than 100 prefixes here
+    monkeypatch.setattr(kind, "score", lambda self, prefixes: clock.slow(original, next(takes))(self, prefixes))
     speed = bench.measure(name, 50, 300, 200, "cpu", torch.get_num_threads())
     assert (speed.epoch, speed.scored, speed.step) == (3.0, 200.0, None)
 

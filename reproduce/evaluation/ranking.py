@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -10,7 +10,6 @@ from torch import Tensor
 
 from reproduce.errors import ModelError
 from reproduce.evaluation import devices
-from reproduce.evaluation.shared_row import SharedRow
 from reproduce.reading.sessions import Sessions
 
 
@@ -20,14 +19,6 @@ class Scorer(Protocol):
     def score(self, prefixes: Sessions) -> Tensor: ...
 
 
-@runtime_checkable
-class SharedScorer(Protocol):
-    """A scorer that may give its scores as one row and some cells, or None if it cannot."""
-
-    def shared_row(self, prefixes: Sessions) -> SharedRow | None: ...
-
-
-NOT_FINITE = "{name}: score returned a number that is not finite"
 CHUNK_SCORES = 1 << 22  # scores held at a time: 16 MiB of float32
 CHUNK_SCORES_CUDA = 1 << 26  # on CUDA small chunks would spend their time on launches
 
@@ -86,12 +77,6 @@ def rank_all(
     """
     if len(targets) and not 0 <= targets.min() <= targets.max() < prefixes.n_items:
         raise ModelError(f"{_name(model)}: a target is outside the catalogue, items 0 to {prefixes.n_items - 1}")
-    shared = model.shared_row(prefixes) if isinstance(model, SharedScorer) else None
-    if shared is not None:
-        if not shared.finite():
-            raise ModelError(NOT_FINITE.format(name=_name(model)))
-        greater, equal = shared.rank_counts(torch.as_tensor(targets, device=shared.row.device))
-        return greater.cpu().numpy(), equal.cpu().numpy()
     chunk = chunk or chunk_rows(prefixes.n_items, getattr(model, "device_", None))
     # Allocated once: small results kept between the large scores of each chunk would fragment the heap.
     counts, finite, own = torch.empty(2, len(prefixes), dtype=torch.int64), torch.ones(()), torch.as_tensor(targets)
@@ -108,7 +93,7 @@ def rank_all(
         )
     if not bool(finite):
         # Without this check a model whose scores are all NaN would rank every target first.
-        raise ModelError(NOT_FINITE.format(name=_name(model)))
+        raise ModelError(f"{_name(model)}: score returned a number that is not finite")
     return counts[0].cpu().numpy(), counts[1].cpu().numpy()
 
 

@@ -12,7 +12,6 @@ from typing import Any, ClassVar, TypeVar
 import torch
 
 from reproduce.errors import InputError, ModelError
-from reproduce.evaluation.shared_row import SharedRow
 from reproduce.reading.sessions import Sessions
 
 
@@ -51,14 +50,6 @@ class Recommender(ABC):
 
         This is a pure function of the prefixes.
         """
-
-    def shared_row(self, prefixes: Sessions) -> SharedRow | None:
-        """Return the same scores as one row for all prefixes and the cells that differ, or None (the default).
-
-        It is for models whose scores have this form: they are then ranked without a row for every prefix, hundreds of
-        times faster.
-        """
-        return None
 
     def extras(self, prefixes: Sessions) -> dict[str, Any]:
         """Return what figures show of some prefixes, such as NARM's attention; nothing by default."""
