@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from itertools import pairwise
@@ -236,6 +237,9 @@ def test_a_search_on_other_data_of_the_same_name_is_not_replaced(
     split = catalog.load_split("cycle", ".")
     other = replace(split, train=split.train.take(slice(0, 50)))
     monkeypatch.setattr(catalog, "load_split", lambda name, data: other)
+    with pytest.raises(InputError, match="a search on other data of this name"):
+        search_on(ITEM_KNN, 1, tmp_path)
+    shutil.rmtree(tmp_path / "runs")  # as in results/, where searches lie without the records of their trials
     with pytest.raises(InputError, match="a search on other data of this name"):
         search_on(ITEM_KNN, 1, tmp_path)
 
