@@ -390,7 +390,7 @@ def test_the_command_never_sees_the_test_part_and_prints_options_that_work(
     told = capsys.readouterr().out.strip().splitlines()
     assert told[0] == "item_knn on cycle: 4 trials; the best 3 fitted anew with 3 seeds each"
     assert told[2] == "searched: regularisation 0.0 to 100.0; alpha 0.0 to 1.0"
-    command, _, folder = told[-1].partition(" --results ")
+    command, _, folder = told[-1].partition(" --quiet --results ")
     assert folder == str(tmp_path)
     before, word, options = command.partition("--set ")
     assert before == "python -m reproduce table2 --dataset cycle --model item_knn "
