@@ -45,9 +45,9 @@ ROWS = [
 ]
 
 
-def record(model: str, fields: dict[str, object], mean_rank: float, digest: str = "a" * 64) -> Result:
+def record(model: str, fields: dict[str, object], mean_rank: float, digest: str = "a" * 64, seed: int = 0) -> Result:
     """Make a record as `run` would, with ranks drawn from a seed instead of a model's."""
-    made = Experiment.of(DATASET, model, fields)
+    made = Experiment.of(DATASET, model, fields, seed)
     session = np.repeat(np.arange(len(CLICKS)), np.array(CLICKS) - 1)
     length = np.concatenate([np.arange(1, n) for n in CLICKS])
     greater = np.random.default_rng(1).exponential(mean_rank, len(length)).astype(np.int64)
@@ -219,7 +219,7 @@ def test_published_numbers_stand_beside_no_other_view_than_theirs(records: Path)
 
 def test_hits_of_several_seeds_are_their_mean(records: Path) -> None:
     one = record("narm", {}, 14.0)
-    store(replace(one, experiment=Experiment.of(DATASET, "narm", {}, 1), greater=np.zeros_like(one.greater)), records)
+    store(replace(record("narm", {}, 14.0, seed=1), greater=np.zeros_like(one.greater)), records)
     rows = csv.DictReader(io.StringIO(lengths.PAGE.draw(request(records)).data["lengths.csv"]))
     (line,) = [row for row in rows if (row["model"], row["clicks"]) == ("NARM", "all")]
     first = (one.ranks() <= 20).sum()
@@ -260,11 +260,7 @@ def test_curves_and_bars_are_drawn_of_what_was_run(records: Path, monkeypatch: p
 
 
 def test_a_run_that_kept_its_last_epoch_is_named(records: Path) -> None:
-    one = record("narm", {}, 14.0)
-    store(
-        replace(one, fields={**one.fields, "epochs": 3}, experiment=Experiment.of(DATASET, "narm", {"epochs": 3})),
-        records,
-    )
+    store(record("narm", {"epochs": 3}, 14.0), records)
     page = figure5.PAGE.draw(replace(request(records), settings={"narm": {"epochs": "3"}}))
     assert "(epochs=3) on DIGINETICA, file order (1 of 1 runs)" in page.answer[0]
 
@@ -406,7 +402,7 @@ def test_an_ablation_of_single_runs_judges_nothing(records: Path, monkeypatch: p
     monkeypatch.setattr(stored_records, "reference_folder", lambda: records / "none")  # nor does it lend any noise
     page = ablation.PAGE.draw(request(records))
     assert "Single runs are not judged" in page.answer[0] and b"not judged" in page.figures["ablation.svg"]
-    store(replace(record("narm", {}, 14.0), experiment=Experiment.of(DATASET, "narm", {}, 1)), records)
+    store(record("narm", {}, 14.0, seed=1), records)
     page = ablation.PAGE.draw(request(records))  # two seeds now show how far a seed moves a number
     assert "not judged" not in page.answer[0] and b"not judged" not in page.figures["ablation.svg"]
 
