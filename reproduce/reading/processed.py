@@ -10,8 +10,8 @@ from __future__ import annotations
 import hashlib
 import io
 import pickle
-import re
 from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -68,15 +68,15 @@ def read_examples(folder: Path) -> tuple[Flat, list[list[int]], dict[str, str]]:
     return flat(sessions), examples, {TRAIN: train_sha, TEST: test_sha}
 
 
-class _PlainUnpickler(pickle.Unpickler):
-    """A second fence behind the patterns: globals, which may run code, are refused."""
+class _PlainUnpickler(pickle._Unpickler):
+    """The unpickler that is written in Python, with no opcodes but those of lists, tuples, whole numbers and bools.
 
-    def find_class(self, module: str, name: str) -> object:
-        raise pickle.UnpicklingError("it asks for a global")
+    Others are a KeyError. A frame only says how much to read ahead; where one ends, even inside a number, is ignored.
+    """
 
-
-# What a pickle of lists, tuples and ints is made of in protocol 0: text, in which every "p" numbers an object.
-_TEXT = rb"[]()aelt012N]|p[0-9]{1,19}\n|g[0-9]{1,19}\n|I-?[0-9]{1,20}\n|L-?[0-9]{1,20}L?\n"
+    dispatch: ClassVar[dict[int, Any]] = {
+        code: pickle._Unpickler.dispatch[code] for code in b"\x80.]()aelt012pgqrhj\x94IJKLM\x85\x86\x87\x88\x89\x8a"
+    } | {pickle.FRAME[0]: lambda self: self.read(8)}
 
 
 def _load(file: Path) -> tuple[object, str]:
@@ -89,54 +89,17 @@ def _load(file: Path) -> tuple[object, str]:
     if len(raw) > MAX_BYTES:
         raise InputError(f"{file}: over {MAX_BYTES >> 20} MiB, more than any split of the paper; get the right file")
     try:
-        plain = _unframed(raw)
-        if not _holds_lists_of_ints(plain):
-            raise pickle.UnpicklingError("it holds something else, or more follows")
-        return _PlainUnpickler(io.BytesIO(plain)).load(), hashlib.sha256(raw).hexdigest()
+        content = io.BytesIO(raw)
+        lists = _PlainUnpickler(content).load()
+        if content.read(1):
+            raise pickle.UnpicklingError("more follows")
+        return lists, hashlib.sha256(raw).hexdigest()
     except Exception as error:  # on bytes that are not a whole pickle the unpickler may raise anything
-        reason = str(error) if isinstance(error, pickle.UnpicklingError) else type(error).__name__
+        own = str(error) if isinstance(error, pickle.UnpicklingError) else type(error).__name__
+        reason = "it holds something else" if isinstance(error, KeyError) else own
         raise InputError(
             f"{file}: not a plain pickle of lists and ints, or cut short: {in_a_line(reason)}; get a whole copy"
         ) from error
-
-
-def _unframed(raw: bytes) -> bytes:
-    """Remove the frames of a pickle, which only say how much to read ahead; if one is cut short, remove none.
-
-    In a damaged file a frame may end inside a number, of which the unpickler then makes another one.
-    """
-    parts, place = [raw[:2]], 2
-    while raw[place : place + 1] == pickle.FRAME:
-        begin = place + 9
-        place = begin + int.from_bytes(raw[place + 1 : begin], "little")
-        parts.append(raw[begin:place])
-    return b"".join([*parts, raw[place:]]) if place <= len(raw) else raw
-
-
-def _holds_lists_of_ints(raw: bytes) -> bool:
-    """Whether a pickle holds lists, tuples and ints only, by patterns that check the usual file at C speed.
-
-    Memo indices are bounded by about the file's size, since the unpickler allocates a memo as long as the largest.
-    """
-    if _made_of(_TEXT, raw):
-        return max(map(int, re.findall(rb"p([0-9]+)", raw)), default=0) <= len(raw)
-    third = b"." if len(raw) >> 24 else b"[\\x00-\\x%02x]" % (len(raw) >> 16)
-    fourth = b"[\\x00-\\x%02x]" % (len(raw) >> 24)
-    long = b"|".join(b"\\x8a\\x%02x.{%d}" % (n, n) for n in range(9))
-    binary = (  # protocols 1 to 5
-        rb"[\]()ael\x85-\x87\x88\x89N012t\x94]|K.|M..|J....|q.|r.." + third + fourth + rb"|h.|j....|" + long +
-        rb"|I-?[0-9]{1,20}\n|L-?[0-9]{1,20}L?\n|\x80."
-    )  # fmt: skip
-    return _made_of(binary, raw)
-
-
-def _made_of(pieces: bytes, raw: bytes) -> bool:
-    """Whether a pickle is made of pieces that match a pattern, up to its dot.
-
-    A thousand at a time, since a repetition takes memory that grows with it. A possessive one does not, but may match
-    what it should not before Python 3.11.5.
-    """
-    return raw.endswith(b".") and not re.sub(rb"(?:%s){1,1000}" % pieces, b"", raw[:-1], flags=re.DOTALL)
 
 
 def _checked(lists: object, file: Path, what: str) -> list[list[int]]:
