@@ -415,7 +415,7 @@ def test_the_command_never_sees_the_test_part_and_prints_options_that_work(
     assert found.best.fields == kept["best"]["fields"] and found.reached[0] >= found.trials[0].recall  # type: ignore
 
 
-def test_what_a_search_found_stands_in_a_table_beside_the_defaults(tmp_path: Path) -> None:
+def test_what_a_search_found_stands_below_the_table_with_its_numbers_on_the_test_set(tmp_path: Path) -> None:
     kept = {
         "model": "item_knn",
         "fixed": {},
@@ -439,30 +439,26 @@ def test_what_a_search_found_stands_in_a_table_beside_the_defaults(tmp_path: Pat
     assert main(words) == 0
     page = tmp_path / "table2.md"
     told = (
-        "Item-KNN: 5 trials by an older protocol: the best of single fits, scored on the newest 10 training sessions, "
-        "held out whole; the defaults of that time had 40.00"
+        "- Item-KNN (regularisation=5.0): 5 trials by an older protocol: the best of single fits, scored on the newest "
+        "10 training sessions, held out whole; the defaults of that time had 40.00"
     )
-    fill = "--model item_knn --set item_knn.regularisation=5.0"
-    assert told in page.read_text() and fill in page.read_text()
-    assert "tuned settings" not in page.read_text()
-    assert main([*words, *fill.split()[2:]]) == 0
-    assert f"{fill}`" not in page.read_text()
+    assert told in page.read_text() and "on the test set" not in page.read_text()
+    assert main([*words, "--set", "item_knn.regularisation=5.0"]) == 0
     assert "\n| Item-KNN (regularisation=5.0) |" in page.read_text()  # it was asked for
     assert main(words) == 0
-    assert "Item-KNN (regularisation=5.0)" not in page.read_text()
-    table = page.read_text().partition("tuned settings")[2].partition("\n\n")[0]
-    (row,) = [line for line in table.splitlines() if line.startswith("| Item-KNN ")]
-    cells = [cell.split() for cell in row.split("|")[2:5]]
-    assert cells == [["regularisation=5.0"], ["100.00", "±0.0"], ["50.00", "±0.0"]]
+    assert "\n| Item-KNN (regularisation=5.0) |" not in page.read_text()
+    assert f"{told} / 20.00, the best 50.00 / 25.00; on the test set 100.00 / 50.00.\n" in page.read_text()
+    assert main([*words, "--ties", "favour"]) == 0
+    assert "; on the test set 100.00 / 100.00.\n" in page.read_text()
 
     anew = {"fields": {"regularisation": 5.0}, "recalls": [44.0, 45.0, 46.0], "mrrs": [22.0] * 3}
     protocol = {"version": 2, "trials": 7, "trial_epochs": 5, "refitted": 3, "refits": 3}
     file.write_text(json.dumps({**kept, "protocol": protocol, "refits": [anew]}))
     assert main(words) == 0
     assert (
-        "Item-KNN: 7 trials, a network in each for at most 5 epochs; the best 3 fitted anew with 3 seeds each, scored "
-        "on the newest 10 training sessions, held out whole; the defaults had 40.00 / 20.00, the best 50.00 / 25.00 "
-        "and anew 45.00 / 22.00." in page.read_text()
+        "- Item-KNN (regularisation=5.0): 7 trials, a network in each for at most 5 epochs; the best 3 fitted anew "
+        "with 3 seeds each, scored on the newest 10 training sessions, held out whole; the defaults had 40.00 / 20.00, "
+        "the best 50.00 / 25.00 and anew 45.00 / 22.00; on the test set 100.00 / 50.00." in page.read_text()
     )
     file.write_text(json.dumps({**kept, "trials": kept["trials"][:1]}))
     assert main(words) == 0

@@ -19,16 +19,13 @@ import pytest
 from reproduce import catalog
 from reproduce.__main__ import main
 from reproduce.evaluation.uncertainty import ALPHA
-from reproduce.paper.rows import Row
 from reproduce.reports import records as stored
-from reproduce.reports import renderers, significance, table2
+from reproduce.reports import renderers, significance
 from reproduce.reports.document import Document, Table
-from reproduce.reports.records import Records
 from reproduce.reports.study import Study
 from reproduce.runs.experiment import Experiment
 from reproduce.runs.record import Result, store
 from reproduce.runs.request import Request
-from reproduce.runs.search import Found, Trial
 
 GOLDEN = Path(__file__).resolve().parent / "golden" / "significance.md"
 DATASET = "eshop"
@@ -183,23 +180,6 @@ def test_an_effect_that_hangs_on_few_sessions_is_told(tmp_path: Path) -> None:
     page = significance.PAGE.draw(request(tmp_path))
     assert "Half of the noise of a difference comes from as few as 1 test sessions" in renderers.markdown(page)
     assert {row["sessions with half of the noise"] for row in pairs(page)} == {"1"}
-
-
-def found_by_search(alpha: float, fixed: dict[str, object], trials: int) -> Found:
-    first, best = Trial({"alpha": 0.5}, 50.0, 20.0), Trial({"alpha": alpha}, 51.0, 21.0)
-    return Found("item_knn", fixed, "", [first, best] * (trials // 2))
-
-
-def test_of_several_searches_the_setting_whose_run_validates_best_is_shown(tmp_path: Path) -> None:
-    own = Records(tmp_path)
-    first, second = found_by_search(0.25, {}, 20), found_by_search(0.75, {}, 40)
-    row = Row("Item-KNN", "item_knn")
-    assert table2.tuned_row(own, DATASET, row, [first]) == first.row
-    assert table2.tuned_row(own, DATASET, row, [found_by_search(0.5, {}, 20)]) is None  # the defaults were the best
-    for alpha, validation in ((0.25, 40.0), (0.75, 60.0)):
-        run = record("item_knn", 30, {"alpha": alpha})
-        store(replace(run, epochs=[{"epoch": 1, "validation_recall": validation}]), tmp_path)
-    assert table2.tuned_row(Records(tmp_path), DATASET, row, [first, second]) == second.row
 
 
 def test_rows_of_another_split_are_left_out_and_named(tmp_path: Path) -> None:

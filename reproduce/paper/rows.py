@@ -63,5 +63,8 @@ DECODERS = (
 def searched(dataset: str) -> str:
     """Say which rows of Table 3 have searched settings on a data set; "" if none has."""
     names = [row.label for row in ROWS if dataset in SEARCHED.get(row.model, {})]
-    how = "have settings searched on held-out training sessions; the other rows keep published or default ones."
-    return f"{' and '.join(names)} {how}" if names else ""
+    how = (
+        "whose settings the paper does not give, have those of equal searches on held-out training sessions; the other "
+        "rows keep published or default ones."
+    )
+    return f"{' and '.join(names)}, {how}" if names else ""

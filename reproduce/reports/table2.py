@@ -29,6 +29,7 @@ from reproduce.reports.document import (
     Gap,
     Section,
     Table,
+    decimal,
     signed,
 )
 from reproduce.reports.figures import Dot, DotPanel, Dots
@@ -66,10 +67,6 @@ OF_OURS = (
 MARKS = (
     f"**Bold**: highest. **≈**: not distinguishable from the highest. {TOO_FEW} **{UNFINISHED}**: still improving at "
     "the last epoch allowed."
-)
-TUNED = (
-    "Settings found by a search on held-out training sessions. The paper gives none for BPR-MF and FPMC: where both "
-    "were searched, by equal budgets, their rows above have these settings. The other rows here are not compared."
 )
 
 
@@ -140,34 +137,17 @@ def predicted_runs(records: Records, dataset: str, prediction: Prediction) -> li
     return closer or records.results(prediction.row, dataset)
 
 
-def tuned_row(records: Records, dataset: str, row: Row, searches: Sequence[Found]) -> Row | None:
-    """Return the row with the settings that a search found; of several searches, the one whose run validates best.
-
-    Validation is on training sessions. A setting can win a search and still do worse in the whole training.
-    """
-
-    def validated(tuned: Row) -> float:
-        epochs = [epoch for run in records.results(tuned, dataset) for epoch in run.epochs]
-        return max((epoch.get("validation_recall", 0.0) for epoch in epochs), default=-1.0)
-
-    found = [search.row for search in searches if search.better and search.base.label == row.label]
-    return max(found, key=validated, default=None)
-
-
 class _Section(Compared):
-    """The section of the page for one data set: published numbers, what public code predicts, ours, and ours tuned."""
+    """The section of the page for one data set: published numbers, what public code predicts, and ours."""
 
     def __init__(self, study: Study, dataset: str) -> None:
         records = study.records
-        self.searches = records.searches(dataset)
-        self.shown = _shown(study, dataset, self.searches)
+        self.shown = _shown(study, dataset)
         super().__init__(study, dataset, {row.label: records.results(row, dataset) for row in self.shown})
         self.by_time = dataset in numbers.OTHER_ORDER
         labels = [row.label for row in self.shown] if self.of_the_paper else []
         self.paper = {label: score for label in labels if (score := published(label, dataset))}
         self.predicted = {label: score for label in self.paper if (score := self._predicted(label))}
-        tuned = {row.label: tuned_row(records, dataset, row, self.searches) for row in self.shown}
-        self.tuned = {label: (row, records.results(row, dataset)) for label, row in tuned.items() if row}
         self.references = {}  # the project's own runs, beside a user's; a copied record is not shown twice
         for row in self.shown:
             there = study.from_reference(row, dataset)
@@ -192,7 +172,7 @@ class _Section(Compared):
         parts.append(Bullets(list(self._missing())))
         if any(not measuring.without_chance(run) for run in self.results):
             parts.append(Folded("Noise between seeds", [self.seeds.note(self.results)]))
-        return Section(self.title, [*parts, self._tuned(), self._elsewhere()], self.dataset)
+        return Section(self.title, [*parts, self._searches(), self._elsewhere()], self.dataset)
 
     def _table(self) -> Table:
         lines: list[dict[str, Cell]] = []
@@ -259,17 +239,16 @@ class _Section(Compared):
                 words.append(f"{best} in {METRICS[metric]}, {self.measured[metric][best].value:.2f}{beside}")
         return f"**{self.title}**, highest: {'; '.join(words)}." if words else ""
 
-    def _tuned(self) -> Block:
-        if not self.searches:
-            return ""
-        tuned = Compared(self.study, self.dataset, {label: runs for label, (_, runs) in self.tuned.items()})
-        lines = [
-            {"model": label, "tuned settings": settings_of(self.tuned[label][0])}
-            | {title: number(tuned.measured[metric][label]) for metric, title in METRICS.items()}
-            for label in tuned.rows
-        ]
-        outcomes = Bullets([_outcome(search) for search in self.searches])
-        return Folded("Searches on held-out training sessions", [TUNED, Table(lines, "Tuned", labels=2), outcomes])
+    def _searches(self) -> Block:
+        """List the searches, each with what its settings have on the test set if they were run."""
+        searches = dict(enumerate(self.study.records.searches(self.dataset)))
+        runs = {str(i): self.study.records.results(search.row, self.dataset) for i, search in searches.items()}
+        found = Compared(self.study, self.dataset, runs).measured.values()
+        lines = []
+        for i, search in searches.items():
+            scores = " / ".join(decimal(rows[str(i)].value) for rows in found if str(i) in rows)
+            lines.append(f"{_outcome(search)}{f'; on the test set {scores}' if scores else ''}.")
+        return Folded("Searches on held-out training sessions", [Bullets(lines)]) if lines else ""
 
     def _elsewhere(self) -> Block:
         found = [
@@ -289,21 +268,12 @@ class _Section(Compared):
         return Folded("Published elsewhere", [Table(lines, "published elsewhere"), where, later_baselines.NOTE])
 
     def _missing(self) -> Iterator[str]:
-        """Yield the commands that run the rows without records, and the tuned rows without."""
+        """Yield the command that runs the rows without records."""
         missing = [row for row in self.shown if row.label not in self.rows]
         if missing:
             models = list(dict.fromkeys(row.model for row in missing))
             beyond = any(row in later_baselines.ROWS for row in missing)
             yield f"Not run yet: {self.study.command('table2', self.dataset, models=models, beyond=beyond)}"
-        for row, runs in self.tuned.values():
-            if not runs:
-                settings = {row.model: row.fields}
-                command = self.study.command("table2", self.dataset, models=[row.model], settings=settings)
-                yield f"Tuned, not run yet: {command}"
-
-
-def settings_of(row: Row) -> str:
-    return ", ".join(f"{key}={value}" for key, value in sorted(row.fields.items()))
 
 
 def data_notes(results: Sequence[Result]) -> list[str]:
@@ -323,13 +293,13 @@ def data_notes(results: Sequence[Result]) -> list[str]:
 
 
 def _outcome(search: Found) -> str:
-    """Say what a search tried, what it was scored on and what won."""
+    """Say what a search found, what it tried, what that was scored on and what won."""
     first, best = (f"{trial.recall or 0:.2f} / {trial.mrr or 0:.2f}" for trial in (search.trials[0], search.best))
     if search.refits:
         best += " and anew {:.2f} / {:.2f}".format(*search.reached)
     defaults = "the defaults" if search.protocol.version == VERSION else "the defaults of that time"
     outcome = f"{defaults} had {first}, the best {best}" if search.better else f"{defaults}, {first}, won"
-    return f"{search.base.label}: {search.protocol}, scored on {search.scored_on}; {outcome}."
+    return f"{search.row.label}: {search.protocol}, scored on {search.scored_on}; {outcome}"
 
 
 def _answer(papers: Sequence[_Section]) -> list[str]:
@@ -378,16 +348,11 @@ def _figure(papers: Sequence[_Section]) -> Block:
     return Figure("table2", "Difference from the paper, by model and metric", caption, files)
 
 
-def _shown(study: Study, dataset: str, searches: Sequence[Found]) -> list[Row]:
-    """Return the rows to show: those asked for, recorded or searched; searched settings only where asked for."""
+def _shown(study: Study, dataset: str) -> list[Row]:
+    """Return the rows to show: those asked for or recorded."""
     records, asked_for = study.records, rows(study.request)
     shown = [row for row in KNOWN if row in asked_for or records.results(row, dataset)]
-    for search in searches:  # includes a model that was run only with the settings found
-        if search.base.label not in {row.label for row in shown} and records.results(search.row, dataset):
-            shown.append(search.base)
-    for row in asked_for:
+    for row in (*asked_for, *records.others(dataset)):
         if not any(same(row.at(dataset), other.at(dataset)) for other in shown):
             shown.append(row)
-    placed = [row.at(dataset) for row in (*shown, *(search.row for search in searches))]
-    others = [row for row in records.others(dataset) if not any(same(row.at(dataset), other) for other in placed)]
-    return distinct([*shown, *others])
+    return distinct(shown)

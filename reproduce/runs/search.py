@@ -147,7 +147,7 @@ class Found:
     @property
     def row(self) -> Row:
         """The row with the fields that were found, which its label names."""
-        return request.set_fields(self.base, self.fields)
+        return request.set_fields(replace(self.base, on={}), self.fields)
 
     @property
     def better(self) -> bool:
