@@ -186,6 +186,15 @@ def test_a_page_shows_a_dash_and_a_line_for_a_broken_record_and_the_others_numbe
     assert "narm" in page and "broken" in page
 
 
+def test_a_record_of_a_model_that_the_suite_does_not_have_is_named_by_check(results: Path) -> None:
+    ghost = table(results, Experiment("cycle", "ghost"))
+    for ending in (".json", ".npz"):
+        ghost.with_suffix(ending).write_bytes(table(results).with_suffix(ending).read_bytes())
+    change(ghost, lambda told: told["experiment"].update(model="ghost", params={}))
+    with pytest.raises(InputError, match=r"runs/cycle/ghost-seed0\.json: .*ghost"):
+        check.report(results)
+
+
 def test_a_network_without_epochs_is_named_by_check(results: Path) -> None:
     change(table(results), lambda told: told.update(epochs=[], best_epoch=None))
     with pytest.raises(InputError, match="0 epochs, which is not what its fields allow"):

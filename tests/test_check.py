@@ -14,7 +14,7 @@ import pytest
 from reproduce.__main__ import main
 from reproduce.errors import InputError
 from reproduce.reports import check
-from reproduce.runs import record, record_shape, runner
+from reproduce.runs import record_shape, runner
 from reproduce.runs.experiment import Experiment
 
 NARM = Experiment.of("cycle", "narm", {"epochs": 2, "hidden": 4, "embedding": 4})
@@ -127,16 +127,6 @@ def test_a_record_under_anothers_name_is_named(results: Path) -> None:
     for ending in (".json", ".npz"):
         shutil.copy(results / f"{NARM.path}{ending}", results / f"runs/cycle/narm-seed7{ending}")
     refused(results, "narm-seed7.json: is a record of")
-
-
-def test_two_records_of_one_identity_with_other_ranks_are_named() -> None:
-    def made(first: int) -> record.Result:
-        ranks = np.array([first, 2])
-        return record.Result(NARM, "same", {}, {}, [], {}, ranks, ranks, ranks, ranks)
-
-    assert list(check._contradictions([("a", made(1)), ("b", made(1))])) == []
-    (line,) = check._contradictions([("a", made(1)), ("b", made(3))])
-    assert line.startswith("b: of the same identity as a")
 
 
 def test_the_command_exits_0_on_sound_records_and_3_otherwise(

@@ -134,12 +134,14 @@ def test_a_page_of_own_data_is_sound_where_the_data_are_named(capsys: pytest.Cap
     assert status == 0 and "not compared" not in said, said
 
 
-def test_a_record_of_another_source_than_the_models_file_is_named_as_such(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_page_with_a_record_of_another_source_than_the_models_file_is_named(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     Path("mine.py").write_text(OWN)
     table2("--dataset", "cycle", "--model", "mine.py")
     Path("mine.py").write_text(OWN + "# edited\n")
-    _, said = checked(capsys, "--model", "mine.py")
-    assert "note: runs/cycle/mine-seed0.json: made with another source than its model's file has now" in said, said
+    status, said = checked(capsys, "--model", "mine.py")
+    assert status == 3 and "table2.md: not what its records give; " in said, said
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ def faults(results: Path) -> list[str]:
     with pytest.raises(InputError) as error:
         check.report(results)
     lines = [line.strip() for line in str(error.value).splitlines()[1:]]
-    return [line for line in lines if not line.startswith(("note: ", "not compared, "))]
+    return [line for line in lines if not line.startswith("not compared, ")]
 
 
 LENGTHS = "python -m reproduce lengths"
@@ -101,19 +101,10 @@ def test_a_figure_of_other_bytes_is_named_and_left(kind: str, results: Path) -> 
 
 
 def test_an_absent_figure_and_one_that_no_page_draws_are_named(results: Path) -> None:
-    (results / "figures/lengths-cycle.png").rename(results / "figures/lengths-gone.png")
-    assert faults(results) == [
-        f"figures/lengths-cycle.png: absent; {LENGTHS} --results {results} draws it again",
-        "figures/lengths-gone.png: left over, no page draws it; remove it",
-    ]
-
-
-def test_a_figure_that_a_page_on_the_logs_embeds_is_not_left_over(results: Path) -> None:
-    (results / "table1.md").write_text("![lengths](figures/prefix-lengths.png)\n", encoding="utf-8")
-    for kind in ("png", "svg"):
-        (results / f"figures/prefix-lengths.{kind}").write_bytes(b"drawn from the logs")
-    (results / "README.md").unlink()  # the index would lack the new page
-    assert "sound" in check.report(results)
+    (results / "figures/more.png").write_bytes(b"a figure of no page")
+    assert "not compared, of no page that was compared: figures/more.png" in check.report(results)
+    (results / "figures/lengths-cycle.png").unlink()
+    assert faults(results) == [f"figures/lengths-cycle.png: absent; {LENGTHS} --results {results} draws it again"]
 
 
 def edit_version(results: Path, *names: str) -> None:
@@ -175,8 +166,8 @@ def test_pages_on_the_logs_and_files_of_no_page_are_counted_and_named(results: P
     (results / "more.md").write_text("NARM is best.\n", encoding="utf-8")
     (results / "README.md").unlink()  # the index would lack the new page
     said = check.report(results)
-    assert "drawn from the logs; name their folder with --data: audit.md, table1.md, figures/prefix-lengths.png" in said
-    assert "no page's files: more.md" in said
+    assert "drawn from the logs; name their folder with --data: audit.md, table1.md\n" in said
+    assert "of no page that was compared: figures/prefix-lengths.png, more.md" in said
 
 
 def test_the_table_of_runs_is_compared_whatever_page_it_was_drawn_with(results: Path) -> None:
@@ -191,15 +182,15 @@ def test_the_table_of_runs_is_compared_whatever_page_it_was_drawn_with(results: 
     assert faults(results) == ["runs.csv: not what its records give; draw a page again"]
 
 
-def test_a_page_older_than_a_record_or_a_search_is_out_of_date_and_not_inconsistent(
+def test_a_page_older_than_a_record_or_a_search_is_named_with_the_command_that_draws_it_again(
     results: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     runner.run(Experiment.of("cycle", "item_knn"), data=".", results=results, device="cpu")
     assert main(["check", "--results", str(results)]) == 3
     said = capsys.readouterr().err
-    assert re.search(r"results: \d+ stored files are out of date\n", said)
+    assert re.search(r"results: \d+ stored files are inconsistent\n", said)
     again = f"python -m reproduce lengths --results {results} draws it again"
-    assert f"lengths.md: drawn before a record or search was added; {again}" in said
+    assert f"lengths.md: not what its records give; {again}" in said
     assert main(["all", "--results", str(results)]) == 0
     assert "sound" in check.report(results)
     source = Path(check.__file__).parents[2] / "results/search/yoochoose1_64/fpmc-seed0.json"
@@ -207,7 +198,7 @@ def test_a_page_older_than_a_record_or_a_search_is_out_of_date_and_not_inconsist
     place.mkdir(parents=True)
     shutil.copyfile(source, place / "fpmc-seed0.json")
     again = f"python -m reproduce table2 --dataset cycle --results {results} --stored draws it again"
-    assert f"table2.md: drawn before a record or search was added; {again}" in faults(results)
+    assert f"table2.md: not what its records give; {again}" in faults(results)
 
 
 def test_a_page_on_other_logs_than_those_at_hand_is_not_compared(

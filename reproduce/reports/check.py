@@ -25,12 +25,13 @@ from reproduce.reports.records import Records
 from reproduce.reports.study import Page
 from reproduce.runs import kept_model, search
 from reproduce.runs.experiment import identity
-from reproduce.runs.record import Result, current, load_file
+from reproduce.runs.record import Result, load_file
 from reproduce.runs.request import Request, digests
 
 # The sha256 of the records that name none of their own, as sha256sum writes and checks them; beside runs/.
 OLDER = "older-records.sha256"
 COMMAND = re.compile(r"`python -m reproduce [^`\n]*`")
+NO_PAGES = "of no page that was compared"
 FOLDER = re.compile(r" --results ([^\s`']+|'[^'`\n]*')(?=`)")  # ends a command on a page
 
 
@@ -42,8 +43,7 @@ def report(results: Path, data: Path | None = None) -> str:
         data: the data folder, to draw pages that read logs again; None: they are not compared.
 
     Raises:
-        InputError: there are no records, or a stored file is inconsistent or older than records that change it; the
-            message has a line for each.
+        InputError: there are no records, or a stored file is inconsistent; the message has a line for each fault.
     """
     if not any((results / "runs").glob("*/*.json")):
         raise InputError(f"{results}: no records there; choose a folder with --results DIR")
@@ -53,15 +53,13 @@ def report(results: Path, data: Path | None = None) -> str:
     own = sorted(place for place in results.glob("*/") if own_data.NAME.fullmatch(place.name))
     pages = sum(folder.check_pages(place, data) for place in (results, *own))
     folder.check_searches()
-    lines = [f"note: {note}" for note in folder.notes]
+    lines = []
     for why in dict.fromkeys(folder.apart.values()):
         names = [name for name, reason in folder.apart.items() if reason == why]
         lines.append(f"not compared, {why}: {', '.join(names)}")
-    wrong = {"inconsistent": folder.faults, "out of date": folder.outdated}
-    counts = {what: len({line.partition(": ")[0] for line in found}) for what, found in wrong.items() if found}
-    if counts:
-        said = [f"{n} stored {'file is' if n == 1 else 'files are'} {what}" for what, n in counts.items()]
-        raise InputError("\n  ".join([f"{results}: {' and '.join(said)}", *folder.faults, *folder.outdated, *lines]))
+    if n := len({line.partition(": ")[0] for line in folder.faults}):
+        said = f"{n} stored {'file is' if n == 1 else 'files are'} inconsistent"
+        raise InputError("\n  ".join([f"{results}: {said}", *folder.faults, *lines]))
     sound = " and ".join(f"{n} {what}{'s' * (n != 1)}" for n, what in ((len(records), "record"), (pages, "page")))
     apart = f"; not compared: {len(folder.apart)}" if folder.apart else ""
     return "\n  ".join([f"{results}: {sound} are sound{apart}", *lines])
@@ -73,8 +71,6 @@ class _Folder:
 
     results: Path
     faults: list[str] = field(default_factory=list)
-    outdated: list[str] = field(default_factory=list)  # what records or searches added since would change
-    notes: list[str] = field(default_factory=list)
     compared: set[Path] = field(default_factory=set)
     apart: dict[str, str] = field(default_factory=dict)  # what was not compared, and why
 
@@ -100,12 +96,10 @@ class _Folder:
                 self.faults.append(f"{name}: changed after it was written: its sha256 is not in {OLDER}")
             try:
                 self.faults += [f"{name}: {fault}" for fault in faults(result, content)]
-                self.notes += [f"{name}: {note}" for note in _notes(result)]
             except SuiteError as error:  # the suite has no such model or field
                 self.faults.append(f"{name}: {error}")
                 continue
             records.append((name, result))
-        self.faults += _contradictions(records)
         return records
 
     def older_records(self) -> dict[str, str]:
@@ -148,14 +142,14 @@ class _Folder:
                 with catalog.using(catalog.current().only(request.models, request.datasets)):  # others are not shown
                     document = page.draw(request)
             except making.NotHere as error:
-                self.set_apart(file, str(error))
+                self.apart[self.name(file)] = str(error)
             except SuiteError as error:
                 self.faults.append(f"{self.name(file)}: cannot be drawn again: {error}")
-                self.set_apart(file, "their page cannot be drawn")
+                self.apart[self.name(file)] = "cannot be drawn again"
             else:
                 drawn += self.compare(file, text, document, making.again(name, page, request))
         if (place / "findings.md").is_file():
-            self.set_apart(place / "findings.md", "written by hand")
+            self.apart[self.name(place / "findings.md")] = "written by hand"
         self.check_the_rest(place)
         return drawn
 
@@ -175,18 +169,9 @@ class _Folder:
                 raise making.NotHere(f"drawn from another {name} than {data} has")
         return replace(request, data=data)
 
-    def set_apart(self, page: Path, why: str) -> None:
-        """Note that a page and the figures that it embeds are not compared."""
-        text = page.read_text(encoding="utf-8", errors="replace")
-        figures = re.findall(r"\((figures/[^)]+)\.(?:png|svg)\)", text)
-        files = [page, *(page.parent / f"{figure}.{kind}" for figure in figures for kind in ("png", "svg"))]
-        self.apart |= {self.name(file): why for file in files if file.is_file() and file not in self.compared}
-
     def compare(self, page: Path, text: str, document: Document, again: str) -> bool:
         """Compare a page, its CSV files and its figures with the document drawn anew; return whether it was done."""
-        due, stored = renderers.markdown(document), making.SOURCES.sub("", making.COMMENT.sub("", text), count=1)
-        drawn_from = making.SOURCES.search(text)
-        added = making.sources(self.results) - int(drawn_from[1]) if drawn_from else 0
+        due, stored = renderers.markdown(document), making.COMMENT.sub("", text)
         # The files may have been moved since.
         same = _without_paths(due) == _without_paths(stored) and len(set(FOLDER.findall(stored))) < 2
         files = {page.parent / name: content.encode() for name, content in document.data.items()}
@@ -197,7 +182,7 @@ class _Folder:
             self.apart |= {self.name(file): why for file in (page, *files) if file.is_file()}
             return False
         if not same:
-            self.differs(page, again, added)
+            self.differs(page, again)
         self.compared |= {page, *files}
         for file, content in files.items():
             if file.is_file() and file.read_bytes() == content:
@@ -205,18 +190,13 @@ class _Folder:
             if file.suffix in (".png", ".svg") and file.is_file() and (other := self.other_version(file)):
                 self.apart[self.name(file)] = f"drawn with matplotlib {other}"
             else:
-                self.differs(file, again, added)
+                self.differs(file, again)
         return True
 
-    def differs(self, file: Path, remedy: str, added: int = 0) -> None:
-        """Note that a file is absent or not what its records give, or that so many were added since it was drawn."""
-        if added > 0:
-            what = (
-                f"drawn before {'a record or search was' if added == 1 else f'{added} records or searches were'} added"
-            )
-        else:
-            what = "not what its records give" if file.is_file() else "absent"
-        (self.outdated if added > 0 else self.faults).append(f"{self.name(file)}: {what}; {remedy}")
+    def differs(self, file: Path, remedy: str) -> None:
+        """Note that a file is absent or not what its records give."""
+        what = "not what its records give" if file.is_file() else "absent"
+        self.faults.append(f"{self.name(file)}: {what}; {remedy}")
 
     def other_version(self, figure: Path) -> str:
         """Return the version of matplotlib that drew a figure, if none in its folder is of the version here.
@@ -237,13 +217,11 @@ class _Folder:
             name = self.name(file)
             if file in self.compared or name in self.apart or file.name in ("runs", "search", "figures"):
                 continue
-            if file.parent.name == "figures":
-                self.faults.append(f"{name}: left over, no page draws it; remove it")
-            elif file.is_file():
-                self.apart[name] = "no page's files"
+            if file.is_file():
+                self.apart[name] = NO_PAGES
             elif not own_data.NAME.fullmatch(file.name):
                 own = (file / "runs").is_dir()
-                self.apart[f"{name}/"] = "folders of their own; name one with --results" if own else "no page's files"
+                self.apart[f"{name}/"] = "folders of their own; name one with --results" if own else NO_PAGES
 
     def check_searches(self) -> None:
         for place in sorted((self.results / "search").glob("*")):
@@ -270,27 +248,6 @@ def _without_paths(page: str) -> str:
     return COMMAND.sub(command, page)
 
 
-def _notes(result: Result) -> Iterator[str]:
-    own = result.environment.get("source") is not None
-    if own and result.experiment.model not in catalog.recommenders():
-        yield "of a model of one's own; whether its source is the same is not known: name its file with --model"
-    elif own and catalog.current().source(result.experiment.model) != result.environment["source"]:
-        yield "made with another source than its model's file has now; pages leave it out"
-    elif not current(result):
-        yield "made with fields its model no longer has; pages leave it out"
-    if result.environment["dirty"]:
-        yield "made with changes that were not committed"
-
-
-def _contradictions(records: list[tuple[str, Result]]) -> Iterator[str]:
-    """Yield a fault for each record with the identity of an earlier one but other ranks: they must not be merged."""
-    first: dict[str, tuple[str, Result]] = {}
-    for name, result in records:
-        other = first.setdefault(result.identity, (name, result))
-        if other[1] is not result and not np.array_equal(other[1].ranks(), result.ranks()):
-            yield f"{name}: of the same identity as {other[0]}, with other ranks; remove one and run it again"
-
-
 def faults(result: Result, content: Mapping[str, Any]) -> Iterator[str]:
     """Describe in words where the .json of a record states what does not follow from its cause and its arrays.
 
@@ -299,9 +256,14 @@ def faults(result: Result, content: Mapping[str, Any]) -> Iterator[str]:
     Args:
         result: the record, as loaded with its arrays.
         content: the content of its .json.
+
+    Raises:
+        UsageError: the suite has no such model, or the model no such field.
     """
     cause, provenance = result.experiment, result.split["provenance"]
     source = result.environment.get("source")  # own models only
+    if source is None:
+        cause.recommender()
     if identity(result.split["digest"], cause.model, result.fields, cause.seed, source) != result.identity:
         yield "its identity does not follow from its split, fields and seed"
     if own_data.NAME.fullmatch(cause.dataset) and not result.split["digest"].startswith(cause.dataset[-8:]):

@@ -27,7 +27,6 @@ from reproduce.runs.request import Request, cells, digests, settings, settings_o
 from reproduce.runs.runner import RunOptions, run_with, stored
 
 PAGE_OPTIONS = ("beyond", "metric", "protocol", "session", "strict", "ties", "variant")  # they change what a page shows
-SOURCES = re.compile(r"\n<!-- drawn from (\d{1,9}) records and searches -->\n")
 COMMENT = re.compile(r"\n<!-- request: ([^\n]{1,200000}) -->\n\Z")  # the last line of a page
 REQUEST = {
     "datasets?": [text],
@@ -138,20 +137,15 @@ def requests(name: str, request: Request) -> dict[str, Request]:
 def write(name: str, document: Document, request: Request) -> None:
     """Write the files of a page atomically, the page last, so that it never embeds a figure that does not exist yet.
 
-    A page says how many records there were when it was drawn and, but for the index, with what request.
+    A page, but for the index, says with what request it was drawn.
     """
-    text = f"{renderers.markdown(document)}\n<!-- drawn from {sources(request.results)} records and searches -->\n"
+    text = renderers.markdown(document)
     text += comment(reports.load(name), request) if name != reports.INDEX else ""
     files = {f"figures/{path}": content for path, content in document.figures.items()}
     files |= {path: text.encode() for path, text in {**document.data, reports.file_of(name): text}.items()}
     for path, content in files.items():
         with replacing(request.page_folder / path) as temporary:
             temporary.write_bytes(content)
-
-
-def sources(results: Path) -> int:
-    """Return the number of records and searches in a results folder."""
-    return len([*results.glob("runs/*/*.json"), *results.glob("search/*/*.json")])
 
 
 def stored_only(name: str, request: Request) -> list[str]:
