@@ -309,15 +309,17 @@ def test_the_same_sessions_are_drawn_every_time_and_all_of_one_length() -> None:
     assert len({int(weights().lengths[i]) for i in attention.sample(replace(kept, lengths=kept.lengths + 30))}) == 1
 
 
-def test_a_session_that_is_not_there_exits_2_and_the_others_are_drawn(
-    records: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("session", ["15", "-1"])
+def test_a_session_that_is_not_there_exits_2_and_nothing_is_written(
+    session: str, records: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["attention", "--dataset", DATASET, "--session", "0", "15", "-1", "--results", "records"]
-    assert main(words) == 2
-    said = capsys.readouterr()
-    assert "--session 15: diginetica-file-order has the test sessions 0 to 14; --session -1" in said.err
+    words = ["attention", "--dataset", DATASET, "--results", "records", "--session", "0"]
+    assert main([*words, session]) == 2
+    assert f"--session {session}: diginetica-file-order has the test sessions 0 to 14" in capsys.readouterr().err
+    assert not (records / "attention.md").exists()
+    assert main([*words, "14"]) == 0
     page = (records / "attention.md").read_text(encoding="utf-8")
-    asked = f'{{"datasets": ["{DATASET}"], "options": {{"session": [0, 15, -1]}}}}'
+    asked = f'{{"datasets": ["{DATASET}"], "options": {{"session": [0, 14]}}}}'
     assert page.endswith(f"\n<!-- request: {asked} -->\n")
     assert "figures/attention.png" in page
 

@@ -24,12 +24,11 @@ EVEN = "neither favoured nor neglected"
 
 
 def draw(study: Study) -> Document:
-    """Draw the page; sessions that do not exist become its `error`, and the others are drawn."""
     attended = [_Attended(study, name) for name in study.viewed]
     shown = [data for data in attended if not data.lacking]
-    maps = {data.title: [data.attention.of_session(i) for i in data.sessions] for data in shown if data.sessions}
     parts: list[Block] = []
-    if maps:
+    if shown:
+        maps = {data.title: [data.attention.of_session(i) for i in data.sessions] for data in shown}
         chosen = study.request.options.get("session")
         files = figures.heat_maps(
             "attention", "test sessions" if chosen else f"{DRAWN} test sessions of {CLICKS} clicks", maps
@@ -38,11 +37,9 @@ def draw(study: Study) -> Document:
             "Weights over the clicks that NARM reads of a test session, in multiples of an even share; first seed."
         )
         parts.append(Figure("attention", "Attention weights of test sessions", caption, files))
-    if shown:
         files = figures.from_last("attention-means", {data.title: data.by_distance() for data in shown})
         caption = "Mean weight over all test prefixes of two clicks or more, by distance from the end; over all seeds."
         parts.append(Figure("attention-means", "Mean attention by distance from the last click", caption, files))
-    wrong = [text for data in shown for text in data.wrong]
     return Document(
         "Figure 6: what NARM attends to",
         [f"**{data.title}.** {summary(data.means)}" for data in shown][:4],
@@ -52,7 +49,6 @@ def draw(study: Study) -> Document:
             *(section for data in shown for section in data.in_own_ids()),
             Bullets([f"{data.title}: {note}" for data in attended if (note := data.lacking or data.saturated())]),
         ],
-        error=UsageError("; ".join(wrong)) if wrong else None,
     )
 
 
@@ -60,7 +56,7 @@ PAGE = Page(draw)
 
 
 class _Attended:
-    """The attention of NARM's records on one data set."""
+    """The attention of NARM's records on one data set. Raises UsageError for a --session that it does not have."""
 
     def __init__(self, study: Study, dataset: str) -> None:
         self.study, self.dataset, self.title = study, dataset, title_of(dataset)
@@ -78,11 +74,11 @@ class _Attended:
         if self.lacking:
             return
         _, self.attention = self.kept[0]
-        there, chosen = range(len(self.attention.lengths)), study.request.options.get("session")
-        chosen = list(dict.fromkeys(chosen or sample(self.attention)))
-        self.sessions = [i for i in chosen if i in there]
-        last = len(there) - 1
-        self.wrong = [f"--session {i}: {dataset} has the test sessions 0 to {last}" for i in chosen if i not in there]
+        last, chosen = len(self.attention.lengths) - 1, study.request.options.get("session")
+        self.sessions = list(dict.fromkeys(chosen or sample(self.attention)))
+        for i in self.sessions:
+            if not 0 <= i <= last:
+                raise UsageError(f"--session {i}: {dataset} has the test sessions 0 to {last}")
 
     def by_distance(self) -> list[float]:
         """Return the mean weight over seeds by the number of clicks that follow, as a multiple of an even share."""
@@ -96,7 +92,7 @@ class _Attended:
 
     def in_own_ids(self) -> list[Section]:
         """Return the drawn sessions of a user's own log in the log's item ids; nothing for the suite's data sets."""
-        if self.dataset not in catalog.current().data or not self.sessions:
+        if self.dataset not in catalog.current().data:
             return []
         split, (result, _) = catalog.load_split(self.dataset, self.study.request.data), self.kept[0]
         if split.vocabulary is None or split.digest != result.split["digest"]:

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from reproduce.errors import SuiteError
 from reproduce.paper.numbers import Score
 
 if TYPE_CHECKING:
@@ -188,7 +187,6 @@ class Document:
     data: Mapping[str, str] = field(default_factory=dict)  # CSV files beside the page: file name -> content
     shown: Sequence[str] = ()  # the data sets to show on a terminal; empty: all
     status: int = 0  # the exit status if nothing failed
-    error: SuiteError | None = None  # something asked for that does not exist; the rest is drawn
 
     @property
     def figures(self) -> dict[str, bytes]:

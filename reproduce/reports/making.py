@@ -45,7 +45,7 @@ def make(options: Namespace) -> int:
     """Make the page that a command names and return the exit status.
 
     Raises:
-        SuiteError: the request cannot be met; or a part of the page is missing, and then the rest has been written.
+        SuiteError: the request cannot be met.
     """
     name, given = options.command, vars(options)
     page = reports.load(name)
@@ -99,8 +99,6 @@ def make(options: Namespace) -> int:
             temporary.write_text(renderers.html(named), encoding="utf-8")
     print(renderers.terminal(document), end="")
     print(f"\nThe whole page, with figures and details: {request.page_folder / reports.file_of(name)}")
-    if document.error:
-        raise document.error
     return max([document.status, *(error.status for error in failed.values())])
 
 
