@@ -277,7 +277,7 @@ def parser() -> _Parser:
     meanings = "; ".join(f"{name}: {variant.meaning}" for name, variant in VARIANTS.items()).replace("%", "%%")
     variants = f"{meanings}. Default: {', '.join(PAPERS)}"
     _add(ablation, "--variant", "NAME", variants, nargs="+", default=[], choices=tuple(VARIANTS))
-    measured = "measure the order of clicks, and the effect of evaluation protocols and tie-breaking"
+    measured = "measure the order of clicks, and the effect of evaluation protocols"
     command("audit", measured, PAGE, *page, models)
 
     # Pages that only show what is stored.

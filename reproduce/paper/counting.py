@@ -19,10 +19,11 @@ class Counting:
 
 OURS = Counting()
 # The evaluation published with GRU4Rec in 2016. It compares with `<` and adds tiny random numbers to all scores, which
-# breaks ties at random. For GRU4Rec itself it was changed to `<=` in June 2018; for the baselines it never was.
-EVALUATION_2016 = Counting(below=True, ties="at random")
-# On YOOCHOOSE its classes know only the items of the training set: a click on any other is a miss, whatever was clicked
-# before.
-EVALUATION_2016_YOOCHOOSE = Counting(below=True, ties="at random", unseen_missed=True)
+# breaks ties at random. Its classes of baselines know only the items of the training set: a click on any other is a
+# miss, whatever was clicked before.
+EVALUATION_2016 = Counting(below=True, ties="at random", unseen_missed=True)
+# For GRU4Rec itself it ranks unseen items like any others. It was changed to `<=` in June 2018; for the baselines it
+# never was.
+GRU4REC_2016 = Counting(below=True, ties="at random")
 # NARM's own code: the target's rank is 1 plus the number of items that score strictly higher; ranks up to 20 are hits.
 NARM_CODE = Counting(ties="in favour")

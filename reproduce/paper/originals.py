@@ -8,10 +8,10 @@ row nearer to the paper's number and were made by looking at test scores. None o
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
-from reproduce.paper.counting import EVALUATION_2016, EVALUATION_2016_YOOCHOOSE, NARM_CODE, Counting
+from reproduce.paper.counting import EVALUATION_2016, GRU4REC_2016, NARM_CODE, Counting
 from reproduce.paper.rows import ROWS, Row
 
 # The public baseline of BPR-MF draws its negative items from the first rows of the table of clicks. These rows show how
@@ -46,12 +46,7 @@ class Prediction:
     row: Row
     counting: Counting
     evidence: str  # in a sentence or two
-    on: Mapping[str, Counting] = field(default_factory=dict)  # our data set -> the protocol used there instead
     closer: Row | None = None  # closer to the authors' code; it replaces the row where it has records
-
-    def counted(self, dataset: str) -> Counting:
-        """Return the evaluation protocol used on one of our data sets."""
-        return self.on.get(dataset, self.counting)
 
 
 @dataclass(frozen=True)
@@ -69,18 +64,10 @@ class Explanation:
     row: Row
     counting: Counting
     tried: tuple[str, ...]
-    on: Mapping[str, Counting] = field(default_factory=dict)
-
-    def counted(self, dataset: str) -> Counting:
-        """Return the evaluation protocol used on one of our data sets."""
-        return self.on.get(dataset, self.counting)
-
-
-_YOOCHOOSE = {"yoochoose1_64": EVALUATION_2016_YOOCHOOSE, "yoochoose1_4": EVALUATION_2016_YOOCHOOSE}
 
 
 def _baseline(label: str, evidence: str, row: Row | None = None) -> Prediction:
-    return Prediction(row or _BY_LABEL[label], EVALUATION_2016, evidence, _YOOCHOOSE)
+    return Prediction(row or _BY_LABEL[label], EVALUATION_2016, evidence)
 
 
 _DIGITS = "The class published in 2016, run and counted as there, has the paper's digits on YOOCHOOSE 1/64"
@@ -103,7 +90,7 @@ PREDICTED: Mapping[str, Prediction] = {
     ),
     "GRU-Rec": Prediction(
         Row("GRU-Rec", "gru4rec", _GRU_REC),
-        EVALUATION_2016,
+        GRU4REC_2016,
         "The public code of GRU4Rec with its constructor's learning rate in all versions of 2016, 0.05, and every step "
         "as there: doubled rows take a step each, a target counts among its own negatives, no validation part. Its own "
         "evaluation counted rank < 20 until June 2018.",
@@ -129,7 +116,6 @@ EXPLAINED: tuple[Explanation, ...] = (
         Row("BPR-MF, first rows in time order, 28 epochs", "bpr_mf", {"negatives": "first-rows", "epochs": 28}),
         EVALUATION_2016,
         _ORDERS,
-        _YOOCHOOSE,
     ),
     Explanation(
         "BPR-MF",
@@ -137,7 +123,6 @@ EXPLAINED: tuple[Explanation, ...] = (
         Row("BPR-MF, grouped rows, 3 epochs", "bpr_mf", {"negatives": "grouped", "epochs": 3}),
         EVALUATION_2016,
         _ORDERS,
-        _YOOCHOOSE,
     ),
     Explanation(
         "FPMC",
@@ -145,7 +130,6 @@ EXPLAINED: tuple[Explanation, ...] = (
         Row("FPMC, defaults of 2016, user's part left out", "fpmc", _FPMC),
         EVALUATION_2016,
         ("the defaults of 2016", "our defaults"),
-        _YOOCHOOSE,
     ),
     Explanation(
         "GRU-Rec",

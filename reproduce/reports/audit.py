@@ -1,4 +1,4 @@
-"""The order of a log's clicks, how the paper counted, and the effect of tie-breaking.
+"""The order of a log's clicks, and how the paper counted.
 
 The same model on the same log has a Recall@20 of 62.58 in one paper and of 49.70 in the next, and both are right. In
 the NARM paper the clicks of a session are in the order of the raw file's rows, which are grouped by item; later papers
@@ -23,7 +23,7 @@ from reproduce.evaluation.metrics import MRR, RECALL
 from reproduce.evaluation.ranking import rank, rank_all
 from reproduce.fitting.recommender import Journal
 from reproduce.paper import elsewhere, numbers
-from reproduce.paper.counting import EVALUATION_2016, EVALUATION_2016_YOOCHOOSE, NARM_CODE, OURS, Counting
+from reproduce.paper.counting import EVALUATION_2016, NARM_CODE, OURS, Counting
 from reproduce.paper.numbers import Score
 from reproduce.paper.originals import BPR_MF_ORDERS, EXPLAINED, PREDICTED
 from reproduce.paper.rows import NARM, Row
@@ -47,9 +47,6 @@ RULES: Mapping[str, Counting] = {
     "≤ 20, ties random": Counting(ties="at random"),
     "< 20, ties random": EVALUATION_2016,
 }
-# What differs in the last rule on YOOCHOOSE: items that do not occur in the training set are always missed.
-ON_YOOCHOOSE = {EVALUATION_2016: EVALUATION_2016_YOOCHOOSE}
-MOVED = 0.1  # points: rows that tie-breaking moves by less are not listed
 ITEM_ORDER = "item order"
 SESSIONS = 200_000  # the first of a log, which are measured: all of YOOCHOOSE's item pairs would take many minutes
 SEEDS = range(10)  # of the random orders of the items
@@ -72,7 +69,6 @@ def draw(study: Study) -> Document:
             *_how_counted(records, datasets),
             *_explained(records),
             *_first_rows(records, datasets),
-            _ties(study, datasets),
         ],
     )
 
@@ -327,15 +323,16 @@ def _how_counted(records: Records, datasets: Sequence[str]) -> list[Block]:
     """Count the paper's rows, with the settings of public code, by each rule."""
     sections: list[Block] = []
     for dataset in datasets:
-        unseen, on_yoochoose = unseen_targets(records, dataset), ON_YOOCHOOSE if dataset in numbers.FRACTIONS else {}
-        rules = {title: on_yoochoose.get(rule, rule) for title, rule in RULES.items()}
+        unseen = unseen_targets(records, dataset)
         lines: list[dict[str, Cell]] = []
         for label, prediction in PREDICTED.items():
             runs, theirs = predicted_runs(records, dataset, prediction), published(label, dataset)
             if runs and theirs and papers_task(dataset, runs):
-                cells: dict[str, Cell] = {title: pair(runs, rule, unseen) for title, rule in rules.items()}
-                own = prediction.counted(dataset)
-                for title in (title for title, rule in rules.items() if own in (rule, RULES[title])):
+                cells: dict[str, Cell] = {title: pair(runs, rule, unseen) for title, rule in RULES.items()}
+                own = prediction.counting
+                for title in (
+                    title for title, rule in RULES.items() if (rule.below, rule.ties) == (own.below, own.ties)
+                ):
                     cells[title] = f"**{renderers.cell_text(pair(runs, own, unseen))}**"
                 lines.append({"model": label, "paper": theirs, **cells})
         if lines:
@@ -353,7 +350,7 @@ def _explained(records: Records) -> list[Block]:
     for explanation in EXPLAINED:
         for dataset in [name for name in numbers.DATASETS if name not in numbers.OTHER_ORDER]:
             theirs, runs = published(explanation.label, dataset), records.results(explanation.row, dataset)
-            ours = pair(runs, explanation.counted(dataset), unseen_targets(records, dataset))
+            ours = pair(runs, explanation.counting, unseen_targets(records, dataset))
             if ours and theirs and papers_task(dataset, runs):
                 line: dict[str, Cell] = {
                     "explanation": explanation.row.label,
@@ -388,20 +385,3 @@ def _first_rows(records: Records, datasets: Sequence[str]) -> list[Block]:
     paper = {"negatives drawn from": "**the paper**", **{title: papers[title] for title in kept}}
     text = "The public code of 2016 draws negatives from as many first rows as there are items. Here rank ≤ 20."
     return [Section("BPR-MF by the order of the rows", [text, Table([*lines, paper], "BPR-MF")])]
-
-
-def _ties(study: Study, datasets: Sequence[str]) -> Section:
-    """Show the rows that tie-breaking moves; a record's numbers under each rule are in runs.csv."""
-    lines: list[dict[str, Cell]] = []
-    unmoved = 0
-    for dataset in datasets:
-        for label, runs in study.rows(dataset).items():
-            against, favour = pair(runs), pair(runs, NARM_CODE)
-            assert against and favour
-            if max(favour.recall - against.recall, favour.mrr - against.mrr) < MOVED:
-                unmoved += 1
-            elif not (label in PREDICTED and papers_task(dataset, runs)):  # those are shown above
-                line: dict[str, Cell] = {"model": label, "data set": title_of(dataset), "ties against": against}
-                lines.append(line | {"ties in favour": favour})
-    text = f"{unmoved} rows move by less than {MOVED} points; every run under each rule: runs.csv."
-    return Section("The effect of tie-breaking", [Table(lines, "Ties", labels=2), text])

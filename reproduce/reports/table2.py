@@ -162,7 +162,7 @@ class _Section(Compared):
             return pair(self.rows.get(label, []), NARM_CODE)
         records, prediction = self.study.records, PREDICTED[label]
         unseen = unseen_targets(records, self.dataset)
-        return pair(predicted_runs(records, self.dataset, prediction), prediction.counted(self.dataset), unseen)
+        return pair(predicted_runs(records, self.dataset, prediction), prediction.counting, unseen)
 
     def section(self) -> Section:
         parts: list[Block] = [self._table(), *data_notes(self.results), searched(self.dataset)]
