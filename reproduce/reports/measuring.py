@@ -93,8 +93,7 @@ class Seeds:
         """Collect the rows with the split of `like` from a results folder and from the project's reference folder.
 
         A run that is in both folders counts once. A family of models that has records here but no row with several
-        seeds borrows those of another data set of the reference folder: the one with the most degrees of freedom, and
-        of equals the one with the most test sessions.
+        seeds borrows those of another data set of the reference folder, the first in the paper's order that has some.
         """
         project = reference(records.folder) or records
         runs: dict[str, Result] = {}
@@ -157,19 +156,14 @@ def several(rows: Iterable[Sequence[Result]]) -> dict[str, list[Runs]]:
 def _by_row(runs: Iterable[Result]) -> Iterable[list[Result]]:
     rows: dict[str, list[Result]] = {}
     for run in runs:
-        row = f"{run.experiment.model} {sorted(run.experiment.params.items())}"
-        rows.setdefault(row, []).append(run)
+        rows.setdefault(f"{run.experiment.model} {sorted(run.experiment.params.items())}", []).append(run)
     return rows.values()
 
 
 def _lent(records: Records, name: str) -> list[Runs]:
-    """Return the rows of the data set that knows most about the noise of a family; [] if none knows any."""
-    known = [several(_by_row(records.of(dataset))).get(name, []) for dataset in records.datasets()]
-
-    def knows(rows: list[Runs]) -> tuple[int, int]:
-        return sum(len(runs) - 1 for runs in rows), int(rows[0][0].session[-1])
-
-    return max(filter(None, known), key=knows, default=[])
+    """Return the rows of the first data set where the noise of a family is known; [] if there is none."""
+    known = (several(_by_row(records.of(dataset))).get(name, []) for dataset in records.datasets())
+    return next(filter(None, known), [])
 
 
 def measured(
@@ -268,9 +262,5 @@ def family(result: Result) -> str:
     """Return the family of the model; the model's name if it has none or is not known."""
     if isinstance(result, OutsideResult):
         return result.family or result.experiment.model
-    return _family_of(result.experiment.model)
-
-
-def _family_of(model: str) -> str:
-    kind = catalog.recommenders().get(model)
-    return (kind.family if kind else "") or model
+    kind = catalog.recommenders().get(result.experiment.model)
+    return (kind.family if kind else "") or result.experiment.model
