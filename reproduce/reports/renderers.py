@@ -279,25 +279,12 @@ def _article(anchor: str, document: Document, link: Callable[[re.Match[str]], st
 
 def latex(name: str, caption: str, table: Table) -> str:
     """Return a table as a LaTeX float with the rules of booktabs."""
-    head, *rows = ["    " + " & ".join(latex_text(cell_text(cell)) for cell in row) + r" \\" for row in table.grid]
-    align = "".join(side[0] for side in _aligned(table))
-    return "\n".join(
-        [
-            r"\begin{table}",
-            r"  \centering",
-            f"  \\caption{{{latex_text(caption)}}}",
-            f"  \\label{{tab:{name}}}",
-            f"  \\begin{{tabular}}{{{align}}}",
-            r"    \toprule",
-            head,
-            r"    \midrule",
-            *rows,
-            r"    \bottomrule",
-            r"  \end{tabular}",
-            r"\end{table}",
-            "",
-        ]
-    )
+    head, *rows = [[latex_text(cell_text(cell)) for cell in row] for row in table.grid]
+    body = tabulate(rows, head, "latex_raw", colalign=_aligned(table), disable_numparse=True)
+    for rule in (r"\toprule", r"\midrule", r"\bottomrule"):
+        body = body.replace(r"\hline", rule, 1)
+    above = ["\\begin{table}", "\\centering", f"\\caption{{{latex_text(caption)}}}", f"\\label{{tab:{name}}}"]
+    return "\n".join([*above, body, "\\end{table}", ""])
 
 
 def latex_text(text: str) -> str:
