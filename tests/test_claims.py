@@ -107,7 +107,7 @@ def test_a_clear_lead_holds_its_opposite_fails_and_a_tie_is_neither(metric: str,
     assert verdict(stored(tmp_path, {A.label: hits(0.6), B.label: hits(0.5)}), Above(A, B, metric)) is Verdict.SUPPORTED
     assert verdict(tmp_path, Above(B, A, metric)) is Verdict.CONTRADICTED
     stored(tmp_path, {A.label: hits(0.5, 1), B.label: hits(0.5, 2)})
-    assert verdict(tmp_path, Above(A, B, metric)) in (Verdict.UNDECIDED, Verdict.NEGLIGIBLE)
+    assert verdict(tmp_path, Above(A, B, metric)) is Verdict.UNDECIDED
     assert verdict(tmp_path, Above(A, POP, metric)) is None
 
 
@@ -219,8 +219,7 @@ def spoken(*words: Verdict | None) -> list[Outcome]:
         ((Verdict.SUPPORTED, Verdict.CONTRADICTED, None), "contradicted"),
         ((Verdict.SUPPORTED, None, Verdict.UNDECIDED), "undecided"),
         ((Verdict.SUPPORTED, Verdict.UNDECIDED), "undecided"),
-        ((Verdict.SUPPORTED, Verdict.NEGLIGIBLE), "undecided"),
-        ((Verdict.NEGLIGIBLE,), "negligible"),
+        ((Verdict.UNDECIDED,), "undecided"),
         ((Verdict.NOT_JUDGED, Verdict.NOT_JUDGED), "not judged"),
         ((Verdict.NOT_JUDGED, None), "not judged"),
         ((Verdict.NOT_JUDGED, Verdict.SUPPORTED), "undecided"),

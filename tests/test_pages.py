@@ -355,14 +355,12 @@ def test_no_model_is_run_for_a_view(records: Path) -> None:
         assert reports.load(name).rows(request(records)) == []
 
 
-def test_a_resumed_run_is_told_and_so_is_what_its_parts_differ_in() -> None:
+def test_a_resumed_run_is_told(tmp_path: Path) -> None:
     one = record("narm", {}, 14.0)
-    assert stored_records.resumed(one) == "no"
-    same = {**one.environment, "epochs": 2}
-    one.environment["resumed"] = [same]
-    assert stored_records.resumed(one) == "yes"
-    one.environment["resumed"] = [same, {**same, "threads": 2, "epochs": 3}]
-    assert stored_records.resumed(one) == "threads: 1 to epoch 2, 2 to epoch 3, then 1"
+    part = {key: value for key, value in one.environment.items() if key != "resumed"}
+    for resumed, told in (([], "no"), ([{**part, "epochs": 2}], "yes")):
+        store(replace(one, environment={**one.environment, "resumed": resumed}), tmp_path)
+        assert list(stored_records.Records(tmp_path).runs()["resumed"]) == [told]
 
 
 @pytest.mark.parametrize(

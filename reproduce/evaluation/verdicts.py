@@ -30,7 +30,6 @@ class Verdict(StrEnum):
 
     SUPPORTED = "supported"
     CONTRADICTED = "contradicted"
-    NEGLIGIBLE = "negligible"
     UNDECIDED = "undecided"
     NOT_JUDGED = "not judged"  # a single run, and no noise between seeds is known
     NOT_TESTABLE = "not testable"
@@ -40,13 +39,11 @@ class Verdict(StrEnum):
 class Above:
     """An effect that should be above 0: a difference of rows, or of gains on some prefixes and on others.
 
-    `margin`: the size, in the effect's unit, that counts as negligible; None if none was fixed.
     `needed`: the paper's effect, if only data that would show an effect of that size may decide; else None. The
     standard error settles this before anybody looks at the effect.
     """
 
     effect: Judged
-    margin: float | None = MARGIN
     needed: float | None = None
 
     @property
@@ -67,8 +64,7 @@ class Above:
             return Verdict.NOT_JUDGED
         if p < ALPHA:
             return Verdict.SUPPORTED if self.effect.value > 0 else Verdict.CONTRADICTED
-        small = self.margin is not None and equivalent(self.effect, self.margin)
-        return Verdict.NEGLIGIBLE if small else Verdict.UNDECIDED
+        return Verdict.UNDECIDED
 
     def power(self, effect: Estimate, true: float, level: float) -> float:
         """Return the probability that an estimate of this precision is supported if `true` is the effect."""

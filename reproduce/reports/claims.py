@@ -180,7 +180,7 @@ def judge(
         effect, level, verdict = measuring.estimate(weighable.effect), judgement.level, judgement.verdict
         outcomes[i] = replace(outcomes[i], effect=effect, level=level, p=judgement.p, verdict=verdict)
         true = 0.0 if isinstance(comparisons[i], Gain) else outcomes[i].published
-        if verdict in (Verdict.UNDECIDED, Verdict.NEGLIGIBLE) and true is not None:
+        if verdict is Verdict.UNDECIDED and true is not None:
             power = functools.partial(weighable.power, true=true, level=level)
             outcomes[i] = replace(outcomes[i], power=power(effect), seeds=effect.seeds_for(power))
     return outcomes
@@ -194,7 +194,7 @@ def _weigh(
         if not np.array_equal(here.results(rows[0])[0].session, there.results(rows[0])[0].session):
             return None
         terms = [(comparison.share, there.measured(rows[0], "recall")), (-1.0, here.measured(rows[0], "recall"))]
-        return verdicts.Above(uncertainty.contrast(terms), margin=None)
+        return verdicts.Above(uncertainty.contrast(terms))
     first, second = rows
     if isinstance(comparison, LongerGain):
         inside, outside = (
@@ -202,7 +202,7 @@ def _weigh(
             for span in (comparison.lengths, comparison.than)
         )
         needed = claims.published(comparison, here.column)
-        return verdicts.Above(uncertainty.gain_difference(inside, outside), margin=None, needed=needed)
+        return verdicts.Above(uncertainty.gain_difference(inside, outside), needed)
     a, b = here.measured(first, comparison.metric), here.measured(second, comparison.metric)
     if isinstance(comparison, Gain):
         return verdicts.gain_as_published(uncertainty.relative_gain(a, b), comparison.per_cent)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from reproduce.paper.numbers import Score
 
@@ -182,7 +182,6 @@ class Document:
     answer: Sequence[str] = ()
     introduction: str = ""  # a sentence before the answer
     parts: Sequence[Block] = ()
-    flags: Mapping[str, Any] = field(default_factory=dict)  # what the command needs besides the request
     foot: str = ""  # the command that makes the page, and where more is
     data: Mapping[str, str] = field(default_factory=dict)  # CSV files beside the page: file name -> content
     shown: Sequence[str] = ()  # the data sets to show on a terminal; empty: all

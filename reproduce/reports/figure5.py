@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from reproduce.paper import numbers
-from reproduce.paper.rows import ROWS
 from reproduce.reports import figures, measuring
-from reproduce.reports.document import Block, Bullets, Document, Figure, Section
+from reproduce.reports.document import Block, Document, Figure, Section
 from reproduce.reports.measuring import METRICS, View
 from reproduce.reports.study import FULL_DECODER, Compared, Page, Study
 
@@ -24,20 +23,11 @@ def draw(study: Study) -> Document:
     return Document(
         "Figure 5: all models, and how they learned",
         _answer(with_rows),
-        parts=[_curves(with_rows), *bars, Bullets([line for section in sections for line in _missing(section)])],
+        parts=[_curves(with_rows), *bars],
     )
 
 
 PAGE = Page(draw)
-
-
-def _missing(section: Compared) -> Iterator[str]:
-    """Yield the command that runs the paper's rows without records."""
-    if missing := [
-        row.model for row in section.study.wanted(section.dataset) if row in ROWS and row.label not in section.rows
-    ]:
-        command = section.study.command("table2", section.dataset, models=missing)
-        yield f"{section.title}, not run yet: {command}"
 
 
 def _answer(sections: Sequence[Compared]) -> list[str]:

@@ -192,25 +192,13 @@ def _line(dataset: str, run: Result) -> dict[str, object]:
         "torch": where["torch"],
         "commit": where["commit"],
         "uncommitted changes": where["dirty"],
-        "resumed": resumed(run),
+        "resumed": "yes" if where["resumed"] else "no",
         "fit seconds": where.get("fit_seconds"),
         "peak memory MiB": where.get("peak_memory_mib"),
         "catalogue": run.split["n_items"],
         "click order": exactness(run.split["provenance"]),
     }
     return {name: value if value is None or "@" in name else str(value) for name, value in line.items()}
-
-
-def resumed(result: Result) -> str:
-    """Say whether a run was interrupted, and what differed between its parts that may move a rank."""
-    last = result.environment
-    before = last["resumed"]
-    parts = []
-    for key in ("device", "threads", "torch", "scoring_chunk"):
-        if any(part.get(key) != last.get(key) for part in before):
-            values = [f"{part.get(key)} to epoch {part['epochs']}" for part in before]
-            parts.append(f"{key}: {', '.join(values)}, then {last.get(key)}")
-    return "; ".join(parts) or ("yes" if before else "no")
 
 
 @lru_cache(maxsize=512)

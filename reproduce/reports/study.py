@@ -75,7 +75,7 @@ class Page:
         every_run = "Seeds, settings, device and commit of every run: [runs.csv](runs.csv)." if len(runs) else ""
         # From stored records, so that it draws this page and trains nothing.
         stored = {"stored": self.runs and self.name != reports.INDEX}
-        options = {"settings": request.settings, **request.options, **document.flags, **stored}
+        options = {"settings": request.settings, **request.options, **stored}
         foot = [f"Made by {study.command(self.name, models=request.models, **options)}.", every_run, document.foot]
         return replace(
             document,

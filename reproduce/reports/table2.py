@@ -91,7 +91,6 @@ def draw(study: Study) -> Document:
             MARKS,
             *(section.section() for section in sections),
         ],
-        flags={"beyond": any(row in later_baselines.ROWS for section in sections for row in section.shown)},
     )
 
 
