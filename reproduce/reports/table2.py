@@ -243,10 +243,12 @@ class _Section(Compared):
         searches = dict(enumerate(self.study.records.searches(self.dataset)))
         runs = {str(i): self.study.records.results(search.row, self.dataset) for i, search in searches.items()}
         found = Compared(self.study, self.dataset, runs).measured.values()
-        lines = []
+        lines, before = [], ""
         for i, search in searches.items():
             scores = " / ".join(decimal(rows[str(i)].value) for rows in found if str(i) in rows)
-            lines.append(f"{_outcome(search)}{f'; on the test set {scores}' if scores else ''}.")
+            sessions = "the same sessions" if search.scored_on == before else search.scored_on
+            lines.append(f"{_outcome(search, sessions)}{f'; on the test set {scores}' if scores else ''}.")
+            before = search.scored_on
         return Folded("Searches on held-out training sessions", [Bullets(lines)]) if lines else ""
 
     def _elsewhere(self) -> Block:
@@ -291,14 +293,14 @@ def data_notes(results: Sequence[Result]) -> list[str]:
     return lines
 
 
-def _outcome(search: Found) -> str:
-    """Say what a search found, what it tried, what that was scored on and what won."""
+def _outcome(search: Found, sessions: str) -> str:
+    """Say what a search found, what it tried, on which sessions that was scored, and what won."""
     first, best = (f"{trial.recall or 0:.2f} / {trial.mrr or 0:.2f}" for trial in (search.trials[0], search.best))
     if search.refits:
         best += " and anew {:.2f} / {:.2f}".format(*search.reached)
     defaults = "the defaults" if search.protocol.version == VERSION else "the defaults of that time"
     outcome = f"{defaults} had {first}, the best {best}" if search.better else f"{defaults}, {first}, won"
-    return f"{search.row.label}: {search.protocol}, scored on {search.scored_on}; {outcome}"
+    return f"{search.row.label}: {search.protocol}, scored on {sessions}; {outcome}"
 
 
 def _answer(papers: Sequence[_Section]) -> list[str]:
