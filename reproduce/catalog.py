@@ -45,13 +45,16 @@ class Catalog:
             {name: own for name, own in self.data.items() if name in data},
         )
 
-    def model_word(self, name: str) -> str:
+    def model_word(self, name: str, *, absolute: bool = False) -> str:
         """Return how a model is named on the command line: an own model by its file."""
-        return str(self.models[name].file) if name in self.models else name
+        if name not in self.models:
+            return name
+        file = self.models[name].file
+        return str(file.resolve() if absolute else file)
 
-    def data_words(self, name: str) -> list[str]:
+    def data_words(self, name: str, *, absolute: bool = False) -> list[str]:
         """Return how a data set is named on the command line: own data by path and options."""
-        return self.data[name].words() if name in self.data else [name]
+        return self.data[name].words(absolute=absolute) if name in self.data else [name]
 
     def source(self, model: str) -> str | None:
         """Return the sha256 of the source of an own model; None for the suite's models."""
@@ -200,7 +203,10 @@ def load_split(
     """
     given, named = dict(rules or {}), {"session": session, "item": item, "time": time, "user": user}
     if columns := [f"{role}={column}" for role, column in named.items() if column]:
-        given["columns"] = [*given.get("columns", []), *columns]
+        before = given.get("columns") or []
+        if isinstance(before, Mapping):
+            before = [f"{role}={name}" for role, name in before.items()]
+        given["columns"] = [*([before] if isinstance(before, str) else before), *columns]
     if not isinstance(source, str | Path):
         split = own_log.read("frame", source, own_log.Rules.of(given))
         return dataclasses.replace(split, name=f"frame-{split.digest[:8]}")

@@ -259,8 +259,12 @@ def parser() -> _Parser:
     settings = _parent(_many, "--set", "MODEL.FIELD=VALUE", "set a field of a model, such as narm.hidden=50")
     seed = _parent(_add, "--seed", "N", "default: 0", type=int, default=0)
     device = _parent(_add, "--device", "DEVICE", "auto, cpu, cuda or cuda:N (default: auto)", default="auto")
+    try:
+        folder = _folder(os.environ.get("REPRODUCE_DATA", "data"))
+    except ArgumentTypeError as error:
+        raise UsageError(f"REPRODUCE_DATA: {error}") from error
     found_in = "the folder with the logs (default: $REPRODUCE_DATA, or data/)"
-    data = _parent(_add, "--data", "DIR", found_in, type=_folder, default=os.environ.get("REPRODUCE_DATA", "data"))
+    data = _parent(_add, "--data", "DIR", found_in, type=_folder, default=folder)
     local = Path("results/local")
     results = _parent(_add, "--results", "DIR", "default: results/local/", type=_path, default=local)
     # The options of most pages, and of those that run what they lack.

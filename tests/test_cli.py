@@ -189,8 +189,8 @@ def test_a_wrong_folder_in_the_environment_is_a_line_and_2(
 ) -> None:
     Path("afile").touch()
     monkeypatch.setenv("REPRODUCE_DATA", folder)
-    assert main(["data"]) == 2
-    assert "argument --data: " in capsys.readouterr().err
+    assert main(["--help"]) == 2
+    assert "REPRODUCE_DATA: " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

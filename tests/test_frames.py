@@ -53,5 +53,6 @@ def test_columns_and_rules_are_for_a_log_of_ones_own() -> None:
 def test_columns_may_be_named_both_ways() -> None:
     frame = pd.DataFrame({"visit": ["a", "a"] * 9, "product": [1, 2] * 9, "time": range(18)})
     frame["visit"] += (frame.index // 2).astype(str)
-    split = reproduce.load_split(frame, session="visit", rules={"columns": ["item=product"], "test_share": 0.2})
-    assert split.train.n_items == 2
+    for item in (["item=product"], "item=product", {"item": "product"}):
+        split = reproduce.load_split(frame, session="visit", rules={"columns": item, "test_share": 0.2})
+        assert split.train.n_items == 2

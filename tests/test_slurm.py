@@ -54,7 +54,7 @@ def test_every_missing_cell_is_a_line_that_a_person_could_type(
     assert "job 41: 5 runs; job 42: the page after them" in told
     (folder,) = submitted(results)
     lines = (folder / "cells.txt").read_text().splitlines()
-    rest = ["--minutes", "30", "--results", str(results)]
+    rest = ["--minutes", "30", "--data", str(Path("data").resolve()), "--results", str(results)]
     assert [shlex.split(line) for line in lines] == [
         ["run", "--dataset", "cycle", "--model", *model, *seed, *rest]
         for model, seed in (
@@ -224,7 +224,7 @@ def test_stored_draws_the_page_and_runs_nothing(tmp_path: Path, capsys: pytest.C
     assert sorted(file.name for file in tmp_path.iterdir()) == ["table2.md"]
 
 
-def test_a_line_names_own_data_as_it_was_named_with_the_options(
+def test_a_line_names_own_data_by_its_whole_path_with_the_options(
     tmp_path: Path, fake: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -235,9 +235,37 @@ def test_a_line_names_own_data_as_it_was_named_with_the_options(
     assert main(["table2", *words, "--model", "pop", "--slurm", "time=1"]) == 0
     (line,) = (submitted(tmp_path / "r")[0] / "cells.txt").read_text().splitlines()
     given = shlex.split(line)
-    assert given[:3] == ["run", "--dataset", "shop_of_mine.csv"]
+    assert given[:3] == ["run", "--dataset", str(tmp_path / "shop_of_mine.csv")]
     assert main([*given, "--quiet"]) == 0
     assert [file.stem for file in (tmp_path / "r/runs").rglob("*.json")] == ["pop-seed0"]
+
+
+def test_a_log_of_the_same_name_in_another_folder_is_another_run(
+    tmp_path: Path, fake: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for shop in (1, 2):
+        (tmp_path / str(shop)).mkdir()
+        monkeypatch.chdir(tmp_path / str(shop))
+        clicks = "".join(f"{n // 4},{shop * n % 9},{60 * (n // 4) + n % 4}\n" for n in range(240))
+        Path("clicks.csv").write_text(f"session,item,time\n{clicks}")
+        words = ["table2", "--dataset", "clicks.csv", "--test-share", "0.2", "--model", "pop"]
+        assert main([*words, "--slurm", "time=1", "--results", "../r"]) == 0
+        (fake / "queue").write_text("1\n")
+    assert len(submitted(tmp_path / "r")) == 2
+    words[2] = str(Path("clicks.csv").resolve())
+    capsys.readouterr()
+    assert main([*words, "--slurm", "time=1", "--results", str(tmp_path / "r")]) == 0
+    assert "nothing to submit" in capsys.readouterr().out
+
+
+def test_the_page_job_asks_for_no_gpu(tmp_path: Path, fake: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REPRODUCE_DATA", str(tmp_path))
+    assert ask(tmp_path / "r", "time=60,gres=gpu:1", "--device", "cuda", "--minutes", "30", "--force") == 0
+    (folder,) = submitted(tmp_path / "r")
+    assert "--device cuda --minutes 30 --force" in (folder / "cells.txt").read_text()
+    page = (folder / "page.sh").read_text()
+    assert f"--data {tmp_path} --results {tmp_path / 'r'} --stored" in page
+    assert not any(word in page for word in ("--device", "--minutes", "--force"))
 
 
 def test_a_search_is_one_job_and_has_no_page(tmp_path: Path, fake: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -247,8 +275,8 @@ def test_a_search_is_one_job_and_has_no_page(tmp_path: Path, fake: Path, capsys:
     assert main(words) == 0
     (folder,) = submitted(results)
     assert capsys.readouterr().out == f"job 41\ncommand and log: {folder}/\n"
-    line = f"search --dataset cycle --model narm --set narm.epochs=3 --minutes 9 --results {results} --trials 7 "
-    line += "--trial-epochs 2\n"
+    line = "search --dataset cycle --model narm --set narm.epochs=3 --minutes 9 --data "
+    line += f"{Path('data').resolve()} --results {results} --trials 7 --trial-epochs 2\n"
     assert (folder / "cells.txt").read_text() == line
     assert {file.name for file in folder.iterdir()} == {"cells.txt", "job.sh", "job"}
     (fake / "queue").write_text("1\n")

@@ -42,10 +42,12 @@ class OwnData:
     data: Path  # the data folder, which a .py may read from
     dataset: Dataset
 
-    def words(self) -> list[str]:
-        """Return the path and the options as words of a command."""
-        words = [str(self.path)]
+    def words(self, *, absolute: bool = False) -> list[str]:
+        """Return the path and the options as words of a command; absolute paths for one that runs elsewhere."""
+        words = [str(self.path.resolve() if absolute else self.path)]
         for key, value in self.given.items():
+            if key == "test" and absolute:
+                value = Path(value).resolve()
             words += [f"--{key.replace('_', '-')}", *(value if isinstance(value, list) else [str(value)])]
         return words
 

@@ -95,7 +95,7 @@ def _load(file: Path) -> tuple[object, str]:
             raise pickle.UnpicklingError("more follows")
         return lists, hashlib.sha256(raw).hexdigest()
     except Exception as error:  # on bytes that are not a whole pickle the unpickler may raise anything
-        own = str(error) if isinstance(error, pickle.UnpicklingError) else type(error).__name__
+        own = str(error) if isinstance(error, pickle.UnpicklingError) else "it ends early or is damaged"
         reason = "it holds something else" if isinstance(error, KeyError) else own
         raise InputError(
             f"{file}: not a plain pickle of lists and ints, or cut short: {in_a_line(reason)}; get a whole copy"

@@ -76,7 +76,7 @@ def make(options: Namespace) -> int:
             print(f"{'stored' if whole else 'would run':<9} {cell.path.removeprefix('runs/')}")
         return 0
     if queue is not None:
-        print(slurm.submit(request, experiments, queue, stored_only(name, request)))
+        print(slurm.submit(request, experiments, queue, stored_only(name, request, absolute=True)))
         return 0
     failed = scheduler.run_cells(request, experiments)
     if experiments and sum(isinstance(error, InputError) for error in failed.values()) == len(experiments):
@@ -146,10 +146,11 @@ def write(name: str, document: Document, request: Request) -> None:
             temporary.write_bytes(content)
 
 
-def stored_only(name: str, request: Request) -> list[str]:
-    """Return the command-line words that draw the requested page from stored records only."""
+def stored_only(name: str, request: Request, *, absolute: bool = False) -> list[str]:
+    """Return the command-line words that draw the requested page from stored records only, where no GPU may be."""
     stored = ["--stored"] if reports.load(name).runs and name != reports.INDEX else []
-    return whole_command(name, request, *stored)
+    drawn = replace(request, device="auto", deadline=None, force=False, keep_model=False)
+    return whole_command(name, drawn, *stored, absolute=absolute)
 
 
 def request_of(page: Page, options: Namespace) -> Request:

@@ -95,15 +95,15 @@ def settings_of(model: str, texts: Iterable[str], role: str) -> dict[str, Any]:
     return values.get(model, {})
 
 
-def words(command: str, request: Request) -> list[str]:
+def words(command: str, request: Request, *, absolute: bool = False) -> list[str]:
     """Return the words after `python -m reproduce` that request the same rows; folders and how to run are left out."""
     line, here = [command], catalog.current()
     if request.datasets:
-        named = [here.data_words(name) for name in request.datasets]
+        named = [here.data_words(name, absolute=absolute) for name in request.datasets]
         options = next((words[1:] for words in named if words[1:]), [])  # one command has the same for all
         line += ["--dataset", *(words[0] for words in named), *options]
     if request.models:
-        line += ["--model", *map(here.model_word, request.models)]
+        line += ["--model", *(here.model_word(name, absolute=absolute) for name in request.models)]
     line += set_words(request.settings)
     for key, value in request.options.items():
         values = [value] if isinstance(value, str) else value if isinstance(value, Sequence) else []
@@ -117,12 +117,15 @@ def set_words(settings: Mapping[str, Mapping[str, Any]]) -> list[str]:
     return ["--set", *values] if values else []
 
 
-def whole_command(command: str, request: Request, *more: str) -> list[str]:
-    """Return the words after `python -m reproduce` that request the same rows in the same way, from the same folder.
+def whole_command(command: str, request: Request, *more: str, absolute: bool = False) -> list[str]:
+    """Return the words after `python -m reproduce` that request the same rows in the same way.
 
     Options at their defaults are left out, and so is --fresh.
+
+    Args:
+        absolute: name files by absolute paths, and both folders always, for a command that runs elsewhere.
     """
-    line = words(command, request)
+    line = words(command, request, absolute=absolute)
     if tuple(request.seeds) != (0,):
         line += ["--seed", *map(str, request.seeds)]
     if request.device != "auto":
@@ -130,10 +133,12 @@ def whole_command(command: str, request: Request, *more: str) -> list[str]:
     if request.deadline is not None:
         line += ["--minutes", f"{request.deadline.seconds / 60:g}"]
     line += [f"--{name.replace('_', '-')}" for name in ("force", "quiet", "keep_model") if getattr(request, name)]
-    if request.data != data_folder():
-        line += ["--data", str(request.data)]
-    if request.results != Path("results/local"):
-        line += ["--results", str(request.results)]
+    for option, folder, usual in (
+        ("--data", request.data, data_folder()),
+        ("--results", request.results, Path("results/local")),
+    ):
+        if absolute or folder != usual:
+            line += [option, str(folder.resolve() if absolute else folder)]
     return [*line, *more]
 
 

@@ -83,7 +83,7 @@ def run_cells(request: Request, experiments: Sequence[Experiment]) -> dict[str, 
         while waiting or running:
             while waiting and free:
                 (cell, wait), slot = waiting.popleft(), free.pop(0)
-                options = replace(request, deadline=deadline, threads=threads)
+                options = replace(request, deadline=deadline, threads=threads if request.jobs > 1 else 0)
                 try:
                     if request.jobs == 1:
                         run_with(options, cell, split(cell.dataset), wait=wait)

@@ -426,7 +426,7 @@ def answer(options: Namespace) -> str:
     search.ranges()
     budget = ["--trials", str(search.trials)]
     budget += [] if search.trial_epochs is None else ["--trial-epochs", str(search.trial_epochs)]
-    command = request.whole_command("search", replace(run_options, seeds=[search.seed]), *budget)
+    command = request.whole_command("search", replace(run_options, seeds=[search.seed]), *budget, absolute=True)
     return slurm.queue([command], jobs, run_options) or "nothing to submit: this search is queued"
 
 

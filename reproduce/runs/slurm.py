@@ -24,7 +24,7 @@ from reproduce.runs.experiment import Experiment
 from reproduce.runs.request import Request, whole_command
 from reproduce.runs.runner import RunOptions, stored
 
-REFUSED = ("array", "chdir", "output", "open-mode", "requeue", "no-requeue", "signal")  # set by the suite; see `parse`
+REFUSED = ("array", "output", "open-mode", "requeue", "no-requeue", "signal")  # set by the suite; see `parse`
 OURS = ("at-once", "restarts")  # cells that run at a time, and how often each is queued again, at most
 OF_CELLS = ("gres", "gpus", "dependency")  # beginnings of keys that the job for the page does not take
 
@@ -97,7 +97,7 @@ def submit(request: Request, experiments: Sequence[Experiment], keys: Mapping[st
 def command(request: Request, cell: Experiment) -> list[str]:
     """The command that makes a cell's record, as a user could type it after `python -m reproduce`."""
     run = replace(request, datasets=[cell.dataset], models=[cell.model], seeds=[cell.seed])
-    return whole_command("run", replace(run, settings={cell.model: cell.params}, options={}))
+    return whole_command("run", replace(run, settings={cell.model: cell.params}, options={}), absolute=True)
 
 
 def queue(commands: Iterable[Sequence[str]], keys: Mapping[str, str], run: RunOptions, page: Sequence[str] = ()) -> str:
