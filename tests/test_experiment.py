@@ -182,6 +182,7 @@ def test_a_record_made_with_other_defaults_is_outdated(tmp_path: Path) -> None:
     table = tmp_path / f"{made.experiment.path}.json"
     content = json.loads(table.read_text())
     content["fields"]["neighbours"] = 7
+    content["identity"] = experiment.identity(made.split["digest"], "item_knn", content["fields"], 0, None)
     del content["digest"]
     table.write_text(json.dumps(content))
     kept = load(made.experiment, tmp_path)
