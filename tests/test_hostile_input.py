@@ -86,7 +86,7 @@ def test_a_memo_is_no_longer_than_its_entries(tmp_path: Path) -> None:
 
 
 def test_an_integer_that_may_be_octal_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="ValueError"):
+    with pytest.raises(InputError, match="it ends early or is damaged"):
         processed.read(write(tmp_path, b"((lI10\nI010\nal."))
 
 

@@ -231,7 +231,7 @@ class _Folder:
                 self.fault(error)
             else:
                 files = [self.name(file) for file in sorted(place.glob("*.json"))]
-                self.apart |= dict.fromkeys(files, "the trials of a search have no records")
+                self.apart |= dict.fromkeys(files, "the trials of a search are not held against records")
 
 
 def _without_paths(page: str) -> str:
