@@ -56,7 +56,7 @@ def answer(options: Namespace) -> str:
     by_dataset = {dataset: rows for dataset in datasets if (rows := study.rows(dataset))}
     if not by_dataset:
         why = "python -m reproduce table2 makes some"
-        if any(map(Records(request.results).readable, datasets)):
+        if any(map(study.records.readable, datasets)):
             why = "its records are of other rows or settings; name them with --model and --set"
         raise InputError(f"{request.results}: no record to export; {why}")
     tables: list[tuple[str, str, Table]] = []

@@ -46,7 +46,7 @@ def test_ranks_equal_brute_force_under_both_tie_rules(cases: list[tuple[list[flo
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.int64])
-def test_ranks_are_the_same_for_every_kind_of_number_and_for_shared_rows(dtype: torch.dtype) -> None:
+def test_ranks_are_the_same_for_every_kind_of_number_and_for_rows_in_the_same_memory(dtype: torch.dtype) -> None:
     scores = torch.tensor([3, 1, 2, 3, -1], dtype=dtype).expand(5, -1)  # five rows in the memory of one
     greater, equal = rank_counts(scores, torch.arange(5))
     assert greater.tolist() == [0, 3, 2, 0, 4]

@@ -301,6 +301,18 @@ def test_a_given_test_is_the_test(tmp_path: Path) -> None:
     assert "test: the given file" in next((tmp_path / "out").glob("train-*/table2.md")).read_text()
 
 
+def test_a_command_that_runs_elsewhere_names_the_given_test_by_its_whole_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("train.txt", "test.txt"):
+        write(tmp_path / name, "SessionId\tItemId\tTime\n1\t7\t3.5\n1\t8\t4.5\n")
+    name = catalog.dataset("train.txt", {"test": "test.txt"}).name
+    words = catalog.current().data_words(name, absolute=True)
+    assert words == [str(tmp_path / "train.txt"), "--test", str(tmp_path / "test.txt")]
+    assert catalog.current().data_words(name) == ["train.txt", "--test", "test.txt"]
+
+
 # --- nothing guessed --------------------------------------------------------------------------------------------------
 
 

@@ -330,10 +330,9 @@ def _how_counted(records: Records, datasets: Sequence[str]) -> list[Block]:
             if runs and theirs and papers_task(dataset, runs):
                 cells: dict[str, Cell] = {title: pair(runs, rule, unseen) for title, rule in RULES.items()}
                 own = prediction.counting
-                for title in (
-                    title for title, rule in RULES.items() if (rule.below, rule.ties) == (own.below, own.ties)
-                ):
-                    cells[title] = f"**{renderers.cell_text(pair(runs, own, unseen))}**"
+                for title, rule in RULES.items():
+                    if (rule.below, rule.ties) == (own.below, own.ties):  # GRU4Rec's code ranks unseen items, too
+                        cells[title] = f"**{renderers.cell_text(pair(runs, own, unseen))}**"
                 lines.append({"model": label, "paper": theirs, **cells})
         if lines:
             sections.append(Section(title_of(dataset), [Table(lines, "By rule")], dataset))

@@ -240,12 +240,13 @@ class _Section(Compared):
 
     def _searches(self) -> Block:
         """List the searches, each with what its settings have on the test set if they were run."""
-        searches = dict(enumerate(self.study.records.searches(self.dataset)))
-        runs = {str(i): self.study.records.results(search.row, self.dataset) for i, search in searches.items()}
-        found = Compared(self.study, self.dataset, runs).measured.values()
+        searches = self.study.records.searches(self.dataset)
+        runs = {search.row.label: self.study.records.results(search.row, self.dataset) for search in searches}
+        by_metric = Compared(self.study, self.dataset, runs).measured.values()
         lines, before = [], ""
-        for i, search in searches.items():
-            scores = " / ".join(decimal(rows[str(i)].value) for rows in found if str(i) in rows)
+        for search in searches:
+            label = search.row.label
+            scores = " / ".join(decimal(measured[label].value) for measured in by_metric if label in measured)
             sessions = "the same sessions" if search.scored_on == before else search.scored_on
             lines.append(f"{_outcome(search, sessions)}{f'; on the test set {scores}' if scores else ''}.")
             before = search.scored_on

@@ -96,7 +96,11 @@ def settings_of(model: str, texts: Iterable[str], role: str) -> dict[str, Any]:
 
 
 def words(command: str, request: Request, *, absolute: bool = False) -> list[str]:
-    """Return the words after `python -m reproduce` that request the same rows; folders and how to run are left out."""
+    """Return the words after `python -m reproduce` that request the same rows; folders and how to run are left out.
+
+    Args:
+        absolute: name files by their absolute paths, for a command that runs elsewhere.
+    """
     line, here = [command], catalog.current()
     if request.datasets:
         named = [here.data_words(name, absolute=absolute) for name in request.datasets]
@@ -123,7 +127,7 @@ def whole_command(command: str, request: Request, *more: str, absolute: bool = F
     Options at their defaults are left out, and so is --fresh.
 
     Args:
-        absolute: name files by absolute paths, and both folders always, for a command that runs elsewhere.
+        absolute: as for `words`, with both folders always.
     """
     line = words(command, request, absolute=absolute)
     if tuple(request.seeds) != (0,):
