@@ -98,6 +98,14 @@ def test_keys_go_to_sbatch_as_they_are_and_the_page_comes_after_any_end(tmp_path
     assert page[page.index("--set") + 1] == "narm.epochs=1"
 
 
+def test_the_file_to_send_is_written_by_the_job_that_draws_the_pages(tmp_path: Path, fake: Path) -> None:
+    results, report = tmp_path / "r", tmp_path / "report.html"
+    everything = ["all", "--run", "--dataset", "cycle", "--results", str(results), "--html", str(report)]
+    assert main([*everything, "--slurm", "time=60"]) == 0
+    page = shlex.split((submitted(results)[0] / "page.sh").read_text().splitlines()[-1])
+    assert page[4] == "all" and page[-2:] == ["--html", str(report)]
+
+
 def test_cells_that_are_queued_still_are_not_submitted_twice(
     tmp_path: Path, fake: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

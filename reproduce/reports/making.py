@@ -76,7 +76,8 @@ def make(options: Namespace) -> int:
             print(f"{'stored' if whole else 'would run':<9} {cell.path.removeprefix('runs/')}")
         return 0
     if queue is not None:
-        print(slurm.submit(request, experiments, queue, stored_only(name, request, absolute=True)))
+        to_send = ["--html", str(report.resolve())] if (report := given.get("html")) else []
+        print(slurm.submit(request, experiments, queue, [*stored_only(name, request, absolute=True), *to_send]))
         return 0
     failed = scheduler.run_cells(request, experiments)
     if experiments and sum(isinstance(error, InputError) for error in failed.values()) == len(experiments):
