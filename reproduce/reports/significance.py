@@ -26,13 +26,13 @@ def draw(study: Study) -> Document:
         f"Which models differ from {control}?",
         list(_answer(sections, control)),
         f"Each model less {control}, on the same test prefixes, in points. A 95 % interval that leaves out 0 is a "
-        "difference. It holds for all rows of a panel together (Dunnett); in pairs.csv, for all pairs, it is wider.",
+        "difference. It holds for all rows of a panel (Dunnett).",
         [
-            f"**Bold**: better than {control}. **≈**: not distinguishable from it. Unmarked: worse{unjudged}. "
+            f"**Bold**: better than {control}. **≈**: not distinguishable. Unmarked: worse{unjudged}. "
             f"Triangle: off the scale. {TOO_FEW}",
             *(_section(section) for section in sections),
         ],
-        foot="All pairs: [pairs.csv](pairs.csv).",
+        foot="All pairs, with wider intervals: [pairs.csv](pairs.csv).",
         data={"pairs.csv": renderers.csv([line for section in sections for line in _pairs(section)])},
     )
 
@@ -103,7 +103,7 @@ def _figure(section: Compared, labels: Sequence[str]) -> Figure:
         for metric, effects in section.effects.items()
     ]
     name = f"significance-{section.dataset}"
-    caption = f"Each model less {section.reference}, with 95 % intervals."
+    caption = f"Less {section.reference}, with 95 % intervals."
     alt = f"{section.title}: differences"
     below = f"points behind (−) or ahead of (+) {section.reference}"
     return Figure(name, alt, caption, figures.dots(name, [labels], [panels], label=below))
