@@ -5,6 +5,8 @@ the model still ranks the same. So the ranks of a short fit on a small generated
 The commit of a change that moves a digest says why, and the records concerned are made anew. To print today's digests:
 
     python tests/test_pinned_ranks.py
+
+A case with two digests has one per processor: of two with AVX512, the same commit (c8c2e2b) gave each its own.
 """
 
 from __future__ import annotations
@@ -112,7 +114,7 @@ def test_a_model_ranks_as_it_did(case: str) -> None:
     here = {"torch": torch.__version__, "cpu": torch.backends.cpu.get_cpu_capability()}
     if not here.items() <= pinned.items():  # other kernels add in another order
         pytest.skip(f"pinned with torch {pinned['torch']} on a processor with {pinned['cpu']}")
-    assert digest(case) == pinned["digests"][case]
+    assert digest(case) in pinned["digests"][case].split()
 
 
 if __name__ == "__main__":
