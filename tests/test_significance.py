@@ -159,7 +159,7 @@ def test_what_is_ahead_of_narm_is_bold_and_what_cannot_be_told_from_it_is_marked
     page = document(tmp_path, *narm, record("item_knn", 100), record("sknn", 60, shift=1), record("pop", 5))
     found = cells(page)
     assert found["Item-KNN"][0].startswith("**+") and found["S-KNN"][0].startswith("≈")
-    assert "POP" not in found and "More than 7 points behind in both: POP (pairs.csv)." in renderers.markdown(page)
+    assert "POP" not in found and "More than 5 points behind in both: POP (pairs.csv)." in renderers.markdown(page)
     assert any(line.startswith("**Better than NARM:** on E-shop, Item-KNN in Recall@20") for line in page.answer)
 
 
@@ -188,13 +188,13 @@ def test_rows_of_another_split_are_left_out_and_named(tmp_path: Path) -> None:
     study = Study(request(tmp_path))
     assert list(study.rows(DATASET)) == ["POP"]
     assert study.records.remarks() == [f"s_pop-seed0.json: made from other data called {DATASET}; left out."]
-    store(record("bpr_mf", 20), tmp_path)
-    store(record("bpr_mf", 20, seed=1, digest="b" * 64), tmp_path)
+    store(record("gru4rec", 20), tmp_path)
+    store(record("gru4rec", 20, seed=1, digest="b" * 64), tmp_path)
     store(record("narm", 20), tmp_path)
     study = Study(request(tmp_path))
     found = study.rows(DATASET)
-    assert [run.experiment.seed for run in found["BPR-MF"]] == [0]
-    assert f"bpr_mf-seed1.json: made from other data called {DATASET}; left out." in study.records.remarks()
+    assert [run.experiment.seed for run in found["GRU-Rec"]] == [0]
+    assert f"gru4rec-seed1.json: made from other data called {DATASET}; left out." in study.records.remarks()
 
 
 def test_searched_settings_are_not_compared_and_model_restricts_the_rows(tmp_path: Path) -> None:

@@ -72,5 +72,5 @@ ROWS = (
 
 NOTE = (
     "Later baselines have the settings that their authors or session-rec (Ludewig et al. 2021, single splits) publish "
-    "for this data set, or, where there are none, for DIGINETICA or RSC15/64."
+    "for a data set or, where there are none, for DIGINETICA or RSC15/64."
 )

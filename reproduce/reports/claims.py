@@ -80,7 +80,7 @@ def draw(study: Study) -> Document:
             Table(table, "Verdicts", labels=len(table[0])),
             MEANING + (f" No records of {joined(absent)}." if absent else ""),
             *(f"{title_of(name)}: a sample of the paper's data, which bears on no claim." for name in samples),
-            *(f"{title_of(name)}: {searched(name)}" for name in shown if searched(name)),
+            searched(shown),
             DECIDING if deciding else "",
             Table(deciding, "The weakest comparison", labels=3),
             METHOD,

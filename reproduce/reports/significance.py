@@ -14,7 +14,7 @@ from reproduce.reports.measuring import METRICS, ends, estimate, kind_of
 from reproduce.reports.study import NARM, TOO_FEW, Compared, Page, Study, difference, few_seeds, joined
 
 FEW = 10  # ours: sessions; if fewer carry half of a variance, other sessions might change the verdict
-FAR = 7  # ours: points: rows that are further behind in both metrics are named and left to pairs.csv
+FAR = 5  # ours: points: rows that are further behind in both metrics are named and left to pairs.csv
 
 
 def draw(study: Study) -> Document:

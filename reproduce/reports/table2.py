@@ -29,7 +29,6 @@ from reproduce.reports.document import (
     Gap,
     Section,
     Table,
-    decimal,
     signed,
 )
 from reproduce.reports.figures import Dot, DotPanel, Dots
@@ -51,7 +50,7 @@ from reproduce.reports.study import (
 )
 from reproduce.runs.record import OutsideResult, Result
 from reproduce.runs.request import Request, same
-from reproduce.runs.search import VERSION, Found
+from reproduce.runs.search import VERSION, Trial
 
 SPAN = 2.2  # points to either side in the figure
 BY_PUBLIC_CODE = Dots("predicted from public code", figures.DARK, hollow=True)
@@ -88,6 +87,7 @@ def draw(study: Study) -> Document:
         [
             _figure(papers),
             (OF_THE_PAPER if papers else "") + OF_OURS,
+            _settings(sections),
             MARKS,
             *(section.section() for section in sections),
         ],
@@ -164,7 +164,7 @@ class _Section(Compared):
         return pair(predicted_runs(records, self.dataset, prediction), prediction.counting, unseen)
 
     def section(self) -> Section:
-        parts: list[Block] = [self._table(), *data_notes(self.results), searched(self.dataset)]
+        parts: list[Block] = [self._table(), *data_notes(self.results)]
         if self.by_time and self.results:
             parts.append(self._recall_at_19())
         parts += self.other_measures()
@@ -239,18 +239,29 @@ class _Section(Compared):
         return f"**{self.title}**, highest: {'; '.join(words)}." if words else ""
 
     def _searches(self) -> Block:
-        """List the searches, each with what its settings have on the test set if they were run."""
+        """Tabulate the searches: scores on held-out sessions, and what the settings found have on the test set."""
         searches = self.study.records.searches(self.dataset)
         runs = {search.row.label: self.study.records.results(search.row, self.dataset) for search in searches}
         by_metric = Compared(self.study, self.dataset, runs).measured.values()
-        lines, before = [], ""
+        lines: list[dict[str, Cell]] = []
+        ways: dict[str, list[str]] = {}  # how a search was made -> the models searched so
         for search in searches:
             label = search.row.label
-            scores = " / ".join(decimal(measured[label].value) for measured in by_metric if label in measured)
-            sessions = "the same sessions" if search.scored_on == before else search.scored_on
-            lines.append(f"{_outcome(search, sessions)}{f'; on the test set {scores}' if scores else ''}.")
-            before = search.scored_on
-        return Folded("Searches on held-out training sessions", [Bullets(lines)]) if lines else ""
+            test = [measured[label].value for measured in by_metric if label in measured]
+            lines.append(
+                {
+                    "model": label,
+                    "defaults": _score(search.trials[0]),
+                    "best": _score(search.best) if search.better else "the defaults",
+                    "fitted anew": Score(*search.reached) if search.refits else None,
+                    "test set": Score(*test) if test else NOT_RUN,
+                }
+            )
+            older = "; the defaults are those of that time" if search.protocol.version < VERSION else ""
+            ways.setdefault(f"{search.protocol}, scored on {search.scored_on}{older}.", []).append(search.base.label)
+        how = Bullets([f"{joined(labels)}: {way}" for way, labels in ways.items()])
+        title = "Searches on held-out training sessions"
+        return Folded(title, [how, Table(lines, title.lower())]) if lines else ""
 
     def _elsewhere(self) -> Block:
         found = [
@@ -267,7 +278,7 @@ class _Section(Compared):
         ]
         sources = dict.fromkeys([*([elsewhere.WU] if self.by_time else []), *(source for _, source, _ in found)])
         where = Bullets([f"{source.name}: {source.where}." for source in sources])
-        return Folded("Published elsewhere", [Table(lines, "published elsewhere"), where, later_baselines.NOTE])
+        return Folded("Published elsewhere", [Table(lines, "published elsewhere"), where])
 
     def _missing(self) -> Iterator[str]:
         """Yield the command that runs the rows without records."""
@@ -294,14 +305,8 @@ def data_notes(results: Sequence[Result]) -> list[str]:
     return lines
 
 
-def _outcome(search: Found, sessions: str) -> str:
-    """Say what a search found, what it tried, on which sessions that was scored, and what won."""
-    first, best = (f"{trial.recall or 0:.2f} / {trial.mrr or 0:.2f}" for trial in (search.trials[0], search.best))
-    if search.refits:
-        best += " and anew {:.2f} / {:.2f}".format(*search.reached)
-    defaults = "the defaults" if search.protocol.version == VERSION else "the defaults of that time"
-    outcome = f"{defaults} had {first}, the best {best}" if search.better else f"{defaults}, {first}, won"
-    return f"{search.row.label}: {search.protocol}, scored on {sessions}; {outcome}"
+def _score(trial: Trial) -> Score:
+    return Score(trial.recall or 0.0, trial.mrr or 0.0)
 
 
 def _answer(papers: Sequence[_Section]) -> list[str]:
@@ -325,6 +330,12 @@ def _answer(papers: Sequence[_Section]) -> list[str]:
     answer += [f"**What is better than NARM?** {'. '.join(ahead)}."] if ahead else []
     link = " Why: [findings](findings.md)." if (papers[0].study.request.results / "findings.md").is_file() else ""
     return [*answer, f"**Which predictions miss by more than {MARGIN}?** {'. '.join(off)}.{link}"] if off else answer
+
+
+def _settings(sections: Sequence[_Section]) -> str:
+    """Say where the settings come from that are not the models' defaults."""
+    later = any(row in later_baselines.ROWS for section in sections for row in section.shown)
+    return " ".join(filter(None, [searched([section.dataset for section in sections]), later_baselines.NOTE * later]))
 
 
 def _wide(gap: Gap) -> list[str]:
