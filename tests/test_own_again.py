@@ -127,8 +127,9 @@ def test_a_search_is_shown_only_where_its_file_is_named_and_is_not_called_stale_
     assert "search again" not in told and "My model" not in told
     catalog.current().models.clear()
     assert main(["table2", "--dataset", "cycle", "--model", "pop", str(file), *results]) == 0
-    found = f"\n- My model (smoothing={kept['trials'][1]['fields']['smoothing']}): 3 trials"
-    assert found in (tmp_path / "results/table2.md").read_text()
+    page = (tmp_path / "results/table2.md").read_text()
+    assert "\n- My model: 3 trials" in page
+    assert f"\n| My model (smoothing={kept['trials'][1]['fields']['smoothing']}) |" in page
 
 
 def test_the_command_of_a_search_names_an_own_model_by_its_file(tmp_path: Path) -> None:
