@@ -470,6 +470,10 @@ def test_what_a_search_found_stands_below_the_table_with_its_numbers_on_the_test
     file.write_text(json.dumps({**kept, "trials": kept["trials"][:1]}))
     assert main(words) == 0
     assert "| Item-KNN | 40.00 / 20.00 | the defaults |" in tabulated()
+    failed = {"fields": {"regularisation": 20.0}, "recall": None, "mrr": None, "why": "it diverged"}
+    file.write_text(json.dumps({**kept, "trials": [failed, *kept["trials"][1:]]}))
+    assert main(words) == 0
+    assert "| Item-KNN (regularisation=5.0) | failed | 50.00 / 25.00 |" in tabulated()
     for broken in (
         {"trials": [{"fields": {"gone": 1}, "recall": 60.0, "mrr": 30.0}]},
         {"trials": []},

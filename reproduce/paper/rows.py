@@ -20,7 +20,7 @@ class Row:
         return Row(self.label, self.model, self.on.get(dataset, self.fields))
 
 
-# The best settings of two searches of equal budgets on held-out training sessions (results/search). The paper gives
+# The best settings of searches of equal budgets on held-out training sessions (results/search). The paper gives
 # none; at its published defaults BPR-MF hardly learns. What is not named here has the models' defaults.
 SEARCHED: dict[str, dict[str, dict[str, object]]] = {
     "bpr_mf": {

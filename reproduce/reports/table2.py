@@ -305,8 +305,8 @@ def data_notes(results: Sequence[Result]) -> list[str]:
     return lines
 
 
-def _score(trial: Trial) -> Score:
-    return Score(trial.recall or 0.0, trial.mrr or 0.0)
+def _score(trial: Trial) -> Cell:
+    return "failed" if trial.recall is None or trial.mrr is None else Score(trial.recall, trial.mrr)
 
 
 def _answer(papers: Sequence[_Section]) -> list[str]:
